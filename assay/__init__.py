@@ -1,0 +1,1 @@
+"""Assay scores how good images and videos look to people, and says why while it thinks."""

@@ -1,0 +1,84 @@
+"""What can go wrong, in words for the person who has to act on it.
+
+Each kind of error has exactly one gRPC status (by name, so that this file imports nothing) and a sentence that
+names the culprit and the way out. Nothing of the implementation may be in the sentence: it reaches the client.
+"""
+
+from typing import ClassVar
+
+
+class AssayError(Exception):
+    """The root of every error that Assay raises on purpose."""
+
+    grpc_status: ClassVar[str] = "INTERNAL"
+    reason: ClassVar[str] = "INTERNAL"
+    """Stable upper-case name for programs (google.rpc.ErrorInfo.reason)."""
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        """Path of the request field at fault (google.rpc.BadRequest.FieldViolation.field); empty if none."""
+
+
+class InvalidRequest(AssayError):
+    """The request itself is wrong: an unknown attribute, an empty name, a first message without a config."""
+
+    grpc_status = "INVALID_ARGUMENT"
+    reason = "INVALID_REQUEST"
+
+
+class BadMedia(AssayError):
+    """The bytes are not a picture or video that can be decoded: empty, truncated, random, no video stream."""
+
+    grpc_status = "INVALID_ARGUMENT"
+    reason = "BAD_MEDIA"
+
+
+class OverLimit(AssayError):
+    """A stated limit was passed; the message says which limit and by how much."""
+
+    grpc_status = "RESOURCE_EXHAUSTED"
+    reason = "OVER_LIMIT"
+
+
+class UnreadableVerdict(AssayError):
+    """The model answered, but the answer holds no score that can be read. Counted, never dropped."""
+
+    grpc_status = "DATA_LOSS"
+    reason = "UNREADABLE_VERDICT"
+
+
+class Busy(AssayError):
+    """Every place is taken and the queue is full; the same call may succeed a little later."""
+
+    grpc_status = "RESOURCE_EXHAUSTED"
+    reason = "BUSY"
+
+
+class ModelUnavailable(AssayError):
+    """The model server cannot be reached, has died, or stopped writing tokens."""
+
+    grpc_status = "UNAVAILABLE"
+    reason = "MODEL_UNAVAILABLE"
+
+
+class ServiceUnavailable(AssayError):
+    """One of the services behind the gateway cannot be reached or died in the middle of a stream."""
+
+    grpc_status = "UNAVAILABLE"
+    reason = "SERVICE_UNAVAILABLE"
+
+
+class CheckpointError(AssayError):
+    """A checkpoint directory is missing a file, is misspelt, or contradicts itself."""
+
+    grpc_status = "FAILED_PRECONDITION"
+    reason = "BAD_CHECKPOINT"
+
+
+class SettingsError(AssayError):
+    """An environment variable is misspelt or holds a value out of range; the program does not start."""
+
+    grpc_status = "FAILED_PRECONDITION"
+    reason = "BAD_SETTINGS"

@@ -1,0 +1,73 @@
+"""EfficientNet-lite0, the ImageNet teacher: pooled features and class logits of a photo at 224 x 224."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+SIDE_PX = 224
+FEATURES = 1280
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+# (repeats, kernel, stride of the first, channels out); every stage but the first expands by 6.
+_STAGES = ((1, 3, 1, 16), (2, 3, 2, 24), (2, 5, 2, 40), (3, 3, 2, 80), (3, 5, 1, 112), (4, 5, 2, 192), (1, 3, 1, 320))
+
+
+class _Block(nn.Module):
+    """Inverted residual without squeeze-and-excite, attribute names as in the published weights."""
+
+    def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int, expand: int) -> None:
+        super().__init__()
+        inner = channels_in * expand
+        self.expand = expand
+        self.residual = stride == 1 and channels_in == channels_out
+        if expand > 1:
+            self._expand_conv = nn.Conv2d(channels_in, inner, 1, bias=False)
+            self._bn0 = nn.BatchNorm2d(inner, eps=1e-3)
+        padding = (kernel - 1) // 2
+        self._depthwise_conv = nn.Conv2d(inner, inner, kernel, stride, padding, groups=inner, bias=False)
+        self._bn1 = nn.BatchNorm2d(inner, eps=1e-3)
+        self._project_conv = nn.Conv2d(inner, channels_out, 1, bias=False)
+        self._bn2 = nn.BatchNorm2d(channels_out, eps=1e-3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu6(self._bn0(self._expand_conv(x))) if self.expand > 1 else x
+        y = F.relu6(self._bn1(self._depthwise_conv(y)))
+        y = self._bn2(self._project_conv(y))
+        return x + y if self.residual else y
+
+
+class Lite0(nn.Module):
+    """Frozen; evaluation mode only."""
+
+    def __init__(self, weights_file: Path) -> None:
+        super().__init__()
+        self._conv_stem = nn.Conv2d(3, 32, 3, 2, 1, bias=False)
+        self._bn0 = nn.BatchNorm2d(32, eps=1e-3)
+        blocks: list[nn.Module] = []
+        channels = 32
+        for stage, (repeats, kernel, stride, channels_out) in enumerate(_STAGES):
+            for repeat in range(repeats):
+                step = stride if repeat == 0 else 1
+                blocks.append(_Block(channels, channels_out, kernel, step, 1 if stage == 0 else 6))
+                channels = channels_out
+        self._blocks = nn.ModuleList(blocks)
+        self._conv_head = nn.Conv2d(320, FEATURES, 1, bias=False)
+        self._bn1 = nn.BatchNorm2d(FEATURES, eps=1e-3)
+        self._fc = nn.Linear(FEATURES, 1000)
+        self.load_state_dict(torch.load(weights_file, map_location="cpu", weights_only=True))
+        self.eval()
+
+    @torch.no_grad()
+    def forward(self, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+        """(batch, 224, 224, 3) uint8 RGB -> pooled features (batch, 1280), logits (batch, 1000)."""
+        x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
+        x = (x - torch.tensor(_MEAN).view(1, 3, 1, 1)) / torch.tensor(_STD).view(1, 3, 1, 1)
+        x = F.relu6(self._bn0(self._conv_stem(x)))
+        for block in self._blocks:
+            x = block(x)
+        pooled = F.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
+        return pooled, self._fc(pooled)

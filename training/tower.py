@@ -1,0 +1,133 @@
+"""The vision tower: transformers' own Qwen2-VL weights, started from a ViT-S/14, and a dense way through them.
+
+transformers walks over the pictures of a batch one by one; on a CPU that is several times slower than one dense
+attention over pictures of equal size. `dense_tower` computes the same numbers from the same parameters
+(tests/training/test_tower.py proves it).
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import Qwen2VLConfig
+from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel
+
+PATCH_PX = 14
+MERGE = 2
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def vision_config(depth: int, language_width: int) -> dict[str, object]:
+    """The `vision_config` of a Qwen2VLConfig: a ViT-S/14 of that depth, merged 2 x 2 into language_width."""
+    return {
+        "depth": depth,
+        "embed_dim": 384,
+        "num_heads": 6,
+        "mlp_ratio": 4,
+        "hidden_act": "gelu",
+        "hidden_size": language_width,
+        "patch_size": PATCH_PX,
+        "temporal_patch_size": 2,
+        "spatial_merge_size": MERGE,
+    }
+
+
+def new_tower(depth: int, language_width: int) -> Qwen2VisionTransformerPretrainedModel:
+    """A tower with random weights; attention is dense, so nothing of transformers' dispatch is needed."""
+    config = Qwen2VLConfig(vision_config=vision_config(depth, language_width)).vision_config
+    return Qwen2VisionTransformerPretrainedModel._from_config(config, attn_implementation="sdpa")
+
+
+@torch.no_grad()
+def start_from_vit(tower: Qwen2VisionTransformerPretrainedModel, vit: Mapping[str, Tensor]) -> None:
+    """Put the first blocks of a Dinov2-style ViT-S/14 into the tower.
+
+    Not carried over: class token, absolute positions, final norm. LayerScale is folded into the projection before it.
+    The patch bias (which Qwen2-VL does not have), the mean position and the step from ImageNet's to CLIP's
+    normalisation are constants in the residual stream: they enter with the bias of the first attention output.
+    """
+    scale = torch.tensor(CLIP_STD) / torch.tensor(_IMAGENET_STD)
+    shift = (torch.tensor(CLIP_MEAN) - torch.tensor(_IMAGENET_MEAN)) / torch.tensor(_IMAGENET_STD)
+    kernel = vit["embeddings.patch_embeddings.projection.weight"]
+    constant = vit["embeddings.patch_embeddings.projection.bias"] + torch.einsum("ocij,c->o", kernel, shift)
+    constant = constant + vit["embeddings.patch_positions"].mean((0, 1))
+    halved = (kernel * scale.view(1, 3, 1, 1) / 2).unsqueeze(2)
+    tower.patch_embed.proj.weight.copy_(halved.expand_as(tower.patch_embed.proj.weight))
+    for index, block in enumerate(tower.blocks):
+        _start_block(block, {k.removeprefix(f"encoder.layer.{index}."): v for k, v in vit.items()})
+    tower.blocks[0].attn.proj.bias.add_(constant)
+
+
+def _start_block(block: nn.Module, vit: Mapping[str, Tensor]) -> None:
+    names = ("query", "key", "value")
+    values = {
+        "norm1.weight": vit["norm1.weight"],
+        "norm1.bias": vit["norm1.bias"],
+        "norm2.weight": vit["norm2.weight"],
+        "norm2.bias": vit["norm2.bias"],
+        "attn.qkv.weight": torch.cat([vit[f"attention.attention.{name}.weight"] for name in names]),
+        "attn.qkv.bias": torch.cat([vit[f"attention.attention.{name}.bias"] for name in names]),
+        "attn.proj.weight": vit["attention.output.dense.weight"] * vit["layer_scale1.lambda1"][:, None],
+        "attn.proj.bias": vit["attention.output.dense.bias"] * vit["layer_scale1.lambda1"],
+        "mlp.fc1.weight": vit["mlp.fc1.weight"],
+        "mlp.fc1.bias": vit["mlp.fc1.bias"],
+        "mlp.fc2.weight": vit["mlp.fc2.weight"] * vit["layer_scale2.lambda1"][:, None],
+        "mlp.fc2.bias": vit["mlp.fc2.bias"] * vit["layer_scale2.lambda1"],
+    }
+    block.load_state_dict(values)
+
+
+def normalised(pixels: Tensor) -> Tensor:
+    """(batch, height, width, 3) uint8 RGB -> (batch, 3, height, width) float32 in CLIP's units."""
+    x = pixels.permute(0, 3, 1, 2).float().div_(255)
+    return (x - torch.tensor(CLIP_MEAN).view(1, 3, 1, 1)) / torch.tensor(CLIP_STD).view(1, 3, 1, 1)
+
+
+def dense_tower(tower: Qwen2VisionTransformerPretrainedModel, first: Tensor, second: Tensor | None = None) -> Tensor:
+    """Pictures of one size -> (batch, merged tokens, language width), tokens in transformers' order.
+
+    first, second: (batch, 3, height, width) normalised; the two frames of a temporal patch. A still picture is its
+    own second frame.
+    """
+    batch, _, height, width = first.shape
+    rows, columns = height // PATCH_PX, width // PATCH_PX
+    kernel = tower.patch_embed.proj.weight
+    if second is None:
+        x = F.conv2d(first, kernel.sum(2), stride=PATCH_PX)
+    else:
+        x = F.conv2d(first, kernel[:, :, 0], stride=PATCH_PX) + F.conv2d(second, kernel[:, :, 1], stride=PATCH_PX)
+    x = x.flatten(2).transpose(1, 2)
+    cos, sin = _rotary(tower, rows, columns)
+    for block in tower.blocks:
+        x = x + _attention(block.attn, block.norm1(x), cos, sin)
+        x = x + block.mlp(block.norm2(x))
+    # Merged 2 x 2: the four patches of a merged token lie beside each other, row by row.
+    x = x.view(batch, rows // MERGE, MERGE, columns // MERGE, MERGE, -1).transpose(2, 3)
+    merged: Tensor = tower.merger(x.reshape(batch, rows * columns, -1))
+    return merged.view(batch, rows * columns // MERGE**2, -1)
+
+
+def _rotary(tower: Qwen2VisionTransformerPretrainedModel, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+    frequencies = tower.rotary_pos_emb.inv_freq.float()
+    down = torch.arange(rows).repeat_interleave(columns)[:, None] * frequencies
+    across = torch.arange(columns).repeat(rows)[:, None] * frequencies
+    angles = torch.cat([down, across, down, across], dim=-1)
+    return angles.cos(), angles.sin()
+
+
+def _attention(attention: nn.Module, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    batch, tokens, width = x.shape
+    q, k, v = attention.qkv(x).view(batch, tokens, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
+    cos, sin = cos.to(q.dtype), sin.to(q.dtype)
+    out = F.scaled_dot_product_attention(_rotated(q, cos, sin), _rotated(k, cos, sin), v)
+    projected: Tensor = attention.proj(out.transpose(1, 2).reshape(batch, tokens, width))
+    return projected
+
+
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    left, right = x.chunk(2, dim=-1)
+    return x * cos + torch.cat([-right, left], dim=-1) * sin
