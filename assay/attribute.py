@@ -1,4 +1,4 @@
-"""Attributes: what is graded about a picture, and the words of each grade (RealQA, paper section 3.1 and appendix B.2)."""
+"""Attributes: what is graded about a picture, and the words of each grade (RealQA, section 3.1, appendix B.2)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,24 +39,18 @@ KINDS: Mapping[str, AttributeKind] = {
         AttributeKind("composition", Level.HIGH, _ONE_TO_TEN),
         AttributeKind("eye_catching", Level.HIGH, _ONE_TO_TEN),
         AttributeKind("subject_and_background", Level.MIDDLE),
-        AttributeKind(
-            "subject_integrity", Level.MIDDLE, ("incomplete", "partially complete", "fully complete")
-        ),
+        AttributeKind("subject_integrity", Level.MIDDLE, ("incomplete", "partially complete", "fully complete")),
         AttributeKind("subject_clutter", Level.MIDDLE, _CLUTTER),
         AttributeKind("background_clutter", Level.MIDDLE, _CLUTTER),
         AttributeKind("level_shot", Level.MIDDLE, ("no", "yes")),
-        AttributeKind(
-            "clarity", Level.LOW, ("very blurry", "moderately blurry", "moderately clear", "very clear")
-        ),
+        AttributeKind("clarity", Level.LOW, ("very blurry", "moderately blurry", "moderately clear", "very clear")),
         AttributeKind(
             "exposure",
             Level.LOW,
             ("underexposed", "slightly underexposed", "properly exposed", "slightly overexposed", "overexposed"),
             is_bipolar=True,
         ),
-        AttributeKind(
-            "saturation", Level.LOW, ("ultra-low", "low", "medium", "high", "ultra-high"), is_bipolar=True
-        ),
+        AttributeKind("saturation", Level.LOW, ("ultra-low", "low", "medium", "high", "ultra-high"), is_bipolar=True),
     )
 }
 """The ten attributes in the paper's order: high, middle, low."""

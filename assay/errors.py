@@ -42,6 +42,13 @@ class OverLimit(AssayError):
     reason = "OVER_LIMIT"
 
 
+class UploadStalled(AssayError):
+    """The client stopped sending before its upload was complete."""
+
+    grpc_status = "DEADLINE_EXCEEDED"
+    reason = "UPLOAD_STALLED"
+
+
 class UnreadableVerdict(AssayError):
     """The model answered, but the answer holds no score that can be read. Counted, never dropped."""
 

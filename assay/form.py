@@ -53,8 +53,7 @@ class Digits:
     def __post_init__(self) -> None:
         if self.integer_digits < 1 or self.decimals < 0:
             raise ValueError(
-                f"digits need integer_digits >= 1 and decimals >= 0, "
-                f"got {self.integer_digits = }, {self.decimals = }"
+                f"digits need integer_digits >= 1 and decimals >= 0, got {self.integer_digits = }, {self.decimals = }"
             )
         if not 0.0 < self.branch_probability <= 1.0:
             raise ValueError(f"branch_probability must be in (0, 1], got {self.branch_probability = }")
@@ -129,7 +128,9 @@ def form_from_json(text: str) -> Form:
 def _segment_from_row(row: Any) -> Segment:
     if not isinstance(row, dict) or row.get("kind") not in _KINDS:
         raise ValueError(f"segment kind must be one of {sorted(_KINDS)}, got {row!r}")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items() if key != "kind"}
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in row.items() if key != "kind"
+    }
     try:
         return _KINDS[row["kind"]](**values)
     except TypeError as wrong_fields:

@@ -1,6 +1,7 @@
 """Frame: one decoded picture with its place in time. Clip: ordered frames that share one score."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,7 @@ class Frame:
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
-            raise ValueError(
-                f"pixels must be (height, width, 3) uint8, got {self.pixels.shape} {self.pixels.dtype}"
-            )
+            raise ValueError(f"pixels must be (height, width, 3) uint8, got {self.pixels.shape} {self.pixels.dtype}")
         if min(self.pixels.shape) < 1:
             raise ValueError(f"pixels must not be empty, got {self.pixels.shape = }")
         if not 0.0 <= self.pts_seconds < float("inf"):
@@ -51,7 +50,7 @@ class Clip:
         if len(shapes) != 1:
             raise ValueError(f"frames of a clip must have one size, got {sorted(shapes)}")
         times = [frame.pts_seconds for frame in self.frames]
-        for earlier, later in zip(times, times[1:], strict=False):
+        for earlier, later in pairwise(times):
             if later <= earlier:
                 raise ValueError(f"frames go back in time: {later} s after {earlier} s")
 

@@ -1,0 +1,56 @@
+# Everything goes through here; `make help` lists it. Recipes use the virtual environment in $(VENV).
+VENV ?= .venv
+PYTHON ?= python3.11
+BIN := $(VENV)/bin
+SOURCES := assay services gateway triton_server triton_models training evaluation protos demo tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test test-fast check format lint types imports generated gen
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.complete ## Install everything into $(VENV), the Triton server included (quick the second time)
+	@$(BIN)/python -m triton_server install
+
+# Torch first and alone: the index that the machine is set up with decides which build (CPU or CUDA) it gets.
+$(VENV)/.complete: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check torch==2.13.0 -c constraints.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check \
+		-e '.[serve,engine,training,evaluation,dev]' -c constraints.txt
+	@touch $@
+
+demo: setup ## Judge a photo and a video with the whole stack on this machine
+	@$(BIN)/assay demo
+
+serve: setup ## Run the whole stack on this machine until Ctrl-C
+	@$(BIN)/assay up
+
+test: setup ## Run all tests but those that need a GPU
+	$(BIN)/python -m pytest -m "not gpu"
+
+test-fast: setup ## Run the tests that take less than about 3 seconds each
+	$(BIN)/python -m pytest -m "not gpu and not slow and not browser"
+
+check: setup lint types imports generated test ## All that CI asks for
+
+format: setup ## Format the code
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+lint: setup
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+
+types: setup
+	$(BIN)/mypy assay services gateway triton_server training evaluation protos/generate.py
+
+imports: setup
+	$(BIN)/lint-imports
+
+generated: setup
+	$(BIN)/python protos/generate.py --check
+
+gen: setup ## Make assay/v1 from protos/ again
+	$(BIN)/python protos/generate.py

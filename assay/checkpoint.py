@@ -1,0 +1,163 @@
+"""What a checkpoint brings besides its weights: `assay.toml` with prompts, answer forms, scale and budgets.
+
+Prompts and forms are data because each checkpoint was trained on its own wording (the released RealQA adapters on
+the authors', ours on ours). A misspelt key is an error, never a default.
+"""
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from assay.errors import CheckpointError
+from assay.score import Scale
+
+FormName = Literal["direct", "regular", "natural"]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Pixels(_Strict):
+    """How large a picture the model takes, and how its pixels are normalised."""
+
+    patch_px: Positive = 14
+    temporal_patch: Positive = 2
+    merge: Positive = 2
+    min_pixels: Positive
+    max_pixels: Positive
+    """Area of an image, in pixels."""
+    video_min_pixels: Positive
+    video_max_pixels: Positive
+    """Area of one frame of a video, in pixels."""
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    """Per channel, R G B, of values in [0, 1]."""
+    resample: Literal["bicubic"] = "bicubic"
+
+    @property
+    def factor_px(self) -> int:
+        """Both sides of a frame are multiples of this."""
+        return self.patch_px * self.merge
+
+    @model_validator(mode="after")
+    def _ranges_hold_something(self) -> "Pixels":
+        for low, high in ((self.min_pixels, self.max_pixels), (self.video_min_pixels, self.video_max_pixels)):
+            if low > high:
+                raise ValueError(f"least area {low} is above greatest area {high}")
+        return self
+
+
+class ClipBudget(_Strict):
+    """How a video is cut into clips."""
+
+    seconds: Annotated[float, Field(gt=0)] = 4.0
+    max_frames: Annotated[int, Field(ge=1, le=64)] = 8
+    frames_per_second: Annotated[float, Field(gt=0)] = 2.0
+
+
+class ScoreRules(_Strict):
+    """The scale, and how digits become a score."""
+
+    minimum: float
+    maximum: float
+    expectation: Literal["digits", "whole"] = "whole"
+    direct_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the direct score in the reconciled one."""
+
+
+class AnswerTemplate(_Strict):
+    """One form: what is asked, and the answer with {names} for what the model fills in."""
+
+    question_image: Annotated[str, Field(min_length=1)]
+    question_video: Annotated[str, Field(min_length=1)]
+    answer: Annotated[str, Field(min_length=1)]
+    score_lead: str = ""
+    """Text between the literal in front of {score} and its first digit, such as a space."""
+
+
+class DigitRules(_Strict):
+    """The shape of the written number."""
+
+    integer_digits: Positive = 1
+    decimals: Annotated[int, Field(ge=0)] = 2
+    branch_probability: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class FreeRules(_Strict):
+    """When a free text ends."""
+
+    max_tokens: Positive = 64
+    stops: tuple[str, ...] = ("\n",)
+
+
+class Checkpoint(_Strict):
+    """assay.toml, read and checked."""
+
+    name: Annotated[str, Field(min_length=1)]
+    summary: str = ""
+    pixels: Pixels
+    clip: ClipBudget = ClipBudget()
+    score: ScoreRules
+    form: Mapping[FormName, AnswerTemplate]
+    digits: Mapping[str, DigitRules] = {}
+    free: Mapping[str, FreeRules] = {}
+    wording: Mapping[str, Mapping[str, str]] = {}
+    """Attribute name -> grade -> how this checkpoint writes it; " " + grade where not given."""
+    reading: Mapping[str, tuple[str, ...] | Mapping[str, str]] = {}
+    """For free prose. Attribute name -> phrases around "{grade}", or grade -> phrase."""
+
+    @property
+    def scale(self) -> Scale:
+        return Scale(self.score.minimum, self.score.maximum)
+
+    @property
+    def preprocessing_fingerprint(self) -> str:
+        """Hash of everything in assay.toml that can change a score, 16 hexadecimal digits."""
+        settings = self.model_dump_json(exclude={"name", "summary"})
+        return hashlib.sha256(settings.encode()).hexdigest()[:16]
+
+
+def read_checkpoint(directory: Path) -> Checkpoint:
+    """Reads `directory`/assay.toml. CheckpointError names the file and the key that is missing or misspelt."""
+    path = directory / "assay.toml"
+    try:
+        return Checkpoint.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing: a checkpoint needs its prompts and forms") from None
+    except tomllib.TOMLDecodeError as unreadable:
+        raise CheckpointError(f"{path} is no valid TOML: {unreadable}") from unreadable
+    except ValidationError as wrong:
+        first = wrong.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise CheckpointError(f"{path}: {key or 'file'}: {first['msg']}") from wrong
+
+
+WEIGHT_FILES = (
+    "*.safetensors",
+    "config.json",
+    "tokenizer*.json",
+    "vocab.json",
+    "merges.txt",
+    "preprocessor_config.json",
+)
+
+
+def weights_fingerprint(directory: Path) -> str:
+    """Hash over weights, configuration and tokeniser, 16 hexadecimal digits: scores are comparable only within one.
+
+    CheckpointError if there are no safetensors.
+    """
+    names = sorted({path for pattern in WEIGHT_FILES for path in directory.glob(pattern)})
+    if not any(path.suffix == ".safetensors" for path in names):
+        raise CheckpointError(f"{directory} holds no *.safetensors file")
+    total = hashlib.sha256()
+    for path in names:
+        with path.open("rb") as file:
+            total.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:16]

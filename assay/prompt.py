@@ -1,0 +1,64 @@
+"""Checkpoint + form name -> what is asked, and the form in which it is answered."""
+
+from string import Formatter
+
+from assay.attribute import KINDS
+from assay.checkpoint import AnswerTemplate, Checkpoint, DigitRules, FormName, FreeRules
+from assay.errors import CheckpointError
+from assay.form import Choice, Digits, Form, Free, Literal, Segment
+
+SCORE = "score"
+"""Name of the digits segment in every form."""
+REASON = "_reason"
+"""What is added to an attribute's name to name the free text that gives its reason."""
+FREE_NAMES = ("subject", "background", "reasoning", *(f"{name}{REASON}" for name in KINDS))
+
+
+def question(checkpoint: Checkpoint, form_name: FormName, is_video: bool) -> str:
+    """The user's turn. CheckpointError if the checkpoint has no such form."""
+    template = _template(checkpoint, form_name)
+    return template.question_video if is_video else template.question_image
+
+
+def answer_form(checkpoint: Checkpoint, form_name: FormName) -> Form:
+    """The template as segments, in order. CheckpointError names a {name} that means nothing, or a missing {score}."""
+    template = _template(checkpoint, form_name)
+    segments: list[Segment] = []
+    for text, name, *_ in Formatter().parse(template.answer):
+        if text:
+            segments.append(Literal(text))
+        if name is not None:
+            segments.append(_segment(checkpoint, form_name, name))
+    form = Form(tuple(segments))
+    if not any(isinstance(segment, Digits) for segment in form):
+        raise CheckpointError(f"form {form_name!r} of checkpoint {checkpoint.name!r} has no {{{SCORE}}}")
+    return form
+
+
+def grade_of_option(checkpoint: Checkpoint, attribute_name: str, option: str) -> str:
+    """The grade that an option of the attribute's choice stands for."""
+    return next(grade for grade in KINDS[attribute_name].grades if _option(checkpoint, attribute_name, grade) == option)
+
+
+def _template(checkpoint: Checkpoint, form_name: FormName) -> AnswerTemplate:
+    if form_name not in checkpoint.form:
+        known = ", ".join(checkpoint.form)
+        raise CheckpointError(f"checkpoint {checkpoint.name!r} has no form {form_name!r}; it has {known}")
+    return checkpoint.form[form_name]
+
+
+def _segment(checkpoint: Checkpoint, form_name: FormName, name: str) -> Segment:
+    if name == SCORE:
+        rules = checkpoint.digits.get(name, DigitRules())
+        lead = checkpoint.form[form_name].score_lead
+        return Digits(name, rules.integer_digits, rules.decimals, lead, rules.branch_probability)
+    if name in KINDS and KINDS[name].is_graded:
+        return Choice(name, tuple(_option(checkpoint, name, grade) for grade in KINDS[name].grades))
+    if name in FREE_NAMES:
+        free = checkpoint.free.get(name, FreeRules())
+        return Free(name, free.max_tokens, free.stops)
+    raise CheckpointError(f"form {form_name!r} of checkpoint {checkpoint.name!r}: {{{name}}} means nothing")
+
+
+def _option(checkpoint: Checkpoint, attribute_name: str, grade: str) -> str:
+    return checkpoint.wording.get(attribute_name, {}).get(grade, f" {grade}")

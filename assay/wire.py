@@ -1,0 +1,167 @@
+"""Domain <-> assay.v1. Nothing here decides anything; it only says the same in the other language."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from assay.attribute import KINDS, Attribute, Level
+from assay.checkpoint import Checkpoint, FormName
+from assay.errors import InvalidRequest
+from assay.frame import Clip, Frame
+from assay.score import Scale, Score
+from assay.v1 import attribute_pb2, clip_pb2, event_pb2, score_pb2
+
+SLICE_BYTES = 1 << 20
+"""Largest piece of pixels in one message: the fastest on grpc.aio, and below the default limit of 4 MiB."""
+
+FORM_TO_WIRE: Mapping[FormName, score_pb2.AnswerForm.ValueType] = {
+    "direct": score_pb2.ANSWER_FORM_DIRECT,
+    "regular": score_pb2.ANSWER_FORM_REGULAR,
+    "natural": score_pb2.ANSWER_FORM_NATURAL,
+}
+_FORM_FROM_WIRE: Mapping[int, FormName] = {
+    score_pb2.ANSWER_FORM_UNSPECIFIED: "regular",
+    **{value: name for name, value in FORM_TO_WIRE.items()},
+}
+_LEVELS = {
+    Level.HIGH: attribute_pb2.ATTRIBUTE_LEVEL_HIGH,
+    Level.MIDDLE: attribute_pb2.ATTRIBUTE_LEVEL_MIDDLE,
+    Level.LOW: attribute_pb2.ATTRIBUTE_LEVEL_LOW,
+}
+
+
+def form_from_wire(form: int) -> FormName:
+    """InvalidRequest for a form that this release does not know."""
+    if form not in _FORM_FROM_WIRE:
+        raise InvalidRequest(f"answer form {form} is not known", field="form")
+    return _FORM_FROM_WIRE[form]
+
+
+def attribute_to_wire(attribute: Attribute) -> attribute_pb2.Attribute:
+    kind = KINDS[attribute.name]
+    return attribute_pb2.Attribute(
+        name=attribute_pb2.AttributeName.Value(f"ATTRIBUTE_NAME_{attribute.name.upper()}"),
+        level=_LEVELS[kind.level],
+        grade=attribute.grade,
+        ordinal=attribute.ordinal if kind.is_graded else 0,
+        probabilities=[
+            attribute_pb2.GradeProbability(grade=grade, probability=attribute.probabilities[grade])
+            for grade in kind.grades
+            if attribute.probabilities
+        ],
+        text=attribute.text,
+    )
+
+
+def attribute_from_wire(message: attribute_pb2.Attribute) -> Attribute:
+    """ValueError if the name or grade is not one of the schema."""
+    return Attribute(
+        attribute_name(message),
+        message.grade,
+        {each.grade: each.probability for each in message.probabilities},
+        message.text,
+    )
+
+
+def attribute_name(message: attribute_pb2.Attribute) -> str:
+    """ATTRIBUTE_NAME_LEVEL_SHOT -> "level_shot"."""
+    return attribute_pb2.AttributeName.Name(message.name).removeprefix("ATTRIBUTE_NAME_").lower()
+
+
+def score_to_wire(score: Score) -> score_pb2.Score:
+    on_path: list[score_pb2.DigitDistribution] = []
+    beside: list[score_pb2.DigitDistribution] = []
+    digits = score.written.strip().replace(".", "")
+    for prefix in sorted(score.by_prefix, key=lambda each: (len(each), each)):
+        distribution = score_pb2.DigitDistribution(prefix=prefix, probabilities=score.by_prefix[prefix])
+        (on_path if digits.startswith(prefix) else beside).append(distribution)
+    return score_pb2.Score(
+        value=score.value,
+        standard_deviation=score.standard_deviation,
+        scale=score_pb2.ScoreScale(minimum=score.scale.minimum, maximum=score.scale.maximum),
+        digits_as_written=score.written,
+        digit_distributions=[*on_path, *beside],
+    )
+
+
+def score_from_wire(message: score_pb2.Score) -> Score:
+    return Score(
+        message.value,
+        message.standard_deviation,
+        Scale(message.scale.minimum, message.scale.maximum),
+        message.digits_as_written,
+        {each.prefix: tuple(each.probabilities) for each in message.digit_distributions},
+    )
+
+
+def clip_header(clip: Clip) -> clip_pb2.ClipHeader:
+    first = clip.frames[0]
+    return clip_pb2.ClipHeader(
+        is_video=clip.is_video,
+        height_px=first.height_px,
+        width_px=first.width_px,
+        pts_seconds=[frame.pts_seconds for frame in clip.frames],
+    )
+
+
+def pixel_slices(clip: Clip) -> Iterator[bytes]:
+    """All pixels of the clip, (num_frames, height, width, 3) uint8 in C order, in pieces of at most 1 MiB."""
+    pixels = clip.stacked().data.cast("B")
+    for start in range(0, len(pixels), SLICE_BYTES):
+        yield bytes(pixels[start : start + SLICE_BYTES])
+
+
+class ClipAssembler:
+    """Makes a Clip of a header and the slices that follow it."""
+
+    def __init__(self, header: clip_pb2.ClipHeader) -> None:
+        self._header = header
+        self._shape = (len(header.pts_seconds), header.height_px, header.width_px, 3)
+        self._wanted_bytes = int(np.prod(self._shape))
+        self._pixels = bytearray()
+
+    @property
+    def is_complete(self) -> bool:
+        return len(self._pixels) == self._wanted_bytes
+
+    def feed(self, pixels: bytes) -> None:
+        """Appends a slice. InvalidRequest if there are more bytes than the header announced."""
+        if len(self._pixels) + len(pixels) > self._wanted_bytes:
+            raise InvalidRequest(
+                f"more pixels than the {self._wanted_bytes} bytes that the clip's header announced", field="pixels"
+            )
+        self._pixels += pixels
+
+    def clip(self) -> Clip:
+        """The clip. InvalidRequest if pixels are missing or the header's times do not rise."""
+        if not self.is_complete:
+            raise InvalidRequest(
+                f"{len(self._pixels)} bytes of pixels came, the clip's header announced {self._wanted_bytes}",
+                field="pixels",
+            )
+        stacked = np.frombuffer(self._pixels, np.uint8).reshape(self._shape)
+        try:
+            frames = [Frame(pixels, t) for pixels, t in zip(stacked, self._header.pts_seconds, strict=True)]
+            return Clip(tuple(frames), self._header.is_video)
+        except ValueError as wrong:
+            raise InvalidRequest(str(wrong), field="clip") from wrong
+
+
+def spec_to_wire(checkpoint: Checkpoint, checkpoint_fingerprint: str) -> clip_pb2.ModelSpec:
+    pixels = checkpoint.pixels
+    return clip_pb2.ModelSpec(
+        model=event_pb2.ModelInfo(
+            name=checkpoint.name,
+            checkpoint_fingerprint=checkpoint_fingerprint,
+            preprocessing_fingerprint=checkpoint.preprocessing_fingerprint,
+        ),
+        scale=score_pb2.ScoreScale(minimum=checkpoint.score.minimum, maximum=checkpoint.score.maximum),
+        factor_px=pixels.factor_px,
+        image_min_pixels=pixels.min_pixels,
+        image_max_pixels=pixels.max_pixels,
+        video_min_pixels=pixels.video_min_pixels,
+        video_max_pixels=pixels.video_max_pixels,
+        clip_seconds=checkpoint.clip.seconds,
+        clip_max_frames=checkpoint.clip.max_frames,
+        frames_per_second=checkpoint.clip.frames_per_second,
+    )

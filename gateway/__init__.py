@@ -1,0 +1,1 @@
+"""The gateway: the only program that clients talk to."""

@@ -1,0 +1,110 @@
+"""The public edge: reads uploads, numbers events, translates nothing else."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+
+import grpc
+
+from assay.errors import Busy, InvalidRequest, UploadStalled
+from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
+from assay.wire import form_from_wire
+from gateway.assess import Assessment
+from gateway.decode import DecodePool
+from gateway.decode_spec import DecodeLimits
+from gateway.merge import beating
+from gateway.settings import GatewaySettings
+from gateway.upstream import Upstream
+from gateway.window import Event
+
+UploadRequest = assay_pb2.StreamImageRequest | assay_pb2.StreamVideoRequest
+
+
+@dataclass(slots=True)
+class AssayService(assay_pb2_grpc.AssayServiceServicer):
+    """Serves clients; every request gets an Assessment of its own."""
+
+    settings: GatewaySettings
+    decoder: DecodePool
+    upstream: Upstream
+    _in_flight: int = 0
+
+    async def ScoreImage(  # noqa: N802 - named by the contract
+        self, request: assay_pb2.ScoreImageRequest, context: grpc.aio.ServicerContext
+    ) -> assay_pb2.ScoreImageResponse:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield request.image
+
+        async for event in self._assess(request.config, chunks(), is_video=False):
+            if event.HasField("result"):
+                return assay_pb2.ScoreImageResponse(result=event.result)
+        raise AssertionError("an assessment ends with a result or an error")
+
+    async def StreamImage(  # noqa: N802
+        self, requests: AsyncIterator[assay_pb2.StreamImageRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncGenerator[assay_pb2.StreamImageResponse, None]:
+        async for event in self._stream(requests, is_video=False):
+            yield assay_pb2.StreamImageResponse(event=event)
+
+    async def StreamVideo(  # noqa: N802
+        self, requests: AsyncIterator[assay_pb2.StreamVideoRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncGenerator[assay_pb2.StreamVideoResponse, None]:
+        async for event in self._stream(requests, is_video=True):
+            yield assay_pb2.StreamVideoResponse(event=event)
+
+    async def _stream(self, requests: AsyncIterator[UploadRequest], is_video: bool) -> AsyncGenerator[Event, None]:
+        first = await self._next(requests)
+        if first is None or first.WhichOneof("part") != "config":
+            raise InvalidRequest("the first message must hold the config", field="config")
+        events = self._assess(first.config, self._chunks(requests), is_video)
+        sequence = 0
+        async for event in beating(events, self.settings.heartbeat_seconds, Event(heartbeat=event_pb2.Heartbeat())):
+            sequence += 1
+            numbered = Event(sequence=sequence)
+            numbered.MergeFrom(event)
+            yield numbered
+
+    async def _chunks(self, requests: AsyncIterator[UploadRequest]) -> AsyncIterator[bytes]:
+        while request := await self._next(requests):
+            if request.WhichOneof("part") != "chunk":
+                raise InvalidRequest("the config comes once, in the first message", field="config")
+            yield request.chunk
+
+    async def _next(self, requests: AsyncIterator[UploadRequest]) -> UploadRequest | None:
+        idle_seconds = self.settings.upload_idle_seconds
+        try:
+            return await asyncio.wait_for(anext(requests, None), idle_seconds)
+        except TimeoutError:
+            raise UploadStalled(
+                f"nothing came for {idle_seconds:g} s; send the upload again, and half-close after the last byte"
+            ) from None
+
+    async def _assess(
+        self, config: assay_pb2.ScoreConfig, upload: AsyncIterator[bytes], is_video: bool
+    ) -> AsyncGenerator[Event, None]:
+        if self._in_flight >= self.settings.max_in_flight:
+            raise Busy(f"{self._in_flight} requests are being judged, which is the limit; try again in a moment")
+        assessment = Assessment(
+            request_id=uuid.uuid4().hex,
+            is_video=is_video,
+            form=form_from_wire(config.form),
+            attributes=frozenset(config.attributes),
+            decoder=self.decoder,
+            upstream=self.upstream,
+            limits=self._limits(),
+            windows_at_once=self.settings.windows_at_once,
+        )
+        self._in_flight += 1
+        try:
+            async for event in assessment.events(upload):
+                yield event
+        finally:
+            self._in_flight -= 1
+
+    def _limits(self) -> DecodeLimits:
+        return DecodeLimits(
+            max_upload_bytes=self.settings.max_video_bytes,
+            max_image_bytes=self.settings.max_image_bytes,
+            max_duration_seconds=self.settings.max_duration_seconds,
+        )

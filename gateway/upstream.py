@@ -1,0 +1,92 @@
+"""The two services behind the gateway, as they look from here."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
+from contextlib import contextmanager
+
+import grpc
+from assay.rpc.errors import error_from
+
+from assay.checkpoint import FormName
+from assay.errors import CheckpointError
+from assay.frame import Clip
+from assay.rpc.channel import channel
+from assay.v1 import attribute_extraction_pb2 as extraction_pb2
+from assay.v1 import attribute_extraction_pb2_grpc, clip_pb2, scoring_pb2, scoring_pb2_grpc
+from assay.wire import FORM_TO_WIRE, clip_header, pixel_slices
+
+ModelSpec = clip_pb2.ModelSpec
+
+
+class Upstream:
+    """Calls to attribute extraction and scoring. Every failure comes out as an AssayError that names the service."""
+
+    def __init__(self, extraction_address: str, scoring_address: str) -> None:
+        self._channels = (channel(extraction_address), channel(scoring_address))
+        self._extraction = attribute_extraction_pb2_grpc.AttributeExtractionServiceStub(self._channels[0])
+        self._scoring = scoring_pb2_grpc.ScoringServiceStub(self._channels[1])
+
+    async def close(self) -> None:
+        for each in self._channels:
+            await each.close()
+
+    async def spec(self, form: FormName) -> ModelSpec:
+        """What frames the model takes. CheckpointError if the services that the form needs serve different ones."""
+        calls = [self._scoring_spec()] if form == "direct" else [self._scoring_spec(), self._extraction_spec()]
+        specs = await asyncio.gather(*calls)
+        if any(spec != specs[0] for spec in specs):
+            names = ", ".join(f"{spec.model.name} {spec.model.checkpoint_fingerprint}" for spec in specs)
+            raise CheckpointError(f"scoring and attribute extraction serve different checkpoints: {names}")
+        return specs[0]
+
+    async def _scoring_spec(self) -> ModelSpec:
+        with _named("scoring"):
+            return (await self._scoring.DescribeModel(scoring_pb2.ScoringServiceDescribeModelRequest())).spec
+
+    async def _extraction_spec(self) -> ModelSpec:
+        with _named("attribute extraction"):
+            request = extraction_pb2.AttributeExtractionServiceDescribeModelRequest()
+            return (await self._extraction.DescribeModel(request)).spec
+
+    async def extract(
+        self, request_id: str, form: FormName, clip: Clip
+    ) -> AsyncGenerator[extraction_pb2.ExtractAttributesResponse, None]:
+        """Reasoning and attributes of the clip, the transcript last."""
+
+        async def parts() -> AsyncIterator[extraction_pb2.ExtractAttributesRequest]:
+            config = extraction_pb2.ExtractionConfig(
+                request_id=request_id, form=FORM_TO_WIRE[form], clip=clip_header(clip)
+            )
+            yield extraction_pb2.ExtractAttributesRequest(config=config)
+            for pixels in pixel_slices(clip):
+                yield extraction_pb2.ExtractAttributesRequest(pixels=pixels)
+
+        with _named("attribute extraction"):
+            async for response in self._extraction.ExtractAttributes(parts()):
+                yield response
+
+    async def score(
+        self, request_id: str, form: FormName, clip: Clip, transcript: Awaitable[extraction_pb2.Transcript]
+    ) -> AsyncGenerator[scoring_pb2.ScoreResponse, None]:
+        """Early and final score of the clip. The transcript is awaited after the pixels, unless the form is direct."""
+
+        async def parts() -> AsyncIterator[scoring_pb2.ScoreRequest]:
+            config = scoring_pb2.ScoringConfig(request_id=request_id, form=FORM_TO_WIRE[form], clip=clip_header(clip))
+            yield scoring_pb2.ScoreRequest(config=config)
+            for pixels in pixel_slices(clip):
+                yield scoring_pb2.ScoreRequest(pixels=pixels)
+            if form != "direct":
+                yield scoring_pb2.ScoreRequest(transcript=await transcript)
+
+        with _named("scoring"):
+            async for response in self._scoring.Score(parts()):
+                yield response
+
+
+@contextmanager
+def _named(service: str) -> Iterator[None]:
+    """Turns a failed call into the AssayError that it carries, or into one that names the service."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as failed:
+        raise error_from(failed, service) from failed

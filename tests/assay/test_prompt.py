@@ -1,0 +1,58 @@
+"""Checkpoint + form name -> question and form."""
+
+import pytest
+
+from assay.checkpoint import AnswerTemplate
+from assay.errors import CheckpointError
+from assay.form import Choice, Digits, Free, Literal
+from assay.prompt import answer_form, grade_of_option, question
+from tests.checkpoints import small_checkpoint
+
+
+def with_answer(answer: str, **more: object):
+    template = AnswerTemplate(question_image="?", question_video="?", answer=answer)
+    return small_checkpoint().model_copy(update={"form": {"direct": template}, **more})
+
+
+def test_a_video_is_asked_about_as_a_video():
+    assert question(small_checkpoint(), "direct", is_video=True) == "Rate the quality of this video."
+
+
+def test_the_regular_form_names_every_segment_after_what_it_tells():
+    names = [segment.name for segment in answer_form(small_checkpoint(), "regular") if not isinstance(segment, Literal)]
+    assert names == ["composition_reason", "composition", "subject", "background", "clarity", "score"]
+
+
+def test_the_direct_form_is_a_sentence_around_the_digits():
+    assert answer_form(small_checkpoint(), "direct").segments == (
+        Literal("The quality score of this image is"),
+        Digits("score", lead=" "),
+        Literal("."),
+    )
+
+
+def test_a_free_text_ends_where_the_checkpoint_says():
+    assert answer_form(small_checkpoint(), "natural").named("reasoning") == Free(
+        "reasoning", 200, (" The final score is <",)
+    )
+
+
+def test_a_checkpoint_may_word_its_grades_differently():
+    worded = with_answer("{level_shot}{score}", wording={"level_shot": {"yes": " straight"}})
+    assert answer_form(worded, "direct").named("level_shot") == Choice("level_shot", (" no", " straight"))
+
+
+def test_an_option_leads_back_to_its_grade():
+    worded = with_answer("{level_shot}{score}", wording={"level_shot": {"yes": " straight"}})
+    assert grade_of_option(worded, "level_shot", " straight") == "yes"
+
+
+@pytest.mark.parametrize(("answer", "culprit"), [("{charm} {score}", "charm"), ("no number", "score")])
+def test_a_template_that_cannot_be_filled_in_is_refused_by_name(answer, culprit):
+    with pytest.raises(CheckpointError, match=culprit):
+        answer_form(with_answer(answer), "direct")
+
+
+def test_a_form_that_the_checkpoint_lacks_is_refused_with_those_it_has():
+    with pytest.raises(CheckpointError, match=r"regular.*direct"):
+        question(with_answer("{score}"), "regular", is_video=False)

@@ -1,0 +1,96 @@
+"""Domain <-> assay.v1: nothing is lost on the way."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.attribute import KINDS, Attribute
+from assay.errors import InvalidRequest
+from assay.frame import Clip, Frame
+from assay.score import Scale, Score
+from assay.wire import (
+    SLICE_BYTES,
+    ClipAssembler,
+    attribute_from_wire,
+    attribute_to_wire,
+    clip_header,
+    form_from_wire,
+    pixel_slices,
+    score_from_wire,
+    score_to_wire,
+)
+
+
+def clip(num_frames: int = 2, size_px: int = 28) -> Clip:
+    rng = np.random.default_rng(num_frames)
+    shape = (num_frames, size_px, size_px, 3)
+    frames = [Frame(pixels, float(t)) for t, pixels in enumerate(rng.integers(0, 256, shape, np.uint8))]
+    return Clip(tuple(frames), is_video=True)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_attribute_survives_the_journey(name):
+    grades = KINDS[name].grades
+    probabilities = {grade: 1 / len(grades) for grade in grades}
+    attribute = Attribute(name, grades[0] if grades else "", probabilities, "because")
+    assert attribute_from_wire(attribute_to_wire(attribute)) == attribute
+
+
+@given(st.floats(0, 10), st.floats(0, 5))
+def test_a_score_survives_the_journey(value, deviation):
+    score = Score(value, deviation, Scale(0, 10), "3.7", {"": (0.1,) * 10, "3": (0.1,) * 10, "4": (0.1,) * 10})
+    assert score_from_wire(score_to_wire(score)) == score
+
+
+def test_the_distributions_of_the_written_digits_come_first():
+    score = Score(3.7, 0.1, Scale(0, 10), "3.7", {"2": (0.1,) * 10, "3": (0.1,) * 10, "": (0.1,) * 10})
+    assert [each.prefix for each in score_to_wire(score).digit_distributions] == ["", "3", "2"]
+
+
+@given(st.lists(st.integers(1, 4000), max_size=8))
+def test_where_the_pixels_are_cut_does_not_matter(sizes):
+    sent = clip()
+    pixels = b"".join(pixel_slices(sent))
+    assembler = ClipAssembler(clip_header(sent))
+    for size in sizes:
+        assembler.feed(pixels[:size])
+        pixels = pixels[size:]
+    assembler.feed(pixels)
+    assert np.array_equal(assembler.clip().stacked(), sent.stacked())
+
+
+def test_large_frames_travel_in_slices_of_at_most_a_mebibyte():
+    assert [len(each) for each in pixel_slices(clip(1, 28 * 24))] == [SLICE_BYTES, 28 * 24 * 28 * 24 * 3 - SLICE_BYTES]
+
+
+def test_missing_pixels_are_counted_in_the_complaint():
+    assembler = ClipAssembler(clip_header(clip()))
+    assembler.feed(b"12345")
+    with pytest.raises(InvalidRequest, match=r"5 bytes .* 4704"):
+        assembler.clip()
+
+
+def test_a_pixel_too_many_is_refused():
+    sent = clip()
+    assembler = ClipAssembler(clip_header(sent))
+    with pytest.raises(InvalidRequest, match="more pixels"):
+        assembler.feed(b"".join(pixel_slices(sent)) + b"x")
+
+
+def test_a_header_that_goes_back_in_time_is_refused():
+    header = clip_header(clip())
+    header.pts_seconds[:] = [1.0, 0.0]
+    assembler = ClipAssembler(header)
+    assembler.feed(b"\0" * 4704)
+    with pytest.raises(InvalidRequest, match="back in time"):
+        assembler.clip()
+
+
+def test_an_unset_form_is_the_regular_one():
+    assert form_from_wire(0) == "regular"
+
+
+def test_a_form_from_the_future_is_refused():
+    with pytest.raises(InvalidRequest, match="99"):
+        form_from_wire(99)
