@@ -1,6 +1,7 @@
 """The sentence in one screen: bytes become frames, frames become clips, clips become scores, and these one result."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from assay.checkpoint import FormName
@@ -43,8 +44,11 @@ class Assessment:
         Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
         """
         spec = await self.upstream.spec(self.form)
-        async with self.decoder.open(self._decode_spec(spec)) as job:
-            async for event in merged(self._receive(upload, job), self._judge(job, spec)):
+        async with (
+            self.decoder.open(self._decode_spec(spec)) as job,
+            aclosing(merged(self._receive(upload, job), self._judge(job, spec))) as events,
+        ):
+            async for event in events:
                 yield event
         yield Event(result=self._result(spec))
 
@@ -67,11 +71,12 @@ class Assessment:
         await job.end()
 
     async def _judge(self, job: DecodeJob, spec: ModelSpec) -> AsyncGenerator[Event, None]:
-        async for event in in_turn(self._streams(job, spec), self.windows_at_once):
-            yield event
-            if event.HasField("window"):
-                self._windows.append(event.window)
-                yield self._progress()
+        async with aclosing(in_turn(self._streams(job, spec), self.windows_at_once)) as events:
+            async for event in events:
+                yield event
+                if event.HasField("window"):
+                    self._windows.append(event.window)
+                    yield self._progress()
 
     async def _streams(self, job: DecodeJob, spec: ModelSpec) -> AsyncGenerator[AsyncGenerator[Event, None], None]:
         windows = Windows(spec.clip_seconds, spec.clip_max_frames)
@@ -110,14 +115,15 @@ class Assessment:
 
     async def _reported(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """The events without the attributes that nobody asked for."""
-        async for event in events:
-            if event.HasField("attribute") and not self._is_wanted(attribute_name(event.attribute.attribute)):
-                continue
-            if event.HasField("window"):
-                wanted = [each for each in event.window.attributes if self._is_wanted(attribute_name(each))]
-                del event.window.attributes[:]
-                event.window.attributes.extend(wanted)
-            yield event
+        async with aclosing(events):
+            async for event in events:
+                if event.HasField("attribute") and not self._is_wanted(attribute_name(event.attribute.attribute)):
+                    continue
+                if event.HasField("window"):
+                    wanted = [each for each in event.window.attributes if self._is_wanted(attribute_name(each))]
+                    del event.window.attributes[:]
+                    event.window.attributes.extend(wanted)
+                yield event
 
     def _is_wanted(self, name: str) -> bool:
         return not self.attributes or name in self.attributes

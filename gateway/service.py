@@ -3,11 +3,12 @@
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
-import grpc
-
-from assay.errors import Busy, InvalidRequest, UploadStalled
+from assay.errors import InvalidRequest, UploadStalled
+from assay.rpc.admission import Places
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
 from assay.wire import form_from_wire
 from gateway.assess import Assessment
@@ -18,6 +19,7 @@ from gateway.settings import GatewaySettings
 from gateway.upstream import Upstream
 from gateway.window import Event
 
+Context = Any  # grpc.aio.ServicerContext; its two type parameters differ from method to method
 UploadRequest = assay_pb2.StreamImageRequest | assay_pb2.StreamVideoRequest
 
 
@@ -28,42 +30,47 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
     settings: GatewaySettings
     decoder: DecodePool
     upstream: Upstream
-    _in_flight: int = 0
+    places: Places
 
     async def ScoreImage(  # noqa: N802 - named by the contract
-        self, request: assay_pb2.ScoreImageRequest, context: grpc.aio.ServicerContext
+        self, request: assay_pb2.ScoreImageRequest, context: Context
     ) -> assay_pb2.ScoreImageResponse:
         async def chunks() -> AsyncIterator[bytes]:
             yield request.image
 
-        async for event in self._assess(request.config, chunks(), is_video=False):
-            if event.HasField("result"):
-                return assay_pb2.ScoreImageResponse(result=event.result)
+        async with aclosing(self._assess(request.config, chunks(), is_video=False)) as events:
+            async for event in events:
+                if event.HasField("result"):
+                    return assay_pb2.ScoreImageResponse(result=event.result)
         raise AssertionError("an assessment ends with a result or an error")
 
     async def StreamImage(  # noqa: N802
-        self, requests: AsyncIterator[assay_pb2.StreamImageRequest], context: grpc.aio.ServicerContext
+        self, requests: AsyncIterator[assay_pb2.StreamImageRequest], context: Context
     ) -> AsyncGenerator[assay_pb2.StreamImageResponse, None]:
-        async for event in self._stream(requests, is_video=False):
-            yield assay_pb2.StreamImageResponse(event=event)
+        async with aclosing(self._stream(requests, is_video=False)) as events:
+            async for event in events:
+                yield assay_pb2.StreamImageResponse(event=event)
 
     async def StreamVideo(  # noqa: N802
-        self, requests: AsyncIterator[assay_pb2.StreamVideoRequest], context: grpc.aio.ServicerContext
+        self, requests: AsyncIterator[assay_pb2.StreamVideoRequest], context: Context
     ) -> AsyncGenerator[assay_pb2.StreamVideoResponse, None]:
-        async for event in self._stream(requests, is_video=True):
-            yield assay_pb2.StreamVideoResponse(event=event)
+        async with aclosing(self._stream(requests, is_video=True)) as events:
+            async for event in events:
+                yield assay_pb2.StreamVideoResponse(event=event)
 
     async def _stream(self, requests: AsyncIterator[UploadRequest], is_video: bool) -> AsyncGenerator[Event, None]:
         first = await self._next(requests)
         if first is None or first.WhichOneof("part") != "config":
             raise InvalidRequest("the first message must hold the config", field="config")
-        events = self._assess(first.config, self._chunks(requests), is_video)
+        assessed = self._assess(first.config, self._chunks(requests), is_video)
+        beat = Event(heartbeat=event_pb2.Heartbeat())
         sequence = 0
-        async for event in beating(events, self.settings.heartbeat_seconds, Event(heartbeat=event_pb2.Heartbeat())):
-            sequence += 1
-            numbered = Event(sequence=sequence)
-            numbered.MergeFrom(event)
-            yield numbered
+        async with aclosing(beating(assessed, self.settings.heartbeat_seconds, beat)) as events:
+            async for event in events:
+                sequence += 1
+                numbered = Event(sequence=sequence)
+                numbered.MergeFrom(event)
+                yield numbered
 
     async def _chunks(self, requests: AsyncIterator[UploadRequest]) -> AsyncIterator[bytes]:
         while request := await self._next(requests):
@@ -83,8 +90,6 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
     async def _assess(
         self, config: assay_pb2.ScoreConfig, upload: AsyncIterator[bytes], is_video: bool
     ) -> AsyncGenerator[Event, None]:
-        if self._in_flight >= self.settings.max_in_flight:
-            raise Busy(f"{self._in_flight} requests are being judged, which is the limit; try again in a moment")
         assessment = Assessment(
             request_id=uuid.uuid4().hex,
             is_video=is_video,
@@ -95,12 +100,10 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
             limits=self._limits(),
             windows_at_once=self.settings.windows_at_once,
         )
-        self._in_flight += 1
-        try:
-            async for event in assessment.events(upload):
-                yield event
-        finally:
-            self._in_flight -= 1
+        with self.places.one():
+            async with aclosing(assessment.events(upload)) as events:
+                async for event in events:
+                    yield event
 
     def _limits(self) -> DecodeLimits:
         return DecodeLimits(

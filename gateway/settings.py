@@ -3,18 +3,20 @@
 from typing import Annotated
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from assay.rpc.settings import Address, ServerSettings
 
 
-class GatewaySettings(BaseSettings):
-    """Addresses are HOST:PORT (port 0: a free one) or unix:PATH."""
+class GatewaySettings(ServerSettings):
+    """Beside what every program can be told. Addresses are HOST:PORT (port 0: a free one) or unix:PATH."""
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
-    address: str = "127.0.0.1:50051"
+    address: Address = "127.0.0.1:50051"
     """Where clients are served."""
-    attribute_extraction: str = "127.0.0.1:50052"
-    scoring: str = "127.0.0.1:50053"
+    attribute_extraction: Address = "127.0.0.1:50052"
+    scoring: Address = "127.0.0.1:50053"
     decode_workers: Annotated[int, Field(ge=1, le=64)] = 2
     max_in_flight: Annotated[int, Field(ge=1, le=4096)] = 32
     """Requests at once; one more is refused with RESOURCE_EXHAUSTED before a byte of it is read."""

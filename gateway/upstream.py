@@ -2,19 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
+from typing import Any, TypeVar
 
 import grpc
-from assay.rpc.errors import error_from
 
 from assay.checkpoint import FormName
 from assay.errors import CheckpointError
 from assay.frame import Clip
 from assay.rpc.channel import channel
+from assay.rpc.errors import error_from
 from assay.v1 import attribute_extraction_pb2 as extraction_pb2
 from assay.v1 import attribute_extraction_pb2_grpc, clip_pb2, scoring_pb2, scoring_pb2_grpc
 from assay.wire import FORM_TO_WIRE, clip_header, pixel_slices
 
+T = TypeVar("T")
 ModelSpec = clip_pb2.ModelSpec
 
 
@@ -62,8 +64,9 @@ class Upstream:
                 yield extraction_pb2.ExtractAttributesRequest(pixels=pixels)
 
         with _named("attribute extraction"):
-            async for response in self._extraction.ExtractAttributes(parts()):
-                yield response
+            async with aclosing(_responses(self._extraction.ExtractAttributes(parts()))) as responses:
+                async for response in responses:
+                    yield response
 
     async def score(
         self, request_id: str, form: FormName, clip: Clip, transcript: Awaitable[extraction_pb2.Transcript]
@@ -79,8 +82,18 @@ class Upstream:
                 yield scoring_pb2.ScoreRequest(transcript=await transcript)
 
         with _named("scoring"):
-            async for response in self._scoring.Score(parts()):
-                yield response
+            async with aclosing(_responses(self._scoring.Score(parts()))) as responses:
+                async for response in responses:
+                    yield response
+
+
+async def _responses(call: "grpc.aio.StreamStreamCall[Any, T]") -> AsyncGenerator[T, None]:
+    """The call's responses. Whoever stops reading them cancels the call, and with it the work on the other side."""
+    try:
+        async for response in call:
+            yield response
+    finally:
+        call.cancel()
 
 
 @contextmanager
@@ -89,4 +102,4 @@ def _named(service: str) -> Iterator[None]:
     try:
         yield
     except grpc.aio.AioRpcError as failed:
-        raise error_from(failed, service) from failed
+        raise error_from(failed, f"the {service} service") from failed

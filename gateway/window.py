@@ -5,11 +5,13 @@ direct number at once and a reasoned one as soon as it has the transcript of the
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from google.protobuf.duration_pb2 import Duration
 
 from assay.checkpoint import FormName
+from assay.errors import ServiceUnavailable
 from assay.frame import Clip
 from assay.v1 import attribute_extraction_pb2, event_pb2, score_pb2, scoring_pb2
 from gateway.merge import merged
@@ -35,44 +37,54 @@ async def window_events(
     streams = [_scored(upstream.score(request_id, form, clip, transcript), result)]
     if form != "direct":
         streams.append(_reasoned(upstream.extract(request_id, form, clip), result, transcript))
-    async for event in merged(*streams):
-        yield event
+    async with aclosing(merged(*streams)) as events:
+        async for event in events:
+            yield event
     yield Event(window=result)
 
 
 async def _reasoned(
-    responses: AsyncIterator[attribute_extraction_pb2.ExtractAttributesResponse],
+    responses: AsyncGenerator[attribute_extraction_pb2.ExtractAttributesResponse, None],
     result: score_pb2.WindowResult,
     transcript: asyncio.Future[attribute_extraction_pb2.Transcript],
 ) -> AsyncGenerator[Event, None]:
     index = result.window_index
-    async for response in responses:
-        match response.WhichOneof("event"):
-            case "reasoning":
-                result.reasoning += response.reasoning
-                yield Event(reasoning=event_pb2.ReasoningDelta(window_index=index, text=response.reasoning))
-            case "attribute":
-                result.attributes.append(response.attribute)
-                yield Event(attribute=event_pb2.AttributeResult(window_index=index, attribute=response.attribute))
-            case "transcript":
-                transcript.set_result(response.transcript)
+    async with aclosing(responses):
+        async for response in responses:
+            match response.WhichOneof("event"):
+                case "reasoning":
+                    result.reasoning += response.reasoning
+                    yield Event(reasoning=event_pb2.ReasoningDelta(window_index=index, text=response.reasoning))
+                case "attribute":
+                    told = response.attribute
+                    result.attributes.append(told)
+                    yield Event(attribute=event_pb2.AttributeResult(window_index=index, attribute=told))
+                case "transcript":
+                    transcript.set_result(response.transcript)
+    if not transcript.done():
+        raise ServiceUnavailable("the attribute extraction service ended before its transcript; try again")
 
 
 async def _scored(
-    responses: AsyncIterator[scoring_pb2.ScoreResponse], result: score_pb2.WindowResult
+    responses: AsyncGenerator[scoring_pb2.ScoreResponse, None], result: score_pb2.WindowResult
 ) -> AsyncGenerator[Event, None]:
-    async for response in responses:
-        match response.WhichOneof("event"):
-            case "early_score":
-                yield Event(
-                    early_score=event_pb2.EarlyScore(window_index=result.window_index, score=response.early_score)
-                )
-            case "final_score":
-                final = response.final_score
-                result.score.CopyFrom(final.score)
-                result.direct_score.CopyFrom(final.direct_score)
-                if final.HasField("reasoned_score"):
-                    result.reasoned_score.CopyFrom(final.reasoned_score)
+    index = result.window_index
+    async with aclosing(responses):
+        async for response in responses:
+            match response.WhichOneof("event"):
+                case "early_score":
+                    yield Event(early_score=event_pb2.EarlyScore(window_index=index, score=response.early_score))
+                case "final_score":
+                    _put(response.final_score, result)
+    if not result.HasField("score"):
+        raise ServiceUnavailable("the scoring service ended before its final score; try again")
+
+
+def _put(final: scoring_pb2.FinalScore, result: score_pb2.WindowResult) -> None:
+    result.score.CopyFrom(final.score)
+    result.direct_score.CopyFrom(final.direct_score)
+    if final.HasField("reasoned_score"):
+        result.reasoned_score.CopyFrom(final.reasoned_score)
 
 
 def offset(seconds: float) -> Duration:

@@ -7,6 +7,7 @@ an engine and does not care what it says.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -71,7 +72,7 @@ def write_tiny_checkpoint(directory: Path, *, seed: int = 0, max_position_embedd
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
     """All 256 bytes, a few merges, the special tokens of Qwen2-VL; splits text where Qwen's does."""
     pieces = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *(merge.replace(" ", "") for merge in _MERGES)]
-    merges = [tuple(merge.split()) for merge in _MERGES]
+    merges = [(left, right) for left, right in map(str.split, _MERGES)]
     tokenizer = Tokenizer(models.BPE({piece: token for token, piece in enumerate(pieces)}, merges))
     tokenizer.normalizer = normalizers.NFC()
     split = pre_tokenizers.Split(Regex(_QWEN_SPLIT), behavior="isolated")
@@ -79,7 +80,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, as_bytes])
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(special, special=True, normalized=False) for special in SPECIALS])
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
@@ -89,7 +90,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _config(tokenizer: PreTrainedTokenizerFast, max_position_embeddings: int) -> Qwen2VLConfig:
-    ids = {special: tokenizer.convert_tokens_to_ids(special) for special in SPECIALS}
+    ids: dict[str, Any] = {special: tokenizer.convert_tokens_to_ids(special) for special in SPECIALS}
     return Qwen2VLConfig(
         text_config={
             # Wider than the tokeniser, as Qwen's own: the last ids mean nothing.

@@ -13,10 +13,13 @@ from tests.tiny_checkpoint import write_tiny_checkpoint
 MakeClip = Callable[..., Clip]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
+@pytest.fixture(scope="package", autouse=True)
+def _one_thread() -> Iterator[None]:
     # A tiny model is quickest on one, and the machine is shared.
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

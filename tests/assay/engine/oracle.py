@@ -1,10 +1,12 @@
-"""The engine's answers, made the slowest way: for every token the whole sequence goes through transformers, uncached."""
+"""The engine's answers, made the slowest way: for each token the whole sequence goes through transformers."""
 
+from collections.abc import Callable
 from collections.abc import Sequence as Row
 from dataclasses import dataclass, field
 
 import torch
 
+from assay.engine.cache import Cache
 from assay.engine.checkpoint import Checkpoint
 from assay.engine.prompt_tokens import PromptTokens, prompt_tokens
 from assay.engine.runner import Feed, Runner
@@ -13,12 +15,14 @@ from assay.form import Choice, Digits, Form, Free, Literal, Segment
 from assay.frame import Clip
 from assay.generator import Chose, Conversation, Counted, Event, Wrote
 
+Run = Callable[[Cache, Feed], torch.Tensor]
+
 
 def engine_events(
-    checkpoint: Checkpoint, clip: Clip, conversation: Conversation, form: Form
+    checkpoint: Checkpoint, clip: Clip, conversation: Conversation, form: Form, run: Run | None = None
 ) -> tuple[list[Event], tuple[int, ...], list[Feed]]:
-    """Events, answer tokens and forwards of the engine, without its thread."""
-    sequence, runner = Sequence.begin(checkpoint, clip, conversation, form), Runner(checkpoint.model)
+    """Events, answer tokens and forwards of the engine, without its thread; `run` stands in for the model."""
+    sequence, run = Sequence.begin(checkpoint, clip, conversation, form), run or Runner(checkpoint.model).run
     making, logits = sequence.write(), None
     events: list[Event] = []
     feeds: list[Feed] = []
@@ -30,7 +34,7 @@ def engine_events(
         logits = None
         if isinstance(item, Feed):
             feeds.append(item)
-            logits = runner.run(sequence.cache, item)
+            logits = run(sequence.cache, item)
         else:
             events.append(item)
 
@@ -77,7 +81,7 @@ class Oracle:
     def logits(self, further: Row[int] = ()) -> torch.Tensor:
         with torch.inference_mode():
             inputs = model_inputs(self.checkpoint, self.prompt, [*self.answer, *further])
-            return self.checkpoint.model(**inputs, use_cache=False).logits[0, -1].double()  # type: ignore[arg-type, no-any-return]
+            return self.checkpoint.model(**inputs, use_cache=False).logits[0, -1].double()  # type: ignore[no-any-return]
 
     def _write(self, segment: Segment, following: Segment | None) -> None:
         text = self.checkpoint.text

@@ -1,17 +1,21 @@
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from assay.engine.cache import Cache
 from assay.engine.checkpoint import Checkpoint
 from assay.engine.prompt_tokens import prompt_tokens
+from assay.engine.runner import Feed
 from assay.errors import InvalidRequest
 from assay.form import Choice, Digits, Form, Free, Literal, Segment
 from assay.frame import Clip
-from assay.generator import Chose, Conversation, Counted, Finished, Wrote
-from tests.assay.engine.oracle import Oracle, engine_events, model_inputs, texts
+from assay.generator import Chose, Conversation, Counted, Event, Finished, Wrote
+from tests.assay.engine.oracle import Oracle, Run, engine_events, model_inputs, texts
 
 RATE = Conversation("Rate this image.")
 
@@ -22,7 +26,9 @@ _segments = st.lists(
         st.builds(
             Choice,
             st.just(""),
-            st.lists(_text | st.sampled_from([" 1", " 10", "clutter", "cluttered"]), min_size=2, max_size=5, unique=True).map(tuple),
+            st.lists(
+                _text | st.sampled_from([" 1", " 10", "clutter", "cluttered"]), min_size=2, max_size=5, unique=True
+            ).map(tuple),
         ),
         st.builds(
             Digits,
@@ -32,7 +38,12 @@ _segments = st.lists(
             st.sampled_from(["", " "]),
             st.sampled_from([1.0, 0.2, 0.05]),
         ),
-        st.builds(Free, st.just(""), st.integers(1, 12), st.lists(_text | st.characters(codec="latin-1"), max_size=3).map(tuple)),
+        st.builds(
+            Free,
+            st.just(""),
+            st.integers(1, 12),
+            st.lists(_text | st.characters(codec="latin-1"), max_size=3).map(tuple),
+        ),
     ),
     min_size=1,
     max_size=4,
@@ -55,8 +66,8 @@ with_a_model = settings(
 )
 
 
-def _fixed(checkpoint: Checkpoint, clip: Clip, *segments: Segment) -> list[object]:
-    return list(engine_events(checkpoint, clip, RATE, Form(segments))[0])
+def _events(checkpoint: Checkpoint, clip: Clip, *segments: Segment) -> list[Event]:
+    return engine_events(checkpoint, clip, RATE, Form(segments))[0]
 
 
 @with_a_model
@@ -81,12 +92,12 @@ def test_any_form_is_answered_as_by_full_forwards(
     )
 
 
-def _choices(events: list[object]) -> list[object]:
+def _choices(events: list[Event]) -> list[object]:
     rounded = [event for event in events if isinstance(event, Chose)]
     return [(e.segment, e.option, {o: pytest.approx(p, abs=1e-4) for o, p in e.probabilities.items()}) for e in rounded]
 
 
-def _numbers(events: list[object]) -> list[Counted]:
+def _numbers(events: list[Event]) -> list[Counted]:
     return [event for event in events if isinstance(event, Counted)]
 
 
@@ -98,24 +109,25 @@ def test_probabilities_sum_to_one(checkpoint: Checkpoint, image: Clip, form: For
     except InvalidRequest:
         return
     sums = [sum(event.probabilities.values()) for event in events if isinstance(event, Chose)]
-    sums += [sum(tens) for number in _numbers(list(events)) for tens in number.by_prefix.values()]
+    sums += [sum(tens) for number in _numbers(events) for tens in number.by_prefix.values()]
     assert sums == pytest.approx([1.0] * len(sums))
 
 
 @pytest.mark.parametrize("is_video", [False, True])
 @pytest.mark.parametrize("seed", range(3))
 def test_free_text_without_stops_is_what_transformers_generates(
-    checkpoint: Checkpoint, make_clip, is_video: bool, seed: int
+    checkpoint: Checkpoint, make_clip: Callable[..., Clip], is_video: bool, seed: int
 ) -> None:
     clip = make_clip(3 if is_video else 1, is_video=is_video, height=84, width=112, seed=seed)
     _, answer, _ = engine_events(checkpoint, clip, RATE, Form((Free("text", 48, ()),)))
     prompt = prompt_tokens(clip, RATE, checkpoint.layout, checkpoint.text)
     inputs = model_inputs(checkpoint, prompt)
-    generated = checkpoint.model.generate(**inputs, do_sample=False, max_new_tokens=48)[0, len(prompt.ids) :].tolist()
+    model: Any = checkpoint.model
+    generated = model.generate(**inputs, do_sample=False, max_new_tokens=48)[0, len(prompt.ids) :].tolist()
     assert [*answer] == [token for token in generated if token not in checkpoint.ends]
 
 
-def test_the_answer_depends_on_the_picture(checkpoint: Checkpoint, make_clip) -> None:
+def test_the_answer_depends_on_the_picture(checkpoint: Checkpoint, make_clip: Callable[..., Clip]) -> None:
     free = Form((Free("text", 16, ()),))
     answers = {engine_events(checkpoint, make_clip(seed=seed), RATE, free)[1] for seed in range(4)}
     assert len(answers) == 4
@@ -135,68 +147,54 @@ def test_a_number_at_branch_probability_one_is_one_forward_a_digit(checkpoint: C
 
 
 def test_a_number_has_its_lead_and_its_point(checkpoint: Checkpoint, image: Clip) -> None:
-    events = _fixed(checkpoint, image, Digits("score", 2, 1, lead=" <"))
+    events = _events(checkpoint, image, Digits("score", 2, 1, lead=" <"))
     written = "".join(event.text for event in events if isinstance(event, Wrote))
-    assert written[:2] == " <" and written[4] == "." and len(written) == 6
+    assert written[:2] == " <"
+    assert written[4] == "."
+    assert len(written) == 6
 
 
 def test_the_lead_is_not_part_of_the_number(checkpoint: Checkpoint, image: Clip) -> None:
-    (number,) = _numbers(_fixed(checkpoint, image, Digits("score", 1, 2, lead=" ")))
+    (number,) = _numbers(_events(checkpoint, image, Digits("score", 1, 2, lead=" ")))
     assert float(number.written) == pytest.approx(int(number.written.replace(".", "")) / 100)
 
 
 def test_a_text_cut_short_is_reported(checkpoint: Checkpoint, image: Clip) -> None:
-    finished = _fixed(checkpoint, image, Free("text", 2, ("never",)), Literal("end"))[-1]
-    assert isinstance(finished, Finished) and finished.reason == "cut"
+    finished = _events(checkpoint, image, Free("text", 2, ("never",)), Literal("end"))[-1]
+    assert isinstance(finished, Finished)
+    assert finished.reason == "cut"
 
 
-class _Scripted:
-    """A model whose next tokens are fixed, whatever it reads."""
+def _scripted(tokens: list[int]) -> Run:
+    """A model whose answer is fixed, whatever it reads."""
 
-    def __init__(self, checkpoint: Checkpoint, tokens: list[int]) -> None:
-        self._tokens, self._size = tokens, checkpoint.model.config.get_text_config().vocab_size
+    def run(cache: Cache, feed: Feed) -> torch.Tensor:
+        answered = feed.keep + len(feed.token_ids) - len(cache.prompt.ids)
+        return torch.eye(288)[tokens[answered]]
 
-    def next(self, answered: int) -> torch.Tensor:
-        return torch.nn.functional.one_hot(torch.tensor(self._tokens[answered]), self._size).float()
-
-
-def _write_scripted(
-    checkpoint: Checkpoint, image: Clip, tokens: list[int], form: Form
-) -> tuple[list[object], tuple[int, ...]]:
-    from assay.engine.runner import Feed
-    from assay.engine.sequence import Sequence
-
-    sequence, model = Sequence.begin(checkpoint, image, RATE, form), _Scripted(checkpoint, tokens)
-    making, logits, events = sequence.write(), None, list[object]()
-    prompt = len(sequence.cache.prompt.ids)
-    while True:
-        try:
-            item = making.send(logits)
-        except StopIteration:
-            return events, sequence.row.answer
-        logits = model.next(item.keep + len(item.token_ids) - prompt) if isinstance(item, Feed) else None
-        if not isinstance(item, Feed):
-            events.append(item)
+    return run
 
 
 def test_a_token_cut_by_the_stop_leaves_its_beginning(checkpoint: Checkpoint, image: Clip) -> None:
     encode = checkpoint.text.encode
     assert len(encode(".\n")) == 1
     form = Form((Free("text", 9, ("\n",)), Literal("!")))
-    _, answer = _write_scripted(checkpoint, image, encode("score.\n"), form)
+    _, answer, _ = engine_events(checkpoint, image, RATE, form, _scripted(encode("score.\n")))
     assert [*answer] == [*encode("score"), *encode("."), *encode("!")]
 
 
 def test_half_a_character_is_never_streamed(checkpoint: Checkpoint, image: Clip) -> None:
     tokens = [token for byte in "日é".encode() for token in checkpoint.text.encode_bytes(bytes([byte]))]
-    events, _ = _write_scripted(checkpoint, image, tokens, Form((Free("text", 5, ()),)))
+    events, *_ = engine_events(checkpoint, image, RATE, Form((Free("text", 5, ()),)), _scripted(tokens))
     assert [event.text for event in events if isinstance(event, Wrote)] == ["日", "é"]
 
 
 def test_the_end_of_the_turn_ends_a_text_and_the_form_goes_on(checkpoint: Checkpoint, image: Clip) -> None:
     tokens = [*checkpoint.text.encode("a"), checkpoint.text.special.im_end]
-    events, _ = _write_scripted(checkpoint, image, tokens, Form((Free("text", 9, ("\n",)), Literal("end"))))
-    assert texts(events) == [("text", "a"), ("", "end")]  # type: ignore[arg-type]
+    events, *_ = engine_events(
+        checkpoint, image, RATE, Form((Free("text", 9, ("\n",)), Literal("end"))), _scripted(tokens)
+    )
+    assert texts(events) == [("text", "a"), ("", "end")]
 
 
 def test_a_prompt_that_is_too_long_says_the_numbers(checkpoint: Checkpoint, image: Clip) -> None:

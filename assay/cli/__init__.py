@@ -1,0 +1,169 @@
+"""The command line: `assay score`, `assay up`, `assay demo`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from assay.attribute import KINDS
+from assay.errors import AssayError
+from assay.wire import FORM_TO_WIRE
+
+_EXIT_CODES = """\
+exit codes:
+  0  every file was scored
+  1  some file could not be scored; stderr says which and why
+  2  wrong use
+  3  no server answers, or it went away
+"""
+_JSON = """\
+--json prints one object per file and line:
+  file, score{value, stddev, scale{minimum, maximum}}, attributes{NAME: {grade, probabilities, text}},
+  windows[{start_seconds, end_seconds, frame_count, score, direct_score, reasoned_score, attributes, reasoning}],
+  media, model
+and for a file that could not be scored:
+  file, error{reason, message}
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; the exit code (see --help). Wrong use raises SystemExit(2)."""
+    options = _parser().parse_args(argv)
+    try:
+        return int(options.run(options))
+    except AssayError as error:
+        print(f"assay: {error.message}", file=sys.stderr)
+        return 2 if error.grpc_status == "FAILED_PRECONDITION" else 1
+    except KeyboardInterrupt:
+        print("assay: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output (`| head`) has enough of it; Python would complain again when it flushes at exit.
+        sys.stdout = None
+        return 141
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="assay",
+        description="Scores how good images and videos look to people, and says why.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_score(commands)
+    _add_up(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "score",
+        help="score pictures and videos",
+        description="Scores files. Scores go to stdout, one line each; reasoning and attributes to stderr.",
+        epilog=f"{_JSON}\n{_EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "paths", nargs="+", metavar="PATH", help="a file, a directory (every picture and video in it), or - for stdin"
+    )
+    parser.add_argument(
+        "--form",
+        choices=list(FORM_TO_WIRE),
+        default="regular",
+        help="direct: the number alone, fastest. regular: ten attributes with reasons (default). natural: in prose",
+    )
+    parser.add_argument(
+        "--attributes",
+        type=_attributes,
+        default=(),
+        metavar="A,B,…",
+        help=f"report these attributes only; known are {', '.join(KINDS)}",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object per file")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no reasoning, attributes or progress; errors stay")
+    parser.add_argument(
+        "--concurrency", type=_positive, default=1, metavar="N", help="files in flight at once (default 1)"
+    )
+    parser.add_argument(
+        "--server", metavar="HOST:PORT", help="the gateway (default: the variable ASSAY_SERVER, or 127.0.0.1:50051)"
+    )
+    parser.add_argument(
+        "--timeout", type=_seconds, default=1800.0, metavar="SECONDS", help="longest time per file (default 1800)"
+    )
+    parser.set_defaults(run=_run_score)
+
+
+def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "up",
+        help="run the whole stack on this machine",
+        description="Starts Triton, the two services and the gateway, and stops them all on Ctrl-C.",
+    )
+    _add_stack_options(parser)
+    parser.add_argument(
+        "--address", default="127.0.0.1:50051", metavar="HOST:PORT", help="of the gateway (default 127.0.0.1:50051)"
+    )
+    parser.set_defaults(run=_run_up)
+
+
+def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="bring the stack up, score a photo and a video, stop it",
+        description="Brings the stack up on a free port, scores demo/photo.jpg and demo/video.mp4, and stops it.",
+    )
+    _add_stack_options(parser)
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="score these files instead")
+    parser.set_defaults(run=_run_demo)
+
+
+def _add_stack_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="the model (default checkpoints/nano)")
+    parser.add_argument("--logs", type=Path, metavar="DIR", help="one log per program (default runs/logs)")
+
+
+def _run_score(options: argparse.Namespace) -> int:
+    # gRPC's C core logs to stderr, which is the reader's here, and says nothing that our own sentences do not. It looks
+    # at this when it is loaded.
+    os.putenv("GRPC_VERBOSITY", "NONE")
+    from assay.cli.score import run_score
+
+    return run_score(options)
+
+
+def _run_up(options: argparse.Namespace) -> int:
+    from assay.cli.up import run_up
+
+    return run_up(options)
+
+
+def _run_demo(options: argparse.Namespace) -> int:
+    from assay.cli.up import run_demo
+
+    return run_demo(options)
+
+
+def _attributes(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if unknown := [name for name in names if name not in KINDS]:
+        raise argparse.ArgumentTypeError(f"unknown attribute {', '.join(unknown)}; known are {', '.join(KINDS)}")
+    return names
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, got {text!r}")
+    return seconds

@@ -1,0 +1,126 @@
+"""Screens: where the text that a person reads goes. Everything but scores goes to stderr."""
+
+import sys
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+
+class Screen(Protocol):
+    """Takes text as it is written and shows how far the work has come."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def write(self, text: str) -> None:
+        """Appends text that need not end at a line end."""
+
+    def progress(self, doing: str, done: int, total: int) -> None:
+        """Shows `done` of `total` steps; `total` 0 if it is not known."""
+
+
+class PlainScreen:
+    """Writes to stderr as it comes; for pipes and logs, so without a bar."""
+
+    def __init__(self) -> None:
+        self._is_at_line_start = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not self._is_at_line_start:
+            self.write("\n")
+
+    def write(self, text: str) -> None:
+        if text:
+            self._is_at_line_start = text.endswith("\n")
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+    def progress(self, doing: str, done: int, total: int) -> None:
+        """A log has no place for a bar."""
+
+
+class QuietScreen(PlainScreen):
+    """Shows nothing."""
+
+    def write(self, text: str) -> None:
+        """Not shown."""
+
+
+class TerminalScreen:
+    """Text that grows above a progress bar. On leaving, the text stays and the bar goes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._line = ""
+        """The line that is still being written."""
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[steps]}"),
+            TimeElapsedColumn(),
+        )
+        self._task = self._bar.add_task("uploading", total=None, steps="")
+        # stdout is left alone: it may be a pipe, and what goes there must not end up on stderr.
+        self._live = Live(
+            console=console, transient=True, refresh_per_second=12, redirect_stdout=False, redirect_stderr=False
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        self._draw()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._line:
+            self._print(self._line)
+            self._line = ""
+        self._live.update(Text(""))
+        self._live.stop()
+
+    def write(self, text: str) -> None:
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            self._print(line)
+        # A paragraph without line ends would outgrow the live area, which holds what fits on the screen.
+        while len(self._line) > self._console.width:
+            cut = self._line.rfind(" ", 1, self._console.width) + 1 or self._console.width
+            self._print(self._line[:cut].rstrip())
+            self._line = self._line[cut:]
+        self._draw()
+
+    def progress(self, doing: str, done: int, total: int) -> None:
+        steps = f"{done}/{total}" if total else ""
+        self._bar.update(self._task, description=doing, completed=done, total=total or None, steps=steps)
+        self._draw()
+
+    def _print(self, line: str) -> None:
+        # What is printed moves above the live area, so it must be gone from there first.
+        self._live.update(self._bar)
+        self._console.print(Text(line, style="dim"))
+
+    def _draw(self) -> None:
+        written = [Text(self._line, style="dim")] if self._line else []
+        self._live.update(Group(*written, self._bar))
+
+
+def stderr_screen(*, quiet: bool) -> Screen:
+    """The screen that suits what stderr is."""
+    if quiet:
+        return QuietScreen()
+    console = Console(stderr=True, highlight=False)
+    return TerminalScreen(console) if console.is_terminal and not console.is_dumb_terminal else PlainScreen()

@@ -1,0 +1,61 @@
+"""`assay up` and `assay demo`: the whole stack on this machine."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from assay.cli.score import Wish, score_files
+from assay.stack import Stack, checkout
+
+_DEMO_FILES = ("demo/photo.jpg", "demo/video.mp4")
+
+
+def run_up(options: argparse.Namespace) -> int:
+    """Runs until Ctrl-C (0) or until a program ends by itself (StackError)."""
+    with _ended_by_signals():
+        stack = Stack(checkpoint=options.checkpoint, address=options.address, logs=options.logs, say=_say)
+        _say(f"one log per program in {_short(stack.logs)}")
+        try:
+            with stack:
+                for name, address in stack.addresses.items():
+                    print(f"{name:<22}{address}", flush=True)
+                _say(f"ready: `assay score --server {stack.address} FILE`; Ctrl-C stops everything")
+                stack.wait()
+        except KeyboardInterrupt:
+            _say("all stopped")
+    return 0
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """Scores the demo's files with a stack of its own; exit codes are those of `assay score`."""
+    paths = options.paths or [_short(checkout() / name) for name in _DEMO_FILES]
+    with (
+        _ended_by_signals(),
+        Stack(checkpoint=options.checkpoint, logs=options.logs, say=_say) as stack,
+    ):
+        return asyncio.run(score_files(stack.address, paths, Wish()))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _short(path: Path) -> str:
+    """Relative to where we are if it lies below."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and a closed terminal stop the stack as Ctrl-C does."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,30 @@
+"""The SDK: hands a file to an Assay server and receives its judgement while it is made.
+
+async with AsyncClient("127.0.0.1:50051") as client:
+    judgement = await client.score("photo.jpg")
+    print(judgement.score.value)
+
+with Client() as client:                      # the same without asyncio
+    print(client.score("photo.jpg").score.value)
+"""
+
+from assay.client.calls import DEFAULT_SERVER, AsyncClient
+from assay.client.failure import NoServer, TookTooLong
+from assay.client.judgement import Judgement, Media, Model, Window, judgement_from_wire
+from assay.client.sync import Client
+from assay.client.upload import Source, is_picture
+
+__all__ = [
+    "DEFAULT_SERVER",
+    "AsyncClient",
+    "Client",
+    "Judgement",
+    "Media",
+    "Model",
+    "NoServer",
+    "Source",
+    "TookTooLong",
+    "Window",
+    "is_picture",
+    "judgement_from_wire",
+]

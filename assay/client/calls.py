@@ -1,0 +1,167 @@
+"""AsyncClient: one connection to a server; each call uploads a file while it reads the events."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+
+from assay.attribute import KINDS
+from assay.client.failure import failure, gone
+from assay.client.judgement import Judgement, judgement_from_wire
+from assay.client.upload import Source, can_be_read_again, chunks, is_picture
+from assay.errors import Busy, InvalidRequest, ServiceUnavailable
+from assay.rpc.options import CHANNEL
+from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
+from assay.wire import FORM_TO_WIRE
+
+DEFAULT_SERVER = "127.0.0.1:50051"
+BUSY_WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
+"""How long to wait before a call that the server was too busy for is made again, each give or take a half."""
+
+_CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
+    *CHANNEL,
+    # Also the time after which a host that does not answer at all counts as unreachable; the default is 20 s.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+    # An HTTP proxy from the environment is for the web; few of them let gRPC through.
+    ("grpc.enable_http_proxy", 0),
+]
+
+
+class AsyncClient:
+    """Scores files at one server. Calls may run at the same time; each has its own outcome."""
+
+    def __init__(
+        self, server: str = DEFAULT_SERVER, *, timeout_seconds: float = 1800.0, quiet_seconds: float = 60.0
+    ) -> None:
+        """`server` is HOST:PORT; nothing is sent before the first call.
+
+        A call that takes longer than `timeout_seconds` raises TookTooLong. A server sends something every 10 s; one
+        that was silent for `quiet_seconds` after its first event counts as gone.
+        """
+        self.server = server
+        self._timeout_seconds = timeout_seconds
+        self._quiet_seconds = quiet_seconds
+        self._channel = grpc.aio.insecure_channel(server, options=_CHANNEL_OPTIONS)
+        self._stub = assay_pb2_grpc.AssayServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends calls in flight and closes the connection."""
+        await self._channel.close()
+
+    async def score(self, source: Source, *, form: str = "regular", attributes: Sequence[str] = ()) -> Judgement:
+        """The judgement of one file; raises as `events` does."""
+        async with aclosing(self.events(source, form=form, attributes=attributes)) as events:
+            async for event in events:
+                if event.HasField("result"):
+                    return judgement_from_wire(event.result)
+        raise gone(self.server)
+
+    async def events(
+        self, source: Source, *, form: str = "regular", attributes: Sequence[str] = ()
+    ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+        """What happens while the file is judged: `started` first, `result` last. Closing the generator cancels.
+
+        `form` is direct, regular or natural; `attributes` are the names to report, all if empty.
+        Raises OSError (the file cannot be read) or an AssayError: InvalidRequest, BadMedia, OverLimit,
+        UnreadableVerdict, Busy, ModelUnavailable, ServiceUnavailable, NoServer, TookTooLong.
+        """
+        config = config_of(form, attributes)
+        has_begun = False
+        for wait_seconds in (*BUSY_WAITS_SECONDS, None):
+            try:
+                async with aclosing(self._call(source, config)) as events:
+                    async for event in events:
+                        has_begun = True
+                        yield event
+                return
+            except Busy:
+                # What was told cannot be taken back, so a call that has begun is not made again.
+                if has_begun or wait_seconds is None or not can_be_read_again(source):
+                    raise
+            await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.5))
+
+    async def _call(self, source: Source, config: assay_pb2.ScoreConfig) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+        async with aclosing(chunks(source)) as pieces:
+            first = await anext(pieces)
+            call, request = self._opened(first)
+            upload = asyncio.create_task(_upload(call, request, config, first, pieces))
+            try:
+                async for event in self._answers(call, upload):
+                    yield event
+            finally:
+                call.cancel()
+                upload.cancel()
+                # It holds the file, and must have let go of it before the file is closed.
+                await asyncio.wait([upload])
+
+    def _opened(self, first: bytes) -> tuple[Any, Any]:
+        """The call for a file that begins like this, and the class of its requests."""
+        if is_picture(first):
+            return self._stub.StreamImage(timeout=self._timeout_seconds), assay_pb2.StreamImageRequest
+        return self._stub.StreamVideo(timeout=self._timeout_seconds), assay_pb2.StreamVideoRequest
+
+    async def _answers(self, call: Any, upload: "asyncio.Task[None]") -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+        """Events up to the result. Raises what the call failed with, or what the upload did."""
+        has_begun = False
+        while True:
+            try:
+                # Before the first event a call may stand in a queue, and a queue is quiet.
+                response = await asyncio.wait_for(call.read(), self._quiet_seconds if has_begun else None)
+            except TimeoutError:
+                raise gone(self.server) from None
+            except grpc.aio.AioRpcError as error:
+                raise failure(error, self.server, self._timeout_seconds, has_begun) from error
+            except asyncio.CancelledError:
+                # The upload cancels its call when the file cannot be read; the reason is the upload's own.
+                if upload.done() and not upload.cancelled() and (reason := upload.exception()):
+                    raise reason from None
+                raise
+            if response is grpc.aio.EOF:
+                raise ServiceUnavailable(f"the server at {self.server} ended the call without a result; try again")
+            has_begun = True
+            yield response.event
+            if response.event.HasField("result"):
+                return
+
+
+async def _upload(
+    call: Any, request: Any, config: assay_pb2.ScoreConfig, first: bytes, rest: AsyncGenerator[bytes, None]
+) -> None:
+    try:
+        await call.write(request(config=config))
+        await call.write(request(chunk=first))
+        async for chunk in rest:
+            await call.write(request(chunk=chunk))
+        await call.done_writing()
+    except (grpc.RpcError, asyncio.InvalidStateError):
+        # The call has ended before all was sent; whoever reads its events is told why.
+        return
+    except OSError:
+        call.cancel()
+        raise
+
+
+def config_of(form: str, attributes: Sequence[str]) -> assay_pb2.ScoreConfig:
+    """InvalidRequest names a form or attribute that does not exist, and those that do."""
+    forms = {str(name): number for name, number in FORM_TO_WIRE.items()}
+    if form not in forms:
+        raise InvalidRequest(f"unknown form {form!r}; known are {', '.join(forms)}", field="config.form")
+    if unknown := [name for name in attributes if name not in KINDS]:
+        raise InvalidRequest(
+            f"unknown attribute {', '.join(map(repr, unknown))}; known are {', '.join(KINDS)}",
+            field="config.attributes",
+        )
+    return assay_pb2.ScoreConfig(form=forms[form], attributes=dict.fromkeys(attributes))

@@ -1,0 +1,76 @@
+"""Client: AsyncClient for programs without an event loop."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from assay.client.calls import DEFAULT_SERVER, AsyncClient
+from assay.client.judgement import Judgement
+from assay.client.upload import Source
+from assay.v1 import event_pb2
+
+T = TypeVar("T")
+
+
+class Client:
+    """Scores files at one server; may be used from several threads."""
+
+    def __init__(
+        self, server: str = DEFAULT_SERVER, *, timeout_seconds: float = 1800.0, quiet_seconds: float = 60.0
+    ) -> None:
+        """As AsyncClient; starts the thread on which the calls run."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="assay-client", daemon=True)
+        self._thread.start()
+        self._client = self._run(_made(server, timeout_seconds, quiet_seconds))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends calls in flight, closes the connection and the thread."""
+        self._run(self._client.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def score(self, source: Source, *, form: str = "regular", attributes: Sequence[str] = ()) -> Judgement:
+        """As AsyncClient.score."""
+        return self._run(self._client.score(source, form=form, attributes=attributes))
+
+    def events(
+        self, source: Source, *, form: str = "regular", attributes: Sequence[str] = ()
+    ) -> Iterator[event_pb2.ScoreEvent]:
+        """As AsyncClient.events."""
+        events = self._client.events(source, form=form, attributes=attributes)
+        try:
+            while (event := self._run(_next(events))) is not None:
+                yield event
+        finally:
+            self._run(events.aclose())
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            # Ctrl-C reaches this thread only; the call on the other one must end too.
+            future.cancel()
+            raise
+
+
+async def _made(server: str, timeout_seconds: float, quiet_seconds: float) -> AsyncClient:
+    # On the loop's own thread, because a channel belongs to the loop that runs when it is made.
+    return AsyncClient(server, timeout_seconds=timeout_seconds, quiet_seconds=quiet_seconds)
+
+
+async def _next(events: Any) -> event_pb2.ScoreEvent | None:
+    event: event_pb2.ScoreEvent | None = await anext(events, None)
+    return event

@@ -1,0 +1,164 @@
+"""Checkpoint: a directory with a Qwen2-VL in it, checked before anything is served from it."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import Qwen2VLForConditionalGeneration
+from transformers.utils import logging as transformers_logging
+
+from assay.engine.patches import PatchLayout
+from assay.engine.text_tokens import TextTokens
+from assay.errors import CheckpointError
+
+_NEEDED = ("config.json", "tokenizer.json", "preprocessor_config.json")
+_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """What one directory holds, loaded."""
+
+    model: Qwen2VLForConditionalGeneration
+    text: TextTokens
+    layout: PatchLayout
+    fingerprint: str
+    """First 16 hex digits of the SHA-256 over weights, tokeniser and configuration."""
+    max_tokens: int
+    """Prompt and answer together may be this long (max_position_embeddings)."""
+    ends: frozenset[int]
+    """Tokens with which the model ends its turn."""
+
+
+def load_checkpoint(directory: Path, device: str) -> Checkpoint:
+    """Read and check a checkpoint; CheckpointError names the file, key or weight at fault."""
+    _check_files(directory)
+    config = _read_json(directory / "config.json")
+    _check_config(config)
+    text = TextTokens.read(directory / "tokenizer.json")
+    layout = PatchLayout.from_config(_read_json(directory / "preprocessor_config.json"))
+    model = _load_model(directory, device)
+    _check_agreement(model, text, layout)
+    return Checkpoint(
+        model=model,
+        text=text,
+        layout=layout,
+        fingerprint=fingerprint(directory),
+        max_tokens=int(model.config.get_text_config().max_position_embeddings),
+        ends=frozenset({text.special.im_end, *_ends(model)}),
+    )
+
+
+def fingerprint(directory: Path) -> str:
+    """Hash of the files that decide what is answered: names and contents, read piece by piece."""
+    digest = hashlib.sha256()
+    optional = [path for path in [directory / "generation_config.json"] if path.exists()]
+    for path in [*(directory / name for name in _NEEDED), *optional, *sorted(directory.glob("*.safetensors"))]:
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    return digest.hexdigest()[:16]
+
+
+def _check_files(directory: Path) -> None:
+    if not directory.is_dir():
+        raise CheckpointError(f"there is no checkpoint directory {directory.name!r}")
+    if not any(directory.glob("*.safetensors")):
+        pickled = sorted(path.name for pattern in _PICKLED for path in directory.glob(pattern))
+        what = f"; {pickled[0]} is pickled and is not read: convert it to safetensors" if pickled else ""
+        raise CheckpointError(f"checkpoint {directory.name!r} holds no *.safetensors{what}")
+    missing = [name for name in (*_NEEDED, *_shards(directory)) if not (directory / name).is_file()]
+    if missing:
+        raise CheckpointError(f"checkpoint {directory.name!r} lacks {', '.join(missing)}")
+    if (directory / "adapter_config.json").exists():
+        raise CheckpointError(f"checkpoint {directory.name!r} holds an adapter; merge it into the weights first")
+
+
+def _shards(directory: Path) -> list[str]:
+    """The weight files there have to be: those the index names, or the single one."""
+    index = directory / "model.safetensors.index.json"
+    if not index.exists():
+        return ["model.safetensors"]
+    return sorted(set(_read_json(index).get("weight_map", {}).values()))
+
+
+def _check_config(config: dict[str, Any]) -> None:
+    if config.get("model_type") != "qwen2_vl":
+        raise CheckpointError(f"config.json: model_type must be 'qwen2_vl', got {config.get('model_type')!r}")
+    if "auto_map" in config:
+        raise CheckpointError("config.json: auto_map asks for code from the checkpoint, which is never run")
+    if (config.get("text_config") or config).get("use_sliding_window"):
+        raise CheckpointError("config.json: use_sliding_window must be false")
+
+
+def _load_model(directory: Path, device: str) -> Qwen2VLForConditionalGeneration:
+    # A bar drawn over itself is noise in a server's log.
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        loaded: Any = Qwen2VLForConditionalGeneration.from_pretrained(
+            directory,
+            dtype=_dtype(directory, device),
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            # Reported below, with names, rather than raised without.
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as unreadable:
+        raise CheckpointError(f"checkpoint {directory.name!r} cannot be loaded: {unreadable}") from unreadable
+    model: Qwen2VLForConditionalGeneration
+    report: dict[str, Any]
+    model, report = loaded
+    for trouble in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if report[trouble]:
+            first = ", ".join(str(key) for key in sorted(report[trouble])[:4])
+            raise CheckpointError(f"checkpoint {directory.name!r} has {len(report[trouble])} {trouble}: {first}")
+    model.to(device)  # type: ignore[arg-type]  # torch's own signature is lost in transformers' wrapper
+    return model
+
+
+def _dtype(directory: Path, device: str) -> torch.dtype:
+    """bfloat16 only where the checkpoint says so and the device is quick at it."""
+    config = _read_json(directory / "config.json")
+    said = {config.get("torch_dtype"), config.get("dtype"), (config.get("text_config") or {}).get("dtype")}
+    return torch.bfloat16 if "bfloat16" in said and device.startswith("cuda") else torch.float32
+
+
+def _check_agreement(model: Qwen2VLForConditionalGeneration, text: TextTokens, layout: PatchLayout) -> None:
+    """Configuration, tokeniser and preprocessor each say some things twice; they must say the same."""
+    config: Any = model.config
+    vision = config.vision_config
+    said: dict[str, tuple[object, object]] = {
+        "image_token_id": (config.image_token_id, text.special.image_pad),
+        "video_token_id": (config.video_token_id, text.special.video_pad),
+        "vision_start_token_id": (config.vision_start_token_id, text.special.vision_start),
+        "patch_size": (vision.patch_size, layout.patch_size),
+        "temporal_patch_size": (vision.temporal_patch_size, layout.temporal_patch_size),
+        "spatial_merge_size": (vision.spatial_merge_size, layout.merge_size),
+    }
+    for name, (in_config, elsewhere) in said.items():
+        if in_config != elsewhere:
+            raise CheckpointError(f"config.json says {name} = {in_config}, tokeniser or preprocessor {elsewhere}")
+
+
+def _ends(model: Qwen2VLForConditionalGeneration) -> Iterator[int]:
+    for config in (model.config.get_text_config(), model.generation_config):
+        ids = getattr(config, "eos_token_id", None)
+        yield from [ids] if isinstance(ids, int) else ids or []
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as unreadable:
+        raise CheckpointError(f"{path.name} is not JSON: {unreadable}") from unreadable
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path.name} must be a JSON object, got {type(values).__name__}")
+    return values

@@ -1,0 +1,147 @@
+"""Engine: several answers at once from one model, on one thread of its own."""
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from threading import Condition, Thread, current_thread
+
+import torch
+
+from assay.engine.checkpoint import Checkpoint, load_checkpoint
+from assay.engine.runner import Runner
+from assay.engine.scheduler import OnEvent, Request, Scheduler
+from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable
+from assay.form import Form
+from assay.frame import Clip
+from assay.generator import Conversation, Event, Finished
+
+
+class Engine:
+    """A Generator in this process. Its methods may be called from any thread."""
+
+    def __init__(self, checkpoint: Checkpoint, *, max_in_flight: int, max_waiting: int, threads: int | None) -> None:
+        self.checkpoint_fingerprint = checkpoint.fingerprint
+        """Hash over weights, tokeniser and configuration: who wrote an answer."""
+        self._scheduler = Scheduler(checkpoint, Runner(checkpoint.model), max_in_flight, self._forget)
+        self._capacity = max_in_flight + max_waiting
+        self._news = Condition()
+        self._requests: dict[str, Request] = {}
+        self._waiting: deque[Request] = deque()
+        self._is_closed = False
+        self._thread = Thread(target=self._run, args=(threads,), name="assay-engine", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def load(
+        cls,
+        directory: Path,
+        *,
+        max_in_flight: int = 8,
+        max_waiting: int = 32,
+        threads: int | None = None,
+        device: str | None = None,
+    ) -> "Engine":
+        """Load the checkpoint in a directory and start.
+
+        `max_in_flight` requests are advanced in turn, `max_waiting` more are kept until there is room. `threads` are
+        torch's (its own default if None); `device` is torch's name of one (CUDA if there is any). CheckpointError
+        names the file, key or weight that is missing or misspelt. Only safetensors are read; no code is.
+        """
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        checkpoint = load_checkpoint(Path(directory), device)
+        return cls(checkpoint, max_in_flight=max_in_flight, max_waiting=max_waiting, threads=threads)
+
+    def submit(self, request_id: str, clip: Clip, conversation: Conversation, form: Form, on_event: OnEvent) -> None:
+        """Ask for an answer; returns at once.
+
+        `on_event` is called on the engine's thread: events in order, and last of all Finished, or one AssayError, or
+        None if the request was cancelled. If it raises, its request is cancelled (and it is told None).
+        Busy if the queue is full, InvalidRequest if the id is in use, ModelUnavailable after close.
+        """
+        with self._news:
+            if self._is_closed:
+                raise ModelUnavailable("the model is shutting down")
+            if request_id in self._requests:
+                raise InvalidRequest(f"request id {request_id!r} is in use", field="request_id")
+            if len(self._requests) >= self._capacity:
+                raise Busy(f"{len(self._requests)} requests are in flight or waiting, and there is room for no more")
+            request = Request(request_id, clip, conversation, form, on_event)
+            self._requests[request_id] = request
+            self._waiting.append(request)
+            self._news.notify()
+
+    def cancel(self, request_id: str) -> None:
+        """Stop a request before its next forward. Unknown ids are ignored: it may just have come to its end."""
+        with self._news:
+            if request := self._requests.get(request_id):
+                request.is_cancelled = True
+
+    async def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
+        """The Generator port: events as they are made, Finished last. aclose() cancels."""
+        loop, request_id = asyncio.get_running_loop(), uuid.uuid4().hex
+        told: asyncio.Queue[Event | AssayError | None] = asyncio.Queue()
+
+        def on_event(event: Event | AssayError | None) -> None:
+            loop.call_soon_threadsafe(told.put_nowait, event)
+
+        self.submit(request_id, clip, conversation, form, on_event)
+        try:
+            while (event := await told.get()) is not None:
+                if isinstance(event, AssayError):
+                    raise event
+                yield event
+                if isinstance(event, Finished):
+                    return
+        finally:
+            self.cancel(request_id)
+
+    def close(self) -> None:
+        """Stop the thread. Requests that are not finished end in ModelUnavailable. May be called twice."""
+        with self._news:
+            self._is_closed = True
+            self._news.notify()
+        if self._thread is not current_thread():
+            self._thread.join()
+
+    def _run(self, threads: int | None) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        try:
+            while self._wait_for_work():
+                self._admit()
+                self._scheduler.drop_cancelled()
+                if not self._scheduler.is_idle:
+                    self._scheduler.step()
+        finally:
+            self._end_all()
+
+    def _wait_for_work(self) -> bool:
+        """False when the engine is closed."""
+        with self._news:
+            self._news.wait_for(lambda: self._is_closed or self._waiting or not self._scheduler.is_idle)
+            return not self._is_closed
+
+    def _admit(self) -> None:
+        with self._news:
+            cancelled = [request for request in self._waiting if request.is_cancelled]
+            self._waiting = deque(request for request in self._waiting if not request.is_cancelled)
+            admitted = [self._waiting.popleft() for _ in range(min(self._scheduler.room, len(self._waiting)))]
+        # Outside of the lock: what is told here may call back.
+        for request in cancelled:
+            self._scheduler.end(request, None)
+        for request in admitted:
+            self._scheduler.admit(request)
+
+    def _forget(self, request_id: str) -> None:
+        with self._news:
+            self._requests.pop(request_id, None)
+
+    def _end_all(self) -> None:
+        with self._news:
+            self._is_closed = True
+            unfinished = list(self._requests.values())
+        for request in unfinished:
+            last = None if request.is_cancelled else ModelUnavailable("the model is shutting down")
+            self._scheduler.end(request, last)

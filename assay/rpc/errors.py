@@ -1,0 +1,129 @@
+"""AssayError <-> gRPC status. A status carries google.rpc.Status: ErrorInfo always, and what helps to act on it.
+
+What crosses the wire is the error's own sentence, its reason and its field: never a traceback, never str() of an
+exception that we did not raise on purpose.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+
+from assay.errors import (
+    AssayError,
+    Busy,
+    InvalidRequest,
+    OverLimit,
+    ServiceUnavailable,
+    UnreadableVerdict,
+)
+from assay.rpc.validation import InvalidMessage, Violations
+
+DOMAIN = "assay"
+DETAILS_KEY = "grpc-status-details-bin"
+# For the caller's gRPC library. An error that we raised on purpose is an answer, not a lost connection; each program
+# between client and model would otherwise ask four times, sixty-four times in all.
+_DO_NOT_RETRY = ("grpc-retry-pushback-ms", "-1")
+RETRY_SECONDS = 1
+"""What a caller is told to wait after Busy: about one answer of a small model."""
+_MESSAGE_CHARS = 500
+# Details travel as metadata, of which a peer takes 8 kB.
+_VIOLATIONS = 10
+
+_KINDS: list[type[AssayError]] = [AssayError, *AssayError.__subclasses__()]
+_BY_REASON = {kind.reason: kind for kind in _KINDS}
+
+
+def status_of(error: AssayError) -> status_pb2.Status:
+    """The error as google.rpc.Status."""
+    packed = []
+    for detail in _details(error):
+        packed.append(any_pb2.Any())
+        packed[-1].Pack(detail)
+    return status_pb2.Status(
+        code=_code(error.grpc_status).value[0], message=error.message[:_MESSAGE_CHARS], details=packed
+    )
+
+
+async def abort_with(context: "grpc.aio.ServicerContext[Any, Any]", error: AssayError) -> NoReturn:
+    """Ends the call with the error's status."""
+    status = status_of(error)
+    details = ((DETAILS_KEY, status.SerializeToString()), _DO_NOT_RETRY)
+    await context.abort(_code(error.grpc_status), status.message, details)
+    raise AssertionError("abort always raises")
+
+
+def error_from(rpc_error: grpc.aio.AioRpcError, peer: str = "the service") -> AssayError:
+    """The error that the other side meant; by its reason, or by the status alone if the other side is not ours.
+
+    `peer` names the other side in the sentence of a status without a reason.
+    """
+    status = _attached_status(rpc_error)
+    for any_detail in status.details if status else ():
+        info = error_details_pb2.ErrorInfo()
+        if any_detail.Unpack(info) and info.domain == DOMAIN and info.reason in _BY_REASON:
+            return _BY_REASON[info.reason](status.message if status else "", field=_field(status))
+    return _from_code(rpc_error.code(), peer)
+
+
+def _details(error: AssayError) -> Iterator[Message]:
+    yield error_details_pb2.ErrorInfo(domain=DOMAIN, reason=error.reason)
+    pairs: Violations = ((error.field, error.message),) if error.field else ()
+    if isinstance(error, InvalidMessage):
+        pairs = error.violations[:_VIOLATIONS]
+    if pairs:
+        yield error_details_pb2.BadRequest(
+            field_violations=[
+                error_details_pb2.BadRequest.FieldViolation(field=field, description=words[:_MESSAGE_CHARS])
+                for field, words in pairs
+            ]
+        )
+    if isinstance(error, Busy):
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.seconds = RETRY_SECONDS
+        yield retry
+
+
+def _attached_status(rpc_error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
+    for key, value in rpc_error.trailing_metadata() or ():
+        if key == DETAILS_KEY:
+            try:
+                return status_pb2.Status.FromString(value)
+            except DecodeError:
+                return None
+    return None
+
+
+def _field(status: status_pb2.Status | None) -> str:
+    for any_detail in status.details if status else ():
+        bad = error_details_pb2.BadRequest()
+        if any_detail.Unpack(bad) and bad.field_violations:
+            return str(bad.field_violations[0].field)
+    return ""
+
+
+def _from_code(code: grpc.StatusCode, peer: str) -> AssayError:
+    """For statuses that gRPC itself made: the peer is gone, frozen or of another version, or a limit was hit."""
+    match code:
+        case grpc.StatusCode.UNAVAILABLE:
+            return ServiceUnavailable(f"{peer} cannot be reached; it is down or restarting, try again")
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return ServiceUnavailable(f"{peer} did not answer in time; try again")
+        case grpc.StatusCode.CANCELLED:
+            return ServiceUnavailable(f"{peer} gave the call up; try again")
+        case grpc.StatusCode.UNIMPLEMENTED:
+            return ServiceUnavailable(f"{peer} does not offer this call; it runs another version of Assay")
+        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return OverLimit(f"{peer} refused a message or its metadata as too large")
+        case grpc.StatusCode.INVALID_ARGUMENT:
+            return InvalidRequest(f"{peer} refused the request")
+        case grpc.StatusCode.DATA_LOSS:
+            return UnreadableVerdict(f"{peer} could not read the model's answer")
+    return AssayError(f"{peer} failed with {code.name}; its log says why")
+
+
+def _code(name: str) -> grpc.StatusCode:
+    return grpc.StatusCode[name]

@@ -1,0 +1,21 @@
+"""Requests, errors by reason, time, and calls in flight, for Prometheus."""
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+from assay.errors import SettingsError
+
+# From a direct score of a small model on a GPU to reasoning about a long clip on a CPU.
+_BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+ENDED = Counter("assay_calls_total", "Calls that ended, by reason (OK, or ErrorInfo.reason).", ["method", "reason"])
+SECONDS = Histogram("assay_call_seconds", "From first byte to status.", ["method"], buckets=_BUCKETS_SECONDS)
+IN_FLIGHT = Gauge("assay_calls_in_flight", "Calls that are being answered.", ["method"])
+
+
+def serve_metrics(address: str) -> None:
+    """Serves GET /metrics on HOST:PORT from a thread. SettingsError if the port is taken."""
+    host, _, port = address.rpartition(":")
+    try:
+        start_http_server(int(port), host.strip("[]"))
+    except OSError as taken:
+        raise SettingsError(f"metrics cannot be served on {address}: {taken.strerror}; choose a free port") from taken

@@ -1,0 +1,46 @@
+"""Options of gRPC, in one place: a client pings more often than a server allows only if they are written apart."""
+
+import json
+
+_PING_MS = 10_000
+
+SERVER: list[tuple[str, int]] = [
+    # Two programs on one port would each get half of the calls; better a refusal at the start.
+    ("grpc.so_reuseport", 0),
+    # A client may ping twice as often as ours do before it is told to go away.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", _PING_MS // 2),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # A connection that says nothing costs 13 kB until it is dropped; the default is after two minutes.
+    ("grpc.server_handshake_timeout_ms", 5_000),
+    ("grpc.max_concurrent_streams", 256),
+]
+
+_RETRY_BEFORE_THE_FIRST_ANSWER = {
+    # Over every address that a name has (a headless service in Kubernetes has one per pod).
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "methodConfig": [
+        {
+            "name": [{}],
+            # gRPC itself never retries a call of which anything has been answered.
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+}
+
+CHANNEL: list[tuple[str, int | str]] = [
+    ("grpc.keepalive_time_ms", _PING_MS),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    # Without it a frozen peer is found after 60 s, whatever keepalive says.
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # A restarted peer is found again within the second.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.service_config", json.dumps(_RETRY_BEFORE_THE_FIRST_ANSWER)),
+]

@@ -1,0 +1,81 @@
+"""Environment -> settings. The only place that reads os.environ.
+
+A misspelt variable stops the program and names itself; a value out of range names what is allowed.
+"""
+
+import difflib
+import os
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from assay.errors import SettingsError
+
+Address = Annotated[str, Field(pattern=r"^(unix:.+|[^\s]+:\d{1,5})$", description="HOST:PORT or unix:PATH")]
+"""Where a program listens or is reached. Port 0 lets the system choose one."""
+
+OptionalAddress = Annotated[str, Field(pattern=r"^([^\s]+:\d{1,5})?$", description="HOST:PORT, or empty for none")]
+
+
+class ServerSettings(BaseSettings):
+    """What every program that serves gRPC can be told. A program inherits and sets its own env_prefix."""
+
+    # Defaults are checked like values: a range that excludes its own default is found at the first start.
+    model_config = SettingsConfigDict(validate_default=True)
+
+    address: Address = "127.0.0.1:0"
+    metrics_address: OptionalAddress = ""
+    """Where Prometheus finds the metrics, over HTTP."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    grace_seconds: Annotated[float, Field(ge=0, le=600)] = 30.0
+    """How long calls in flight may go on after SIGTERM."""
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(cls: type[S]) -> S:
+    """The settings from variables that begin with the class's env_prefix.
+
+    SettingsError names the first variable that is no setting (and the closest one that is) or whose value is refused.
+    """
+    prefix = str(cls.model_config.get("env_prefix", "")).upper()
+    if not prefix:
+        raise ValueError(f"{cls.__name__} needs an env_prefix, or it would read every variable there is")
+    _refuse_unknown(prefix, {f"{prefix}{name.upper()}" for name in cls.model_fields})
+    try:
+        return cls()
+    except ValidationError as wrong:
+        name = str(wrong.errors()[0]["loc"][0])
+        variable = f"{prefix}{name.upper()}"
+        value = next((value for key, value in os.environ.items() if key.upper() == variable), "")
+        allowed = allowed_values(cls.model_fields[name])
+        raise SettingsError(f"{variable} is {value!r}; allowed is {allowed}", field=variable) from wrong
+
+
+def _refuse_unknown(prefix: str, known: set[str]) -> None:
+    for variable in sorted(os.environ):
+        if variable.upper().startswith(prefix) and variable.upper() not in known:
+            closest = difflib.get_close_matches(variable.upper(), sorted(known), n=1, cutoff=0.0)
+            raise SettingsError(f"{variable} is no setting; the closest is {closest[0]}", field=variable)
+
+
+def allowed_values(field: FieldInfo) -> str:
+    """What a field takes, in words: "a whole number from 1 to 256"."""
+    if field.description:
+        return field.description
+    if get_origin(field.annotation) is Literal:
+        return "one of " + ", ".join(str(value) for value in get_args(field.annotation))
+    kinds: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false"}
+    words = [kinds.get(field.annotation, "a value that can be read"), *_bounds(field)]
+    return " ".join(words)
+
+
+def _bounds(field: FieldInfo) -> Iterator[str]:
+    for rule in field.metadata:
+        for name, words in (("ge", "from"), ("gt", "above"), ("le", "to"), ("lt", "below")):
+            if hasattr(rule, name):
+                yield f"{words} {getattr(rule, name)}"

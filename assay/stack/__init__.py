@@ -1,0 +1,236 @@
+"""Stack: every program of Assay on this machine, started in order of need and stopped in reverse.
+
+with Stack() as stack:
+    Client(stack.address).score("photo.jpg")
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from assay.errors import CheckpointError
+from assay.stack.program import Program, StackError
+
+__all__ = ["STAGES", "NoCheckout", "Part", "Stack", "StackError", "checkout"]
+
+# Longer than the programs let calls in flight go on after SIGTERM (30 s).
+STOP_SECONDS = 35.0
+_POLL_SECONDS = 0.05
+
+Wiring = Callable[[Mapping[str, str]], Mapping[str, str]]
+"""What is known so far (`checkpoint`, `address`, and the address of each running program) -> environment variables."""
+
+
+class NoCheckout(StackError):
+    """The programs are not here: only the client is installed."""
+
+    grpc_status = "FAILED_PRECONDITION"
+    reason = "NO_CHECKOUT"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One program of the stack."""
+
+    name: str
+    module: str
+    wiring: Wiring
+    ready_seconds: float = 60.0
+    """How long it may take until it serves."""
+
+
+def _service(name: str) -> Part:
+    prefix = name.upper()
+    return Part(
+        name,
+        f"services.{name}",
+        lambda known: {
+            f"{prefix}_ADDRESS": "127.0.0.1:0",
+            f"{prefix}_TRITON": known["triton_server"],
+            f"{prefix}_CHECKPOINT": known["checkpoint"],
+        },
+    )
+
+
+STAGES: Sequence[Sequence[Part]] = (
+    (
+        Part(
+            "triton_server",
+            "triton_server",
+            lambda known: {
+                "TRITON_SERVER_CHECKPOINT": known["checkpoint"],
+                "TRITON_SERVER_HOST": "127.0.0.1",
+                "TRITON_SERVER_GRPC_PORT": "0",
+            },
+            # The first start may download and unpack Triton.
+            ready_seconds=300.0,
+        ),
+    ),
+    (_service("attribute_extraction"), _service("scoring")),
+    (
+        Part(
+            "gateway",
+            "gateway",
+            lambda known: {
+                "GATEWAY_ADDRESS": known["address"],
+                "GATEWAY_ATTRIBUTE_EXTRACTION": known["attribute_extraction"],
+                "GATEWAY_SCORING": known["scoring"],
+            },
+        ),
+    ),
+)
+"""Programs of one stage start together, once those of the stage before are ready."""
+
+
+def checkout() -> Path:
+    """The directory that holds the programs. NoCheckout if there is none."""
+    for directory in (Path(__file__).resolve().parents[2], Path.cwd()):
+        if all((directory / name / "__init__.py").is_file() for name in ("gateway", "triton_server")):
+            return directory
+    raise NoCheckout(
+        "the servers are not installed here, only the client is; run this inside a checkout of Assay that is "
+        "installed with `pip install -e .[serve]`"
+    )
+
+
+class Stack:
+    """Runs the programs; start and stop it as a context, with or without `async`."""
+
+    def __init__(
+        self,
+        *,
+        checkpoint: Path | None = None,
+        address: str = "127.0.0.1:0",
+        logs: Path | None = None,
+        root: Path | None = None,
+        stages: Sequence[Sequence[Part]] = STAGES,
+        stop_seconds: float = STOP_SECONDS,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """Nothing starts yet. NoCheckout, CheckpointError.
+
+        `address` is where the gateway listens (port 0: a free one), `logs` a directory for one log per program,
+        `root` the directory the programs are found in, `say` is told what happens, a line at a time.
+        """
+        self._root = root or checkout()
+        self._checkpoint = (checkpoint or self._root / "checkpoints" / "nano").resolve()
+        if not self._checkpoint.is_dir():
+            raise CheckpointError(f"there is no checkpoint directory {self._checkpoint}; name one with --checkpoint")
+        self.logs = logs or self._root / "runs" / "logs"
+        self._known = {"checkpoint": str(self._checkpoint), "address": address}
+        self._stages = stages
+        self._stop_seconds = stop_seconds
+        self._say = say
+        self._programs: list[Program] = []
+        self._is_given_up = False
+        self._thread: ThreadPoolExecutor | None = None
+
+    @property
+    def address(self) -> str:
+        """Where the last program, the gateway, serves. StackError before it does."""
+        if not self._programs or not self._programs[-1].address:
+            raise StackError("the stack does not serve yet")
+        return self._programs[-1].address
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Name of each program to its address."""
+        return {program.name: program.address for program in self._programs}
+
+    def start(self) -> None:
+        """Returns when all serve. StackError with the end of a log if one does not; then none is left running."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        try:
+            for stage in self._stages:
+                self._start_stage(stage)
+        except BaseException:
+            self.stop()
+            raise
+
+    def wait(self) -> None:
+        """Returns never; StackError when a program has ended by itself."""
+        while True:
+            self._check_alive()
+            time.sleep(4 * _POLL_SECONDS)
+
+    def stop(self) -> None:
+        """Stops all in reverse order; an interrupt meanwhile kills what is left."""
+        try:
+            while self._programs:
+                program = self._programs[-1]
+                self._say(f"stopping {program.name}")
+                if not program.stop(self._stop_seconds):
+                    self._say(f"{program.name} did not stop within {self._stop_seconds:g} s and was killed")
+                self._programs.pop()
+        except BaseException:
+            for program in self._programs:
+                program.kill()
+            self._programs.clear()
+            raise
+
+    def _start_stage(self, stage: Sequence[Part]) -> None:
+        self._say(f"starting {' and '.join(part.name for part in stage)}")
+        started = [self._launch(part) for part in stage]
+        for part, program in zip(stage, started, strict=True):
+            while not program.address:
+                self._check_alive()
+                if self._is_given_up or program.age_seconds > part.ready_seconds:
+                    raise StackError(
+                        f"{part.name} was not ready within {part.ready_seconds:g} s; the end of {program.log}:\n"
+                        f"{program.tail()}"
+                    )
+                time.sleep(_POLL_SECONDS)
+            self._known[part.name] = program.address
+            self._say(f"  {part.name} is ready at {program.address} ({program.age_seconds:.1f} s)")
+
+    def _launch(self, part: Part) -> Program:
+        log = self.logs / f"{part.name}.log"
+        program = Program(part.name, part.module, part.wiring(self._known), self._root, log)
+        self._programs.append(program)
+        return program
+
+    def _check_alive(self) -> None:
+        for program in self._programs:
+            if program.has_ended():
+                raise StackError(
+                    f"{program.name} {program.exit_in_words()}{_hint(program)}; the end of {program.log}:\n"
+                    f"{program.tail()}"
+                )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        # One thread for the whole life of the stack, see Program.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="stack")
+        starting = asyncio.get_running_loop().run_in_executor(self._thread, self.start)
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            self._is_given_up = True
+            await asyncio.wait([starting])
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._thread is not None
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.stop)
+        self._thread.shutdown()
+
+
+def _hint(program: Program) -> str:
+    missing = "ModuleNotFoundError" in program.tail()
+    return " (is the checkout installed with `pip install -e .[serve]`?)" if missing else ""

@@ -1,0 +1,104 @@
+"""Program: one process of the stack, from its start to its `ready` line to its end."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from assay.errors import AssayError
+
+_READY = re.compile(r"ready \S+ (\S+:\S+)")
+_POLL_SECONDS = 0.05
+_LEASH = Path(__file__).with_name("leash.py")
+
+
+class StackError(AssayError):
+    """A program of the stack did not start, or ended by itself."""
+
+    reason = "STACK"
+
+
+class Program:
+    """`python -m MODULE` in a process group of its own, with its output in one log.
+
+    The thread that makes it must live as long as the program: the kernel ends the program with it.
+    """
+
+    def __init__(self, name: str, module: str, variables: Mapping[str, str], root: Path, log: Path) -> None:
+        """Starts it in the directory `root`, with `variables` on top of this process's environment."""
+        self.name = name
+        self.log = log
+        self.address = ""
+        """HOST:PORT, or unix:PATH; empty until it is ready."""
+        self._started_at = time.monotonic()
+        leash = [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid())]
+        settings = [f"{name}={value}" for name, value in variables.items()]
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [*leash, "env", *settings, sys.executable, "-m", module],
+                cwd=root,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                # A session of its own: Ctrl-C in the terminal reaches the stack alone, which then stops all in order.
+                start_new_session=True,
+            )
+        self._reader = threading.Thread(target=self._read, name=f"stdout-of-{name}", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def age_seconds(self) -> float:
+        return time.monotonic() - self._started_at
+
+    def has_ended(self) -> bool:
+        """Whether the process is over. It is not reaped, so that its number still means it and its group."""
+        if self._process.returncode is not None:
+            return True
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def exit_in_words(self) -> str:
+        """How it ended; reaps it. Waits for the end if it has not come."""
+        code = self._process.wait()
+        self._reader.join(timeout=1.0)
+        return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+    def tail(self, lines: int = 15) -> str:
+        """The end of its log, indented."""
+        text = self.log.read_text(errors="replace").splitlines()[-lines:]
+        return "\n".join(f"    {line}" for line in text) or "    (nothing)"
+
+    def stop(self, grace_seconds: float) -> bool:
+        """Asks it to end, waits, and kills what is left of its group. False if it had to be killed."""
+        deadline = time.monotonic() + grace_seconds
+        if not self.has_ended():
+            os.kill(self.pid, signal.SIGTERM)
+        while not (ended := self.has_ended()) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        self.kill()
+        return ended
+
+    def kill(self) -> None:
+        """Ends the whole group at once."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self.exit_in_words()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as output, self.log.open("ab") as log:
+            for line in output:
+                log.write(line)
+                log.flush()
+                if not self.address and (match := _READY.match(line.decode(errors="replace"))):
+                    self.address = match[1]

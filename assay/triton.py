@@ -1,0 +1,248 @@
+"""TritonGenerator: the Generator port behind a Triton server that has `triton_models/qwen2_vl`. The one importer of
+tritonclient; never loads torch.
+
+One bidirectional stream per generation: the request, then events until the last one, then both sides close. A gRPC
+cancel that meets the end of a stream can crash Triton 24.10. So a generation is cancelled by a second message on its
+stream, which is then read to its end; the call itself is cancelled only if the server does not answer that.
+"""
+
+import asyncio
+import logging
+import struct
+import uuid
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from assay.errors import AssayError, ModelUnavailable, OverLimit
+from assay.form import Form, Free
+from assay.frame import Clip, Frame
+from assay.generator import Conversation, Event, Finished
+from assay.tensors import Cancel, Request, Tensors, cancel_to_tensors, event_from_tensors, request_to_tensors
+
+_log = logging.getLogger(__name__)
+
+_DATATYPES = {"O": "BYTES", "b1": "BOOL", "u1": "UINT8", "<i8": "INT64", "<f8": "FP64"}
+_DTYPES = {name: np.dtype(code) for code, name in _DATATYPES.items()}
+
+_MAX_MESSAGE_BYTES = 256 << 20
+_CHANNEL_OPTIONS: list[tuple[str, int]] = [
+    # A clip travels in one message: 64 frames of 448 x 448 are 38.5 MB. What a clip may hold is the gateway's limit.
+    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+    # A frozen server answers no ping; without ping_timeout_ms that shows after a minute only. The server must allow
+    # pings this frequent (--grpc-http2-min-recv-ping-interval-without-data, --grpc-http2-max-ping-strikes).
+    ("grpc.keepalive_time_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # A restarted server is found again within the second.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # Every generator has a connection of its own, so that closing one does not close another's.
+    ("grpc.use_local_subchannel_pool", 1),
+]
+_CANCEL_TIMEOUT_SECONDS = 10.0
+"""How long the server may take to end a generation that was cancelled."""
+
+_CANARY = (
+    Clip((Frame(np.full((56, 56, 3), 127, np.uint8)),), is_video=False),
+    Conversation(question="What is this?"),
+    Form((Free("canary", max_tokens=2),)),
+)
+
+
+class TritonGenerator:
+    """A Generator whose engine runs behind a Triton server. For use on one event loop."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        model: str = "qwen2_vl",
+        idle_timeout_seconds: float = 30.0,
+        connect_timeout_seconds: float = 1.0,
+    ) -> None:
+        """`address` is host:port of Triton's gRPC side. Nothing is connected before the first call.
+
+        `idle_timeout_seconds` is the longest silence between two events; waiting in the engine's queue and reading
+        the prompt count. `connect_timeout_seconds` is how long a call waits for a connection.
+        """
+        self._address = address
+        self._model = model
+        self._idle_timeout_seconds = idle_timeout_seconds
+        self._connect_timeout_seconds = connect_timeout_seconds
+        self._channel: grpc.aio.Channel | None = None
+        self._streams: set[_Stream] = set()
+
+    async def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
+        """The Generator port. aclose(), and cancelling the task that reads, cancel the generation in the engine.
+
+        Besides the engine's own errors: ModelUnavailable if the server cannot be reached, dies, or is silent for
+        idle_timeout_seconds.
+        """
+        request = Request(uuid.uuid4().hex, clip, conversation, form)
+        message = _message(self._model, request_to_tensors(request))
+        cancel = _message(self._model, cancel_to_tensors(Cancel(request.request_id)))
+        stub = await self._connected()
+        stream = _Stream(stub.ModelStreamInfer(), message, cancel)
+        self._streams.add(stream)
+        stream.ended.add_done_callback(lambda _: self._streams.discard(stream))
+        try:
+            while True:
+                event = await self._next_event(stream)
+                if isinstance(event, AssayError):
+                    raise event
+                yield event
+                if isinstance(event, Finished):
+                    return
+        finally:
+            stream.leave()
+
+    async def ready(self) -> str:
+        """The checkpoint's fingerprint, if the model answers a tiny request now.
+
+        Raises ModelUnavailable if it does not; Busy means that it lives and has no place.
+        """
+        clip, conversation, form = _CANARY
+        async for event in self.generate(clip, conversation, form):
+            if isinstance(event, Finished):
+                return event.checkpoint_fingerprint
+        raise AssertionError("generate() ends in Finished or raises")
+
+    async def close(self) -> None:
+        """Cancel what is still in flight, wait for the server's word on it, close the connection."""
+        for stream in tuple(self._streams):
+            stream.leave()
+        await asyncio.gather(*(stream.ended for stream in self._streams), return_exceptions=True)
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = None
+
+    async def _connected(self) -> service_pb2_grpc.GRPCInferenceServiceStub:
+        if self._channel is None:
+            self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
+        try:
+            # Not asyncio.wait_for: in 3.11 it swallows a cancellation that comes together with the result.
+            async with asyncio.timeout(self._connect_timeout_seconds):
+                await self._channel.channel_ready()
+        except TimeoutError:
+            raise ModelUnavailable(
+                f"The model server cannot be reached (no connection within {self._connect_timeout_seconds:g} s); "
+                "try again, and check that it is running if this goes on."
+            ) from None
+        return service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    async def _next_event(self, stream: "_Stream") -> Event | AssayError:
+        try:
+            async with asyncio.timeout(self._idle_timeout_seconds):
+                event = await stream.events.get()
+        except TimeoutError:
+            return ModelUnavailable(
+                f"The model wrote nothing for {self._idle_timeout_seconds:g} s, so the request was cancelled; "
+                "try again, with fewer requests at a time if the server is busy."
+            )
+        return ModelUnavailable("The model server cancelled the request; try again.") if event is None else event
+
+
+class _Stream:
+    """One call, spoken by a task of its own, because grpc.aio cancels a call when its reader is cancelled."""
+
+    def __init__(
+        self, call: Any, request: service_pb2.ModelInferRequest, cancel: service_pb2.ModelInferRequest
+    ) -> None:
+        self.events: asyncio.Queue[Event | AssayError | None] = asyncio.Queue()
+        """The engine's events; the last is Finished, an error, or None if cancelled, and is always there."""
+        self._call = call
+        self._cancel = cancel
+        self._requested = asyncio.Event()
+        self._is_half_closed = False
+        self._leaving: asyncio.Task[None] | None = None
+        self.ended = asyncio.create_task(self._speak(request))
+        """Done when the server has closed its side, or is gone; never raises."""
+
+    def leave(self) -> None:
+        """No more events are wanted. Returns at once; `ended` tells when the server is through with the request."""
+        if self._leaving is None and not self.ended.done():
+            self._leaving = asyncio.create_task(self._cancel_in_band())
+
+    async def _speak(self, request: service_pb2.ModelInferRequest) -> None:
+        try:
+            await self._call.write(request)
+            self._requested.set()
+            while (response := await self._call.read()) is not grpc.aio.EOF:
+                event = _event(response)
+                self.events.put_nowait(event)
+                if event is None or isinstance(event, Finished | AssayError):
+                    await self._half_close()
+            if not self._is_half_closed:
+                raise ConnectionResetError("the server closed the stream before the last event")
+        except Exception as failure:  # noqa: BLE001 - whoever waits for events has to be told
+            self.events.put_nowait(_as_error(failure))
+        finally:
+            self._requested.set()
+
+    async def _cancel_in_band(self) -> None:
+        try:
+            async with asyncio.timeout(_CANCEL_TIMEOUT_SECONDS):
+                await self._requested.wait()
+                if not self._is_half_closed and not self.ended.done():
+                    await self._call.write(self._cancel)
+                    await self._half_close()
+                await asyncio.shield(self.ended)
+        except TimeoutError:
+            _log.warning("the model server did not end a cancelled request in %g s", _CANCEL_TIMEOUT_SECONDS)
+            self._call.cancel()
+        except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError) as ended_meanwhile:
+            _log.debug("nothing left to cancel: %r", ended_meanwhile)
+
+    async def _half_close(self) -> None:
+        if not self._is_half_closed:
+            self._is_half_closed = True
+            await self._call.done_writing()
+
+
+def _as_error(failure: Exception) -> AssayError:
+    _log.warning("the stream to the model server failed: %r", failure)
+    if isinstance(failure, grpc.aio.AioRpcError) and failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return OverLimit(f"The frames are larger than the {_MAX_MESSAGE_BYTES >> 20} MiB that fit into one request.")
+    return ModelUnavailable("The model server died or lost the connection while it worked on this; try again.")
+
+
+def _message(model: str, tensors: Tensors) -> service_pb2.ModelInferRequest:
+    message = service_pb2.ModelInferRequest(model_name=model)
+    for name, array in tensors.items():
+        message.inputs.add(name=name, datatype=_DATATYPES[array.dtype.str.lstrip("|")], shape=array.shape)
+        message.raw_input_contents.append(_packed(array))
+    return message
+
+
+def _event(response: service_pb2.ModelStreamInferResponse) -> Event | AssayError | None:
+    """The event in a response. ValueError if it holds none."""
+    if response.error_message:
+        # Not the engine's words: Triton itself refused, because the model is not loaded or its process has died.
+        _log.warning("Triton: %s", response.error_message)
+        return ModelUnavailable("The model is not running at the moment; try again in a few seconds.")
+    outputs = zip(response.infer_response.outputs, response.infer_response.raw_output_contents, strict=True)
+    return event_from_tensors({output.name: _unpacked(output, raw) for output, raw in outputs})
+
+
+def _packed(array: NDArray[Any]) -> bytes:
+    """Triton's raw form: little-endian elements in C order; a text is its length as uint32 and its bytes."""
+    if array.dtype != np.object_:
+        return array.tobytes()
+    return b"".join(struct.pack("<I", len(text)) + text for text in array.flat)
+
+
+def _unpacked(output: Any, raw: bytes) -> NDArray[Any]:
+    if output.datatype != "BYTES":
+        return np.frombuffer(raw, _DTYPES[output.datatype]).reshape(tuple(output.shape))
+    texts, start = [], 0
+    while start < len(raw):
+        (length,) = struct.unpack_from("<I", raw, start)
+        texts.append(raw[start + 4 : start + 4 + length])
+        start += 4 + length
+    return np.array(texts, np.object_).reshape(tuple(output.shape))

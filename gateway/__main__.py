@@ -1,0 +1,45 @@
+"""Serves clients: `python -m gateway`, settings from GATEWAY_… (see gateway/settings.py)."""
+
+import sys
+
+import grpc
+
+from assay.rpc import settings as environment
+from assay.rpc.admission import Places
+from assay.rpc.serve import run, serve
+from assay.v1 import assay_pb2, assay_pb2_grpc
+from gateway.decode import DecodePool
+from gateway.service import AssayService
+from gateway.settings import GatewaySettings
+from gateway.upstream import Upstream
+
+
+async def main() -> None:
+    settings = environment.load(GatewaySettings)
+    upstream = Upstream(settings.attribute_extraction, settings.scoring)
+
+    async def ready() -> None:
+        await upstream.spec("regular")
+
+    async with DecodePool(workers=settings.decode_workers) as decoder:
+        service = AssayService(settings, decoder, upstream, Places(settings.max_in_flight))
+
+        def add(server: grpc.aio.Server) -> None:
+            assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)
+
+        names = [assay_pb2.DESCRIPTOR.services_by_name["AssayService"].full_name]
+        await serve(
+            "gateway",
+            settings.address,
+            add,
+            names,
+            ready=ready,
+            metrics_address=settings.metrics_address,
+            log_level=settings.log_level,
+            grace_seconds=settings.grace_seconds,
+        )
+    await upstream.close()
+
+
+if __name__ == "__main__":
+    sys.exit(run(main()))

@@ -1,0 +1,127 @@
+"""What the decoder is asked for and what it answers: plain values that both sides of the worker's socket share."""
+
+import math
+from dataclasses import dataclass, field
+
+from assay.errors import InvalidRequest
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """Budgets of one decode. Whoever passes one gets `OverLimit` with the name and the size of it.
+
+    No number in a header counts against these, only what was really read, decoded and spent.
+    """
+
+    max_upload_bytes: int = 512 * MIB
+    """Bytes of the file; for a picture `max_image_bytes` applies as well."""
+    max_image_bytes: int = 32 * MIB
+    max_image_pixels: int = 50_000_000
+    """Width x height of a still picture, before it is resized."""
+    max_video_pixels: int = 9_500_000
+    """Width x height of every single frame of a video, before it is resized."""
+    max_duration_seconds: float = 1200.0
+    """Presentation time between the first and the last displayed frame."""
+    max_streams: int = 16
+    """Tracks of any kind inside one file."""
+    max_samples: int = 2_000_000
+    """Entries that the tables of an MP4 may claim, per track."""
+    max_index_bytes: int = 64 * MIB
+    """Size of an MP4's index (the moov box) that is held in memory before the first frame."""
+    max_frames: int = 300_000
+    """Frames decoded, sampled or not."""
+    max_packets_without_frame: int = 20_000
+    """Compressed packets read in a row that did not yield a frame."""
+    max_read_ratio: float = 1.2
+    """Bytes of packets handed to the decoder, as a multiple of the bytes of the file."""
+    max_corrupt_share: float = 0.25
+    """Share of frames that may be damaged before the video is refused instead of scored."""
+    max_cpu_seconds: float = 30.0
+    """Processor time of the worker for one file, to which `cpu_seconds_per_media_second` adds."""
+    cpu_seconds_per_media_second: float = 1.0
+    """Further processor time for each second of video that was really shown (4K30 H.264 needs about 0.9)."""
+    max_wall_seconds: float = 60.0
+    """Clock time that the worker may compute, waiting for bytes or for the reader not counted.
+    `wall_seconds_per_media_second` adds to it; then the worker is killed."""
+    wall_seconds_per_media_second: float = 2.0
+    max_memory_bytes: int = 1536 * MIB
+    """Address space the worker may add to what it has when idle (a spooled file comes on top)."""
+
+    def cpu_budget_seconds(self, media_seconds: float) -> float:
+        """Processor seconds granted once `media_seconds` of video have been shown."""
+        return self.max_cpu_seconds + self.cpu_seconds_per_media_second * media_seconds
+
+    def wall_budget_seconds(self, media_seconds: float) -> float:
+        """Clock seconds of computing granted once `media_seconds` of video have been shown."""
+        return self.max_wall_seconds + self.wall_seconds_per_media_second * media_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The size in which the model wants its pictures, see `gateway.decode_worker.resize.smart_resize`."""
+
+    min_pixels: int
+    """Smallest area, in pixels after resizing."""
+    max_pixels: int
+    """Largest area, in pixels after resizing."""
+    factor_px: int = 28
+    """Both sides become a multiple of this: patch size times spatial merge of the model."""
+
+    def __post_init__(self) -> None:
+        if self.factor_px < 1 or not self.factor_px**2 <= self.min_pixels <= self.max_pixels:
+            raise ValueError(f"need factor_px**2 <= min_pixels <= max_pixels, got {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeSpec:
+    """What to do with one upload."""
+
+    is_video: bool
+    """True: sample frames of a video; False: one still picture."""
+    target: Target
+    frames_per_second: float = 2.0
+    """Frames sampled per second of presentation time, 0 < x <= 60; a still picture ignores it."""
+    limits: DecodeLimits = field(default_factory=DecodeLimits)
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.frames_per_second) and 0.0 < self.frames_per_second <= 60.0):
+            raise InvalidRequest(
+                f"frames_per_second must be above 0 and at most 60, got {self.frames_per_second}",
+                field="frames_per_second",
+            )
+
+    @property
+    def max_bytes(self) -> int:
+        """Bytes of the file that are accepted."""
+        limits = self.limits
+        return limits.max_upload_bytes if self.is_video else min(limits.max_image_bytes, limits.max_upload_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """What the bytes turned out to be; known with the first decoded frame."""
+
+    is_video: bool
+    container: str
+    """jpeg, png, webp, gif, bmp, tiff, avif; mp4, matroska (also WebM), mpegts, flv."""
+    codec: str
+    """FFmpeg's name of the codec: h264, hevc, vp9, av1, mjpeg, ..."""
+    width_px: int
+    """As displayed: after rotation and with square pixels, before it is resized for the model."""
+    height_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeSummary:
+    """How the decode went; the last event."""
+
+    duration_seconds: float
+    """Presentation time of the last displayed frame, counted from the first; 0 for a picture."""
+    frames_decoded: int
+    frames_corrupt: int
+    """Frames and packets that were damaged and therefore not sampled."""
+    frames_sampled: int
+    warnings: tuple[str, ...] = ()
+    """Sentences for the client about what was wrong with the file but did not stop the decode."""

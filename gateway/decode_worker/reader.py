@@ -1,0 +1,115 @@
+"""The bytes of an upload, and the only two file-like objects that FFmpeg ever gets to read them from."""
+
+import mmap
+from collections.abc import Callable
+
+from assay.errors import OverLimit
+
+
+class Abandoned(Exception):
+    """The gateway does not want this job any more."""
+
+
+class Upload:
+    """Bytes in order of arrival; the beginning can be looked at before it is read."""
+
+    def __init__(self, next_chunk: Callable[[], bytes], max_bytes: int) -> None:
+        """`next_chunk` waits for bytes and returns b"" for ever after the last."""
+        self._next_chunk = next_chunk
+        self._max_bytes = max_bytes
+        self._ahead = bytearray()
+        self.bytes_arrived = 0
+        self.ended = False
+
+    def _fill(self) -> None:
+        chunk = self._next_chunk()
+        self.ended = not chunk
+        self.bytes_arrived += len(chunk)
+        if self.bytes_arrived > self._max_bytes:
+            raise OverLimit(f"the file is larger than the limit of {self._max_bytes} bytes; send a smaller one")
+        self._ahead += chunk
+
+    def peek(self, size: int) -> bytes:
+        """The next `size` bytes without consuming them; fewer only at the end of the upload."""
+        while len(self._ahead) < size and not self.ended:
+            self._fill()
+        return bytes(self._ahead[:size])
+
+    def read(self, size: int) -> bytes:
+        """From 1 to `size` bytes, b"" at the end; waits only if there is nothing at hand."""
+        if not self._ahead and not self.ended:
+            self._fill()
+        data = bytes(self._ahead[:size])
+        del self._ahead[:size]
+        return data
+
+    def read_all(self) -> bytes:
+        """Everything that is left, once the upload has ended."""
+        while not self.ended:
+            self._fill()
+        data = bytes(self._ahead)
+        self._ahead.clear()
+        return data
+
+    def spool(self) -> "Spool":
+        """Everything that is left, seekable, once the upload has ended."""
+        # Anonymous memory and not a memfd: the worker may not write files (RLIMIT_FSIZE 0 holds for a memfd as well).
+        # Only the pages that are written exist, and no growing buffer is ever copied.
+        memory = mmap.mmap(-1, self._max_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        while chunk := self.read(1 << 20):
+            memory.write(chunk)
+        return Spool(memory, memory.tell())
+
+
+class BoundedReader:
+    """What FFmpeg reads from when the bytes still arrive. It has no name, mode, seek or write, so PyAV finds none.
+
+    PyAV 18.1 copies whatever `read(n)` returns into a buffer of n bytes without looking at the length, so a reader
+    that returns more overwrites the heap. This is the one place that makes sure it never does.
+    """
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; b"" at the end."""
+        if size <= 0:
+            return b""
+        data = self._read(size)
+        if not isinstance(data, bytes):
+            raise TypeError(f"a source of bytes returned {type(data)}")
+        if len(data) > size:
+            raise ValueError(f"a source of bytes returned {len(data)} bytes, asked for {size}")
+        return data
+
+
+class Spool(BoundedReader):
+    """A whole file in memory, for what can only be read by seeking."""
+
+    def __init__(self, memory: mmap.mmap | bytes, size: int) -> None:
+        super().__init__(self._take)
+        self._view = memoryview(memory)[:size]
+        self._position = 0
+
+    def _take(self, size: int) -> bytes:
+        data = bytes(self._view[self._position : self._position + size])
+        self._position += len(data)
+        return data
+
+    def __len__(self) -> int:
+        return len(self._view)
+
+    def at(self, start: int, size: int) -> bytes:
+        """Up to `size` bytes from `start`, without moving."""
+        return bytes(self._view[start : start + size])
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As of a file; a position before the start is an error, one behind the end reads nothing."""
+        base = {0: 0, 1: self._position, 2: len(self._view)}[whence]
+        if base + offset < 0:
+            raise ValueError(f"seek before the start of the file: {offset = } {whence = }")
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position

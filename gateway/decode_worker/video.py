@@ -1,0 +1,220 @@
+"""Bytes of a video become sampled frames, while they arrive if the container allows it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from assay.errors import BadMedia, OverLimit
+from assay.frame import Frame
+from assay.sampling import FixedRate
+from gateway.decode_spec import MIB, DecodeSpec, DecodeSummary, MediaInfo
+from gateway.decode_worker import matroska, mp4
+from gateway.decode_worker.budget import Budget, too_many_pixels
+from gateway.decode_worker.reader import BoundedReader, Upload
+from gateway.decode_worker.resize import FrameResizer, Orientation, orientation_of
+
+Event = MediaInfo | Frame | DecodeSummary
+
+_DEMUXER = {"mp4": "mov", "avif": "mov", "matroska": "matroska", "mpegts": "mpegts", "flv": "flv"}
+_FORMATS = "mov,matroska,webm,mpegts,flv"
+_DECODERS = "h264,hevc,vp8,vp9,libdav1d,av1,mpeg4,mpeg2video"
+# Enough to find the tracks; more would hold back the first frame (fragmented MP4: 0.9 s instead of 0.2 s).
+_PROBE_BYTES = 128 * 1024
+# How far into an MP4 to look for its index before it is taken to be at the end.
+_LOOK_AHEAD_BYTES = MIB
+_CHANGES_SIZE = "the picture changes its size; all frames were brought to the size of the first"
+
+
+def _refuse(url: str, flags: int, options: object) -> BoundedReader:
+    """FFmpeg asks to open something else that the file names: a playlist's segment, an external track."""
+    raise PermissionError("a media file may not refer to anything outside itself")
+
+
+def open_container(source: BoundedReader, container: str, max_pixels: int, max_streams: int) -> InputContainer:
+    """Open with everything pinned. Four separate defences keep FFmpeg from opening anything else: the format is
+    named, no other is allowed, no protocol is allowed, and opening raises."""
+    options = {
+        "format_whitelist": _FORMATS,
+        "codec_whitelist": _DECODERS,
+        "protocol_whitelist": "",
+        "max_streams": str(max_streams),
+        "max_pixels": str(max_pixels),
+        "probesize": str(_PROBE_BYTES),
+        "analyzeduration": "0",
+    }
+    return av.open(
+        source,
+        mode="r",
+        format=_DEMUXER[container],
+        options=options,
+        metadata_errors="replace",
+        io_open=_refuse,
+    )
+
+
+def prepare(stream: VideoStream, max_pixels: int, **options: str) -> None:
+    """Bind the decoder of a track: PyAV gives it a context of its own that `av.open`'s options do not reach."""
+    context = stream.codec_context
+    if context is None or context.codec.name not in _DECODERS.split(","):
+        raise BadMedia("the codec of the video is not accepted; convert it to H.264, HEVC, VP9 or AV1")
+    if context.width * context.height > max_pixels:
+        raise OverLimit(too_many_pixels(context.width * context.height, max_pixels))
+    context.thread_count = 1
+    context.options = {"max_pixels": str(max_pixels), "codec_whitelist": _DECODERS, **options}
+
+
+def video_stream(container: InputContainer) -> VideoStream:
+    """The track to look at. Raises `BadMedia` if there is only sound, or a cover picture."""
+    best = container.streams.best("video")
+    if not isinstance(best, VideoStream) or best.disposition & Disposition.attached_pic:
+        raise BadMedia("the file has no video track, only sound or data; send a file with a picture")
+    return best
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    source: BoundedReader
+    declared_bytes: int = 0
+    """The file says that it has at least so many; 0 if it does not say."""
+
+
+def _open(upload: Upload, container: str, spec: DecodeSpec) -> _Opened:
+    if container == "mp4":
+        return _open_mp4(upload, spec)
+    if container == "matroska":
+        return _Opened(BoundedReader(upload.read), matroska.declared_bytes(upload.peek(matroska.HEAD_BYTES)))
+    return _Opened(BoundedReader(upload.read))
+
+
+def _open_mp4(upload: Upload, spec: DecodeSpec) -> _Opened:
+    """Decide by the order of the boxes whether frames can leave before the upload ends, and check the index."""
+
+    def ahead(start: int, size: int) -> bytes:
+        return upload.peek(start + size)[start:]
+
+    limits = spec.limits
+    layout = mp4.layout(ahead, limits.max_index_bytes, _LOOK_AHEAD_BYTES)
+    if layout.index is None:
+        spool = upload.spool()
+        start, end = mp4.index_of(spool.at, len(spool))
+        mp4.check_index(spool.at(start, end - start), limits)
+        return _Opened(spool)
+    start, end = layout.index
+    mp4.check_index(upload.peek(end)[start:], limits)
+    return _Opened(BoundedReader(upload.read), layout.declared_bytes)
+
+
+def decode_video(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[Event]:
+    """`MediaInfo` with the first frame, sampled `Frame`s in order of time, `DecodeSummary` last.
+
+    Raises `BadMedia`, `OverLimit`, and anything that FFmpeg or PyAV come up with.
+    """
+    opened = _open(upload, container, spec)
+    limits = spec.limits
+    with open_container(opened.source, container, limits.max_video_pixels, limits.max_streams) as media:
+        stream = video_stream(media)
+        prepare(stream, limits.max_video_pixels)
+        sampler = _Sampler(spec, Budget(limits, upload), container, stream)
+        for frame in _frames(media, stream, sampler.budget):
+            yield from sampler.feed(frame)
+    sampler.budget.check_quality()
+    if opened.declared_bytes > upload.bytes_arrived or sampler.budget.broke_off:
+        sampler.warnings.append("the file is cut off: it ends before its last frames")
+    yield sampler.summary()
+
+
+def _frames(media: InputContainer, stream: VideoStream, budget: Budget) -> Iterator[av.VideoFrame]:
+    """Decoded frames in order of presentation; what cannot be decoded is counted and passed over."""
+    packets = media.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except IndexError:
+            packet = None  # PyAV 18.1 stumbles at the end over tracks that appeared late (FLV, MPEG-TS)
+        except FFmpegError:
+            if not budget.frames:
+                raise
+            budget.broke_off, packet = True, None
+        if packet is None:
+            break
+        budget.packet(packet.size)
+        yield from _decode(stream, packet, budget)
+    yield from _decode(stream, None, budget)
+
+
+def _decode(stream: VideoStream, packet: "av.Packet[VideoStream] | None", budget: Budget) -> list[av.VideoFrame]:
+    try:
+        return stream.codec_context.decode(packet)
+    except EOFError:
+        return []  # flushed before
+    except FFmpegError:
+        budget.corrupt += 1
+        return []
+
+
+class _Sampler:
+    """Picks frames by their presentation time and makes them the model's."""
+
+    def __init__(self, spec: DecodeSpec, budget: Budget, container: str, stream: VideoStream) -> None:
+        self.budget = budget
+        self.warnings: list[str] = []
+        self._rate = FixedRate(spec.frames_per_second)
+        self._resize = FrameResizer(spec.target)
+        self._container = container
+        self._stream = stream
+        self._origin: float | None = None
+        self._last = -1.0
+        self._untimely = 0
+        self._sampled = 0
+        self._shown: tuple[int, int] | None = None
+
+    def feed(self, frame: av.VideoFrame) -> Iterator[Event]:
+        seconds = frame.time
+        if seconds is None:
+            self._untimely += 1
+            return
+        self._origin = seconds if self._origin is None else self._origin
+        pts_seconds = seconds - self._origin
+        self.budget.frame(frame.width * frame.height, pts_seconds)
+        turn = orientation_of(frame)
+        shown = _shown_size(frame, self._stream, turn)
+        if self._shown is None:
+            self._shown = shown
+            codec = self._stream.codec_context.codec.canonical_name
+            yield MediaInfo(True, self._container, codec, width_px=shown[1], height_px=shown[0])
+        if shown != self._shown and _CHANGES_SIZE not in self.warnings:
+            self.warnings.append(_CHANGES_SIZE)
+        if pts_seconds <= self._last:
+            self._untimely += 1
+            return
+        self._last = pts_seconds
+        if frame.is_corrupt:
+            self.budget.corrupt += 1  # the next sound frame takes its place
+            self.budget.frames -= 1
+        elif self._rate.feed(pts_seconds):
+            self._sampled += 1
+            yield Frame(self._resize(frame, shown, turn), pts_seconds)
+
+    def summary(self) -> DecodeSummary:
+        """Raises `BadMedia` if there was nothing to sample."""
+        if not self._sampled:
+            raise BadMedia("no frame of the video has a usable time; convert it to MP4 and send it again")
+        if self.budget.corrupt:
+            self.warnings.append(f"{self.budget.corrupt} damaged frames were left out")
+        if self._untimely:
+            self.warnings.append(f"{self._untimely} frames without a time or going back in time were left out")
+        counts = self.budget.frames, self.budget.corrupt, self._sampled
+        return DecodeSummary(max(self._last, 0.0), *counts, tuple(self.warnings))
+
+
+def _shown_size(frame: av.VideoFrame, stream: VideoStream, turn: Orientation) -> tuple[int, int]:
+    """(height, width) in square pixels, upright."""
+    height, width, aspect = frame.height, frame.width, stream.sample_aspect_ratio
+    if aspect and 0.1 < aspect < 10:
+        width = max(1, round(width * aspect))
+    return (width, height) if turn.swaps_axes else (height, width)

@@ -1,0 +1,1 @@
+"""Looks at a clip, reasons about it and grades ten attributes."""

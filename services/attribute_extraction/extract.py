@@ -1,0 +1,109 @@
+"""Clip -> reasoning, attributes, transcript: the step that this service owns."""
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from assay.attribute import Attribute
+from assay.checkpoint import Checkpoint, FormName
+from assay.cot import CotReader, GradeRead, Reasoning
+from assay.errors import CheckpointError, ModelUnavailable
+from assay.form import Choice, Form, Free
+from assay.frame import Clip
+from assay.generator import Chose, Conversation, Event, Finished, Generator, Wrote
+from assay.prompt import REASON, SCORE, answer_form, grade_of_option, question
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The whole answer up to the number."""
+
+    text: str
+    """Byte for byte what was written."""
+    checkpoint_fingerprint: str
+    is_complete: bool
+    """False if the answer was cut before it came to the number."""
+
+
+Told = Reasoning | Attribute | Transcript
+
+
+def refuse_unusable(checkpoint: Checkpoint) -> None:
+    """CheckpointError if a form of the checkpoint cannot be asked or read; for the start of the program."""
+    for form_name in checkpoint.form:
+        answer_form(checkpoint, form_name)
+    try:
+        CotReader(checkpoint.reading)
+    except ValueError as wrong:
+        raise CheckpointError(f"checkpoint {checkpoint.name!r}: {wrong}") from wrong
+
+
+async def extract(
+    generator: Generator, checkpoint: Checkpoint, form_name: FormName, clip: Clip
+) -> AsyncGenerator[Told, None]:
+    """Text as it is written, attributes as soon as they are certain, the transcript last."""
+    form = answer_form(checkpoint, form_name).before(SCORE)
+    conversation = Conversation(question(checkpoint, form_name, clip.is_video))
+    listener = _Listener(checkpoint, form)
+    async with aclosing(generator.generate(clip, conversation, form)) as events:
+        async for event in events:
+            for told in listener.hear(event):
+                yield told
+            if isinstance(event, Finished):
+                return
+    raise ModelUnavailable("The model stopped in the middle of its answer; try again.")
+
+
+class _Listener:
+    """Makes attributes of what is written: typed where the form has a choice, read where the text is free prose."""
+
+    def __init__(self, checkpoint: Checkpoint, form: Form) -> None:
+        self._checkpoint = checkpoint
+        is_prose = not any(isinstance(segment, Choice) for segment in form)
+        self._prose = CotReader(checkpoint.reading if is_prose else {})
+        self._texts: dict[str, str] = {}
+        """Segment to its text so far; the empty name holds all literals."""
+        self._written: list[str] = []
+        self._segment = ""
+        self._named_ahead = {each.name for each in form if isinstance(each, Free)} & {"subject", "background"}
+        """Free texts that name what is seen and are not finished yet."""
+
+    def hear(self, event: Event) -> Iterator[Told]:
+        match event:
+            case Wrote():
+                yield from self._ended_before(event.segment)
+                self._texts[event.segment] = self._texts.get(event.segment, "") + event.text
+                self._written.append(event.text)
+                yield Reasoning(event.text)
+                yield from self._read(event.text)
+            case Chose():
+                yield self._chosen(event)
+            case Finished():
+                yield from self._ended_before("")
+                yield from self._read("", is_end=True)
+                yield Transcript("".join(self._written), event.checkpoint_fingerprint, event.reason == "complete")
+
+    def _ended_before(self, segment: str) -> Iterator[Attribute]:
+        """Subject and background are one attribute, told once both have ended."""
+        if segment == self._segment:
+            return
+        if self._segment in self._named_ahead:
+            self._named_ahead.discard(self._segment)
+            if not self._named_ahead:
+                named = (self._texts.get(name, "").strip() for name in ("subject", "background"))
+                yield Attribute("subject_and_background", text="; ".join(name for name in named if name))
+        self._segment = segment
+
+    def _chosen(self, event: Chose) -> Attribute:
+        def grade(option: str) -> str:
+            return grade_of_option(self._checkpoint, event.segment, option)
+
+        reason = self._texts.get(f"{event.segment}{REASON}", "").strip()
+        probabilities = {grade(option): probability for option, probability in event.probabilities.items()}
+        return Attribute(event.segment, grade(event.option), probabilities, reason)
+
+    def _read(self, text: str, *, is_end: bool = False) -> Iterator[Attribute]:
+        events = self._prose.finish(needs_verdict=False) if is_end else self._prose.feed(text)
+        for event in events:
+            if isinstance(event, GradeRead):
+                yield Attribute(event.name, event.grade)

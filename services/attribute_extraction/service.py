@@ -1,0 +1,74 @@
+"""The gRPC edge of attribute extraction. It only translates."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+
+from assay.attribute import Attribute
+from assay.checkpoint import Checkpoint
+from assay.cot import Reasoning
+from assay.generator import Generator
+from assay.rpc.admission import Places
+from assay.rpc.logs import request_id
+from assay.rpc.model import LiveModel
+from assay.rpc.upload import Upload
+from assay.v1 import attribute_extraction_pb2 as pb
+from assay.v1.attribute_extraction_pb2_grpc import AttributeExtractionServiceServicer
+from assay.wire import attribute_to_wire, form_from_wire, spec_to_wire
+from services.attribute_extraction.extract import Told, extract
+
+NAME = pb.DESCRIPTOR.services_by_name["AttributeExtractionService"].full_name
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class AttributeExtractionService(AttributeExtractionServiceServicer):
+    """Serves one checkpoint through one generator."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        checkpoint: Checkpoint,
+        model: LiveModel,
+        *,
+        max_in_flight: int = 16,
+        idle_timeout_seconds: float = 30.0,
+    ) -> None:
+        self._generator = generator
+        self._checkpoint = checkpoint
+        self._model = model
+        self._places = Places(max_in_flight)
+        self._idle_timeout_seconds = idle_timeout_seconds
+
+    async def ExtractAttributes(  # noqa: N802 the name is the contract's
+        self, request_iterator: AsyncIterator[pb.ExtractAttributesRequest], context: Context
+    ) -> AsyncGenerator[pb.ExtractAttributesResponse, None]:
+        with self._places.one():
+            upload = Upload[pb.ExtractionConfig](request_iterator, self._idle_timeout_seconds)
+            config = await upload.config()
+            request_id.set(config.request_id)
+            clip = await upload.clip(config.clip, self._checkpoint)
+            await upload.end()
+            form_name = form_from_wire(config.form)
+            async with aclosing(extract(self._generator, self._checkpoint, form_name, clip)) as events:
+                async for event in events:
+                    yield _to_wire(event)
+
+    async def DescribeModel(  # noqa: N802 the name is the contract's
+        self, request: pb.AttributeExtractionServiceDescribeModelRequest, context: Context
+    ) -> pb.AttributeExtractionServiceDescribeModelResponse:
+        spec = spec_to_wire(self._checkpoint, await self._model.fingerprint())
+        return pb.AttributeExtractionServiceDescribeModelResponse(spec=spec)
+
+
+def _to_wire(told: Told) -> pb.ExtractAttributesResponse:
+    match told:
+        case Reasoning(text):
+            return pb.ExtractAttributesResponse(reasoning=text)
+        case Attribute():
+            return pb.ExtractAttributesResponse(attribute=attribute_to_wire(told))
+    transcript = pb.Transcript(
+        text=told.text, checkpoint_fingerprint=told.checkpoint_fingerprint, is_complete=told.is_complete
+    )
+    return pb.ExtractAttributesResponse(transcript=transcript)

@@ -1,0 +1,101 @@
+"""Clip -> early score, and with the transcript -> final score: the step that this service owns."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from assay.checkpoint import Checkpoint, FormName
+from assay.digits import score_from_digits
+from assay.errors import CheckpointError, InvalidRequest, ModelUnavailable, UnreadableVerdict
+from assay.form import Form, Literal
+from assay.frame import Clip
+from assay.generator import Conversation, Counted, Finished, Generator
+from assay.pooling import reconcile
+from assay.prompt import SCORE, answer_form, question
+from assay.score import Score
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What the attribute-extraction service wrote about the same clip, up to the number."""
+
+    text: str
+    checkpoint_fingerprint: str
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyScore:
+    """The direct score, before any reasoning."""
+
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class FinalScore:
+    """The last word."""
+
+    score: Score
+    direct: Score
+    reasoned: Score | None
+    """None where no reasoning was asked for."""
+
+
+def refuse_unusable(checkpoint: Checkpoint) -> None:
+    """CheckpointError if a form of the checkpoint cannot be asked; for the start of the program."""
+    for form_name in ("direct", *checkpoint.form):
+        answer_form(checkpoint, form_name)
+
+
+async def score_clip(
+    generator: Generator,
+    checkpoint: Checkpoint,
+    form_name: FormName,
+    clip: Clip,
+    transcript: Callable[[], Awaitable[Transcript | None]],
+) -> AsyncGenerator[EarlyScore | FinalScore, None]:
+    """The early score first, the final one last. `transcript` is awaited between them; None if the form has none."""
+    conversation = Conversation(question(checkpoint, "direct", clip.is_video))
+    direct, fingerprint = await _ask(generator, checkpoint, clip, conversation, answer_form(checkpoint, "direct"))
+    yield EarlyScore(direct)
+    told = await transcript()
+    if told is None:
+        yield FinalScore(direct, direct, None)
+        return
+    form = answer_form(checkpoint, form_name)
+    _refuse_unfit(told, form, fingerprint)
+    conversation = Conversation(question(checkpoint, form_name, clip.is_video), answered=told.text)
+    reasoned, _ = await _ask(generator, checkpoint, clip, conversation, form.starting_at(SCORE))
+    yield FinalScore(reconcile(direct, reasoned, checkpoint.score.direct_weight), direct, reasoned)
+
+
+async def _ask(
+    generator: Generator, checkpoint: Checkpoint, clip: Clip, conversation: Conversation, form: Form
+) -> tuple[Score, str]:
+    """The score that the model writes, and the fingerprint of the checkpoint that wrote it."""
+    score = None
+    # Closing the generator cancels the generation in the engine, whatever ends this block.
+    async with aclosing(generator.generate(clip, conversation, form)) as events:
+        async for event in events:
+            if isinstance(event, Counted) and event.segment == SCORE:
+                score = score_from_digits(event, checkpoint.scale, checkpoint.score.expectation)
+            if isinstance(event, Finished):
+                if score is None:
+                    raise UnreadableVerdict("The model's answer holds no score; try another answer form.")
+                return score, event.checkpoint_fingerprint
+    raise ModelUnavailable("The model stopped in the middle of its answer; try again.")
+
+
+def _refuse_unfit(told: Transcript, form: Form, fingerprint: str) -> None:
+    if not told.is_complete:
+        raise UnreadableVerdict("The model's reasoning was cut before it came to a score; try the regular form.")
+    if told.checkpoint_fingerprint != fingerprint:
+        raise CheckpointError(
+            f"attribute extraction serves checkpoint {told.checkpoint_fingerprint or '(none)'} and scoring serves "
+            f"{fingerprint}; let both use one Triton model"
+        )
+    last = form.before(SCORE).segments[-1]
+    if isinstance(last, Literal) and not told.text.endswith(last.text):
+        raise InvalidRequest(
+            f"the transcript must end with {last.text!r}, where the number begins", field="transcript.text"
+        )

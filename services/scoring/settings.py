@@ -1,0 +1,26 @@
+"""What can be set from outside: SCORING_* variables."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from assay.rpc.settings import Address, ServerSettings
+
+
+class ScoringSettings(ServerSettings):
+    """One field per variable; SCORING_ADDRESS is `address`."""
+
+    model_config = SettingsConfigDict(env_prefix="SCORING_")
+
+    triton: Address = "127.0.0.1:8001"
+    """gRPC side of the Triton server that has the model."""
+    checkpoint: Annotated[Path, Field(description="a directory that holds an assay.toml")] = Path("checkpoints/nano")
+    """Prompts, forms, scale and budgets; must be of the checkpoint that Triton serves."""
+    max_in_flight: Annotated[int, Field(ge=1, le=256)] = 32
+    """Calls answered at once; one more is refused as Busy. Most of them only wait for their transcript."""
+    idle_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0
+    """Longest wait for the next message of a client, and for the next token of the model."""
+    transcript_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    """Longest wait for the transcript after the early score: another service's model writes it meanwhile."""

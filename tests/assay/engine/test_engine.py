@@ -1,0 +1,224 @@
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+
+from assay.engine import Engine
+from assay.engine.checkpoint import Checkpoint
+from assay.engine.runner import Feed, Runner
+from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable
+from assay.form import Choice, Digits, Form, Free, Literal
+from assay.frame import Clip
+from assay.generator import Conversation, Event, Finished
+from tests.assay.engine.oracle import engine_events
+
+RATE = Conversation("Rate this image.")
+FORM = Form((Literal("Clutter:"), Choice("clutter", (" a", " b")), Literal("."), Digits("score", 1, 2, lead=" ")))
+LONG = Form((Free("text", 1500, ()),))
+
+
+@dataclass
+class Listener:
+    """Keeps what it is told, and can be waited for."""
+
+    heard: list[Event | AssayError | None] = field(default_factory=list)
+    threads: set[str] = field(default_factory=set)
+    started: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, event: Event | AssayError | None) -> None:
+        self.heard.append(event)
+        self.threads.add(threading.current_thread().name)
+        self.started.set()
+        if event is None or isinstance(event, AssayError | Finished):
+            self.ended.set()
+
+    def wait(self) -> list[Event | AssayError | None]:
+        assert self.ended.wait(20), f"no end after {self.heard[-3:]}"
+        return self.heard
+
+
+def _submit(engine: Engine, request_id: str, clip: Clip, form: Form = FORM, asks: Conversation = RATE) -> Listener:
+    listener = Listener()
+    engine.submit(request_id, clip, asks, form, listener)
+    return listener
+
+
+def test_submit_tells_what_the_sequence_writes(engine: Engine, checkpoint: Checkpoint, image: Clip) -> None:
+    assert _submit(engine, "a", image).wait() == engine_events(checkpoint, image, RATE, FORM)[0]
+
+
+def test_events_come_on_the_thread_of_the_engine(engine: Engine, image: Clip) -> None:
+    listener = _submit(engine, "a", image)
+    listener.wait()
+    assert listener.threads == {"assay-engine"}
+
+
+def test_several_in_flight_get_the_answers_they_get_alone(
+    engine: Engine, checkpoint: Checkpoint, make_clip: Callable[..., Clip], video: Clip
+) -> None:
+    forms = [FORM, Form((Free("text", 30, ("\n",)), Literal("end"))), Form((Free("text", 40, ()),))]
+    clips = [make_clip(seed=1), make_clip(seed=2, height=84), video]
+    listeners = [_submit(engine, f"{n}", clips[n % 3], forms[n // 2]) for n in range(6)]
+    alone = [engine_events(checkpoint, clips[n % 3], RATE, forms[n // 2])[0] for n in range(6)]
+    assert [listener.wait() for listener in listeners] == alone
+
+
+def test_a_short_answer_does_not_wait_for_a_long_one(engine: Engine, image: Clip) -> None:
+    long = _submit(engine, "long", image, LONG)
+    _submit(engine, "short", image).wait()
+    assert not long.ended.is_set()
+
+
+def test_a_cancelled_request_hears_none_and_no_more(engine: Engine, image: Clip) -> None:
+    listener = _submit(engine, "a", image, LONG)
+    assert listener.started.wait(20)
+    engine.cancel("a")
+    assert listener.wait()[-1] is None
+    assert len(listener.heard) < 1500
+
+
+def test_a_waiting_request_can_be_cancelled(engine: Engine, image: Clip) -> None:
+    long = [_submit(engine, f"{n}", image, LONG) for n in range(4)]
+    waiting = _submit(engine, "waiting", image, LONG)
+    engine.cancel("waiting")
+    assert waiting.wait() == [None]
+    assert not any(listener.ended.is_set() for listener in long)
+
+
+def test_cancelling_an_unknown_id_is_ignored(engine: Engine, image: Clip) -> None:
+    engine.cancel("never heard of")
+    assert isinstance(_submit(engine, "a", image).wait()[-1], Finished)
+
+
+def test_a_full_queue_is_busy(engine: Engine, image: Clip) -> None:
+    for n in range(6):
+        _submit(engine, f"{n}", image, LONG)
+    with pytest.raises(Busy, match="6 requests are in flight or waiting"):
+        _submit(engine, "one more", image)
+
+
+def test_a_place_is_free_when_a_request_has_ended(engine: Engine, image: Clip) -> None:
+    listeners = [_submit(engine, f"{n}", image, LONG) for n in range(6)]
+    engine.cancel("3")
+    listeners[3].wait()
+    assert _submit(engine, "3", image)
+
+
+def test_an_id_in_use_is_refused(engine: Engine, image: Clip) -> None:
+    _submit(engine, "a", image, LONG)
+    with pytest.raises(InvalidRequest, match="request id 'a' is in use"):
+        _submit(engine, "a", image)
+
+
+def test_a_wrong_request_is_told_and_the_others_go_on(
+    engine: Engine, image: Clip, make_clip: Callable[..., Clip]
+) -> None:
+    good, bad = _submit(engine, "good", image), _submit(engine, "bad", make_clip(height=50))
+    (complaint,) = bad.wait()
+    assert isinstance(complaint, InvalidRequest)
+    assert isinstance(good.wait()[-1], Finished)
+
+
+def test_a_failing_forward_ends_one_request_only(
+    engine: Engine, image: Clip, video: Clip, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Runner.run
+
+    def fails_on_video(self: Runner, cache: object, feed: Feed) -> torch.Tensor:
+        if cache.prompt.is_video:  # type: ignore[attr-defined]
+            raise RuntimeError("DefaultCPUAllocator: not enough memory at 0x7f")
+        return run(self, cache, feed)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Runner, "run", fails_on_video)
+    good, bad = _submit(engine, "good", image), _submit(engine, "bad", video)
+    failure = bad.wait()[-1]
+    assert isinstance(failure, ModelUnavailable)
+    assert "0x7f" not in failure.message
+    assert isinstance(good.wait()[-1], Finished)
+    assert "0x7f" in caplog.text
+
+
+class Gone(Listener):
+    """Cannot be reached any more."""
+
+    def __call__(self, event: Event | AssayError | None) -> None:
+        super().__call__(event)
+        raise ConnectionResetError("the client has left")
+
+
+def test_a_listener_that_fails_cancels_its_request(engine: Engine, image: Clip) -> None:
+    gone = Gone()
+    engine.submit("gone", image, RATE, LONG, gone)
+    assert len(gone.wait()) == 2
+    assert gone.heard[-1] is None
+
+
+def test_a_listener_that_fails_leaves_the_others_alone(engine: Engine, image: Clip) -> None:
+    engine.submit("gone", image, RATE, LONG, Gone())
+    assert isinstance(_submit(engine, "a", image).wait()[-1], Finished)
+
+
+def test_a_listener_may_submit_again_under_the_same_id(engine: Engine, image: Clip) -> None:
+    second = Listener()
+
+    def again(event: Event | AssayError | None) -> None:
+        if isinstance(event, Finished):
+            engine.submit("a", image, RATE, FORM, second)
+
+    engine.submit("a", image, RATE, FORM, again)
+    assert isinstance(second.wait()[-1], Finished)
+
+
+async def test_generate_yields_the_same_events(engine: Engine, checkpoint: Checkpoint, video: Clip) -> None:
+    events = [event async for event in engine.generate(video, RATE, FORM)]
+    assert events == engine_events(checkpoint, video, RATE, FORM)[0]
+
+
+async def test_closing_generate_cancels(engine: Engine, image: Clip) -> None:
+    for _ in range(8):  # More than there is room for: each has to make place for the next.
+        events = engine.generate(image, RATE, LONG)
+        await anext(events)
+        await events.aclose()
+        await asyncio.sleep(0.05)
+
+
+async def test_cancelling_the_task_cancels_the_request(engine: Engine, image: Clip) -> None:
+    async def read() -> None:
+        async for _ in engine.generate(image, RATE, LONG):
+            pass
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(read(), 0.05)
+    await asyncio.to_thread(_wait_until_empty, engine)
+
+
+def _wait_until_empty(engine: Engine) -> None:
+    for _ in range(200):
+        if not engine._requests:
+            return
+        threading.Event().wait(0.05)
+    pytest.fail("the request is still in flight")
+
+
+async def test_generate_raises_what_is_wrong(engine: Engine, make_clip: Callable[..., Clip]) -> None:
+    with pytest.raises(InvalidRequest, match="multiples of 28 px"):
+        await anext(engine.generate(make_clip(width=85), RATE, FORM))
+
+
+def test_closing_ends_what_is_in_flight(tiny_directory: Path, image: Clip) -> None:
+    engine = Engine.load(tiny_directory, threads=1, device="cpu")
+    listener = _submit(engine, "a", image, LONG)
+    engine.close()
+    assert isinstance(listener.wait()[-1], ModelUnavailable)
+
+
+def test_a_closed_engine_takes_no_requests(engine: Engine, image: Clip) -> None:
+    engine.close()
+    engine.close()
+    with pytest.raises(ModelUnavailable, match="shutting down"):
+        _submit(engine, "a", image)

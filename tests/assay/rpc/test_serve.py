@@ -1,0 +1,140 @@
+"""assay/rpc/serve.py inside this process; tests/services/test_programs.py starts real ones."""
+
+import asyncio
+import logging
+import signal
+import socket
+
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from assay.errors import CheckpointError, ModelUnavailable, SettingsError
+from assay.rpc import serve as serve_module
+from assay.rpc.channel import channel
+from assay.rpc.serve import listening, run, serve
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was():
+    """serve() takes the log over for its process, which here is pytest's."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def nothing(server) -> None:
+    """Health and reflection are enough here."""
+
+
+async def health(address, service="") -> int:
+    async with channel(address) as to:
+        response = await health_pb2_grpc.HealthStub(to).Check(health_pb2.HealthCheckRequest(service=service))
+    return response.status
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(5):
+        while not await condition():  # noqa: ASYNC110 health is asked for, it does not call
+            await asyncio.sleep(0.01)
+
+
+async def test_a_taken_port_is_one_sentence():
+    async with listening("127.0.0.1:0", nothing, []) as (_, address):
+        with pytest.raises(SettingsError, match=f"cannot listen on {address}: it is in use"):
+            async with listening(address, nothing, []):
+                pass
+
+
+async def test_a_taken_socket_path_is_not_taken_over(tmp_path):
+    address = f"unix:{tmp_path}/s"
+    async with listening(address, nothing, []):
+        with pytest.raises(SettingsError, match="it is in use"):
+            async with listening(address, nothing, []):
+                pass
+
+
+async def test_a_socket_that_a_killed_program_left_behind_is_used_again(tmp_path):
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(f"{tmp_path}/s")
+    async with listening(f"unix:{tmp_path}/s", nothing, ["x.Y"]) as (_, address):
+        assert await health(address, "x.Y") == NOT_SERVING
+
+
+async def test_a_program_is_ready_once_its_model_is(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(serve_module, "_CHECK_AGAIN_SECONDS", 0.01)
+    address = f"unix:{tmp_path}/s"
+    is_up = False
+
+    async def ready() -> None:
+        if not is_up:
+            raise ModelUnavailable("no model yet")
+
+    async def is_healthy() -> bool:
+        return await health(address, "x.Y") == SERVING
+
+    program = asyncio.create_task(serve("bakery", address, nothing, ["x.Y"], ready=ready))
+    await asyncio.sleep(0.05)
+    assert not await is_healthy()
+    assert capfd.readouterr().out == ""
+    is_up = True
+    await until(is_healthy)
+    signal.raise_signal(signal.SIGTERM)
+    await program
+    assert capfd.readouterr().out == f"ready bakery {address}\n"
+
+
+async def test_health_follows_a_model_that_goes_down(tmp_path, monkeypatch):
+    monkeypatch.setattr(serve_module, "_CHECK_EVERY_SECONDS", 0.01)
+    address = f"unix:{tmp_path}/s"
+    is_up = True
+
+    async def ready() -> None:
+        if not is_up:
+            raise ModelUnavailable("gone")
+
+    async def is_healthy() -> bool:
+        return await health(address) == SERVING
+
+    async def is_unhealthy() -> bool:
+        return not await is_healthy()
+
+    program = asyncio.create_task(serve("bakery", address, nothing, [], ready=ready))
+    await until(is_healthy)
+    is_up = False
+    await until(is_unhealthy)
+    signal.raise_signal(signal.SIGTERM)
+    await program
+
+
+async def test_what_calls_needed_is_closed_after_them(tmp_path):
+    ends = []
+
+    async def close() -> None:
+        ends.append("closed")
+
+    program = asyncio.create_task(serve("bakery", f"unix:{tmp_path}/s", nothing, [], on_drain=close))
+    await asyncio.sleep(0.05)
+    signal.raise_signal(signal.SIGTERM)
+    await program
+    assert ends == ["closed"]
+
+
+async def test_a_program_that_can_never_be_ready_ends(tmp_path):
+    async def ready() -> None:
+        raise CheckpointError("the model is of another checkpoint")
+
+    with pytest.raises(CheckpointError):
+        await serve("bakery", f"unix:{tmp_path}/s", nothing, [], ready=ready)
+
+
+def test_a_program_that_cannot_start_says_why_and_exits_with_2(capfd):
+    async def program() -> None:
+        raise SettingsError("BAKERY_HEAT is '-1'; allowed is a number above 0")
+
+    assert run(program()) == 2
+    assert capfd.readouterr().err == "BAKERY_HEAT is '-1'; allowed is a number above 0\n"

@@ -1,0 +1,300 @@
+"""The command line against a scripted gateway: what is printed where, and every exit code."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from assay.cli import lines, main
+from assay.cli.narrator import Narrator
+from assay.cli.screen import TerminalScreen
+from assay.client import judgement_from_wire
+from assay.errors import UnreadableVerdict
+from assay.v1 import event_pb2
+from tests.assay.scripted_gateway import (
+    JPEG,
+    MP4,
+    Call,
+    ScriptedGateway,
+    reasoning,
+    result,
+    started,
+    window,
+)
+from tests.assay.test_client import refused_port
+
+ROOT = Path(__file__).parents[2]
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def gateway() -> Iterator[ScriptedGateway]:
+    with ScriptedGateway() as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "photo.jpg").write_bytes(JPEG)
+    (tmp_path / "film.mp4").write_bytes(MP4)
+    (tmp_path / "broken.jpg").write_bytes(b"broken")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("not media")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def assay(gateway: ScriptedGateway, *arguments: str) -> int:
+    return main(["score", "--server", gateway.address, *arguments])
+
+
+def test_stdout_holds_the_score_line_and_nothing_else(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
+    assay(gateway, "photo.jpg")
+    assert capsys.readouterr().out == "photo.jpg: 6.53 ± 0.41 of 10\n"
+
+
+def test_a_scored_file_is_exit_code_0(gateway: ScriptedGateway, folder: Path) -> None:
+    assert assay(gateway, "photo.jpg") == 0
+
+
+def test_the_reasoning_goes_to_stderr(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
+    assay(gateway, "photo.jpg")
+    assert capsys.readouterr().err.startswith("Sharp. Well lit.\n")
+
+
+def test_ten_attribute_lines_say_name_grade_and_probability(
+    gateway: ScriptedGateway, folder: Path, capsys: Captured
+) -> None:
+    assay(gateway, "photo.jpg")
+    told = [line.split() for line in capsys.readouterr().err.splitlines() if line.startswith("  ")]
+    assert (len(told), told[7]) == (10, ["clarity", "moderately", "clear", "60%"])
+
+
+def test_a_video_has_a_line_per_window(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
+    assay(gateway, "film.mp4")
+    told = [line for line in capsys.readouterr().err.splitlines() if " to " in line]
+    assert told[1] == "    0:04.0 to 0:07.5   6.53  █████████████         moderately clear, slightly overexposed"
+
+
+def test_quiet_leaves_the_score_alone(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
+    assay(gateway, "-q", "film.mp4")
+    assert capsys.readouterr() == ("film.mp4: 6.53 ± 0.41 of 10\n", "")
+
+
+def test_json_has_exactly_the_promised_keys(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
+    assay(gateway, "--json", "photo.jpg")
+    assert list(json.loads(capsys.readouterr().out)) == ["file", "score", "attributes", "windows", "media", "model"]
+
+
+def test_json_says_the_score_with_its_scale(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
+    assay(gateway, "--json", "photo.jpg")
+    expected = {"value": 6.53, "stddev": 0.41, "scale": {"minimum": 0.0, "maximum": 10.0}}
+    assert json.loads(capsys.readouterr().out)["score"] == expected
+
+
+def test_json_says_every_probability(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
+    assay(gateway, "--json", "photo.jpg")
+    level = json.loads(capsys.readouterr().out)["attributes"]["level_shot"]
+    assert level == {"grade": "no", "probabilities": {"no": 0.6, "yes": 0.4}, "text": ""}
+
+
+def test_json_is_one_line_per_file(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
+    assay(gateway, "--json", "photo.jpg", "broken.jpg", "film.mp4")
+    files = [json.loads(line)["file"] for line in capsys.readouterr().out.splitlines()]
+    assert files == ["photo.jpg", "broken.jpg", "film.mp4"]
+
+
+def test_json_of_a_failure_says_reason_and_message(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
+    assay(gateway, "--json", "broken.jpg")
+    expected = {"reason": "BAD_MEDIA", "message": "these bytes are neither a picture nor a video"}
+    assert json.loads(capsys.readouterr().out) == {"file": "broken.jpg", "error": expected}
+
+
+@pytest.mark.parametrize("name", ["broken.jpg", "empty.jpg", "missing.jpg"])
+def test_a_file_that_cannot_be_scored_is_exit_code_1(name: str, gateway: ScriptedGateway, folder: Path) -> None:
+    assert assay(gateway, name) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("broken.jpg", "assay: broken.jpg: these bytes are neither a picture nor a video\n"),
+        ("empty.jpg", "assay: empty.jpg: the file is empty; send a picture or a video\n"),
+        ("missing.jpg", "assay: missing.jpg: cannot be read: No such file or directory\n"),
+    ],
+)
+def test_a_failure_is_one_sentence(
+    name: str, sentence: str, gateway: ScriptedGateway, folder: Path, capsys: Captured
+) -> None:
+    assay(gateway, name)
+    assert capsys.readouterr() == ("", sentence)
+
+
+@pytest.mark.parametrize("concurrency", ["1", "4"])
+def test_a_bad_file_takes_nothing_from_the_others(
+    concurrency: str, gateway: ScriptedGateway, folder: Path, capsys: Captured
+) -> None:
+    code = assay(gateway, "--concurrency", concurrency, "photo.jpg", "broken.jpg", "film.mp4")
+    scored = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert (code, scored) == (1, ["photo.jpg", "film.mp4"])
+
+
+def test_an_unreadable_verdict_is_exit_code_1(folder: Path) -> None:
+    with ScriptedGateway(lambda call: [started(), UnreadableVerdict("the answer holds no score")]) as gateway:
+        assert assay(gateway, "photo.jpg") == 1
+
+
+def test_the_number_of_failures_is_told_at_the_end(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
+    assay(gateway, "photo.jpg", "broken.jpg", "missing.jpg")
+    assert capsys.readouterr().err.endswith("assay: 2 of 3 files could not be scored\n")
+
+
+def test_no_server_is_exit_code_3(folder: Path) -> None:
+    assert main(["score", "--server", refused_port(), "photo.jpg"]) == 3
+
+
+def test_no_server_says_what_to_do(folder: Path, capsys: Captured) -> None:
+    main(["score", "--server", refused_port(), "photo.jpg"])
+    assert "start one with `assay up`" in capsys.readouterr().err
+
+
+def test_the_server_may_come_from_the_environment(
+    gateway: ScriptedGateway, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_SERVER", gateway.address)
+    assert main(["score", "photo.jpg"]) == 0
+
+
+def test_a_misspelt_variable_names_itself(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    monkeypatch.setenv("ASSAY_SEVRER", "127.0.0.1:1")
+    main(["score", "photo.jpg"])
+    assert "ASSAY_SEVRER is no setting; the closest is ASSAY_SERVER" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["score"],
+        ["score", "--form", "poem", "photo.jpg"],
+        ["score", "--attributes", "sharpness", "photo.jpg"],
+        ["score", "--concurrency", "0", "photo.jpg"],
+        ["score", "--timeout", "soon", "photo.jpg"],
+        ["frobnicate"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_exit_code_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(arguments)
+    assert exit_info.value.code == 2
+
+
+def test_an_unknown_attribute_names_the_known_ones(capsys: Captured) -> None:
+    with pytest.raises(SystemExit):
+        main(["score", "--attributes", "clarity,sharpness", "photo.jpg"])
+    assert "unknown attribute sharpness; known are composition, eye_catching" in capsys.readouterr().err
+
+
+def test_only_the_attributes_that_are_asked_for_are_told(
+    gateway: ScriptedGateway, folder: Path, capsys: Captured
+) -> None:
+    assay(gateway, "--json", "--attributes", "clarity,exposure", "photo.jpg")
+    assert list(json.loads(capsys.readouterr().out)["attributes"]) == ["clarity", "exposure"]
+
+
+def test_a_directory_stands_for_the_media_below_it(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
+    (folder / "deeper").mkdir()
+    (folder / "deeper" / "UPPER.JPG").write_bytes(JPEG)
+    assay(gateway, "-q", ".")
+    scored = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert scored == ["./film.mp4", "./photo.jpg", "./deeper/UPPER.JPG"]
+
+
+def test_a_directory_without_media_is_a_failure(gateway: ScriptedGateway, tmp_path: Path, capsys: Captured) -> None:
+    assay(gateway, str(tmp_path))
+    assert "the directory holds no picture or video" in capsys.readouterr().err
+
+
+def test_a_dash_reads_stdin(gateway: ScriptedGateway) -> None:
+    command = [sys.executable, "-m", "assay.cli", "score", "-q", "--server", gateway.address, "-"]
+    told = subprocess.run(command, cwd=ROOT, input=JPEG, capture_output=True, check=True)
+    assert told.stdout.decode() == "-: 6.53 ± 0.41 of 10\n"
+
+
+def test_a_file_name_cannot_steer_the_terminal(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
+    (folder / "\x1b[31m\n.jpg").write_bytes(JPEG)
+    assay(gateway, "-q", "\x1b[31m\n.jpg")
+    assert capsys.readouterr().out == "?[31m?.jpg: 6.53 ± 0.41 of 10\n"
+
+
+def test_reasoning_cannot_steer_the_terminal(folder: Path, capsys: Captured) -> None:
+    with ScriptedGateway(lambda call: [started(), reasoning("a\x1b[2Jb"), _resulting()]) as gateway:
+        assay(gateway, "photo.jpg")
+    assert capsys.readouterr().err.startswith("a?[2Jb\n")
+
+
+def test_reasoning_is_written_while_the_file_is_judged(folder: Path) -> None:
+    """The gateway holds the result back until the first words have been read from stderr."""
+    seen = []
+
+    def script(call: Call) -> Iterator[event_pb2.ScoreEvent]:
+        yield started()
+        yield reasoning("Sharp.")
+        seen.append(process.stderr.read(6))  # type: ignore[union-attr]
+        yield _resulting()
+
+    with ScriptedGateway(script) as gateway:
+        command = [sys.executable, "-m", "assay.cli", "score", "--server", gateway.address, str(folder / "photo.jpg")]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process.communicate(timeout=20)
+    assert seen == [b"Sharp."]
+
+
+def test_windows_judged_at_the_same_time_are_told_one_after_the_other() -> None:
+    narrator = Narrator()
+    events = [
+        started(True),
+        reasoning("A", 0),
+        reasoning("X", 1),
+        reasoning("B", 0),
+        event_pb2.ScoreEvent(window=window(1)),
+        reasoning("C", 0),
+        event_pb2.ScoreEvent(window=window(0)),
+        _resulting(is_video=True),
+    ]
+    assert "".join(map(narrator.feed, events)) == "window 1\nABC\nwindow 2\nX\n"
+
+
+def test_what_a_terminal_shows_ends_with_the_text_alone() -> None:
+    file = io.StringIO()
+    with TerminalScreen(Console(file=file, force_terminal=True, width=20, color_system=None)) as screen:
+        screen.write("A sentence that is wider than the screen.\nAnd ")
+        screen.write("one more.")
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue()).replace("\r", "\n").split("\n")
+    assert [line.strip() for line in shown if line.strip()][-1] == "And one more."
+
+
+def test_a_judgement_survives_json_without_loss_of_digits() -> None:
+    judgement = judgement_from_wire(result(value=6.123456789012345))
+    assert json.loads(lines.judgement_json("x", judgement))["score"]["value"] == judgement.score.value
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00.0"), (3.96, "0:04.0"), (59.97, "1:00.0"), (754.25, "12:34.2")])
+def test_times_are_minutes_and_seconds(seconds: float, text: str) -> None:
+    assert lines.clock(seconds) == text
+
+
+@pytest.mark.parametrize(("part", "text"), [(0, ""), (0.5, "█" * 10), (1, "█" * 20), (7, "█" * 20), (0.03, "▋")])
+def test_a_bar_is_as_long_as_its_part(part: float, text: str) -> None:
+    assert lines.bar(part).rstrip() == text
+
+
+def _resulting(is_video: bool = False) -> event_pb2.ScoreEvent:
+    return event_pb2.ScoreEvent(result=result(is_video))

@@ -1,0 +1,278 @@
+"""TritonGenerator against a scripted stand-in that speaks Triton's protocol. tests/triton_server has the real one."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import grpc
+import numpy as np
+import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.utils import deserialize_bytes_tensor, np_to_triton_dtype, serialize_byte_tensor, triton_to_np_dtype
+
+from assay import triton
+from assay.errors import AssayError, BadMedia, Busy, InvalidRequest, ModelUnavailable
+from assay.form import Form, Free
+from assay.frame import Clip, Frame
+from assay.generator import Conversation, Finished, Wrote
+from assay.tensors import Cancel, Request, event_to_tensors, request_from_tensors
+from assay.triton import TritonGenerator
+
+CLIP = Clip((Frame(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)),), is_video=False)
+QUESTION = Conversation("How good is this – „really“?")
+FORM = Form((Free("why"),))
+WROTE, FINISHED = Wrote("why", "Sharp."), Finished("complete", "5c819ed5", 12, 3)
+
+
+def unpacked(message) -> dict[str, np.ndarray]:
+    """By NVIDIA's own functions, so that ours are compared with them."""
+    tensors = {}
+    for tensor, raw in zip(message.inputs, message.raw_input_contents, strict=True):
+        is_text = tensor.datatype == "BYTES"
+        flat = deserialize_bytes_tensor(raw) if is_text else np.frombuffer(raw, triton_to_np_dtype(tensor.datatype))
+        tensors[tensor.name] = flat.reshape(tuple(tensor.shape))
+    return tensors
+
+
+def response(event) -> service_pb2.ModelStreamInferResponse:
+    answer = service_pb2.ModelStreamInferResponse()
+    for name, array in event_to_tensors(event).items():
+        is_text = array.dtype == np.object_
+        datatype = "BYTES" if is_text else np_to_triton_dtype(array.dtype)
+        answer.infer_response.outputs.add(name=name, datatype=datatype, shape=array.shape)
+        raw = serialize_byte_tensor(array).item() if is_text else array.tobytes()
+        answer.infer_response.raw_output_contents.append(raw)
+    return answer
+
+
+@dataclass
+class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Answers a request with the script: events are sent, a callable is called, "hang" waits for a cancel."""
+
+    script: list
+    heeds_cancel: bool = True
+    asked: list = field(default_factory=list)
+    half_closed: int = 0
+    torn_off: int = 0
+
+    async def ModelStreamInfer(self, requests, context):  # noqa: N802
+        try:
+            async for message in requests:
+                self.asked.append(request_from_tensors(unpacked(message)))
+                if isinstance(self.asked[-1], Request):
+                    async for answer in self._play(context):
+                        yield answer
+                elif self.heeds_cancel:
+                    yield response(None)
+                else:
+                    await asyncio.sleep(60)
+            self.half_closed += 1
+        except asyncio.CancelledError:
+            self.torn_off += 1
+            raise
+
+    async def _play(self, context) -> AsyncIterator[service_pb2.ModelStreamInferResponse]:
+        for step in self.script:
+            if isinstance(step, service_pb2.ModelStreamInferResponse):
+                yield step
+            elif isinstance(step, Callable):
+                await step(context)
+            elif step != "hang":
+                yield response(step)
+
+
+@asynccontextmanager
+async def connected(*script, idle_timeout_seconds=5.0, **options):
+    """A stand-in with that script and a generator that speaks to it."""
+    scripted = ScriptedTriton(list(script), **options)
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(scripted, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    generator = TritonGenerator(f"127.0.0.1:{port}", idle_timeout_seconds=idle_timeout_seconds)
+    try:
+        yield scripted, generator
+    finally:
+        await generator.close()
+        await server.stop(0)
+
+
+async def read(generator, clip=CLIP):
+    return [event async for event in generator.generate(clip, QUESTION, FORM)]
+
+
+async def test_the_request_arrives_and_the_events_come_back():
+    async with connected(WROTE, FINISHED) as (scripted, generator):
+        assert await read(generator) == [WROTE, FINISHED]
+        await generator.close()
+        (asked,) = scripted.asked
+        np.testing.assert_array_equal(asked.clip.stacked(), CLIP.stacked())
+        assert (asked.conversation, asked.form, asked.clip.is_video) == (QUESTION, FORM, False)
+        assert (scripted.half_closed, scripted.torn_off) == (1, 0)
+
+
+async def test_a_request_of_ten_megabytes_is_one_message():
+    clip = Clip(tuple(Frame(np.zeros((448, 448, 3), np.uint8), float(second)) for second in range(16)), is_video=True)
+    async with connected(FINISHED) as (scripted, generator):
+        assert await read(generator, clip) == [FINISHED]
+        assert len(scripted.asked[0].clip.frames) == 16
+
+
+async def test_a_request_beyond_the_limit_of_a_message_says_so(monkeypatch):
+    options = [
+        (key, 1000 if key == "grpc.max_send_message_length" else value) for key, value in triton._CHANNEL_OPTIONS
+    ]
+    monkeypatch.setattr(triton, "_CHANNEL_OPTIONS", options)
+    clip = Clip((Frame(np.zeros((100, 100, 3), np.uint8)),), is_video=False)
+    async with connected(FINISHED) as (_, generator):
+        with pytest.raises(AssayError, match="larger than"):
+            await read(generator, clip)
+
+
+@pytest.mark.parametrize("error", [InvalidRequest("too long", field="question"), Busy("no room"), BadMedia("black")])
+async def test_an_error_of_the_engine_is_raised_as_it_is(error):
+    async with connected(WROTE, error) as (_, generator):
+        with pytest.raises(type(error)) as raised:
+            await read(generator)
+        assert (raised.value.message, raised.value.field) == (error.message, error.field)
+
+
+async def abort(context):
+    await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+
+
+REFUSAL = service_pb2.ModelStreamInferResponse(error_message="Stub process 'qwen2_vl_0_0' is not healthy.")
+
+
+@pytest.mark.parametrize("script", [[WROTE, abort], [WROTE, None], [REFUSAL]], ids=["dies", "cancels", "refuses"])
+async def test_a_server_that_does_not_finish_is_unavailable(script):
+    async with connected(*script) as (_, generator):
+        with pytest.raises(ModelUnavailable) as raised:
+            await read(generator)
+        assert "qwen2_vl" not in raised.value.message
+
+
+async def test_a_stream_that_ends_too_early_is_unavailable():
+    class EarlyEnd(ScriptedTriton):
+        async def ModelStreamInfer(self, requests, context):  # noqa: N802
+            await anext(aiter(requests))
+            yield response(WROTE)
+
+    server = grpc.aio.server()
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(EarlyEnd([]), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    generator = TritonGenerator(f"127.0.0.1:{port}")
+    with pytest.raises(ModelUnavailable):
+        await read(generator)
+    await generator.close()
+    await server.stop(0)
+
+
+async def test_silence_is_cut_off_and_cancelled_in_band():
+    async with connected(WROTE, "hang", idle_timeout_seconds=0.2) as (scripted, generator):
+        events = generator.generate(CLIP, QUESTION, FORM)
+        assert await anext(events) == WROTE
+        with pytest.raises(ModelUnavailable, match=r"nothing for 0\.2 s"):
+            await anext(events)
+        await generator.close()
+        request, cancel = scripted.asked
+        assert cancel == Cancel(request.request_id)
+        assert (scripted.half_closed, scripted.torn_off) == (1, 0)
+
+
+@pytest.mark.parametrize("how", ["aclose", "task", "task before the first event"])
+async def test_leaving_is_a_second_message_and_not_a_grpc_cancel(how):
+    script = ["hang"] if how == "task before the first event" else [WROTE, "hang"]
+    async with connected(*script) as (scripted, generator):
+        if how == "aclose":
+            events = generator.generate(CLIP, QUESTION, FORM)
+            await anext(events)
+            await events.aclose()
+        else:
+            task = asyncio.create_task(read(generator))
+            await asyncio.sleep(0.1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        await generator.close()
+        assert [type(message) for message in scripted.asked] == [Request, Cancel]
+        assert (scripted.half_closed, scripted.torn_off) == (1, 0)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_cancelled_task_ends_at_whatever_point_it_is(turns):
+    async with connected("hang") as (_, generator):
+        task = asyncio.create_task(read(generator))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 1)
+
+
+async def test_a_server_that_ignores_the_cancel_is_torn_off(monkeypatch):
+    monkeypatch.setattr(triton, "_CANCEL_TIMEOUT_SECONDS", 0.2)
+    async with connected(WROTE, "hang", heeds_cancel=False) as (scripted, generator):
+        events = generator.generate(CLIP, QUESTION, FORM)
+        await anext(events)
+        await events.aclose()
+        await generator.close()
+        await asyncio.sleep(0.1)
+        assert scripted.torn_off == 1
+
+
+async def test_others_go_on_when_one_leaves():
+    async with connected(WROTE, lambda _: asyncio.sleep(0.2), FINISHED) as (_, generator):
+        staying = asyncio.create_task(read(generator))
+        leaving = generator.generate(CLIP, QUESTION, FORM)
+        await anext(leaving)
+        await leaving.aclose()
+        assert await staying == [WROTE, FINISHED]
+
+
+async def test_ready_is_the_fingerprint_of_the_checkpoint():
+    async with connected(WROTE, FINISHED) as (_, generator):
+        assert await generator.ready() == "5c819ed5"
+
+
+@pytest.mark.parametrize("listens", [False, True], ids=["nobody there", "never answers"])
+async def test_a_server_that_is_not_there_is_unavailable_within_the_second(listens):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        if listens:
+            taken.listen()
+        generator = TritonGenerator(f"127.0.0.1:{taken.getsockname()[1]}", connect_timeout_seconds=0.5)
+        started = time.monotonic()
+        with pytest.raises(ModelUnavailable, match="cannot be reached"):
+            await generator.ready()
+        assert time.monotonic() - started < 1.0
+        await generator.close()
+
+
+async def test_a_server_that_comes_back_is_found_again():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    generator = TritonGenerator(f"127.0.0.1:{port}", connect_timeout_seconds=2)
+    with pytest.raises(ModelUnavailable):
+        async with asyncio.timeout(3):
+            await generator.ready()
+    server = grpc.aio.server()
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(ScriptedTriton([FINISHED]), server)
+    server.add_insecure_port(f"127.0.0.1:{port}")
+    await server.start()
+    assert await generator.ready() == "5c819ed5"
+    await generator.close()
+    await server.stop(0)
+
+
+def test_importing_it_does_not_load_torch():
+    program = "import assay.triton, sys; print('torch' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"

@@ -1,0 +1,104 @@
+"""The gateway on a real socket, with both services on theirs and a ScriptedGenerator behind them."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+
+from assay.errors import AssayError
+from assay.rpc.admission import Places
+from assay.rpc.channel import channel
+from assay.rpc.errors import error_from
+from assay.rpc.model import LiveModel
+from assay.rpc.serve import listening
+from assay.v1 import (
+    assay_pb2,
+    assay_pb2_grpc,
+    attribute_extraction_pb2_grpc,
+    event_pb2,
+    scoring_pb2_grpc,
+)
+from gateway.decode import DecodePool
+from gateway.service import AssayService
+from gateway.settings import GatewaySettings
+from gateway.upstream import Upstream
+from services.attribute_extraction.service import AttributeExtractionService
+from services.scoring.service import ScoringService
+from tests.checkpoints import small_checkpoint
+from tests.media.build import media
+from tests.scripted_generator import ScriptedGenerator
+
+NOWHERE = "127.0.0.1:1"
+"""Nothing listens there."""
+
+
+@asynccontextmanager
+async def gateway(
+    pool: DecodePool,
+    extraction: ScriptedGenerator | None = None,
+    scoring: ScriptedGenerator | None = None,
+    **settings: Any,
+) -> AsyncIterator["Caller"]:
+    """A client of a gateway. A service without a generator is down."""
+    async with (
+        _service(extraction, AttributeExtractionService, attribute_extraction_pb2_grpc) as extraction_address,
+        _service(scoring, ScoringService, scoring_pb2_grpc) as scoring_address,
+    ):
+        upstream = Upstream(extraction_address, scoring_address)
+        chosen = GatewaySettings(**settings)
+        service = AssayService(chosen, pool, upstream, Places(chosen.max_in_flight))
+
+        def add(server: grpc.aio.Server) -> None:
+            assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)
+
+        async with listening("127.0.0.1:0", add, []) as (_, address), channel(address) as connected:
+            yield Caller(assay_pb2_grpc.AssayServiceStub(connected))
+        await upstream.close()
+
+
+@asynccontextmanager
+async def _service(generator: ScriptedGenerator | None, kind: Any, stubs: Any) -> AsyncIterator[str]:
+    if generator is None:
+        yield NOWHERE
+        return
+    service = kind(generator, small_checkpoint(), LiveModel(generator.ready))
+    add = getattr(stubs, f"add_{kind.__name__}Servicer_to_server")
+    async with listening("127.0.0.1:0", lambda server: add(service, server), []) as (_, address):
+        yield address
+
+
+class Caller:
+    """Sends files of tests.media and collects what comes back."""
+
+    def __init__(self, stub: Any) -> None:
+        self.stub = stub
+
+    async def image(self, name: str, **config: Any) -> list[event_pb2.ScoreEvent]:
+        return await self._events(self.stub.StreamImage, assay_pb2.StreamImageRequest, name, config)
+
+    async def video(self, name: str, **config: Any) -> list[event_pb2.ScoreEvent]:
+        return await self._events(self.stub.StreamVideo, assay_pb2.StreamVideoRequest, name, config)
+
+    async def _events(self, method: Any, part: Any, name: str, config: dict[str, Any]) -> list[event_pb2.ScoreEvent]:
+        data = media(name).read_bytes()
+        parts = [part(config=assay_pb2.ScoreConfig(**config))]
+        parts += [part(chunk=data[start : start + 65536]) for start in range(0, len(data), 65536)]
+        return await events(method, parts)
+
+
+async def events(method: Any, parts: Sequence[Any] | AsyncIterator[Any]) -> list[event_pb2.ScoreEvent]:
+    """All events of a call. Raises the AssayError that the gateway meant."""
+    try:
+        return [response.event async for response in method(iter(parts) if isinstance(parts, Sequence) else parts)]
+    except grpc.aio.AioRpcError as failed:
+        raise error_from(failed, "the gateway") from failed
+
+
+async def refusal(method: Any, parts: Sequence[Any]) -> AssayError:
+    """The error with which a call ends."""
+    try:
+        await events(method, parts)
+    except AssayError as error:
+        return error
+    raise AssertionError("the call was not refused")

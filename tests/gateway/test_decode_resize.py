@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.errors import BadMedia
+from gateway.decode import Target
+from gateway.decode_worker.resize import Orientation, from_exif, from_matrix, smart_resize
+
+SIDE = st.integers(1, 5000)
+TARGETS = st.builds(
+    lambda low, more, factor: Target(low * factor**2, (low + more) * factor**2, factor),
+    st.integers(1, 100),
+    st.integers(0, 4000),
+    st.sampled_from([14, 28, 32]),
+)
+
+
+@pytest.mark.slow  # importing transformers is
+@given(SIDE, SIDE, TARGETS)
+def test_size_is_that_of_the_authors_processor(height, width, target):
+    theirs = pytest.importorskip("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl").smart_resize
+    try:
+        expected = theirs(height, width, target.factor_px, target.min_pixels, target.max_pixels)
+    except ValueError:
+        with pytest.raises(BadMedia, match="200 times"):
+            smart_resize(height, width, target)
+    else:
+        assert smart_resize(height, width, target) == expected
+
+
+@given(SIDE, SIDE, TARGETS)
+def test_sides_are_multiples_of_the_factor(height, width, target):
+    if max(height, width) <= 200 * min(height, width):
+        assert [side % target.factor_px for side in smart_resize(height, width, target)] == [0, 0]
+
+
+@pytest.mark.parametrize(("height", "width"), [(1080, 1920), (360, 640), (3000, 4000), (50, 50), (900, 601)])
+def test_area_is_within_the_target(height, width):
+    target = Target(56 * 56, 448 * 448)
+    resized = smart_resize(height, width, target)
+    assert target.min_pixels <= resized[0] * resized[1] <= target.max_pixels
+
+
+CORNERS = np.array([[[1] * 3, [2] * 3, [3] * 3], [[4] * 3, [5] * 3, [6] * 3]], np.uint8)
+"""1 2 3 over 4 5 6"""
+TURNED = {
+    1: [[1, 2, 3], [4, 5, 6]],
+    2: [[3, 2, 1], [6, 5, 4]],
+    3: [[6, 5, 4], [3, 2, 1]],
+    4: [[4, 5, 6], [1, 2, 3]],
+    5: [[1, 4], [2, 5], [3, 6]],
+    6: [[4, 1], [5, 2], [6, 3]],
+    7: [[6, 3], [5, 2], [4, 1]],
+    8: [[3, 6], [2, 5], [1, 4]],
+}
+
+
+@pytest.mark.parametrize(("exif", "expected"), TURNED.items())
+def test_every_exif_orientation_is_made_upright(exif, expected):
+    assert from_exif(exif).upright(CORNERS)[:, :, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("value", [None, 0, 9, "6", (6,)])
+def test_a_senseless_orientation_means_upright(value):
+    assert from_exif(value) == Orientation()
+
+
+@pytest.mark.parametrize(
+    ("matrix", "exif"),
+    [((1, 0, 0, 1), 1), ((-1, 0, 0, 1), 2), ((-1, 0, 0, -1), 3), ((0, 1, -1, 0), 6), ((0, -1, 1, 0), 8)],
+)
+def test_a_display_matrix_means_the_same_as_exif(matrix, exif):
+    assert from_matrix(*matrix) == from_exif(exif)

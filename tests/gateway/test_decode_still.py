@@ -1,0 +1,124 @@
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from assay.errors import BadMedia, InvalidRequest, OverLimit
+from gateway.decode import DecodeLimits
+from tests.gateway.decode_upload import PICTURE, decode
+from tests.media.build import media
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+UPRIGHT = ["jpeg.jpg", "jpeg_progressive.jpg", "png.png", "png_palette.png", "webp.webp", "gif.gif", "bmp.bmp"]
+SEEN = [*UPRIGHT, "tiff.tiff", "avif.avif", "webp_animated.webp", "jpeg_rotated_90.jpg", "jpeg_mirrored.jpg"]
+
+
+def as_in_training(name, shape):
+    """What Pillow makes of the file, resized by Pillow: the way of the training data."""
+    with Image.open(media(name)) as image:
+        upright = ImageOps.exif_transpose(image.convert("RGB"))
+    return np.asarray(upright.resize(shape[1::-1], Image.Resampling.BICUBIC)).astype(int)
+
+
+@pytest.mark.parametrize("name", SEEN)
+async def test_a_picture_looks_as_it_did_in_training(pool, name):
+    pixels = (await decode(pool, name, PICTURE)).frames[0].pixels
+    # libjpeg and FFmpeg interpolate chroma differently at the edge of the red block: 0.5 levels on average.
+    assert np.abs(pixels - as_in_training(name, pixels.shape)).mean() < 0.8
+
+
+@pytest.mark.parametrize("name", [*SEEN, "avif_rotated_90.avif"])
+async def test_sides_are_multiples_of_the_patch(pool, name):
+    height, width, _ = (await decode(pool, name, PICTURE)).frames[0].pixels.shape
+    assert (height % 28, width % 28) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "corner"),
+    [("jpeg_rotated_90.jpg", "top right"), ("jpeg_mirrored.jpg", "top right"), ("avif_rotated_90.avif", "top right")],
+)
+async def test_a_picture_is_turned_as_its_camera_was_held(pool, name, corner):
+    assert (await decode(pool, name, PICTURE)).red_corner() == corner
+
+
+async def test_size_is_told_as_displayed(pool):
+    info = (await decode(pool, "jpeg_rotated_90.jpg", PICTURE)).info
+    assert (info.container, info.codec, info.width_px, info.height_px) == ("jpeg", "mjpeg", 240, 320)
+
+
+async def test_transparency_shows_white(pool):
+    assert (await decode(pool, "png_transparent.png", PICTURE)).frames[0].pixels.min() == 255
+
+
+async def test_bytes_behind_the_picture_do_not_matter(pool):
+    data = media("jpeg.jpg").read_bytes() + b"trailer" * 5000
+    assert len((await decode(pool, data, PICTURE)).frames) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "jpeg_truncated.jpg",
+        "jpeg_header_only.jpg",
+        "jpeg_progressive_truncated.jpg",
+        "png_truncated.png",
+        "webp_truncated.webp",
+        "webp_animated_truncated.webp",
+        "gif_truncated.gif",
+        "bmp_truncated.bmp",
+        "tiff_truncated.tiff",
+        "avif_truncated.avif",
+    ],
+)
+async def test_a_picture_that_is_cut_off_is_refused(pool, name):
+    with pytest.raises(BadMedia, match="cut off"):
+        await decode(pool, name, PICTURE)
+
+
+@pytest.mark.parametrize("missing", [100, 1000])
+async def test_a_picture_that_lacks_only_its_last_rows_is_refused(pool, missing):
+    with pytest.raises(BadMedia):
+        await decode(pool, media("jpeg.jpg").read_bytes()[:-missing], PICTURE)
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("empty.bin", "the file is empty"),
+        ("random_bytes.jpg", "no known kind"),
+        ("text_renamed.jpg", "this is a text"),
+        ("pdf_renamed.jpg", "a PDF document"),
+        ("heic.heic", "convert it to JPEG"),
+        ("png_too_narrow.png", "3 x 1000 pixels"),
+    ],
+)
+async def test_a_complaint_names_what_was_sent(pool, name, complaint):
+    with pytest.raises(BadMedia, match=complaint):
+        await decode(pool, name, PICTURE)
+
+
+async def test_a_video_sent_as_a_picture_is_pointed_to_the_right_call(pool):
+    with pytest.raises(InvalidRequest, match="send it with the video call"):
+        await decode(pool, "mp4_faststart.mp4", PICTURE)
+
+
+async def test_a_picture_bomb_is_refused_before_it_is_decoded(pool):
+    with pytest.raises(OverLimit, match=r"400.0 million pixels, the limit is 50.0 million"):
+        await decode(pool, "png_too_many_pixels.png", PICTURE)
+
+
+async def test_an_upload_over_the_limit_is_refused(pool):
+    spec = dataclasses.replace(PICTURE, limits=DecodeLimits(max_image_bytes=10_000))
+    with pytest.raises(OverLimit, match="10000 bytes"):
+        await decode(pool, "png.png", spec)
+
+
+async def test_half_a_photo_at_random_never_scores_with_a_grey_bottom(pool):
+    whole = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(whole, "jpeg", quality=85, optimize=True, restart_marker_rows=1)
+    with pytest.raises(BadMedia):
+        await decode(pool, whole.getvalue()[: len(whole.getvalue()) * 2 // 3], PICTURE)

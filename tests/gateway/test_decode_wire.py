@@ -1,0 +1,62 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.errors import BadMedia, OverLimit
+from assay.frame import Frame
+from gateway import decode_wire as wire
+from gateway.decode import DecodeSummary, MediaInfo
+from tests.gateway.decode_upload import VIDEO
+
+
+def body_of(event):
+    head, body = wire.event_parts(event)
+    return (head + bytes(body))[wire.HEADER.size :]
+
+
+def test_a_spec_arrives_as_it_was_sent():
+    assert wire.spec_from_body(wire.job_body(VIDEO)) == VIDEO
+
+
+def test_a_frame_arrives_as_it_was_sent():
+    frame = Frame(np.arange(24, dtype=np.uint8).reshape(2, 4, 3), 1.5)
+    arrived = wire.frame_from_body(body_of(frame))
+    assert (arrived.pts_seconds, arrived.pixels.tolist()) == (1.5, frame.pixels.tolist())
+
+
+def test_info_arrives_as_it_was_sent():
+    info = MediaInfo(True, "mp4", "h264", 640, 360)
+    assert wire.info_from_body(body_of(info)) == info
+
+
+def test_a_summary_arrives_as_it_was_sent():
+    summary = DecodeSummary(3.96, 100, 2, 8, ("2 damaged frames were left out",))
+    assert wire.summary_from_body(body_of(summary)) == summary
+
+
+def test_an_error_arrives_with_its_detail_apart():
+    error, detail = wire.error_from_body(wire.error_body(OverLimit("too big"), "secret"))
+    assert (type(error), error.message, detail) == (OverLimit, "too big", "secret")
+
+
+@pytest.mark.parametrize("parse", [wire.info_from_body, wire.summary_from_body, wire.error_from_body])
+@given(body=st.one_of(st.binary(max_size=50), st.recursive(st.none() | st.integers(), st.lists).map(json.dumps)))
+def test_nonsense_of_a_worker_is_recognised(parse, body):
+    with pytest.raises(wire.WireError):
+        parse(body.encode() if isinstance(body, str) else body)
+
+
+@given(st.binary(max_size=100))
+def test_a_frame_whose_size_is_a_lie_is_recognised(body):
+    with pytest.raises(wire.WireError):
+        wire.frame_from_body(body)
+
+
+@pytest.mark.parametrize("kind", ["AssayError", "ModelUnavailable", "SystemExit"])
+def test_a_worker_can_only_blame_the_file(kind):
+    body = json.loads(wire.error_body(BadMedia("x"), ""))
+    with pytest.raises(wire.WireError):
+        wire.error_from_body(json.dumps({**body, "kind": kind}).encode())

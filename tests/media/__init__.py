@@ -1,0 +1,1 @@
+"""Small good and bad media files, made on demand."""

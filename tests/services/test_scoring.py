@@ -1,0 +1,294 @@
+"""services/scoring over real gRPC, with a scripted model."""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+
+from assay.errors import (
+    Busy,
+    CheckpointError,
+    InvalidRequest,
+    ModelUnavailable,
+    OverLimit,
+    UnreadableVerdict,
+)
+from assay.v1 import score_pb2, scoring_pb2
+from tests.scripted_generator import FINGERPRINT, ScriptedGenerator
+from tests.services.serving import answers, picture, scoring, to_score
+
+DIRECT = score_pb2.ANSWER_FORM_DIRECT
+TOLD: dict[str, Any] = {
+    "text": "Reason: fine\nThe final score is <",
+    "checkpoint_fingerprint": FINGERPRINT,
+    "is_complete": True,
+}
+
+
+@pytest.fixture
+def told() -> dict[str, Any]:
+    """A transcript as extraction would have written it with the regular form of the small checkpoint."""
+    return dict(TOLD)
+
+
+async def test_the_early_score_comes_before_the_transcript_is_sent(told):
+    async with scoring(ScriptedGenerator(direct="3.72")) as stub:
+        *before, transcript = to_score(picture(), **told)
+        call = stub.Score()
+        for part in before:
+            await call.write(part)
+        early = await call.read()
+        await call.write(transcript)
+        await call.done_writing()
+        assert early.early_score.digits_as_written == "3.72"
+        assert (await call.read()).HasField("final_score")
+
+
+async def test_the_final_score_lies_between_the_direct_and_the_reasoned_one(told):
+    async with scoring(ScriptedGenerator(direct="3.00", reasoned="5.00")) as stub:
+        _, last = await answers(stub.Score, to_score(picture(), **told))
+    assert last.final_score.score.value == pytest.approx(4.0)
+    assert last.final_score.reasoned_score.value == pytest.approx(5.0)
+
+
+async def test_the_direct_form_ends_without_a_reasoned_score():
+    async with scoring(ScriptedGenerator(direct="3.72")) as stub:
+        _, last = await answers(stub.Score, to_score(picture(), DIRECT))
+    assert last.final_score.score.digits_as_written == "3.72"
+    assert not last.final_score.HasField("reasoned_score")
+
+
+async def test_the_number_is_asked_right_after_the_transcript(told):
+    generator = ScriptedGenerator()
+    async with scoring(generator) as stub:
+        await answers(stub.Score, to_score(picture(), **told))
+    assert [each.answered for each in generator.asked] == ["", told["text"]]
+
+
+async def test_the_model_sees_the_pixels_that_were_sent():
+    generator = ScriptedGenerator()
+    async with scoring(generator) as stub:
+        await answers(stub.Score, to_score(picture(), DIRECT))
+    assert np.array_equal(generator.clips[0].stacked(), picture().stacked())
+
+
+async def test_where_the_pixels_are_cut_does_not_matter():
+    generator = ScriptedGenerator()
+    config, pixels = to_score(picture(), DIRECT)
+    pieces = [pixels.pixels[:1], pixels.pixels[1:5000], pixels.pixels[5000:]]
+    async with scoring(generator) as stub:
+        await answers(stub.Score, [config, *(scoring_pb2.ScoreRequest(pixels=piece) for piece in pieces)])
+    assert np.array_equal(generator.clips[0].stacked(), picture().stacked())
+
+
+async def test_reasoning_that_was_cut_gives_an_unreadable_verdict(told):
+    async with scoring(ScriptedGenerator()) as stub:
+        with pytest.raises(UnreadableVerdict, match="cut before it came to a score"):
+            await answers(stub.Score, to_score(picture(), **{**told, "is_complete": False}))
+
+
+async def test_a_transcript_of_another_checkpoint_is_refused(told):
+    async with scoring(ScriptedGenerator()) as stub:
+        with pytest.raises(CheckpointError, match=f"serves checkpoint 0ther and scoring serves {FINGERPRINT}"):
+            await answers(stub.Score, to_score(picture(), **{**told, "checkpoint_fingerprint": "0ther"}))
+
+
+async def test_a_transcript_that_does_not_lead_up_to_the_number_is_refused(told):
+    async with scoring(ScriptedGenerator()) as stub:
+        with pytest.raises(InvalidRequest, match="must end with"):
+            await answers(stub.Score, to_score(picture(), **{**told, "text": "I would rather not say"}))
+
+
+def without_config(parts):
+    return parts[1:]
+
+
+def config_twice(parts):
+    return [parts[0], *parts]
+
+
+def one_byte_short(parts):
+    return [parts[0], scoring_pb2.ScoreRequest(pixels=parts[1].pixels[:-1])]
+
+
+def one_byte_long(parts):
+    return [*parts[:2], scoring_pb2.ScoreRequest(pixels=b"!")]
+
+
+def transcript_before_pixels(parts):
+    return [parts[0], parts[2], parts[1]]
+
+
+def transcript_twice(parts):
+    return [*parts, parts[2]]
+
+
+def no_transcript(parts):
+    return parts[:2]
+
+
+def empty_part(parts):
+    return [parts[0], scoring_pb2.ScoreRequest(), *parts[1:]]
+
+
+def nothing(parts):
+    return []
+
+
+@pytest.mark.parametrize(
+    ("broken", "field"),
+    [
+        (without_config, "config"),
+        (config_twice, "config"),
+        (one_byte_short, "pixels"),
+        (one_byte_long, "pixels"),
+        (transcript_before_pixels, "transcript"),
+        (transcript_twice, "transcript"),
+        (no_transcript, "transcript"),
+        (empty_part, "part"),
+        (nothing, "config"),
+    ],
+)
+async def test_a_request_out_of_order_is_refused_and_names_the_part(broken, field, told):
+    async with scoring(ScriptedGenerator()) as stub:
+        with pytest.raises(InvalidRequest) as refused:
+            await answers(stub.Score, broken(to_score(picture(), **told)))
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"request_id": ""}, "config.request_id"),
+        ({"form": 99}, "config.form"),
+        ({"form": 0}, "config.form"),
+    ],
+)
+async def test_a_config_that_breaks_a_rule_names_its_field(change, field):
+    parts = to_score(picture(), DIRECT)
+    for name, value in change.items():
+        setattr(parts[0].config, name, value)
+    async with scoring(ScriptedGenerator()) as stub:
+        with pytest.raises(InvalidRequest) as refused:
+            await answers(stub.Score, parts)
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize("change", [{"height_px": 57}, {"height_px": 2800, "width_px": 2800}, {"pts_seconds": [0, 1]}])
+async def test_frames_that_the_model_does_not_take_are_refused_before_a_pixel_is_read(change):
+    parts = to_score(picture(), DIRECT)[:1]
+    for name, value in change.items():
+        if name == "pts_seconds":
+            parts[0].config.clip.pts_seconds[:] = value
+        else:
+            setattr(parts[0].config.clip, name, value)
+    async with scoring(ScriptedGenerator()) as stub:
+        with pytest.raises(InvalidRequest, match=r"px|frames"):
+            await answers(stub.Score, parts)
+
+
+async def test_a_client_that_falls_silent_is_let_go():
+    async with scoring(ScriptedGenerator(), idle_timeout_seconds=0.05) as stub:
+        call = stub.Score()
+        await call.write(to_score(picture())[0])
+        assert (await call.code()).name == OverLimit.grpc_status
+
+
+async def test_a_transcript_that_never_comes_ends_the_call_after_the_early_score():
+    async with scoring(ScriptedGenerator(), transcript_timeout_seconds=0.05) as stub:
+        call = stub.Score()
+        for part in to_score(picture()):
+            await call.write(part)
+        assert (await call.read()).HasField("early_score")
+        assert "transcript was due" in await call.details()
+
+
+async def test_the_call_after_the_last_place_is_told_to_come_again():
+    generator = ScriptedGenerator(gate=asyncio.Event())
+    async with scoring(generator, max_in_flight=1) as stub:
+        first = asyncio.create_task(answers(stub.Score, to_score(picture(), DIRECT)))
+        await generator.began.wait()
+        with pytest.raises(Busy, match="all 1 places are taken"):
+            await answers(stub.Score, to_score(picture(), DIRECT))
+        generator.gate.set()
+        assert len(await first) == 2
+
+
+async def test_the_refusal_of_a_large_clip_always_arrives():
+    large = to_score(picture(56), DIRECT)
+    large += [scoring_pb2.ScoreRequest(pixels=bytes(1 << 20))] * 5
+    async with scoring(ScriptedGenerator(), max_in_flight=0) as stub:
+        refusals = [await refusal(stub, large) for _ in range(20)]
+    assert {type(each) for each in refusals} == {Busy}
+
+
+async def test_a_model_server_that_is_down_is_a_typed_error():
+    down = ModelUnavailable("The model server cannot be reached; try again.")
+    async with scoring(ScriptedGenerator(failures={"start": down})) as stub:
+        with pytest.raises(ModelUnavailable, match="cannot be reached; try again"):
+            await answers(stub.Score, to_score(picture(), DIRECT))
+
+
+async def test_a_typed_error_is_not_asked_for_again_by_the_channel():
+    generator = ScriptedGenerator(failures={"start": ModelUnavailable("down")})
+    async with scoring(generator) as stub:
+        with pytest.raises(ModelUnavailable):
+            await answers(stub.Score, to_score(picture(), DIRECT))
+    assert len(generator.asked) == 1
+
+
+async def test_a_model_that_dies_after_the_early_score_does_not_take_it_back(told):
+    generator = ScriptedGenerator()
+    async with scoring(generator) as stub:
+        *before, transcript = to_score(picture(), **told)
+        call = stub.Score()
+        for part in before:
+            await call.write(part)
+        early = await call.read()
+        generator.failures = {"score": ModelUnavailable("The model server died; try again.")}
+        await call.write(transcript)
+        await call.done_writing()
+        assert early.HasField("early_score")
+        assert await call.details() == "The model server died; try again."
+
+
+async def test_a_client_that_cancels_frees_the_model():
+    generator = ScriptedGenerator(gate=asyncio.Event())
+    async with scoring(generator, max_in_flight=1) as stub:
+        call = stub.Score(iter(to_score(picture(), DIRECT)))
+        await generator.began.wait()
+        call.cancel()
+        await asyncio.wait_for(generator.ended.wait(), 5)
+    assert generator.abandoned == 1
+
+
+async def test_a_cancelled_call_gives_its_place_back():
+    generator = ScriptedGenerator(gate=asyncio.Event())
+    async with scoring(generator, max_in_flight=1) as stub:
+        call = stub.Score(iter(to_score(picture(), DIRECT)))
+        await generator.began.wait()
+        call.cancel()
+        await asyncio.wait_for(generator.ended.wait(), 5)
+        generator.gate.set()
+        assert len(await answers(stub.Score, to_score(picture(), DIRECT))) == 2
+
+
+async def test_a_broken_request_loses_nothing_for_the_others(told):
+    good, bad = to_score(picture(), **told), to_score(picture(), **told)[:2]
+    async with scoring(ScriptedGenerator()) as stub:
+        calls = [answers(stub.Score, bad if number % 2 else good) for number in range(10)]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [len(each) for each in results[::2]] == [2] * 5
+
+
+async def test_the_service_says_which_checkpoint_answers():
+    async with scoring(ScriptedGenerator()) as stub:
+        response = await stub.DescribeModel(scoring_pb2.ScoringServiceDescribeModelRequest())
+    assert response.spec.model.checkpoint_fingerprint == FINGERPRINT
+
+
+async def refusal(stub, parts):
+    with pytest.raises(Exception) as refused:  # noqa: PT011 which one it is, is what is asked
+        await answers(stub.Score, parts)
+    return refused.value

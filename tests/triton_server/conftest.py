@@ -1,0 +1,3 @@
+from tests.triton import triton_server
+
+__all__ = ["triton_server"]

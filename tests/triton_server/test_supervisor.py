@@ -1,0 +1,204 @@
+"""The supervisor around the real Triton, with the real engine over a tiny random checkpoint."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from assay.errors import AssayError, InvalidRequest, ModelUnavailable
+from assay.form import Choice, Digits, Form, Free, Literal
+from assay.frame import Clip, Frame
+from assay.generator import Chose, Conversation, Counted, Finished, Wrote
+from assay.triton import TritonGenerator
+from tests.triton import Triton, running_triton, start_triton, until_gone
+
+pytestmark = pytest.mark.slow
+
+PICTURE = Clip((Frame(np.full((112, 112, 3), 90, np.uint8)),), is_video=False)
+QUESTION = Conversation("How good is this?")
+FORM = Form((Literal("Score:"), Choice("clutter", (" a", " b")), Digits("score", lead=" "), Free("why", max_tokens=8)))
+ENDLESS = Form((Free("why", max_tokens=1500, stops=("no such words",)),))
+
+
+@pytest.fixture
+async def generator(triton_server):
+    connected = TritonGenerator(triton_server.address, idle_timeout_seconds=20, connect_timeout_seconds=5)
+    yield connected
+    await connected.close()
+
+
+async def answer(generator, clip=PICTURE, conversation=QUESTION, form=FORM):
+    return [event async for event in generator.generate(clip, conversation, form)]
+
+
+async def ready_again(generator, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return await generator.ready()
+        except ModelUnavailable:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.2)
+
+
+def shared_memory(server_or_pid) -> list[Path]:
+    pid = server_or_pid.supervisor.pid if isinstance(server_or_pid, Triton) else server_or_pid
+    return list(Path("/dev/shm").glob(f"assay_triton_{pid}_*"))
+
+
+async def test_events_come_through_triton_as_the_engine_wrote_them(generator):
+    events = await answer(generator)
+    assert [type(event) for event in events if not isinstance(event, Wrote)] == [Chose, Counted, Finished]
+    chose = next(event for event in events if isinstance(event, Chose))
+    counted = next(event for event in events if isinstance(event, Counted))
+    text = "".join(event.text for event in events if isinstance(event, Wrote))
+    assert text.startswith(f"Score:{chose.option} {counted.written}")
+    assert sum(chose.probabilities.values()) == pytest.approx(1)
+    assert sum(counted.by_prefix[""]) == pytest.approx(1)
+    assert events[-1].checkpoint_fingerprint == await generator.ready()
+
+
+async def test_answers_to_several_at_once_do_not_mix(generator):
+    questions = [Conversation(f"Question {number}?") for number in range(6)]
+    alone = [await answer(generator, conversation=question) for question in questions]
+    together = await asyncio.gather(*(answer(generator, conversation=question) for question in questions))
+    texts = [["".join(e.text for e in events if isinstance(e, Wrote)) for events in run] for run in (alone, together)]
+    assert texts[0] == texts[1]
+
+
+async def test_what_the_engine_refuses_is_the_same_error_here(generator):
+    with pytest.raises(InvalidRequest, match="tokens"):
+        await answer(generator, conversation=Conversation("word " * 20_000))
+    assert await answer(generator)
+
+
+async def test_frames_of_ten_megabytes_are_one_request(generator):
+    clip = Clip(tuple(Frame(np.zeros((448, 448, 3), np.uint8), float(second)) for second in range(16)), is_video=True)
+    assert isinstance((await answer(generator, clip=clip))[-1], Finished)
+
+
+@pytest.mark.parametrize("how", ["aclose", "cancelled task", "at once"])
+async def test_leaving_cancels_in_the_engine(generator, how):
+    started = time.monotonic()
+    await answer(generator, form=ENDLESS)
+    whole_seconds = time.monotonic() - started
+
+    async def leave() -> None:
+        events = generator.generate(PICTURE, QUESTION, ENDLESS)
+        if how == "aclose":
+            await anext(events)
+            await events.aclose()
+            return
+        task = asyncio.create_task(anext(events) if how == "at once" else anext_until_cancelled(events))
+        await asyncio.sleep(0 if how == "at once" else 0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    started = time.monotonic()
+    # As many as the engine has places. If they went on, they would take eight times as long as one.
+    await asyncio.gather(*(leave() for _ in range(8)))
+    await generator.close()  # waits for the server's word on each of them
+    assert time.monotonic() - started < max(2 * whole_seconds, 1.0)
+    assert await answer(generator)
+
+
+async def anext_until_cancelled(events) -> None:
+    async for _ in events:
+        pass
+
+
+async def test_a_client_that_dies_frees_its_place(generator, triton_server):
+    dying = TritonGenerator(triton_server.address)
+    for _ in range(8):
+        await anext(dying.generate(PICTURE, QUESTION, ENDLESS))
+    await dying._channel.close()  # every stream is torn off, as by a kill
+    assert await answer(generator)
+    assert "the client of a request has left" in triton_server.log.read_text()
+
+
+async def test_a_killed_stub_fails_what_is_in_flight_and_is_replaced(generator, triton_server):
+    before = triton_server.pids()
+    events = generator.generate(PICTURE, QUESTION, ENDLESS)
+    await anext(events)
+    os.kill(before["stub"], signal.SIGKILL)
+    killed = time.monotonic()
+    with pytest.raises(ModelUnavailable):
+        await anext_until_cancelled(events)
+    assert time.monotonic() - killed < 3
+    await ready_again(generator)
+    assert isinstance((await answer(generator))[-1], Finished)
+    assert until_gone([*before.values()]) == []
+    assert len(shared_memory(triton_server)) == 1
+
+
+async def test_nobody_may_load_models_over_grpc(triton_server):
+    import grpc
+    from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+    async with grpc.aio.insecure_channel(triton_server.address) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.RepositoryModelUnload(service_pb2.RepositoryModelUnloadRequest(model_name="qwen2_vl"))
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> Path:
+    from tests.tiny_checkpoint import write_tiny_checkpoint
+
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny"))
+
+
+def test_sigterm_leaves_nothing_behind(tiny, tmp_path):
+    with running_triton(tiny, tmp_path / "log") as server:
+        pids = server.pids()
+        assert set(pids) == {"leash", "server", "stub"}
+        assert shared_memory(server)
+    assert until_gone([*pids.values()], 0.5) == []
+    assert shared_memory(server) == []
+    host, port = server.address.split(":")
+    with socket.socket() as listening:
+        listening.bind((host, int(port)))
+
+
+def test_a_killed_supervisor_leaves_nothing_behind(tiny, tmp_path):
+    with running_triton(tiny, tmp_path / "log") as server:
+        pids = server.pids()
+        server.supervisor.kill()
+        assert until_gone([*pids.values()], 3) == []
+        assert shared_memory(server) == []
+
+
+def test_a_bad_checkpoint_says_what_is_wrong_with_it(tmp_path):
+    supervisor = start_triton(tmp_path / "nowhere", tmp_path / "log")
+    out, _ = supervisor.communicate(timeout=60)
+    assert (supervisor.returncode, out) == (1, b"")
+    last = (tmp_path / "log").read_text().splitlines()[-1]
+    assert last == "triton_server: there is no checkpoint directory 'nowhere'"
+    assert shared_memory(supervisor.pid) == []
+
+
+def test_a_port_that_is_taken_is_named(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        supervisor = start_triton(tmp_path, tmp_path / "log", grpc_port=str(port))
+        supervisor.communicate(timeout=30)
+    assert supervisor.returncode == 1
+    assert f"TRITON_SERVER_GRPC_PORT: cannot listen on 127.0.0.1:{port}" in (tmp_path / "log").read_text()
+
+
+async def test_a_killed_leash_is_replaced_too(generator, triton_server):
+    before = triton_server.pids()
+    os.kill(before["leash"], signal.SIGKILL)
+    assert until_gone([*before.values()]) == []
+    with pytest.raises(AssayError):
+        await generator.ready()
+    await ready_again(generator)
