@@ -18,8 +18,13 @@ class Conversation:
     question: str
     """The user's turn, without the placeholder of the image or video (the engine puts the clip in front of it)."""
     system: str = "You are a helpful assistant."
-    answered: str = ""
-    """Assistant text that already stands; the form goes on from there."""
+    answered: tuple[str, ...] = ()
+    """Assistant text that already stands, a text for each segment that wrote it, because text is tokenised segment by
+    segment; the form goes on from there."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.answered, str):
+            raise TypeError(f"answered is a tuple of texts, got the text {self.answered!r}")
 
 
 @dataclass(frozen=True, slots=True)

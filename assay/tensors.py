@@ -53,7 +53,8 @@ def request_to_tensors(request: Request) -> dict[str, NDArray[Any]]:
         "IS_VIDEO": np.array([clip.is_video]),
         "SYSTEM": _texts(conversation.system),
         "QUESTION": _texts(conversation.question),
-        "ANSWERED": _texts(conversation.answered),
+        # Triton has no empty tensors: what was not answered yet is left out.
+        **({"ANSWERED": _texts(*conversation.answered)} if conversation.answered else {}),
         "FORM": _texts(form_to_json(request.form)),
     }
 
@@ -69,7 +70,9 @@ def request_from_tensors(tensors: Tensors) -> Request | Cancel:
     if _one(tensors, "CANCEL"):
         return Cancel(request_id)
     conversation = Conversation(
-        question=_text(tensors, "QUESTION"), system=_text(tensors, "SYSTEM"), answered=_text(tensors, "ANSWERED")
+        question=_text(tensors, "QUESTION"),
+        system=_text(tensors, "SYSTEM"),
+        answered=tuple(_decoded(each, "ANSWERED") for each in tensors.get("ANSWERED", ())),
     )
     try:
         form = form_from_json(_text(tensors, "FORM"))

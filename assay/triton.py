@@ -81,12 +81,18 @@ class TritonGenerator:
     async def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
         """The Generator port. aclose(), and cancelling the task that reads, cancel the generation in the engine.
 
-        Besides the engine's own errors: ModelUnavailable if the server cannot be reached, dies, or is silent for
-        idle_timeout_seconds.
+        Besides the engine's own errors: OverLimit if the clip is larger than 256 MiB; ModelUnavailable if the server
+        cannot be reached, dies, or is silent for idle_timeout_seconds.
         """
         request = Request(uuid.uuid4().hex, clip, conversation, form)
         message = _message(self._model, request_to_tensors(request))
         cancel = _message(self._model, cancel_to_tensors(Cancel(request.request_id)))
+        if message.ByteSize() > _MAX_MESSAGE_BYTES:
+            # grpc itself would only say INTERNAL.
+            raise OverLimit(
+                f"The frames of a clip may have {_MAX_MESSAGE_BYTES} bytes together, got {message.ByteSize()}; "
+                "send fewer or smaller ones."
+            )
         stub = await self._connected()
         stream = _Stream(stub.ModelStreamInfer(), message, cancel)
         self._streams.add(stream)
@@ -181,7 +187,11 @@ class _Stream:
             if not self._is_half_closed:
                 raise ConnectionResetError("the server closed the stream before the last event")
         except Exception as failure:  # noqa: BLE001 - whoever waits for events has to be told
-            self.events.put_nowait(_as_error(failure))
+            why = failure.details() if isinstance(failure, grpc.aio.AioRpcError) else repr(failure)
+            _log.warning("the stream to the model server failed: %s", why)
+            self.events.put_nowait(
+                ModelUnavailable("The model server died or lost the connection while it worked on this; try again.")
+            )
         finally:
             self._requested.set()
 
@@ -203,13 +213,6 @@ class _Stream:
         if not self._is_half_closed:
             self._is_half_closed = True
             await self._call.done_writing()
-
-
-def _as_error(failure: Exception) -> AssayError:
-    _log.warning("the stream to the model server failed: %r", failure)
-    if isinstance(failure, grpc.aio.AioRpcError) and failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return OverLimit(f"The frames are larger than the {_MAX_MESSAGE_BYTES >> 20} MiB that fit into one request.")
-    return ModelUnavailable("The model server died or lost the connection while it worked on this; try again.")
 
 
 def _message(model: str, tensors: Tensors) -> service_pb2.ModelInferRequest:

@@ -9,7 +9,8 @@ from assay.checkpoint import Checkpoint, FormName
 from assay.errors import InvalidRequest
 from assay.frame import Clip, Frame
 from assay.score import Scale, Score
-from assay.v1 import attribute_pb2, clip_pb2, event_pb2, score_pb2
+from assay.transcript import Transcript
+from assay.v1 import attribute_extraction_pb2, attribute_pb2, clip_pb2, event_pb2, score_pb2
 
 SLICE_BYTES = 1 << 20
 """Largest piece of pixels in one message: the fastest on grpc.aio, and below the default limit of 4 MiB."""
@@ -92,6 +93,18 @@ def score_from_wire(message: score_pb2.Score) -> Score:
         message.digits_as_written,
         {each.prefix: tuple(each.probabilities) for each in message.digit_distributions},
     )
+
+
+def transcript_to_wire(transcript: Transcript) -> attribute_extraction_pb2.Transcript:
+    return attribute_extraction_pb2.Transcript(
+        texts=transcript.texts,
+        checkpoint_fingerprint=transcript.checkpoint_fingerprint,
+        is_complete=transcript.is_complete,
+    )
+
+
+def transcript_from_wire(message: attribute_extraction_pb2.Transcript) -> Transcript:
+    return Transcript(tuple(message.texts), message.checkpoint_fingerprint, message.is_complete)
 
 
 def clip_header(clip: Clip) -> clip_pb2.ClipHeader:

@@ -41,6 +41,8 @@ DecodeEvent = MediaInfo | Frame | DecodeSummary
 
 _FRAMES_AHEAD = 4
 """Frames that wait for the reader of `events()` before the worker has to."""
+_ONCE = {Kind.INFO, Kind.SUMMARY, Kind.ERROR}
+"""What a worker may say once per job: one that was taken over shall not fill our memory or our log."""
 _BROKE_OFF = "the decoder broke off while it read this file; the file is damaged, export it again"
 
 
@@ -72,6 +74,7 @@ class DecodeJob:
     async def __aenter__(self) -> Self:
         self._worker = await self._pool.lend()
         self._talk = asyncio.create_task(self._run(), name="decode job")
+        self._talk.add_done_callback(self._finish)
         return self
 
     async def __aexit__(
@@ -120,7 +123,7 @@ class DecodeJob:
 
     async def _hand_on(self, piece: bytes) -> None:
         if not self._talk.done():
-            await self._chunks.put(piece)  # `_run` empties the queue when it ends, so this never waits for ever
+            await self._chunks.put(piece)  # emptied by `_finish`, so this does not wait for ever
         if self._failure is not None:
             raise self._failure
 
@@ -141,16 +144,22 @@ class DecodeJob:
         except Exception:
             log.exception("the conversation with decode worker %d failed", self._worker.pid)
             self._failure = AssayError("the decoder failed; send the request again")
-        finally:
-            while not self._chunks.empty():
-                self._chunks.get_nowait()
-            self._events.put_nowait(None)
+
+    def _finish(self, _: asyncio.Task[None]) -> None:
+        """Release whoever waits in `write` or `events`; a callback, as a task may be cancelled before it starts."""
+        while not self._chunks.empty():
+            self._chunks.get_nowait()
+        self._events.put_nowait(None)
 
     async def _converse(self) -> None:
         """Answer the worker until it is ready for another job. Raises the error that it reports or dies of."""
         await self._worker.begin(self._spec)
+        told: set[Kind] = set()
         while True:
             kind, body = await self._receive()
+            if kind in told & _ONCE or (kind is Kind.FRAME and Kind.INFO not in told):
+                raise wire.WireError(f"{kind.name} out of turn")
+            told.add(kind)
             if kind is Kind.WANT:
                 await self._worker.feed(await self._chunks.get())
             elif kind is Kind.FRAME:
@@ -181,7 +190,7 @@ class DecodeJob:
                 return await self._worker.receive()
         except TimeoutError:
             raise OverLimit(
-                f"decoding took more than the {granted:.0f} s granted for this file; send a shorter or smaller one"
+                f"decoding took more than the {granted:.3g} s granted for this file; send a shorter or smaller one"
             ) from None
         finally:
             self._busy_seconds += loop.time() - start

@@ -28,7 +28,7 @@ class ScriptedGenerator:
     reasoned: str = "5.04"
     """The number after reasoning."""
     cut: str = ""
-    """Free segment that runs into its limit: the generation ends right after it."""
+    """Free segment that runs into its limit; the form goes on after it, as an engine does."""
     failures: Mapping[str, AssayError] = field(default_factory=dict)
     """Segment to the error that comes in its place; "start" fails before anything is written."""
     fingerprint: str = FINGERPRINT
@@ -63,12 +63,9 @@ class ScriptedGenerator:
                     self._fail(segment.name)
                 for event in self._written(segment, conversation):
                     yield event
-                if isinstance(segment, Free) and segment.name == self.cut:
-                    is_finished = True
-                    yield self._finished("cut")
-                    return
             is_finished = True
-            yield self._finished("complete")
+            is_cut = any(isinstance(segment, Free) and segment.name == self.cut for segment in form)
+            yield self._finished("cut" if is_cut else "complete")
         finally:
             self.in_flight -= 1
             self.abandoned += not is_finished

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from assay.cli.lines import printable
-from assay.v1 import event_pb2
+from assay.v1 import event_pb2, score_pb2
 
 
 class Narrator:
@@ -14,7 +14,8 @@ class Narrator:
         self._speaking = 0
         self._kept: defaultdict[int, str] = defaultdict(str)
         """Text of windows behind the speaking one."""
-        self._finished: set[int] = set()
+        self._finished: dict[int, str] = {}
+        """Windows that are judged, and the number that was written at the end of each."""
         self._last = ""
         """Last character of what the speaking window has said; empty if nothing."""
 
@@ -26,12 +27,16 @@ class Narrator:
             case "reasoning":
                 return self._told(event.reasoning.window_index, printable(event.reasoning.text))
             case "window":
-                self._finished.add(event.window.window_index)
+                self._finish(event.window)
                 return self._go_on()
             case "result":
-                self._finished.update(self._kept)
-                return self._go_on() + self._ended()
+                for window in event.result.windows:
+                    self._finish(window)
+                return self._go_on()
         return ""
+
+    def _finish(self, window: score_pb2.WindowResult) -> None:
+        self._finished[window.window_index] = window.reasoned_score.digits_as_written
 
     def _told(self, window: int, text: str) -> str:
         if window != self._speaking:
@@ -49,6 +54,8 @@ class Narrator:
         return text
 
     def _said(self, text: str) -> str:
+        # Some checkpoints begin their answer with the space that their tokeniser keeps with the first word.
+        text = text if self._last else text.lstrip(" ")
         if not text:
             return ""
         head = "" if self._last or not self._is_video else f"window {self._speaking + 1}\n"
@@ -56,5 +63,7 @@ class Narrator:
         return head + text
 
     def _ended(self) -> str:
+        """What is missing from the speaking window's text: its number, which is no reasoning, and a line end."""
         last, self._last = self._last, ""
-        return "" if last in ("", "\n") else "\n"
+        number = f"{self._finished[self._speaking]}>" if last == "<" else ""
+        return f"{number}\n" if last not in ("", "\n") else ""

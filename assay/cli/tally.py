@@ -35,5 +35,6 @@ class Tally:
     def shown(self) -> tuple[str, int, int]:
         """What is being done, steps done, steps in all (0: not known)."""
         if self._is_video:
-            return f"{self._doing}, windows", *self._windows
+            finished, begun = self._windows
+            return f"{self._doing}, windows" if begun else self._doing, finished, begun
         return f"{self._doing}{self._early}", self._told, self._attributes if self._told else 0

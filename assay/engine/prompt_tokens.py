@@ -31,6 +31,7 @@ def prompt_tokens(clip: Clip, conversation: Conversation, layout: PatchLayout, t
         *(special.im_start, *text.encode("user\n")),
         *(special.vision_start, *[pad] * layout.tokens(patches.grid_thw), special.vision_end),
         *(*text.encode(conversation.question), special.im_end, *text.encode("\n")),
-        *(special.im_start, *text.encode(f"assistant\n{conversation.answered}")),
+        *(special.im_start, *text.encode("assistant\n")),
+        *(token for answered in conversation.answered for token in text.encode(answered)),
     )
     return PromptTokens(ids, patches, clip.is_video)

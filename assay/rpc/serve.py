@@ -5,32 +5,27 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from assay.errors import AssayError, Busy, ModelUnavailable, ServiceUnavailable, SettingsError
+from assay.errors import AssayError, SettingsError
 from assay.rpc import options
 from assay.rpc.edge import Edge
+from assay.rpc.health import Check, Health, watch
 from assay.rpc.logs import log_to_stderr
 from assay.rpc.metrics import serve_metrics
 
 _log = logging.getLogger(__name__)
 
-Check = Callable[[], Awaitable[None]]
-"""Returns if the program can work now; ModelUnavailable, ServiceUnavailable or Busy if not yet; else it never will."""
-
 DRAIN_BYTES = 64 << 20
 """How much of a refused upload is read and dropped, for half a second at most. Measured on loopback, clips of 5 MiB:
 with 256 KiB 6 of 100 refusals arrived, with 64 MiB 100 of 100."""
-_CHECK_EVERY_SECONDS = 10.0
-_CHECK_AGAIN_SECONDS = 0.5
-"""While it fails; a model server that was restarted is found within the second."""
 
 
 def run(program: Coroutine[Any, Any, None]) -> int:
@@ -70,7 +65,7 @@ async def serve(
     async with listening(address, add, service_names, grace_seconds) as (health_of, bound):
         _log.info("listening", extra={"facts": {"address": bound}})
         announce = partial(print, f"ready {name} {bound}", flush=True)
-        await _first_of(stop.wait(), _watch(health_of, ready, announce))
+        await _first_of(stop.wait(), watch(health_of, ready, announce))
         _log.info("draining", extra={"facts": {"grace_seconds": grace_seconds}})
     if on_drain:
         await on_drain()
@@ -93,7 +88,7 @@ async def listening(
     service_names: Sequence[str],
     grace_seconds: float = 0.0,
     drain_bytes: int = DRAIN_BYTES,
-) -> AsyncIterator[tuple["Health", str]]:
+) -> AsyncIterator[tuple[Health, str]]:
     """A server for the length of the block, NOT_SERVING at first: its health, and the address it is reached at.
 
     SettingsError if it cannot listen there.
@@ -112,45 +107,6 @@ async def listening(
     finally:
         await servicer.enter_graceful_shutdown()
         await server.stop(grace_seconds)
-
-
-class Health:
-    """One answer for all services of a program and for the program itself ("")."""
-
-    def __init__(self, servicer: health.aio.HealthServicer, service_names: Sequence[str]) -> None:
-        self._servicer = servicer
-        self._names = ("", *service_names)
-
-    async def set(self, is_serving: bool) -> None:
-        serving = health_pb2.HealthCheckResponse.SERVING
-        for name in self._names:
-            await self._servicer.set(name, serving if is_serving else health_pb2.HealthCheckResponse.NOT_SERVING)
-
-
-async def _watch(status: Health, ready: Check | None, announce: Callable[[], None]) -> None:
-    """Keeps health true until cancelled. Raises what `ready` raises if waiting will not help."""
-    is_announced = False
-    was_serving: bool | None = None
-    while True:
-        is_serving = await _is_ready(ready, was_serving is not False)
-        if is_serving is not was_serving:
-            await status.set(is_serving)
-        if is_serving and not is_announced:
-            announce()
-            is_announced = True
-        was_serving = is_serving
-        await asyncio.sleep(_CHECK_EVERY_SECONDS if is_serving else _CHECK_AGAIN_SECONDS)
-
-
-async def _is_ready(ready: Check | None, shall_log: bool) -> bool:
-    try:
-        if ready is not None:
-            await ready()
-    except (ModelUnavailable, ServiceUnavailable, Busy) as error:
-        if shall_log:
-            _log.warning("not ready: %s", error.message)
-        return False
-    return True
 
 
 def _bind(server: grpc.aio.Server, address: str) -> str:

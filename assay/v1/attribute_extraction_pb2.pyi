@@ -6,8 +6,10 @@ Internal: writes the reasoning and the grades. Called by the gateway only."""
 from assay.v1 import attribute_pb2 as _attribute_pb2
 from assay.v1 import clip_pb2 as _clip_pb2
 from assay.v1 import score_pb2 as _score_pb2
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -87,25 +89,29 @@ class Transcript(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    TEXT_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FINGERPRINT_FIELD_NUMBER: _builtins.int
     IS_COMPLETE_FIELD_NUMBER: _builtins.int
-    text: _builtins.str
-    """Everything that was written, byte for byte."""
     checkpoint_fingerprint: _builtins.str
     """Hash of the checkpoint that wrote it."""
     is_complete: _builtins.bool
-    """False if the answer was cut before it came to the number."""
+    """False if free prose was cut before it came to the number."""
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Everything that was written, byte for byte, a text for each segment of the form: a model that is asked to go on
+        has to see the tokens that it wrote, and these depend on where a segment ends.
+        """
+
     def __init__(
         self,
         *,
-        text: _builtins.str = ...,
+        texts: _abc.Iterable[_builtins.str] | None = ...,
         checkpoint_fingerprint: _builtins.str = ...,
         is_complete: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_fingerprint", b"checkpoint_fingerprint", "is_complete", b"is_complete", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_fingerprint", b"checkpoint_fingerprint", "is_complete", b"is_complete", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import math
 import os
 import resource
@@ -75,6 +76,8 @@ def lock_down() -> None:
     av.logging.set_level(None)
     warnings.simplefilter("ignore")  # Pillow warns about files; what matters comes as an error
     Image.init()  # its plug-ins would otherwise be imported when the first odd file comes
+    gc.collect()
+    gc.freeze()  # what is there now stays, so that the collection after each job is quick
     Image.MAX_IMAGE_PIXELS = None  # our own limit is checked before anything is decoded
 
 
@@ -96,10 +99,13 @@ def memory_bytes(column: int) -> int:
 def decode(spec: DecodeSpec, connection: Connection) -> None:
     """One job, told event by event."""
     upload = Upload(connection.next_chunk, spec.max_bytes)
-    container = sniff(upload.peek(SNIFF_BYTES), spec.is_video)
-    events = decode_video if spec.is_video else decode_still
-    for event in events(upload, container, spec):
-        connection.send(*wire.event_parts(event))
+    try:
+        container = sniff(upload.peek(SNIFF_BYTES), spec.is_video)
+        events = decode_video if spec.is_video else decode_still
+        for event in events(upload, container, spec):
+            connection.send(*wire.event_parts(event))
+    finally:
+        upload.free()
 
 
 def run_job(body: bytes, connection: Connection) -> None:
@@ -121,6 +127,7 @@ def main() -> None:
     connection = Connection(socket.socket(fileno=int(sys.argv[1])))
     try:
         while True:
+            gc.collect()
             connection.send(wire.pack(Kind.READY, memory_bytes(1).to_bytes(8, "big")))
             kind, body = connection.receive()
             if kind is Kind.JOB:

@@ -37,7 +37,7 @@ class Budget:
         spent, granted = time.process_time() - self._cpu_start, limits.cpu_budget_seconds(self.media_seconds)
         if spent > granted:
             raise OverLimit(
-                f"decoding took more than the {granted:.0f} s of processor time granted for {self.media_seconds:.0f} s "
+                f"decoding took more than the {granted:.3g} s of processor time granted for {self.media_seconds:.0f} s "
                 "of video; lower its resolution or frame rate"
             )
 

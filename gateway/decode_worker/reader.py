@@ -18,6 +18,7 @@ class Upload:
         self._next_chunk = next_chunk
         self._max_bytes = max_bytes
         self._ahead = bytearray()
+        self._spool: Spool | None = None
         self.bytes_arrived = 0
         self.ended = False
 
@@ -58,7 +59,14 @@ class Upload:
         memory = mmap.mmap(-1, self._max_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         while chunk := self.read(1 << 20):
             memory.write(chunk)
-        return Spool(memory, memory.tell())
+        self._spool = Spool(memory, memory.tell())
+        return self._spool
+
+    def free(self) -> None:
+        """Give the memory back now: PyAV keeps its readers until the garbage collector finds them."""
+        self._ahead.clear()
+        if self._spool is not None:
+            self._spool.free()
 
 
 class BoundedReader:
@@ -88,6 +96,7 @@ class Spool(BoundedReader):
 
     def __init__(self, memory: mmap.mmap | bytes, size: int) -> None:
         super().__init__(self._take)
+        self._memory = memory
         self._view = memoryview(memory)[:size]
         self._position = 0
 
@@ -95,6 +104,12 @@ class Spool(BoundedReader):
         data = bytes(self._view[self._position : self._position + size])
         self._position += len(data)
         return data
+
+    def free(self) -> None:
+        """Afterwards nothing can be read."""
+        self._view.release()
+        if isinstance(self._memory, mmap.mmap):
+            self._memory.close()
 
     def __len__(self) -> int:
         return len(self._view)

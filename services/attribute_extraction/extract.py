@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
 
 from assay.attribute import Attribute
 from assay.checkpoint import Checkpoint, FormName
@@ -12,18 +11,7 @@ from assay.form import Choice, Form, Free
 from assay.frame import Clip
 from assay.generator import Chose, Conversation, Event, Finished, Generator, Wrote
 from assay.prompt import REASON, SCORE, answer_form, grade_of_option, question
-
-
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """The whole answer up to the number."""
-
-    text: str
-    """Byte for byte what was written."""
-    checkpoint_fingerprint: str
-    is_complete: bool
-    """False if the answer was cut before it came to the number."""
-
+from assay.transcript import Transcript
 
 Told = Reasoning | Attribute | Transcript
 
@@ -59,11 +47,13 @@ class _Listener:
 
     def __init__(self, checkpoint: Checkpoint, form: Form) -> None:
         self._checkpoint = checkpoint
-        is_prose = not any(isinstance(segment, Choice) for segment in form)
-        self._prose = CotReader(checkpoint.reading if is_prose else {})
+        self._is_prose = not any(isinstance(segment, Choice) for segment in form)
+        self._prose = CotReader(checkpoint.reading if self._is_prose else {})
         self._texts: dict[str, str] = {}
         """Segment to its text so far; the empty name holds all literals."""
         self._written: list[str] = []
+        """A text for each segment so far."""
+        self._last_written = ""
         self._segment = ""
         self._named_ahead = {each.name for each in form if isinstance(each, Free)} & {"subject", "background"}
         """Free texts that name what is seen and are not finished yet."""
@@ -73,7 +63,7 @@ class _Listener:
             case Wrote():
                 yield from self._ended_before(event.segment)
                 self._texts[event.segment] = self._texts.get(event.segment, "") + event.text
-                self._written.append(event.text)
+                self._write_down(event)
                 yield Reasoning(event.text)
                 yield from self._read(event.text)
             case Chose():
@@ -81,7 +71,9 @@ class _Listener:
             case Finished():
                 yield from self._ended_before("")
                 yield from self._read("", is_end=True)
-                yield Transcript("".join(self._written), event.checkpoint_fingerprint, event.reason == "complete")
+                # Prose that was cut never led up to a number. A form with choices does, however long one reason was.
+                is_complete = event.reason == "complete" or not self._is_prose
+                yield Transcript(tuple(self._written), event.checkpoint_fingerprint, is_complete)
 
     def _ended_before(self, segment: str) -> Iterator[Attribute]:
         """Subject and background are one attribute, told once both have ended."""
@@ -93,6 +85,13 @@ class _Listener:
                 named = (self._texts.get(name, "").strip() for name in ("subject", "background"))
                 yield Attribute("subject_and_background", text="; ".join(name for name in named if name))
         self._segment = segment
+
+    def _write_down(self, event: Wrote) -> None:
+        if event.segment and event.segment == self._last_written:
+            self._written[-1] += event.text
+        else:
+            self._written.append(event.text)
+        self._last_written = event.segment
 
     def _chosen(self, event: Chose) -> Attribute:
         def grade(option: str) -> str:

@@ -16,7 +16,7 @@ from assay.rpc.model import LiveModel
 from assay.rpc.upload import Upload
 from assay.v1 import attribute_extraction_pb2 as pb
 from assay.v1.attribute_extraction_pb2_grpc import AttributeExtractionServiceServicer
-from assay.wire import attribute_to_wire, form_from_wire, spec_to_wire
+from assay.wire import attribute_to_wire, form_from_wire, spec_to_wire, transcript_to_wire
 from services.attribute_extraction.extract import Told, extract
 
 NAME = pb.DESCRIPTOR.services_by_name["AttributeExtractionService"].full_name
@@ -68,7 +68,4 @@ def _to_wire(told: Told) -> pb.ExtractAttributesResponse:
             return pb.ExtractAttributesResponse(reasoning=text)
         case Attribute():
             return pb.ExtractAttributesResponse(attribute=attribute_to_wire(told))
-    transcript = pb.Transcript(
-        text=told.text, checkpoint_fingerprint=told.checkpoint_fingerprint, is_complete=told.is_complete
-    )
-    return pb.ExtractAttributesResponse(transcript=transcript)
+    return pb.ExtractAttributesResponse(transcript=transcript_to_wire(told))

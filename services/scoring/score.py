@@ -13,15 +13,7 @@ from assay.generator import Conversation, Counted, Finished, Generator
 from assay.pooling import reconcile
 from assay.prompt import SCORE, answer_form, question
 from assay.score import Score
-
-
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """What the attribute-extraction service wrote about the same clip, up to the number."""
-
-    text: str
-    checkpoint_fingerprint: str
-    is_complete: bool
+from assay.transcript import Transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +56,7 @@ async def score_clip(
         return
     form = answer_form(checkpoint, form_name)
     _refuse_unfit(told, form, fingerprint)
-    conversation = Conversation(question(checkpoint, form_name, clip.is_video), answered=told.text)
+    conversation = Conversation(question(checkpoint, form_name, clip.is_video), answered=told.texts)
     reasoned, _ = await _ask(generator, checkpoint, clip, conversation, form.starting_at(SCORE))
     yield FinalScore(reconcile(direct, reasoned, checkpoint.score.direct_weight), direct, reasoned)
 
@@ -97,5 +89,5 @@ def _refuse_unfit(told: Transcript, form: Form, fingerprint: str) -> None:
     last = form.before(SCORE).segments[-1]
     if isinstance(last, Literal) and not told.text.endswith(last.text):
         raise InvalidRequest(
-            f"the transcript must end with {last.text!r}, where the number begins", field="transcript.text"
+            f"the transcript must end with {last.text!r}, where the number begins", field="transcript.texts"
         )

@@ -12,10 +12,11 @@ from assay.rpc.admission import Places
 from assay.rpc.logs import request_id
 from assay.rpc.model import LiveModel
 from assay.rpc.upload import Upload
+from assay.transcript import Transcript
 from assay.v1 import scoring_pb2 as pb
 from assay.v1.scoring_pb2_grpc import ScoringServiceServicer
-from assay.wire import form_from_wire, score_to_wire, spec_to_wire
-from services.scoring.score import EarlyScore, FinalScore, Transcript, score_clip
+from assay.wire import form_from_wire, score_to_wire, spec_to_wire, transcript_from_wire
+from services.scoring.score import EarlyScore, FinalScore, score_clip
 
 NAME = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -55,7 +56,7 @@ class ScoringService(ScoringServiceServicer):
                 told = None
                 if form_name != "direct":
                     part = await upload.part("transcript", self._transcript_timeout_seconds)
-                    told = Transcript(part.text, part.checkpoint_fingerprint, part.is_complete)
+                    told = transcript_from_wire(part)
                 await upload.end()
                 return told
 

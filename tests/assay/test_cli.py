@@ -253,7 +253,7 @@ def test_reasoning_is_written_while_the_file_is_judged(folder: Path) -> None:
     with ScriptedGateway(script) as gateway:
         command = [sys.executable, "-m", "assay.cli", "score", "--server", gateway.address, str(folder / "photo.jpg")]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        process.communicate(timeout=20)
+        process.wait(20)
     assert seen == [b"Sharp."]
 
 
@@ -270,6 +270,12 @@ def test_windows_judged_at_the_same_time_are_told_one_after_the_other() -> None:
         _resulting(is_video=True),
     ]
     assert "".join(map(narrator.feed, events)) == "window 1\nABC\nwindow 2\nX\n"
+
+
+def test_the_number_at_the_end_is_part_of_what_is_read() -> None:
+    narrator = Narrator()
+    events = [started(), reasoning("The final score is <"), event_pb2.ScoreEvent(window=window(0, 6.53))]
+    assert "".join(map(narrator.feed, events)) == "The final score is <6.63>\n"
 
 
 def test_what_a_terminal_shows_ends_with_the_text_alone() -> None:

@@ -43,7 +43,7 @@ FORM = Form((Literal("Score:"), Choice("clutter", (" a", " b")), Digits("score",
 def request(pixels=None, question="How good?") -> Request:
     frames = np.zeros((2, 4, 6, 3), np.uint8) if pixels is None else pixels
     clip = Clip(tuple(Frame(picture, index / 3) for index, picture in enumerate(frames)), is_video=True)
-    return Request("an id", clip, Conversation(question, "a system", "what stands"), FORM)
+    return Request("an id", clip, Conversation(question, "a system", ("what", " stands")), FORM)
 
 
 @given(events)
@@ -72,6 +72,15 @@ def test_a_request_comes_out_as_it_went_in(question, height, is_fortran):
     assert received.clip.is_video
     assert [frame.pts_seconds for frame in received.clip.frames] == [frame.pts_seconds for frame in sent.clip.frames]
     np.testing.assert_array_equal(received.clip.stacked(), pixels)
+
+
+@pytest.mark.parametrize("answered", [(), ("It is ", " very clear")])
+def test_the_answer_so_far_comes_out_segment_by_segment(answered):
+    sent = request()
+    sent = dataclasses.replace(sent, conversation=dataclasses.replace(sent.conversation, answered=answered))
+    received = request_from_tensors(request_to_tensors(sent))
+    assert isinstance(received, Request)
+    assert received.conversation.answered == answered
 
 
 def test_the_pictures_of_a_request_are_a_copy():

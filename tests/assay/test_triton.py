@@ -16,7 +16,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import deserialize_bytes_tensor, np_to_triton_dtype, serialize_byte_tensor, triton_to_np_dtype
 
 from assay import triton
-from assay.errors import AssayError, BadMedia, Busy, InvalidRequest, ModelUnavailable
+from assay.errors import BadMedia, Busy, InvalidRequest, ModelUnavailable, OverLimit
 from assay.form import Form, Free
 from assay.frame import Clip, Frame
 from assay.generator import Conversation, Finished, Wrote
@@ -24,7 +24,7 @@ from assay.tensors import Cancel, Request, event_to_tensors, request_from_tensor
 from assay.triton import TritonGenerator
 
 CLIP = Clip((Frame(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)),), is_video=False)
-QUESTION = Conversation("How good is this – „really“?")
+QUESTION = Conversation("How good is this „really“?")
 FORM = Form((Free("why"),))
 WROTE, FINISHED = Wrote("why", "Sharp."), Finished("complete", "5c819ed5", 12, 3)
 
@@ -124,13 +124,10 @@ async def test_a_request_of_ten_megabytes_is_one_message():
 
 
 async def test_a_request_beyond_the_limit_of_a_message_says_so(monkeypatch):
-    options = [
-        (key, 1000 if key == "grpc.max_send_message_length" else value) for key, value in triton._CHANNEL_OPTIONS
-    ]
-    monkeypatch.setattr(triton, "_CHANNEL_OPTIONS", options)
+    monkeypatch.setattr(triton, "_MAX_MESSAGE_BYTES", 1000)
     clip = Clip((Frame(np.zeros((100, 100, 3), np.uint8)),), is_video=False)
     async with connected(FINISHED) as (_, generator):
-        with pytest.raises(AssayError, match="larger than"):
+        with pytest.raises(OverLimit, match="may have 1000 bytes"):
             await read(generator, clip)
 
 

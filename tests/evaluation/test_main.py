@@ -1,7 +1,7 @@
 """`python -m evaluation` against a scripted gateway: counts, numbers, JSON and exit codes."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def gateway() -> Iterator[ScriptedGateway]:
         yield gateway
 
 
-def manifest_of(tmp_path: Path, contents: dict[str, float]) -> Path:
+def manifest_of(tmp_path: Path, contents: Mapping[str, float]) -> Path:
     """One file per content, with its label; a content "missing" has no file."""
     lines = ["file,mos"]
     for number, (content, mos) in enumerate(contents.items()):
@@ -47,7 +47,7 @@ def manifest_of(tmp_path: Path, contents: dict[str, float]) -> Path:
 EVERY_FATE = {"1.0": 1, "2.5": 2, "2.0": 3, "4.0": 4, "5.0": 5, "6.0": 6, "bad": 3, "mute": 3, "missing": 3}
 
 
-def measured(gateway: ScriptedGateway, tmp_path: Path, contents: dict[str, float]) -> dict[str, Any]:
+def measured(gateway: ScriptedGateway, tmp_path: Path, contents: Mapping[str, float]) -> dict[str, Any]:
     out = tmp_path / "report.json"
     main(["--manifest", str(manifest_of(tmp_path, contents)), "--server", gateway.address, "--out", str(out)])
     return dict(json.loads(out.read_text()))

@@ -27,7 +27,7 @@ CONTAINERS = [
     "flv.flv",
     "flv_with_sound.flv",
 ]
-STREAMABLE = [name for name in CONTAINERS if name != "mp4_moov_at_end.mp4"]
+STREAMABLE = [name for name in CONTAINERS if name not in ("mp4_moov_at_end.mp4", "mp4_hevc.mp4")]
 HALF_SECONDS = [0.0, 0.52, 1.0, 1.52, 2.0, 2.52, 3.0, 3.52]
 
 

@@ -85,7 +85,7 @@ def _encode(
     codec: str,
     times: Sequence[float],
     options: dict[str, str],
-    pixel_aspect: Fraction = Fraction(1),  # noqa: B008 - immutable
+    pixel_aspect: Fraction = Fraction(1),
 ) -> bytes:
     def write(path: str) -> None:
         with av.open(path, "w", format=container) as out:

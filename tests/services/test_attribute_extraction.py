@@ -39,12 +39,12 @@ def attributes(events) -> list[Attribute]:
 
 async def test_the_transcript_is_the_answer_up_to_the_number_byte_for_byte(generator):
     *_, last = await extracted(generator)
-    assert last.transcript.text == REGULAR_TEXT
+    assert "".join(last.transcript.texts) == REGULAR_TEXT
 
 
 async def test_the_reasoning_pieces_joined_are_the_transcript(generator):
     *events, last = await extracted(generator)
-    assert "".join(event.reasoning for event in events) == last.transcript.text
+    assert "".join(event.reasoning for event in events) == "".join(last.transcript.texts)
 
 
 async def test_the_transcript_says_who_wrote_it_and_that_it_is_whole(generator):
@@ -89,12 +89,18 @@ async def test_a_grade_read_from_prose_claims_no_probabilities():
 
 async def test_the_text_that_leads_up_to_the_number_stands_once_in_a_natural_transcript():
     *_, last = await extracted(ScriptedGenerator({"reasoning": "Nice."}), NATURAL)
-    assert last.transcript.text == "Nice. The final score is <"
+    assert "".join(last.transcript.texts) == "Nice. The final score is <"
 
 
 async def test_prose_that_was_cut_makes_an_incomplete_transcript():
     *_, last = await extracted(ScriptedGenerator({"reasoning": "On and on"}, cut="reasoning"), NATURAL)
     assert not last.transcript.is_complete
+
+
+async def test_a_reason_that_was_cut_leaves_a_regular_transcript_complete(generator):
+    generator.cut = "composition_reason"
+    *_, last = await extracted(generator)
+    assert last.transcript.is_complete
 
 
 async def test_the_question_is_that_of_the_form(generator):

@@ -20,7 +20,7 @@ from tests.services.serving import answers, picture, scoring, to_score
 
 DIRECT = score_pb2.ANSWER_FORM_DIRECT
 TOLD: dict[str, Any] = {
-    "text": "Reason: fine\nThe final score is <",
+    "texts": ["Reason:", " fine", "\nThe final score is <"],
     "checkpoint_fingerprint": FINGERPRINT,
     "is_complete": True,
 }
@@ -63,7 +63,7 @@ async def test_the_number_is_asked_right_after_the_transcript(told):
     generator = ScriptedGenerator()
     async with scoring(generator) as stub:
         await answers(stub.Score, to_score(picture(), **told))
-    assert [each.answered for each in generator.asked] == ["", told["text"]]
+    assert [each.answered for each in generator.asked] == [(), tuple(told["texts"])]
 
 
 async def test_the_model_sees_the_pixels_that_were_sent():
@@ -97,7 +97,7 @@ async def test_a_transcript_of_another_checkpoint_is_refused(told):
 async def test_a_transcript_that_does_not_lead_up_to_the_number_is_refused(told):
     async with scoring(ScriptedGenerator()) as stub:
         with pytest.raises(InvalidRequest, match="must end with"):
-            await answers(stub.Score, to_score(picture(), **{**told, "text": "I would rather not say"}))
+            await answers(stub.Score, to_score(picture(), **{**told, "texts": ["I would rather not say"]}))
 
 
 def without_config(parts):

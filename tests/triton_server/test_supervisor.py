@@ -16,6 +16,8 @@ from assay.frame import Clip, Frame
 from assay.generator import Chose, Conversation, Counted, Finished, Wrote
 from assay.triton import TritonGenerator
 from tests.triton import Triton, running_triton, start_triton, until_gone
+from triton_server.settings import TritonServerSettings
+from triton_server.supervisor import _watch_canaries
 
 pytestmark = pytest.mark.slow
 
@@ -182,6 +184,17 @@ def test_a_bad_checkpoint_says_what_is_wrong_with_it(tmp_path):
     last = (tmp_path / "log").read_text().splitlines()[-1]
     assert last == "triton_server: there is no checkpoint directory 'nowhere'"
     assert shared_memory(supervisor.pid) == []
+
+
+async def test_three_canaries_without_an_answer_are_trouble():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        settings = TritonServerSettings(canary_interval_seconds=0.01, canary_timeout_seconds=0.1)
+        started = time.monotonic()
+        trouble = await _watch_canaries(f"127.0.0.1:{silent.getsockname()[1]}", settings)
+    assert "3 canaries in a row" in trouble
+    assert time.monotonic() - started < 5
 
 
 def test_a_port_that_is_taken_is_named(tmp_path):

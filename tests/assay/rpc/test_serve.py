@@ -9,7 +9,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from assay.errors import CheckpointError, ModelUnavailable, SettingsError
-from assay.rpc import serve as serve_module
+from assay.rpc import health as health_module
 from assay.rpc.channel import channel
 from assay.rpc.serve import listening, run, serve
 
@@ -66,7 +66,7 @@ async def test_a_socket_that_a_killed_program_left_behind_is_used_again(tmp_path
 
 
 async def test_a_program_is_ready_once_its_model_is(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(serve_module, "_CHECK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(health_module, "_CHECK_AGAIN_SECONDS", 0.01)
     address = f"unix:{tmp_path}/s"
     is_up = False
 
@@ -89,7 +89,7 @@ async def test_a_program_is_ready_once_its_model_is(tmp_path, monkeypatch, capfd
 
 
 async def test_health_follows_a_model_that_goes_down(tmp_path, monkeypatch):
-    monkeypatch.setattr(serve_module, "_CHECK_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(health_module, "_CHECK_EVERY_SECONDS", 0.01)
     address = f"unix:{tmp_path}/s"
     is_up = True
 

@@ -1,0 +1,57 @@
+"""Health that follows what a program needs, not merely that its process runs."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from grpc_health.v1 import health, health_pb2
+
+from assay.errors import Busy, ModelUnavailable, ServiceUnavailable
+
+_log = logging.getLogger(__name__)
+
+Check = Callable[[], Awaitable[None]]
+"""Returns if the program can work now; ModelUnavailable, ServiceUnavailable or Busy if not yet; else it never will."""
+
+_CHECK_EVERY_SECONDS = 10.0
+_CHECK_AGAIN_SECONDS = 0.5
+"""While it fails; a model server that was restarted is found within the second."""
+
+
+class Health:
+    """One answer for all services of a program and for the program itself ("")."""
+
+    def __init__(self, servicer: health.aio.HealthServicer, service_names: Sequence[str]) -> None:
+        self._servicer = servicer
+        self._names = ("", *service_names)
+
+    async def set(self, is_serving: bool) -> None:
+        serving = health_pb2.HealthCheckResponse.SERVING
+        for name in self._names:
+            await self._servicer.set(name, serving if is_serving else health_pb2.HealthCheckResponse.NOT_SERVING)
+
+
+async def watch(status: Health, ready: Check | None, announce: Callable[[], None]) -> None:
+    """Keeps health true until cancelled. Raises what `ready` raises if waiting will not help."""
+    is_announced = False
+    was_serving: bool | None = None
+    while True:
+        is_serving = await _is_ready(ready, was_serving is not False)
+        if is_serving is not was_serving:
+            await status.set(is_serving)
+        if is_serving and not is_announced:
+            announce()
+            is_announced = True
+        was_serving = is_serving
+        await asyncio.sleep(_CHECK_EVERY_SECONDS if is_serving else _CHECK_AGAIN_SECONDS)
+
+
+async def _is_ready(ready: Check | None, shall_log: bool) -> bool:
+    try:
+        if ready is not None:
+            await ready()
+    except (ModelUnavailable, ServiceUnavailable, Busy) as error:
+        if shall_log:
+            _log.warning("not ready: %s", error.message)
+        return False
+    return True

@@ -1,0 +1,45 @@
+"""assay/rpc/model.py"""
+
+import pytest
+
+from assay.errors import Busy, ModelUnavailable
+from assay.rpc.model import LiveModel
+
+
+class Model:
+    """Answers with its fingerprint, or fails."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.times_asked = 0
+
+    async def ask(self) -> str:
+        self.times_asked += 1
+        if self.error:
+            raise self.error
+        return "f1"
+
+
+async def test_the_model_is_asked_once_for_many_descriptions():
+    model = Model()
+    live = LiveModel(model.ask)
+    assert [await live.fingerprint() for _ in range(3)] == ["f1"] * 3
+    assert model.times_asked == 1
+
+
+async def test_a_busy_model_that_answered_before_is_alive():
+    model = Model()
+    live = LiveModel(model.ask)
+    await live.check()
+    model.error = Busy("full")
+    await live.check()
+    assert await live.fingerprint() == "f1"
+
+
+async def test_a_model_that_stops_answering_is_not_alive():
+    model = Model()
+    live = LiveModel(model.ask)
+    await live.check()
+    model.error = ModelUnavailable("gone")
+    with pytest.raises(ModelUnavailable):
+        await live.check()

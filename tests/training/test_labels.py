@@ -1,0 +1,55 @@
+"""Labels by construction move the way they say."""
+
+import numpy as np
+import pytest
+
+from training import degrade, labels
+from training.degrade import Degradation
+from training.labels import Looks, Made, Truth
+
+SEEN = Looks(luma=0.45, chroma=0.2, middle_edges=0.1, border_edges=0.1)
+RISING = {
+    "blur": (0.2, 0.5, 1, 2, 4),
+    "motion": (1.5, 3, 6, 12),
+    "downscale": (1.2, 2, 4, 8),
+    "noise": (2, 10, 30, 70),
+    "jpeg": (95, 75, 50, 25, 10, 3),
+    "webp": (90, 50, 20, 2),
+    "underexpose": (0.1, 0.5, 1, 2, 3),
+    "overexpose": (0.1, 0.5, 1, 2),
+    "desaturate": (0.9, 0.6, 0.3, 0.0),
+    "oversaturate": (1.2, 1.8, 2.6, 3.4),
+}
+
+
+def truth_of(*degradations: Degradation, mos: float = 3.4, tilt_degrees: float = 0.0) -> Truth:
+    return labels.truth(Made(mos, mos, tilt_degrees, degradations=degradations), SEEN)
+
+
+@pytest.mark.parametrize("kind", degrade.KINDS)
+def test_the_score_falls_with_every_step_of_a_degradation(kind: str) -> None:
+    scores = [truth_of().score, *(truth_of(Degradation(kind, amount)).score for amount in RISING[kind])]
+    assert all(later < earlier for earlier, later in zip(scores, scores[1:], strict=False))
+
+
+def test_two_photos_keep_their_order_under_the_same_blur() -> None:
+    blur = Degradation("blur", 1.0)
+    assert truth_of(blur, mos=4.0).score > truth_of(blur, mos=3.0).score
+
+
+def test_a_stop_less_light_is_seen_in_exposure_and_not_in_clarity() -> None:
+    dark = truth_of(Degradation("underexpose", 1.0))
+    assert dark.exposure < truth_of().exposure and dark.clarity == truth_of().clarity
+
+
+def test_a_tilted_picture_is_not_level() -> None:
+    assert (truth_of(tilt_degrees=8).level_shot < 1, truth_of().level_shot > 1) == (True, True)
+
+
+def test_without_colour_there_is_ultra_low_saturation() -> None:
+    assert truth_of(Degradation("desaturate", 0.0)).saturation < 1
+
+
+def test_a_soft_grade_is_most_probable_where_the_label_lies() -> None:
+    shares = labels.grade_probabilities(place=2.4, grades=4, spread=0.6)
+    assert int(np.argmax(shares)) == 2

@@ -1,0 +1,40 @@
+"""Rows hold the answer as it is served, with distributions where something is graded or counted."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from assay.checkpoint import Checkpoint, FormName
+from tests.training.conftest import picture_of
+from training.rows import Writer
+
+
+@pytest.mark.parametrize("form", ["direct", "regular", "natural"])
+def test_every_soft_target_is_a_distribution_that_holds_what_was_written(writer: Writer, form: FormName) -> None:
+    branch = writer.branch(picture_of(), form, np.random.default_rng(3))
+    written = {place: branch.ids[place] for place in branch.soft}
+    assert all(sum(s.values()) == pytest.approx(1, abs=1e-4) and written[p] in s for p, s in branch.soft.items())
+
+
+def test_the_first_digit_is_expected_at_the_score(writer: Writer) -> None:
+    picture = picture_of(mos=3.3)
+    branch = writer.branch(picture, "direct", np.random.default_rng(0))
+    shares = branch.soft[branch.first_digit]
+    mean = sum((digit + 0.5) * shares[token] for digit, token in enumerate(writer.digits))
+    assert mean == pytest.approx(picture.truth.score, abs=0.1)
+
+
+def test_the_direct_answer_reads_as_its_template(
+    writer: Writer, tokenizer_file: Path, checkpoint: Checkpoint
+) -> None:
+    branch = writer.branch(picture_of(), "direct", np.random.default_rng(0))
+    text = Tokenizer.from_file(str(tokenizer_file)).decode(list(branch.ids), skip_special_tokens=False)
+    begin = checkpoint.form["direct"].answer.split("{")[0]
+    assert text.split("assistant\n")[1].startswith(begin + " ")
+
+
+def test_a_video_is_asked_about_as_a_video(writer: Writer, tokenizer_file: Path) -> None:
+    branch = writer.branch(picture_of(frames=4), "direct", np.random.default_rng(0))
+    assert "of this video" in Tokenizer.from_file(str(tokenizer_file)).decode(list(branch.ids))

@@ -1,0 +1,55 @@
+"""The dense way through the tower gives transformers' own numbers."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from training.tower import dense_tower, new_tower, start_from_vit
+
+torch.manual_seed(0)
+
+
+def patches_of(first: Tensor, second: Tensor) -> Tensor:
+    """Rows of pixels in transformers' order."""
+    pictures = torch.stack([first, second], dim=1)
+    batch, _, channels, height, width = pictures.shape
+    rows, columns = height // 28, width // 28
+    cut = pictures.view(batch, 2, channels, rows, 2, 14, columns, 2, 14).permute(0, 3, 6, 4, 7, 2, 1, 5, 8)
+    return cut.reshape(batch * rows * columns * 4, -1)
+
+
+@pytest.mark.parametrize("is_video", [False, True])
+def test_the_dense_tower_equals_transformers(is_video: bool) -> None:
+    tower = new_tower(depth=2, language_width=128).eval()
+    first = torch.randn(2, 3, 56, 84)
+    second = torch.randn(2, 3, 56, 84) if is_video else first
+    with torch.no_grad():
+        theirs = tower(patches_of(first, second), grid_thw=torch.tensor([[1, 4, 6]] * 2)).pooler_output
+        ours = dense_tower(tower, first, second if is_video else None)
+    torch.testing.assert_close(ours.flatten(0, 1), theirs, atol=1e-5, rtol=1e-4)
+
+
+def test_layer_scale_is_folded_into_the_projection_before_it() -> None:
+    tower = new_tower(depth=1, language_width=128)
+    vit = {name: torch.randn(shape) for name, shape in VIT_SHAPES.items()}
+    start_from_vit(tower, vit)
+    scaled = vit["encoder.layer.0.mlp.fc2.weight"] * vit["encoder.layer.0.layer_scale2.lambda1"][:, None]
+    torch.testing.assert_close(tower.blocks[0].mlp.fc2.weight.data, scaled)
+
+
+VIT_SHAPES: dict[str, tuple[int, ...]] = {
+    "embeddings.patch_embeddings.projection.weight": (384, 3, 14, 14),
+    "embeddings.patch_embeddings.projection.bias": (384,),
+    "embeddings.patch_positions": (1, 1369, 384),
+    **{f"encoder.layer.0.norm{n}.{part}": (384,) for n in (1, 2) for part in ("weight", "bias")},
+    **{f"encoder.layer.0.attention.attention.{n}.weight": (384, 384) for n in ("query", "key", "value")},
+    **{f"encoder.layer.0.attention.attention.{n}.bias": (384,) for n in ("query", "key", "value")},
+    "encoder.layer.0.attention.output.dense.weight": (384, 384),
+    "encoder.layer.0.attention.output.dense.bias": (384,),
+    "encoder.layer.0.layer_scale1.lambda1": (384,),
+    "encoder.layer.0.layer_scale2.lambda1": (384,),
+    "encoder.layer.0.mlp.fc1.weight": (1536, 384),
+    "encoder.layer.0.mlp.fc1.bias": (1536,),
+    "encoder.layer.0.mlp.fc2.weight": (384, 1536),
+    "encoder.layer.0.mlp.fc2.bias": (384,),
+}

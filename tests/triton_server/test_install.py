@@ -1,0 +1,72 @@
+"""What is installed once is not installed again, and what cannot be installed says why."""
+
+import platform
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.triton import ROOT
+from triton_server import install as installing
+from triton_server.install import DEFAULT_DIRECTORY, CannotInstall, binaries, check_machine, install
+
+
+def test_the_second_time_is_instant():
+    install(DEFAULT_DIRECTORY)
+    started = time.monotonic()
+    assert install(DEFAULT_DIRECTORY) is False
+    assert time.monotonic() - started < 0.2
+    assert (binaries(DEFAULT_DIRECTORY) / "bin" / "tritonserver").is_file()
+
+
+def test_nothing_installed_says_what_to_do(tmp_path):
+    with pytest.raises(CannotInstall, match="python -m triton_server install"):
+        binaries(tmp_path)
+
+
+def test_an_installation_for_another_python_is_not_started(tmp_path):
+    (tmp_path / "installed.json").write_text('{"requirements": "", "libpython": "/elsewhere/libpython3.11.so"}')
+    with pytest.raises(CannotInstall, match="another Python"):
+        binaries(tmp_path)
+
+
+def test_a_wheel_with_another_hash_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
+    wheel = tmp_path / "nvidia_pytriton-0.7.0-py3-none-any.whl"
+    wheel.write_bytes(b"not what NVIDIA has published")
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text(f"{wheel.as_uri()} --hash=sha256:{'0' * 64}\n")
+    monkeypatch.setattr(installing, "REQUIREMENTS", requirements)
+    with pytest.raises(CannotInstall, match="pip could not fetch"):
+        install(tmp_path / "triton")
+    assert not (tmp_path / "triton").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "value", "sentence"),
+    [
+        (platform, "machine", lambda: "aarch64", "x86-64 with CPython 3.11 only, this is Linux aarch64"),
+        (sys, "platform", "darwin", "x86-64 with CPython 3.11 only"),
+        (sys, "version_info", (3, 12, 1), "CPython 3.11 only"),
+        (platform, "libc_ver", lambda: ("glibc", "2.31"), "needs glibc 2.35 or later, this machine has glibc 2.31"),
+        (platform, "libc_ver", lambda: ("", ""), "needs glibc 2.35"),
+    ],
+)
+def test_a_machine_that_cannot_run_it_is_told(monkeypatch, module, name, value, sentence):
+    monkeypatch.setattr(module, name, value)
+    with pytest.raises(CannotInstall) as refused:
+        check_machine()
+    monkeypatch.undo()
+    assert sentence in refused.value.message
+
+
+def test_a_python_without_a_shared_library_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(installing, "libpython", lambda: tmp_path / "libpython3.11.so.1.0")
+    with pytest.raises(CannotInstall, match="--enable-shared"):
+        check_machine()
+
+
+def test_a_wrong_command_line_shows_the_right_one():
+    ran = subprocess.run([sys.executable, "-m", "triton_server", "instal"], cwd=ROOT, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "python -m triton_server [install]" in ran.stderr

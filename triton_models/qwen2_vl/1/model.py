@@ -1,0 +1,98 @@
+"""The door from Triton to assay.engine: tensors in, events out. Everything else is in `assay`.
+
+Settings are environment variables of the server, QWEN2_VL_*: see _Settings. Torch is imported in initialize(), because
+Triton gives up on a stub that takes long to come up, but waits for initialize().
+"""
+
+import atexit
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import triton_python_backend_utils as pb_utils
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from assay import tensors
+from assay.errors import AssayError, SettingsError
+from assay.generator import Finished
+from assay.rpc.settings import load
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="QWEN2_VL_", validate_default=True)
+
+    checkpoint: Annotated[Path, Field(description="the directory of a checkpoint")]
+    max_in_flight: Annotated[int, Field(ge=1, le=256)] = 8
+    max_waiting: Annotated[int, Field(ge=0, le=4096)] = 32
+    threads: Annotated[int | None, Field(ge=1, le=1024)] = None
+    device: Annotated[str | None, Field(description="torch's name of a device")] = None
+
+
+class TritonPythonModel:
+    """One engine. Triton calls initialize, execute and finalize on one thread; events come from the engine's."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the checkpoint. The sentence of an AssayError travels in Triton's message as JSON."""
+        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
+        # Runs last of all at exit: taking down an interpreter with torch in it would hold up Triton for seconds.
+        atexit.register(os._exit, 0)
+        try:
+            self._engine = _load_engine()
+        except AssayError as error:
+            told = json.dumps({"reason": error.reason, "message": error.message})
+            raise pb_utils.TritonModelException(f"assay_error {told}") from error
+
+    def execute(self, requests: list[Any]) -> None:
+        """Hand the requests to the engine at once: Triton wants its thread back."""
+        for request in requests:
+            sender = request.get_response_sender()
+            try:
+                self._start({tensor.name(): tensor.as_numpy() for tensor in request.inputs()}, sender)
+            except AssayError as error:
+                self._tell(sender, error)
+            except Exception:
+                logging.exception("a request could not be handed to the engine")
+                self._tell(sender, AssayError("The model server failed to read this request."))
+
+    def finalize(self) -> None:
+        """Let go of the model; what is in flight ends in ModelUnavailable."""
+        self._engine.close()
+
+    def _start(self, inputs: dict[str, Any], sender: Any) -> None:
+        wish = tensors.request_from_tensors(inputs)
+        if isinstance(wish, tensors.Cancel):
+            self._engine.cancel(wish.request_id)
+            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+            return
+
+        def on_event(event: Any) -> None:
+            is_last = self._tell(sender, event)
+            if not is_last and sender.is_cancelled():
+                logging.info("the client of a request has left without a word")
+                self._engine.cancel(wish.request_id)
+
+        self._engine.submit(wish.request_id, wish.clip, wish.conversation, wish.form, on_event)
+
+    def _tell(self, sender: Any, event: Any) -> bool:
+        """Send the event; True if it was the last one."""
+        outputs = tensors.event_to_tensors(event)
+        response = pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in outputs.items()])
+        is_last = event is None or isinstance(event, AssayError | Finished)
+        sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL if is_last else 0)
+        return is_last
+
+
+def _load_engine() -> Any:
+    import numpy
+
+    from assay.engine import Engine
+
+    if int(numpy.__version__.split(".")[0]) >= 2:
+        # Triton's backend up to 24.10 sends numpy 2 arrays as empty ones, without an error.
+        raise SettingsError(f"Triton's python backend needs numpy < 2, this environment has {numpy.__version__}.")
+    settings = load(_Settings)
+    return Engine.load(settings.checkpoint, **settings.model_dump(exclude={"checkpoint"}))
