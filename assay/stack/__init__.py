@@ -160,10 +160,12 @@ class Stack:
 
     def stop(self) -> None:
         """Stops all in reverse order; an interrupt meanwhile kills what is left."""
+        if self._programs:
+            self._say("stopping; calls in flight may take 30 s to end, Ctrl-C once more ends them")
         try:
             while self._programs:
                 program = self._programs[-1]
-                self._say(f"stopping {program.name}")
+                self._say(f"  stopping {program.name}")
                 if not program.stop(self._stop_seconds):
                     self._say(f"{program.name} did not stop within {self._stop_seconds:g} s and was killed")
                 self._programs.pop()

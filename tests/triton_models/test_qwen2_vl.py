@@ -16,7 +16,10 @@ from assay.tensors import Cancel, Request, cancel_to_tensors, event_to_tensors, 
 MODEL = Path(__file__).parents[2] / "triton_models" / "qwen2_vl"
 TYPES = {"O": "TYPE_STRING", "bool": "TYPE_BOOL", "uint8": "TYPE_UINT8", "int64": "TYPE_INT64", "float64": "TYPE_FP64"}
 REQUEST = Request(
-    "an id", Clip((Frame(np.zeros((4, 6, 3), np.uint8)),), False), Conversation("?"), Form((Literal("!"),))
+    "an id",
+    Clip((Frame(np.zeros((4, 6, 3), np.uint8)),), False),
+    Conversation("?", answered=("!", "?")),
+    Form((Literal("!"),)),
 )
 EVENTS = [
     Wrote("a", "b"),

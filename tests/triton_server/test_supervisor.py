@@ -73,6 +73,15 @@ async def test_answers_to_several_at_once_do_not_mix(generator):
     assert texts[0] == texts[1]
 
 
+async def test_an_answer_goes_on_from_what_stands(generator):
+    whole = await answer(generator)
+    score = next(event for event in whole if isinstance(event, Counted))
+    written = [event.text for event in whole if isinstance(event, Wrote)]
+    stands = Conversation(QUESTION.question, answered=tuple(written[:2]))
+    again = await answer(generator, conversation=stands, form=FORM.starting_at("score"))
+    assert next(event for event in again if isinstance(event, Counted)).written == score.written
+
+
 async def test_what_the_engine_refuses_is_the_same_error_here(generator):
     with pytest.raises(InvalidRequest, match="tokens"):
         await answer(generator, conversation=Conversation("word " * 20_000))

@@ -1,0 +1,1 @@
+"""How well scores agree with people: measured through the gateway, so that what is measured is what is served."""

@@ -1,0 +1,93 @@
+"""Measure: many files through a gateway, several at a time; every one has an outcome."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from assay.client import AsyncClient, Judgement, Model, NoServer, Source
+from assay.errors import AssayError, UnreadableVerdict
+
+UNREADABLE_FILE = "UNREADABLE_FILE"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A file without a score."""
+
+    reason: str
+    """Of the error, in upper case: BAD_MEDIA, UNREADABLE_VERDICT, …; UNREADABLE_FILE if it never left this machine."""
+    message: str
+
+
+Outcome = Judgement | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to measure."""
+
+    server: str
+    form: str = "regular"
+    concurrency: int = 4
+    timeout_seconds: float = 1800.0
+
+
+async def measure(
+    sources: Sequence[Callable[[], Source]], settings: Settings, attributes: Sequence[str] = ()
+) -> list[Outcome]:
+    """One outcome per source, in order. A source is a function, so that what it makes is in memory only in its turn."""
+    places = asyncio.Semaphore(settings.concurrency)
+    async with AsyncClient(settings.server, timeout_seconds=settings.timeout_seconds) as client:
+        with _progress() as progress:
+            task = progress.add_task("scoring", total=len(sources))
+
+            async def one(source: Callable[[], Source]) -> Outcome:
+                async with places:
+                    outcome = await _outcome(client, source, settings.form, attributes)
+                progress.advance(task)
+                return outcome
+
+            return await asyncio.gather(*map(one, sources))
+
+
+async def _outcome(client: AsyncClient, source: Callable[[], Source], form: str, attributes: Sequence[str]) -> Outcome:
+    try:
+        # Making the source may take a while (a degraded photo), and other calls go on meanwhile.
+        return await client.score(await asyncio.to_thread(source), form=form, attributes=attributes)
+    except AssayError as error:
+        return Failed(error.reason, error.message)
+    except OSError as error:
+        return Failed(UNREADABLE_FILE, f"cannot be read: {error.strerror or error}")
+
+
+def failures_by_reason(outcomes: Iterable[Outcome]) -> dict[str, int]:
+    """How often each reason occurred, the most frequent first."""
+    return dict(Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Failed)).most_common())
+
+
+def unreadable_count(outcomes: Iterable[Outcome]) -> int:
+    """How many answers held no score."""
+    return failures_by_reason(outcomes).get(UnreadableVerdict.reason, 0)
+
+
+def models(outcomes: Iterable[Outcome]) -> list[Model]:
+    """Every model that scored a file. More than one means that their scores must not be compared."""
+    return list(dict.fromkeys(outcome.model for outcome in outcomes if isinstance(outcome, Judgement)))
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """0 if all were scored, 3 if the server was gone for some, else 1."""
+    reasons = failures_by_reason(outcomes)
+    if NoServer.reason in reasons:
+        return 3
+    return 1 if reasons else 0
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=not console.is_terminal)

@@ -1,0 +1,1 @@
+"""triton_server: installs NVIDIA's Triton binary, starts it with our model repository and keeps it answering."""

@@ -1,0 +1,54 @@
+"""python -m triton_server: serves triton_models/ until SIGTERM. python -m triton_server install: fetches Triton.
+
+Settings are TRITON_SERVER_* (settings.py). One line on standard output, `ready triton_server HOST:PORT` (gRPC), when
+the model has answered a first request; everything else goes to standard error.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+
+from assay.errors import AssayError
+from assay.rpc.settings import load
+from triton_server.install import install
+from triton_server.ports import choose_ports
+from triton_server.settings import TritonServerSettings
+from triton_server.supervisor import supervise
+
+
+def main(arguments: list[str]) -> int:
+    """0 after SIGTERM or SIGINT, 1 with a sentence on standard error if it cannot serve, 2 for a wrong command line."""
+    if arguments not in ([], ["install"]):
+        print("usage: python -m triton_server [install]", file=sys.stderr)
+        return 2
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
+    try:
+        settings = load(TritonServerSettings)
+        if arguments == ["install"]:
+            is_new = install(settings.directory.absolute())
+            print(f"Triton {'installed into' if is_new else 'is already in'} {settings.directory}", file=sys.stderr)
+        else:
+            asyncio.run(_serve(settings))
+    except AssayError as refused:
+        print(f"triton_server: {refused.message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _serve(settings: TritonServerSettings) -> None:
+    serving = asyncio.create_task(supervise(settings, choose_ports(settings), _announce))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Once: a second signal must not interrupt the cleaning up that the first has begun.
+        asyncio.get_running_loop().add_signal_handler(number, lambda: serving.cancelling() or serving.cancel())
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+def _announce(address: str) -> None:
+    print(f"ready triton_server {address}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

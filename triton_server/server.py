@@ -1,0 +1,190 @@
+"""Server: one life of the tritonserver process, from its start on a leash until nothing of it is left."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import assay
+from assay.errors import AssayError, CheckpointError, ModelUnavailable, SettingsError
+from triton_server.install import binaries
+from triton_server.ports import Ports
+from triton_server.processes import Process, children_of
+from triton_server.settings import TritonServerSettings
+
+MODEL = "qwen2_vl"
+SHM_PREFIX = "assay_triton_"
+_LEASH = Path(__file__).with_name("leash.py")
+_STUB_NAME = "triton_python_b"
+_KILL_SECONDS = 10.0
+"""Given to the leash beyond the grace period."""
+
+
+class ServerDied(ModelUnavailable):
+    """The tritonserver process ended by itself; its log says why."""
+
+
+class Server:
+    """A running tritonserver. Made by start(), ended by stop()."""
+
+    def __init__(self, settings: TritonServerSettings, ports: Ports, leash: asyncio.subprocess.Process) -> None:
+        self._settings = settings
+        self._admin = f"http://127.0.0.1:{ports.http}/v2"
+        self._leash = leash
+        self._watched: tuple[Process, ...] = ()
+
+    @classmethod
+    async def start(cls, settings: TritonServerSettings, ports: Ports) -> "Server":
+        """Start the process, without the model. CannotInstall if there is nothing to start."""
+        prefix = f"{SHM_PREFIX}{os.getpid()}_"
+        leash = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(_LEASH), prefix, str(settings.grace_seconds)),
+            *_command(settings, ports, prefix),
+            stdin=subprocess.PIPE,
+            stdout=sys.stderr,
+            env=_environment(settings),
+            # The stub has its working directory on sys.path: it imports the same `assay` as this program.
+            cwd=Path(assay.__file__).parents[1],
+            start_new_session=True,
+        )
+        return cls(settings, ports, leash)
+
+    async def load_model(self) -> None:
+        """Wait for the server and load the model into it.
+
+        CheckpointError or SettingsError with the model's own sentence, ServerDied, ModelUnavailable with Triton's.
+        """
+        try:
+            async with asyncio.timeout(self._settings.start_timeout_seconds):
+                await self._until_live()
+                told = await asyncio.to_thread(_post, f"{self._admin}/repository/models/{MODEL}/load")
+        except TimeoutError:
+            raise ModelUnavailable(
+                f"The model was not loaded within {self._settings.start_timeout_seconds:g} s "
+                "(TRITON_SERVER_START_TIMEOUT_SECONDS)."
+            ) from None
+        if self._leash.returncode is not None:
+            raise ServerDied("tritonserver ended while it loaded the model.")
+        if told:
+            raise _why_not_loaded(told)
+        self._watched = tuple(_server_and_stubs(self._leash.pid))
+
+    def trouble(self) -> str:
+        """What has ended that should run, in words; empty if all is well."""
+        if self._leash.returncode is not None:
+            return f"tritonserver ended with status {self._leash.returncode}"
+        dead = [process for process in self._watched if not process.is_alive]
+        return ", ".join(f"{process.name} ({process.pid}) has died" for process in dead)
+
+    async def stop(self) -> None:
+        """SIGTERM, the grace period, SIGKILL; returns when all of its processes and its shared memory are gone."""
+        if self._leash.returncode is None:
+            self._leash.terminate()
+        try:
+            await asyncio.wait_for(self._leash.wait(), self._settings.grace_seconds + _KILL_SECONDS)
+        except TimeoutError:
+            self._leash.kill()
+            await self._leash.wait()
+        for left in (process for process in self._watched if process.is_alive):
+            # Only if the leash itself was killed. A stub does not see that its server has died (leash.py).
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(left.pid, signal.SIGKILL)
+
+    async def kill(self) -> None:
+        """SIGKILL at once, for a server whose streams hang."""
+        assert self._leash.stdin is not None
+        self._leash.stdin.close()
+        await self.stop()
+
+    async def _until_live(self) -> None:
+        while await asyncio.to_thread(_get_status, f"{self._admin}/health/live") != 200:
+            if self._leash.returncode is not None:
+                raise ServerDied(f"tritonserver ended with status {self._leash.returncode} when it was started.")
+            await asyncio.sleep(0.05)
+
+
+def _command(settings: TritonServerSettings, ports: Ports, shm_prefix: str) -> list[str]:
+    triton = binaries(settings.directory.resolve())
+    return [
+        str(triton / "bin" / "tritonserver"),
+        f"--model-repository={settings.model_repository.resolve()}",
+        f"--backend-directory={triton / 'backends'}",
+        f"--backend-config=python,shm-region-prefix-name={shm_prefix}",
+        "--disable-auto-complete-config",
+        # Loaded over HTTP, whose answer carries the reason if that fails.
+        "--model-control-mode=explicit",
+        "--http-address=127.0.0.1",
+        f"--http-port={ports.http}",
+        f"--grpc-address={settings.host}",
+        f"--grpc-port={ports.grpc}",
+        f"--metrics-address={settings.host}",
+        f"--metrics-port={ports.metrics}",
+        "--allow-gpu-metrics=false",
+        "--pinned-memory-pool-byte-size=0",
+        "--log-info=false",
+        f"--exit-timeout-secs={max(1, round(settings.grace_seconds))}",
+        # Clients ping every 5 s; by default Triton takes more than one ping in 300 s for an attack.
+        "--grpc-http2-min-recv-ping-interval-without-data=1000",
+        "--grpc-http2-max-ping-strikes=0",
+        "--grpc-keepalive-time=10000",
+        "--grpc-keepalive-timeout=5000",
+        # Who may ask for scores may not load models, map memory or change logging.
+        f"--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:admin={secrets.token_hex(16)}",
+    ]
+
+
+def _environment(settings: TritonServerSettings) -> dict[str, str]:
+    """Nothing is inherited: the stub finds its packages by PATH, and a stray LD_LIBRARY_PATH would break it."""
+    limits = {name: getattr(settings, name) for name in ("max_in_flight", "max_waiting", "threads", "device")}
+    return {
+        "PATH": f"{sys.prefix}/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "QWEN2_VL_CHECKPOINT": str(settings.checkpoint.resolve()),
+        **{f"QWEN2_VL_{name.upper()}": str(value) for name, value in limits.items() if value is not None},
+    }
+
+
+def _server_and_stubs(leash_pid: int) -> list[Process]:
+    servers = children_of(leash_pid)
+    stubs = [child for server in servers for child in children_of(server.pid) if child.name == _STUB_NAME]
+    return [*servers, *stubs]
+
+
+def _get_status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return int(response.status)
+    except OSError:
+        return 0
+
+
+def _post(url: str) -> str:
+    """Empty if it went well, otherwise what the server has to say."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data=b"{}"), timeout=None):
+            return ""
+    except urllib.error.HTTPError as refused:
+        return refused.read().decode(errors="replace")
+    except OSError as lost:
+        return str(lost)
+
+
+def _why_not_loaded(told: str) -> AssayError:
+    """The error that model.py wrote into Triton's message as `assay_error {...}`, or one with all of the message."""
+    try:
+        text: str = json.loads(told)["error"]
+    except (ValueError, KeyError, TypeError):
+        text = told
+    _, mark, ours = text.partition("assay_error ")
+    if not mark:
+        return ModelUnavailable(f"Triton cannot load {MODEL}: {text.strip()}")
+    error, _ = json.JSONDecoder().raw_decode(ours)
+    kind = next((kind for kind in (CheckpointError, SettingsError) if kind.reason == error["reason"]), AssayError)
+    return kind(error["message"])

@@ -1,0 +1,48 @@
+"""Settings of the triton_server program: environment variables TRITON_SERVER_*."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from triton_server.install import DEFAULT_DIRECTORY
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+_REPOSITORY = Path(__file__).resolve().parents[1] / "triton_models"
+
+
+class TritonServerSettings(BaseSettings):
+    """Paths may be relative to the working directory."""
+
+    model_config = SettingsConfigDict(env_prefix="TRITON_SERVER_", validate_default=True)
+
+    checkpoint: Annotated[Path, Field(description="the directory of a checkpoint")] = Path("checkpoints/nano")
+    model_repository: Annotated[Path, Field(description="a directory of Triton models")] = _REPOSITORY
+    directory: Annotated[Path, Field(description="a directory")] = DEFAULT_DIRECTORY
+    """Where `python -m triton_server install` puts Triton, and where it is started from."""
+
+    host: Annotated[str, Field(min_length=1, description="an address of this machine")] = "127.0.0.1"
+    """Where gRPC and metrics listen. HTTP, which can load and unload models, stays on 127.0.0.1."""
+    grpc_port: Port = 0
+    """0 picks a free port, which is kept through restarts; likewise below."""
+    http_port: Port = 0
+    metrics_port: Port = 0
+
+    max_in_flight: Annotated[int, Field(ge=1, le=256)] = 8
+    """Generations that are advanced in turn."""
+    max_waiting: Annotated[int, Field(ge=0, le=4096)] = 32
+    """Generations that are kept until there is room; beyond them Busy."""
+    threads: Annotated[int | None, Field(ge=1, le=1024, description="a whole number from 1 to 1024")] = None
+    """Threads of torch; its own choice if not set."""
+    device: Annotated[str | None, Field(description="torch's name of a device, such as cpu or cuda:0")] = None
+    """CUDA if there is any and nothing is set."""
+
+    start_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 300.0
+    """From the start of the process until the model is loaded."""
+    grace_seconds: Annotated[float, Field(ge=0, le=600)] = 10.0
+    """How long generations in flight may go on after SIGTERM."""
+    canary_interval_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    """Pause between two tiny requests that show whether the model still answers."""
+    canary_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """How long a tiny request may wait for a token. Three in a row that fail restart the server."""
