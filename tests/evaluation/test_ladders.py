@@ -140,3 +140,15 @@ def test_a_photo_with_a_failed_step_is_counted_and_left_out(photo: Path, tmp_pat
 
 def test_the_original_is_sent_once(photo: Path, tmp_path: Path) -> None:
     assert climbed(by_brightness, photo, tmp_path)["n"] == 1 + len(LADDERS) * (STEPS - 1)
+
+
+def test_a_file_that_is_no_photo_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "text.jpg").write_text("no photo")
+    numbers = climbed(by_brightness, tmp_path / "photos" / "text.jpg", tmp_path)
+    assert numbers["failures"] == {"UNREADABLE_FILE": 26}
+
+
+def test_every_file_that_was_sent_has_a_row(photo: Path, tmp_path: Path) -> None:
+    rows = climbed(by_brightness, photo, tmp_path)["rows"]
+    assert [(row["ladder"], row["step"]) for row in rows][:3] == [("", 0), ("blur", 1), ("blur", 2)]

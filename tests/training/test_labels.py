@@ -1,5 +1,7 @@
 """Labels by construction move the way they say."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -29,7 +31,7 @@ def truth_of(*degradations: Degradation, mos: float = 3.4, tilt_degrees: float =
 @pytest.mark.parametrize("kind", degrade.KINDS)
 def test_the_score_falls_with_every_step_of_a_degradation(kind: str) -> None:
     scores = [truth_of().score, *(truth_of(Degradation(kind, amount)).score for amount in RISING[kind])]
-    assert all(later < earlier for earlier, later in zip(scores, scores[1:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(scores))
 
 
 def test_two_photos_keep_their_order_under_the_same_blur() -> None:
@@ -39,7 +41,7 @@ def test_two_photos_keep_their_order_under_the_same_blur() -> None:
 
 def test_a_stop_less_light_is_seen_in_exposure_and_not_in_clarity() -> None:
     dark = truth_of(Degradation("underexpose", 1.0))
-    assert dark.exposure < truth_of().exposure and dark.clarity == truth_of().clarity
+    assert (dark.exposure < truth_of().exposure, dark.clarity) == (True, truth_of().clarity)
 
 
 def test_a_tilted_picture_is_not_level() -> None:
