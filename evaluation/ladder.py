@@ -40,8 +40,11 @@ LADDERS: Mapping[str, Ladder] = {
 
 def original(path: Path) -> Image.Image:
     """The photo upright, RGB. OSError if it is no picture that can be decoded."""
-    with Image.open(path) as picture:
-        return ImageOps.exif_transpose(picture).convert("RGB")
+    try:
+        with Image.open(path) as picture:
+            return ImageOps.exif_transpose(picture).convert("RGB")
+    except Image.DecompressionBombError as error:
+        raise OSError(f"the photo is too large: {error}") from error
 
 
 def step(path: Path, name: str, number: int) -> bytes:

@@ -17,7 +17,10 @@ from evaluation.report import heading, heading_lines
 
 
 async def climb(photos: Sequence[Path], settings: Settings) -> tuple[dict[str, Any], list[Outcome]]:
-    """Scores every photo on every ladder: the report, and the outcome of every file that was sent."""
+    """Scores every photo on every ladder: the report, and the outcome of every file that was sent.
+
+    In the report's rows the photo as it was has no ladder's name and step 0.
+    """
     tasks = [(photo, name, number) for photo in photos for name, number in _rungs()]
     attributes = sorted({ladder.attribute for ladder in LADDERS.values()}) if settings.form != "direct" else []
     outcomes = await measure([partial(step, *task) for task in tasks], settings, attributes)
@@ -32,8 +35,17 @@ async def climb(photos: Sequence[Path], settings: Settings) -> tuple[dict[str, A
             ladder.name: _summary(ladder, [_climbed(photo, ladder, by_task) for photo in photos])
             for ladder in LADDERS.values()
         },
+        "rows": [_row(*task, outcome) for task, outcome in by_task.items()],
     }
     return numbers, outcomes
+
+
+def _row(photo: Path, name: str, number: int, outcome: Outcome) -> dict[str, Any]:
+    place = {"file": str(photo), "ladder": name, "step": number}
+    if not isinstance(outcome, Judgement):
+        return {**place, "reason": outcome.reason, "message": outcome.message}
+    grades = {attribute.name: attribute.grade for attribute in outcome.attributes.values()}
+    return {**place, "score": outcome.score.value, "grades": grades}
 
 
 def _rungs() -> list[tuple[str, int]]:

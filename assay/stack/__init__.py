@@ -160,7 +160,7 @@ class Stack:
 
     def stop(self) -> None:
         """Stops all in reverse order; an interrupt meanwhile kills what is left."""
-        if self._programs:
+        if len(self._programs) == sum(map(len, self._stages)):
             self._say("stopping; calls in flight may take 30 s to end, Ctrl-C once more ends them")
         try:
             while self._programs:
