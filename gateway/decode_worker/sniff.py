@@ -42,7 +42,7 @@ def sniff(head: bytes, is_video: bool) -> str:
     """
     container = _container(head)
     if container is None:
-        raise BadMedia(_refusal(head, is_video))
+        raise BadMedia(_refusal(head))
     if is_video and container in STILL:
         raise InvalidRequest(f"this is a picture ({container.upper()}), not a video; send it with the image call")
     if not is_video and container in VIDEO:
@@ -76,8 +76,9 @@ def _by_brand(head: bytes) -> str | None:
     return "mp4"
 
 
-def _refusal(head: bytes, is_video: bool) -> str:
-    accepted = "an MP4, MOV, MKV, WebM, MPEG-TS or FLV video" if is_video else "a JPEG, PNG, WebP, GIF or AVIF picture"
+def _refusal(head: bytes) -> str:
+    # Both kinds are named: whoever calls does not always know which call a file belongs to.
+    accepted = "a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture, or an MP4, MOV, MKV, WebM, MPEG-TS or FLV video"
     if not head:
         return f"the file is empty; send {accepted}"
     for magic, name in _REFUSED:

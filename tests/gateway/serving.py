@@ -1,7 +1,7 @@
 """The gateway on a real socket, with both services on theirs and a ScriptedGenerator behind them."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -41,11 +41,13 @@ async def gateway(
     **settings: Any,
 ) -> AsyncIterator["Caller"]:
     """A client of a gateway. A service without a generator is down."""
-    async with (
-        _service(extraction, AttributeExtractionService, attribute_extraction_pb2_grpc) as extraction_address,
-        _service(scoring, ScoringService, scoring_pb2_grpc) as scoring_address,
-    ):
-        upstream = Upstream(extraction_address, scoring_address)
+    async with AsyncExitStack() as extracts, AsyncExitStack() as scores:
+        upstream = Upstream(
+            await extracts.enter_async_context(
+                _service(extraction, AttributeExtractionService, attribute_extraction_pb2_grpc)
+            ),
+            await scores.enter_async_context(_service(scoring, ScoringService, scoring_pb2_grpc)),
+        )
         chosen = GatewaySettings(**settings)
         service = AssayService(chosen, pool, upstream, Places(chosen.max_in_flight))
 
@@ -53,7 +55,8 @@ async def gateway(
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)
 
         async with listening("127.0.0.1:0", add, []) as (_, address), channel(address) as connected:
-            yield Caller(assay_pb2_grpc.AssayServiceStub(connected))
+            stops = {"attribute extraction": extracts.aclose, "scoring": scores.aclose}
+            yield Caller(assay_pb2_grpc.AssayServiceStub(connected), stops)
         await upstream.close()
 
 
@@ -71,8 +74,13 @@ async def _service(generator: ScriptedGenerator | None, kind: Any, stubs: Any) -
 class Caller:
     """Sends files of tests.media and collects what comes back."""
 
-    def __init__(self, stub: Any) -> None:
+    def __init__(self, stub: Any, stops: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
         self.stub = stub
+        self._stops = stops
+
+    async def stop(self, service: str) -> None:
+        """Ends the service at once, with all that it is doing."""
+        await self._stops[service]()
 
     async def image(self, name: str, **config: Any) -> list[event_pb2.ScoreEvent]:
         return await self._events(self.stub.StreamImage, assay_pb2.StreamImageRequest, name, config)

@@ -235,3 +235,23 @@ async def test_a_client_that_goes_away_frees_the_model(pool):
             while model.in_flight:  # noqa: ASYNC110 - the fake counts, it does not signal
                 await asyncio.sleep(0.01)
     assert model.in_flight == 0
+
+
+@pytest.mark.parametrize("dying", ["scoring", "attribute extraction"])
+async def test_a_service_that_dies_in_the_middle_of_a_stream_is_named(pool, dying):
+    gate = asyncio.Event()
+    model = ScriptedGenerator(gate=gate)
+    async with gateway(pool, model, model) as caller:
+        asking = asyncio.create_task(caller.image(PHOTO))
+        await model.began.wait()
+        await caller.stop(dying)
+        with pytest.raises(ServiceUnavailable, match=dying):
+            await asking
+
+
+async def test_a_service_that_dies_leaves_the_rest_of_the_gateway_alive(pool):
+    model = ScriptedGenerator()
+    async with gateway(pool, model, model) as caller:
+        await caller.stop("attribute extraction")
+        happened = await caller.image(PHOTO, form=score_pb2.ANSWER_FORM_DIRECT)
+    assert result_of(happened).score.value == pytest.approx(3.72)

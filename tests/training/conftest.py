@@ -35,7 +35,7 @@ def writer(checkpoint: Checkpoint, tokenizer_file: Path) -> Writer:
 @pytest.fixture(scope="session")
 def model(tokenizer_file: Path) -> Qwen2VLForConditionalGeneration:
     torch.manual_seed(0)
-    return new_model(tokenizer_file, tower_depth=1, width=128, layers=2, feed_forward=128).eval()
+    return new_model(tokenizer_file, tower_depth=1, width=128, layers=2, feed_forward=128)
 
 
 def picture_of(height: int = 56, width: int = 84, frames: int = 1, mos: float = 3.0, kind: str = "") -> Picture:

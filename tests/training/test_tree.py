@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from transformers import Qwen2VLForConditionalGeneration
 
 from tests.training.conftest import picture_of
@@ -12,7 +13,7 @@ from training.tower import CLIP_MEAN, CLIP_STD
 from training.tree import forest
 
 
-def patches_of(frames: np.ndarray) -> torch.Tensor:
+def patches_of(frames: NDArray[np.uint8]) -> torch.Tensor:
     """(frames, height, width, 3) uint8 -> rows of pixels in transformers' order."""
     x = (torch.from_numpy(frames).float() / 255 - torch.tensor(CLIP_MEAN)) / torch.tensor(CLIP_STD)
     x = x if len(x) > 1 else x.expand(2, -1, -1, -1)
@@ -32,7 +33,7 @@ def test_each_branch_reads_as_a_conversation_of_its_own(
     vision = slice(len(prefix) - 1 - grid[0] * 6, len(prefix) - 1)
     rng = np.random.default_rng(0)
     branches = [writer.branch(picture, "direct", rng), writer.branch(picture, "natural", rng)]
-    trees = forest(prefix, vision, grid, [branches], model.config.text_config.vocab_size)
+    trees = forest(prefix, vision, grid, [branches], model.lm_head.out_features)
     ours = answer_logits(model, vision_tokens(model, [picture]), trees)[-1]
 
     ids = torch.tensor([[*prefix, *branches[1].ids]])

@@ -1,0 +1,49 @@
+"""The loop trains every part of the model and can be taken up again."""
+
+import io
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from training.batches import Batches, Rated, Tray
+from training.head import PooledHead
+from training.lessons import Lessons
+from training.loop import train
+from training.model import new_model
+from training.photos import Photo
+from training.rows import Writer
+from training.schedule import Schedule
+
+
+def noise_photo(seed: int) -> Photo:
+    pixels = np.random.default_rng(seed).integers(0, 255, (56, 56, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return Photo(f"{seed}.png", "para", file.getvalue(), 3.0, 3.0)
+
+
+@pytest.mark.slow
+def test_three_seconds_move_every_part_of_the_model(writer: Writer, tokenizer_file: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = new_model(tokenizer_file, tower_depth=1, width=128, layers=1, feed_forward=128)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    rated = [Rated(noise_photo(row), row, 3.0, 3.0) for row in range(4)]
+    batches = Batches(rated, 10, 0, (Tray("para", 56, 56, 4, 1.0),))
+    now = time.time()
+    schedule = Schedule(now - 60, now + 3, tower_rate=1e-2, merger_rate=1e-2, language_rate=1e-2)
+    train(
+        model=model,
+        head=PooledHead(128, 8),
+        lessons=Lessons(batches, writer, model.lm_head.out_features, 0),
+        teacher=torch.zeros(4, 8),
+        digits=torch.tensor(writer.digits),
+        schedule=schedule,
+        state_file=tmp_path / "state.pt",
+        at_times=lambda step: None,
+    )
+    unmoved = [name for name, tensor in model.state_dict().items() if torch.equal(tensor, before[name])]
+    assert unmoved == []
