@@ -2,6 +2,7 @@
 VENV ?= .venv
 PYTHON ?= python3.11
 BIN := $(VENV)/bin
+PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-version-check
 SOURCES := assay services gateway triton_server triton_models training evaluation protos demo tests
 
 .DEFAULT_GOAL := help
@@ -15,10 +16,10 @@ setup: $(VENV)/.complete ## Install everything into $(VENV), the Triton server i
 
 # Torch first and alone: the index that the machine is set up with decides which build (CPU or CUDA) it gets.
 $(VENV)/.complete: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check torch==2.13.0 -c constraints.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check \
-		-e '.[serve,engine,training,evaluation,dev]' -c constraints.txt
+	@echo 'installing into $(VENV); the first time takes a minute or more'
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) torch==2.13.0 -c constraints.txt
+	@$(PIP) -e '.[serve,engine,training,evaluation,dev]' -c constraints.txt
 	@touch $@
 
 demo: setup ## Judge a photo and a video with the whole stack on this machine

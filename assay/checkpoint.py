@@ -136,28 +136,3 @@ def read_checkpoint(directory: Path) -> Checkpoint:
         first = wrong.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise CheckpointError(f"{path}: {key or 'file'}: {first['msg']}") from wrong
-
-
-WEIGHT_FILES = (
-    "*.safetensors",
-    "config.json",
-    "tokenizer*.json",
-    "vocab.json",
-    "merges.txt",
-    "preprocessor_config.json",
-)
-
-
-def weights_fingerprint(directory: Path) -> str:
-    """Hash over weights, configuration and tokeniser, 16 hexadecimal digits: scores are comparable only within one.
-
-    CheckpointError if there are no safetensors.
-    """
-    names = sorted({path for pattern in WEIGHT_FILES for path in directory.glob(pattern)})
-    if not any(path.suffix == ".safetensors" for path in names):
-        raise CheckpointError(f"{directory} holds no *.safetensors file")
-    total = hashlib.sha256()
-    for path in names:
-        with path.open("rb") as file:
-            total.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()[:16]

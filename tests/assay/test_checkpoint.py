@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.checkpoint import read_checkpoint, weights_fingerprint
+from assay.checkpoint import read_checkpoint
 from assay.errors import CheckpointError
 from tests.checkpoints import ASSAY_TOML
 
@@ -44,16 +44,3 @@ def test_another_name_is_not_another_fingerprint(tmp_path):
     before = read_checkpoint(written(tmp_path)).preprocessing_fingerprint
     renamed = ASSAY_TOML.replace('name = "test"', 'name = "other"')
     assert read_checkpoint(written(tmp_path, renamed)).preprocessing_fingerprint == before
-
-
-def test_one_changed_weight_is_another_fingerprint(tmp_path):
-    (tmp_path / "model.safetensors").write_bytes(b"\0" * 64)
-    before = weights_fingerprint(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(b"\0" * 63 + b"\1")
-    assert weights_fingerprint(tmp_path) != before
-
-
-def test_pickled_weights_are_no_weights(tmp_path):
-    (tmp_path / "pytorch_model.bin").write_bytes(b"\0")
-    with pytest.raises(CheckpointError, match="safetensors"):
-        weights_fingerprint(tmp_path)
