@@ -101,10 +101,14 @@ async def beating(stream: AsyncGenerator[T, None], every_seconds: float, beat: T
     try:
         while True:
             try:
-                yield await asyncio.wait_for(anext(running), every_seconds)
+                # Not wait_for: in Python 3.11 it swallows a cancellation that arrives together with the item.
+                async with asyncio.timeout(every_seconds):
+                    item = await anext(running)
             except TimeoutError:
                 yield beat
             except StopAsyncIteration:
                 return
+            else:
+                yield item
     finally:
         await running.close()

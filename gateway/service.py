@@ -81,7 +81,8 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
     async def _next(self, requests: AsyncIterator[UploadRequest]) -> UploadRequest | None:
         idle_seconds = self.settings.upload_idle_seconds
         try:
-            return await asyncio.wait_for(anext(requests, None), idle_seconds)
+            async with asyncio.timeout(idle_seconds):
+                return await anext(requests, None)
         except TimeoutError:
             raise UploadStalled(
                 f"nothing came for {idle_seconds:g} s; send the upload again, and half-close after the last byte"

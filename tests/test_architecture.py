@@ -57,6 +57,11 @@ def test_a_library_comes_in_by_its_own_door(module, doors):
     assert [user for user in users if not user.startswith(doors)] == []
 
 
+def test_the_environment_is_read_in_one_place():
+    readers = [str(path.relative_to(ROOT)) for path in SOURCES if "os.environ" in path.read_text()]
+    assert [reader for reader in readers if not reader.startswith("assay/rpc/")] == []
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_file_says_that_it_holds_anything(path):
     assert not {"utils", "util", "common", "helpers", "helper", "misc"} & set(path.with_suffix("").parts)
