@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 SIDE_PX = 224
 FEATURES = 1280
@@ -34,10 +34,11 @@ class _Block(nn.Module):
         self._bn2 = nn.BatchNorm2d(channels_out, eps=1e-3)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu6(self._bn0(self._expand_conv(x))) if self.expand > 1 else x
-        y = F.relu6(self._bn1(self._depthwise_conv(y)))
+        y = functional.relu6(self._bn0(self._expand_conv(x))) if self.expand > 1 else x
+        y = functional.relu6(self._bn1(self._depthwise_conv(y)))
         y = self._bn2(self._project_conv(y))
-        return x + y if self.residual else y
+        out: Tensor = x + y if self.residual else y
+        return out
 
 
 class Lite0(nn.Module):
@@ -66,8 +67,8 @@ class Lite0(nn.Module):
         """(batch, 224, 224, 3) uint8 RGB -> pooled features (batch, 1280), logits (batch, 1000)."""
         x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
         x = (x - torch.tensor(_MEAN).view(1, 3, 1, 1)) / torch.tensor(_STD).view(1, 3, 1, 1)
-        x = F.relu6(self._bn0(self._conv_stem(x)))
+        x = functional.relu6(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
             x = block(x)
-        pooled = F.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
+        pooled = functional.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
         return pooled, self._fc(pooled)

@@ -52,9 +52,7 @@ def para_photos(data: Path) -> list[Photo]:
     encoded: dict[str, bytes] = {}
     for shard in sorted({row["shard"] for row in rows}):
         encoded.update(_members(data / shard))
-    return [
-        Photo(row["file"], "para", encoded[row["file"]], float(row["mos"]), float(row["quality"])) for row in rows
-    ]
+    return [Photo(row["file"], "para", encoded[row["file"]], float(row["mos"]), float(row["quality"])) for row in rows]
 
 
 def open_photos(data: Path) -> list[Photo]:

@@ -49,5 +49,5 @@ class Ridge:
 def save(file: Path, **arrays: NDArray[np.generic]) -> None:
     """Atomically, so that a killed run never leaves half a cache behind."""
     temporary = file.with_suffix(".part.npz")
-    np.savez(temporary, **arrays)  # type: ignore[arg-type]
+    np.savez(temporary, **arrays)
     temporary.replace(file)

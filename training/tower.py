@@ -6,10 +6,11 @@ attention over pictures of equal size. `dense_tower` computes the same numbers f
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import Qwen2VLConfig
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel
 
@@ -19,6 +20,7 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
+_LARGER = 8.0
 
 
 def vision_config(depth: int, language_width: int) -> dict[str, object]:
@@ -38,8 +40,9 @@ def vision_config(depth: int, language_width: int) -> dict[str, object]:
 
 def new_tower(depth: int, language_width: int) -> Qwen2VisionTransformerPretrainedModel:
     """A tower with random weights; attention is dense, so nothing of transformers' dispatch is needed."""
-    config = Qwen2VLConfig(vision_config=vision_config(depth, language_width)).vision_config
-    return Qwen2VisionTransformerPretrainedModel._from_config(config, attn_implementation="sdpa")
+    config: Any = Qwen2VLConfig(vision_config=vision_config(depth, language_width)).vision_config
+    config._attn_implementation = "sdpa"
+    return Qwen2VisionTransformerPretrainedModel(config)
 
 
 @torch.no_grad()
@@ -49,21 +52,25 @@ def start_from_vit(tower: Qwen2VisionTransformerPretrainedModel, vit: Mapping[st
     Not carried over: class token, absolute positions, final norm. LayerScale is folded into the projection before it.
     The patch bias (which Qwen2-VL does not have), the mean position and the step from ImageNet's to CLIP's
     normalisation are constants in the residual stream: they enter with the bias of the first attention output.
+    The whole stream is made eight times larger. Every block normalises what it reads, so the tower computes the same;
+    but the folded LayerScale had left weights so small that one step of Adam would have torn them up.
     """
     scale = torch.tensor(CLIP_STD) / torch.tensor(_IMAGENET_STD)
     shift = (torch.tensor(CLIP_MEAN) - torch.tensor(_IMAGENET_MEAN)) / torch.tensor(_IMAGENET_STD)
     kernel = vit["embeddings.patch_embeddings.projection.weight"]
     constant = vit["embeddings.patch_embeddings.projection.bias"] + torch.einsum("ocij,c->o", kernel, shift)
     constant = constant + vit["embeddings.patch_positions"].mean((0, 1))
-    halved = (kernel * scale.view(1, 3, 1, 1) / 2).unsqueeze(2)
+    halved = (kernel * scale.view(1, 3, 1, 1) * _LARGER / 2).unsqueeze(2)
     tower.patch_embed.proj.weight.copy_(halved.expand_as(tower.patch_embed.proj.weight))
-    for index, block in enumerate(tower.blocks):
+    blocks: Any = tower.blocks
+    for index, block in enumerate(blocks):
         _start_block(block, {k.removeprefix(f"encoder.layer.{index}."): v for k, v in vit.items()})
-    tower.blocks[0].attn.proj.bias.add_(constant)
+    blocks[0].attn.proj.bias.add_(constant * _LARGER)
 
 
 def _start_block(block: nn.Module, vit: Mapping[str, Tensor]) -> None:
     names = ("query", "key", "value")
+    scale1, scale2 = (vit[f"layer_scale{part}.lambda1"] * _LARGER for part in (1, 2))
     values = {
         "norm1.weight": vit["norm1.weight"],
         "norm1.bias": vit["norm1.bias"],
@@ -71,12 +78,12 @@ def _start_block(block: nn.Module, vit: Mapping[str, Tensor]) -> None:
         "norm2.bias": vit["norm2.bias"],
         "attn.qkv.weight": torch.cat([vit[f"attention.attention.{name}.weight"] for name in names]),
         "attn.qkv.bias": torch.cat([vit[f"attention.attention.{name}.bias"] for name in names]),
-        "attn.proj.weight": vit["attention.output.dense.weight"] * vit["layer_scale1.lambda1"][:, None],
-        "attn.proj.bias": vit["attention.output.dense.bias"] * vit["layer_scale1.lambda1"],
+        "attn.proj.weight": vit["attention.output.dense.weight"] * scale1[:, None],
+        "attn.proj.bias": vit["attention.output.dense.bias"] * scale1,
         "mlp.fc1.weight": vit["mlp.fc1.weight"],
         "mlp.fc1.bias": vit["mlp.fc1.bias"],
-        "mlp.fc2.weight": vit["mlp.fc2.weight"] * vit["layer_scale2.lambda1"][:, None],
-        "mlp.fc2.bias": vit["mlp.fc2.bias"] * vit["layer_scale2.lambda1"],
+        "mlp.fc2.weight": vit["mlp.fc2.weight"] * scale2[:, None],
+        "mlp.fc2.bias": vit["mlp.fc2.bias"] * scale2,
     }
     block.load_state_dict(values)
 
@@ -97,12 +104,15 @@ def dense_tower(tower: Qwen2VisionTransformerPretrainedModel, first: Tensor, sec
     rows, columns = height // PATCH_PX, width // PATCH_PX
     kernel = tower.patch_embed.proj.weight
     if second is None:
-        x = F.conv2d(first, kernel.sum(2), stride=PATCH_PX)
+        x = functional.conv2d(first, kernel.sum(2), stride=PATCH_PX)
     else:
-        x = F.conv2d(first, kernel[:, :, 0], stride=PATCH_PX) + F.conv2d(second, kernel[:, :, 1], stride=PATCH_PX)
+        x = functional.conv2d(first, kernel[:, :, 0], stride=PATCH_PX) + functional.conv2d(
+            second, kernel[:, :, 1], stride=PATCH_PX
+        )
     x = x.flatten(2).transpose(1, 2)
     cos, sin = _rotary(tower, rows, columns)
-    for block in tower.blocks:
+    blocks: Any = tower.blocks
+    for block in blocks:
         x = x + _attention(block.attn, block.norm1(x), cos, sin)
         x = x + block.mlp(block.norm2(x))
     # Merged 2 x 2: the four patches of a merged token lie beside each other, row by row.
@@ -119,11 +129,11 @@ def _rotary(tower: Qwen2VisionTransformerPretrainedModel, rows: int, columns: in
     return angles.cos(), angles.sin()
 
 
-def _attention(attention: nn.Module, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _attention(attention: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     batch, tokens, width = x.shape
     q, k, v = attention.qkv(x).view(batch, tokens, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
     cos, sin = cos.to(q.dtype), sin.to(q.dtype)
-    out = F.scaled_dot_product_attention(_rotated(q, cos, sin), _rotated(k, cos, sin), v)
+    out = functional.scaled_dot_product_attention(_rotated(q, cos, sin), _rotated(k, cos, sin), v)
     projected: Tensor = attention.proj(out.transpose(1, 2).reshape(batch, tokens, width))
     return projected
 

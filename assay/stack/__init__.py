@@ -67,7 +67,7 @@ STAGES: Sequence[Sequence[Part]] = (
                 "TRITON_SERVER_HOST": "127.0.0.1",
                 "TRITON_SERVER_GRPC_PORT": "0",
             },
-            # The first start may download and unpack Triton.
+            # Loading a large checkpoint takes minutes.
             ready_seconds=300.0,
         ),
     ),
@@ -93,8 +93,8 @@ def checkout() -> Path:
         if all((directory / name / "__init__.py").is_file() for name in ("gateway", "triton_server")):
             return directory
     raise NoCheckout(
-        "the servers are not installed here, only the client is; run this inside a checkout of Assay that is "
-        "installed with `pip install -e .[serve]`"
+        "the servers are not installed here, only the client is; get a checkout of Assay, run `make setup` in it, and "
+        "use its .venv/bin/assay"
     )
 
 
