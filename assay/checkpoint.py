@@ -2,13 +2,16 @@
 
 Prompts and forms are data because each checkpoint was trained on its own wording (the released RealQA adapters on
 the authors', ours on ours). A misspelt key is an error, never a default.
+
+A family may know several ways of looking at the same picture: `[variants.NAME]` tables that lie over the rest, of which
+`variant = "NAME"` chooses one. Only what was chosen is fingerprinted, so two variants are never taken for one another.
 """
 
 import hashlib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -21,6 +24,16 @@ Positive = Annotated[int, Field(gt=0)]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ShrinkFirst(_Strict):
+    """A first step in front of the resize: a larger picture is brought down to an area, with sides of any length."""
+
+    max_pixels: Positive
+    """Area of an image, in pixels."""
+    video_max_pixels: Positive
+    """Area of one frame of a video, in pixels."""
+    resample: Literal["nearest", "bicubic"]
 
 
 class Pixels(_Strict):
@@ -39,6 +52,9 @@ class Pixels(_Strict):
     std: tuple[float, float, float]
     """Per channel, R G B, of values in [0, 1]."""
     resample: Literal["bicubic"] = "bicubic"
+    shrink_first: ShrinkFirst | None = None
+    """None: the picture is resized once, from its own size. A checkpoint whose training data was made smaller by other
+    software first (RealQA's: 512 * 512 px, NEAREST) sees other pixels, and has to be shown these."""
 
     @property
     def factor_px(self) -> int:
@@ -101,6 +117,8 @@ class Checkpoint(_Strict):
 
     name: Annotated[str, Field(min_length=1)]
     summary: str = ""
+    variant: str = ""
+    """The one of `[variants]` that lies over the rest; empty for none."""
     pixels: Pixels
     clip: ClipBudget = ClipBudget()
     score: ScoreRules
@@ -119,7 +137,8 @@ class Checkpoint(_Strict):
     @property
     def preprocessing_fingerprint(self) -> str:
         """Hash of everything in assay.toml that can change a score, 16 hexadecimal digits."""
-        settings = self.model_dump_json(exclude={"name", "summary"})
+        # What is not set is left out: a key that is new in a release must not change the hash of those without it.
+        settings = self.model_dump_json(exclude={"name", "summary", "variant"}, exclude_none=True)
         return hashlib.sha256(settings.encode()).hexdigest()[:16]
 
 
@@ -127,12 +146,33 @@ def read_checkpoint(directory: Path) -> Checkpoint:
     """Reads `directory`/assay.toml. CheckpointError names the file and the key that is missing or misspelt."""
     path = directory / "assay.toml"
     try:
-        return Checkpoint.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        written = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing: a checkpoint needs its prompts and forms") from None
     except tomllib.TOMLDecodeError as unreadable:
         raise CheckpointError(f"{path} is no valid TOML: {unreadable}") from unreadable
+    variants = written.pop("variants", {})
+    chosen = written.get("variant", "")
+    if chosen and chosen not in variants:
+        raise CheckpointError(f"{path}: variant: there is no {chosen!r}; there are {', '.join(variants) or 'none'}")
+    # Those that are not chosen are checked as well: their misspelt key would otherwise wait for its day.
+    checked = {name: _checked(path, _over(written, table), f"variants.{name}.") for name, table in variants.items()}
+    return checked[chosen] if chosen else _checked(path, written)
+
+
+def _checked(path: Path, settings: dict[str, Any], within: str = "") -> Checkpoint:
+    try:
+        return Checkpoint.model_validate(settings)
     except ValidationError as wrong:
         first = wrong.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise CheckpointError(f"{path}: {key or 'file'}: {first['msg']}") from wrong
+        raise CheckpointError(f"{path}: {within}{key or 'file'}: {first['msg']}") from wrong
+
+
+def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`, table by table."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _over(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged

@@ -1,6 +1,6 @@
 """Domain <-> assay.v1. Nothing here decides anything; it only says the same in the other language."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -24,6 +24,7 @@ _FORM_FROM_WIRE: Mapping[int, FormName] = {
     score_pb2.ANSWER_FORM_UNSPECIFIED: "regular",
     **{value: name for name, value in FORM_TO_WIRE.items()},
 }
+_RESAMPLING = {"nearest": clip_pb2.RESAMPLING_NEAREST, "bicubic": clip_pb2.RESAMPLING_BICUBIC}
 _LEVELS = {
     Level.HIGH: attribute_pb2.ATTRIBUTE_LEVEL_HIGH,
     Level.MIDDLE: attribute_pb2.ATTRIBUTE_LEVEL_MIDDLE,
@@ -62,6 +63,14 @@ def attribute_from_wire(message: attribute_pb2.Attribute) -> Attribute:
         {each.grade: each.probability for each in message.probabilities},
         message.text,
     )
+
+
+def attributes_from_wire(messages: Iterable[attribute_pb2.Attribute]) -> list[Attribute]:
+    """InvalidRequest if one of them is not of the schema."""
+    try:
+        return [attribute_from_wire(each) for each in messages]
+    except ValueError as wrong:
+        raise InvalidRequest(str(wrong), field="attributes") from wrong
 
 
 def attribute_name(message: attribute_pb2.Attribute) -> str:
@@ -162,7 +171,7 @@ class ClipAssembler:
 
 def spec_to_wire(checkpoint: Checkpoint, checkpoint_fingerprint: str) -> clip_pb2.ModelSpec:
     pixels = checkpoint.pixels
-    return clip_pb2.ModelSpec(
+    spec = clip_pb2.ModelSpec(
         model=event_pb2.ModelInfo(
             name=checkpoint.name,
             checkpoint_fingerprint=checkpoint_fingerprint,
@@ -178,3 +187,16 @@ def spec_to_wire(checkpoint: Checkpoint, checkpoint_fingerprint: str) -> clip_pb
         clip_max_frames=checkpoint.clip.max_frames,
         frames_per_second=checkpoint.clip.frames_per_second,
     )
+    if (shrink := pixels.shrink_first) is not None:
+        spec.shrink_first.image_pixels = shrink.max_pixels
+        spec.shrink_first.video_pixels = shrink.video_max_pixels
+        spec.shrink_first.resampling = _RESAMPLING[shrink.resample]
+    return spec
+
+
+def resampling_from_wire(resampling: int) -> str:
+    """ "nearest" or "bicubic". InvalidRequest for one that this release does not know."""
+    for name, value in _RESAMPLING.items():
+        if value == resampling:
+            return name
+    raise InvalidRequest(f"resampling {resampling} is not known", field="shrink_first.resampling")

@@ -9,9 +9,16 @@ from assay.frame import Clip, Frame
 from assay.pooling import pool_attributes, pool_mean
 from assay.sampling import Windows
 from assay.v1 import event_pb2, score_pb2
-from assay.wire import attribute_from_wire, attribute_name, attribute_to_wire, score_from_wire, score_to_wire
+from assay.wire import (
+    attribute_from_wire,
+    attribute_name,
+    attribute_to_wire,
+    resampling_from_wire,
+    score_from_wire,
+    score_to_wire,
+)
 from gateway.decode import DecodeJob, DecodePool
-from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo, Target
+from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo, Shrink, Target
 from gateway.merge import in_turn, merged
 from gateway.upstream import ModelSpec, Upstream
 from gateway.window import Event, offset, window_events
@@ -32,6 +39,8 @@ class Assessment:
     upstream: Upstream
     limits: DecodeLimits
     windows_at_once: int = 2
+    tenant: str = ""
+    """Whose composite weights to use; empty for none."""
     _received_bytes: int = 0
     _sampled_frames: int = 0
     _started_windows: int = 0
@@ -58,7 +67,15 @@ class Assessment:
             if self.is_video
             else (spec.image_min_pixels, spec.image_max_pixels)
         )
-        return DecodeSpec(self.is_video, Target(low, high, spec.factor_px), spec.frames_per_second, self.limits)
+        target = Target(low, high, spec.factor_px, self._shrink(spec))
+        return DecodeSpec(self.is_video, target, spec.frames_per_second, self.limits)
+
+    def _shrink(self, spec: ModelSpec) -> Shrink | None:
+        if not spec.HasField("shrink_first"):
+            return None
+        first = spec.shrink_first
+        pixels = first.video_pixels if self.is_video else first.image_pixels
+        return Shrink(pixels, resampling_from_wire(first.resampling))
 
     async def _receive(self, upload: AsyncIterator[bytes], job: DecodeJob) -> AsyncGenerator[Event, None]:
         told_bytes = 0
@@ -111,7 +128,7 @@ class Assessment:
     def _window(self, clip: Clip) -> AsyncGenerator[Event, None]:
         index = self._started_windows
         self._started_windows += 1
-        return self._reported(window_events(self.upstream, self.request_id, self.form, clip, index))
+        return self._reported(window_events(self.upstream, self.request_id, self.form, clip, index, self.tenant))
 
     async def _reported(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """The events without the attributes that nobody asked for."""
@@ -151,7 +168,7 @@ class Assessment:
         weights = [float(window.frame_count) for window in self._windows]
         score = pool_mean([score_from_wire(window.score) for window in self._windows], weights)
         told = [[attribute_from_wire(each) for each in window.attributes] for window in self._windows]
-        return event_pb2.Result(
+        result = event_pb2.Result(
             score=score_to_wire(score),
             pooling=event_pb2.POOLING_MEAN,
             attributes=[attribute_to_wire(each) for each in pool_attributes(told, weights)],
@@ -159,6 +176,10 @@ class Assessment:
             media=self._media,
             model=spec.model,
         )
+        if all(window.HasField("composite_score") for window in self._windows):
+            composites = [score_from_wire(window.composite_score) for window in self._windows]
+            result.composite_score.CopyFrom(score_to_wire(pool_mean(composites, weights)))
+        return result
 
 
 async def _alone(event: Event) -> AsyncGenerator[Event, None]:

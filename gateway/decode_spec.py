@@ -59,6 +59,20 @@ class DecodeLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Shrink:
+    """A step in front of the resize, for models whose training pictures were made smaller by other software first."""
+
+    max_pixels: int
+    """A picture of a larger area is brought down to this one, in pixels."""
+    resample: str
+    """nearest or bicubic."""
+
+    def __post_init__(self) -> None:
+        if self.max_pixels < 1 or self.resample not in ("nearest", "bicubic"):
+            raise ValueError(f"need max_pixels >= 1 and resample nearest or bicubic, got {self}")
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """The size in which the model wants its pictures, see `gateway.decode_worker.resize.smart_resize`."""
 
@@ -68,6 +82,8 @@ class Target:
     """Largest area, in pixels after resizing."""
     factor_px: int = 28
     """Both sides become a multiple of this: patch size times spatial merge of the model."""
+    shrink_first: Shrink | None = None
+    """None: resized once, from the picture's own size."""
 
     def __post_init__(self) -> None:
         if self.factor_px < 1 or not self.factor_px**2 <= self.min_pixels <= self.max_pixels:

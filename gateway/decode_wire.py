@@ -16,7 +16,7 @@ import numpy as np
 from assay import errors
 from assay.errors import AssayError, BadMedia, InvalidRequest, OverLimit
 from assay.frame import Frame
-from gateway.decode_spec import MIB, DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo, Target
+from gateway.decode_spec import MIB, DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo, Shrink, Target
 
 HEADER = struct.Struct(">BI")
 """Kind of message, length of its body in bytes."""
@@ -61,9 +61,10 @@ def job_body(spec: DecodeSpec) -> bytes:
 def spec_from_body(body: bytes) -> DecodeSpec:
     """Inverse of `job_body`; the gateway is trusted."""
     fields = json.loads(body)
+    shrink = fields["target"].pop("shrink_first")
     return DecodeSpec(
         is_video=fields["is_video"],
-        target=Target(**fields["target"]),
+        target=Target(**fields["target"], shrink_first=Shrink(**shrink) if shrink else None),
         frames_per_second=fields["frames_per_second"],
         limits=DecodeLimits(**fields["limits"]),
     )

@@ -100,6 +100,7 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
             upstream=self.upstream,
             limits=self._limits(),
             windows_at_once=self.settings.windows_at_once,
+            tenant=config.tenant,
         )
         with self.places.one():
             async with aclosing(assessment.events(upload)) as events:

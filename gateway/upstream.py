@@ -1,7 +1,7 @@
 """The two services behind the gateway, as they look from here."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from assay.frame import Clip
 from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
 from assay.v1 import attribute_extraction_pb2 as extraction_pb2
-from assay.v1 import attribute_extraction_pb2_grpc, clip_pb2, scoring_pb2, scoring_pb2_grpc
+from assay.v1 import attribute_extraction_pb2_grpc, attribute_pb2, clip_pb2, scoring_pb2, scoring_pb2_grpc
 from assay.wire import FORM_TO_WIRE, clip_header, pixel_slices
 
 T = TypeVar("T")
@@ -69,17 +69,31 @@ class Upstream:
                     yield response
 
     async def score(
-        self, request_id: str, form: FormName, clip: Clip, transcript: Awaitable[extraction_pb2.Transcript]
+        self,
+        request_id: str,
+        form: FormName,
+        clip: Clip,
+        transcript: Awaitable[extraction_pb2.Transcript],
+        *,
+        tenant: str = "",
+        attributes: Iterable[attribute_pb2.Attribute] = (),
     ) -> AsyncGenerator[scoring_pb2.ScoreResponse, None]:
-        """Early and final score of the clip. The transcript is awaited after the pixels, unless the form is direct."""
+        """Early and final score of the clip. The transcript is awaited after the pixels, unless the form is direct.
+
+        `attributes` are read when the transcript is there, and sent where a tenant's weights are to be put on them.
+        """
 
         async def parts() -> AsyncIterator[scoring_pb2.ScoreRequest]:
-            config = scoring_pb2.ScoringConfig(request_id=request_id, form=FORM_TO_WIRE[form], clip=clip_header(clip))
+            config = scoring_pb2.ScoringConfig(
+                request_id=request_id, form=FORM_TO_WIRE[form], clip=clip_header(clip), tenant=tenant
+            )
             yield scoring_pb2.ScoreRequest(config=config)
             for pixels in pixel_slices(clip):
                 yield scoring_pb2.ScoreRequest(pixels=pixels)
             if form != "direct":
                 yield scoring_pb2.ScoreRequest(transcript=await transcript)
+                if tenant:
+                    yield scoring_pb2.ScoreRequest(grades=scoring_pb2.Grades(attributes=attributes))
 
         with _named("scoring"):
             async with aclosing(_responses(self._scoring.Score(parts()))) as responses:

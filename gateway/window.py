@@ -21,7 +21,7 @@ Event = event_pb2.ScoreEvent
 
 
 async def window_events(
-    upstream: Upstream, request_id: str, form: FormName, clip: Clip, index: int
+    upstream: Upstream, request_id: str, form: FormName, clip: Clip, index: int, tenant: str = ""
 ) -> AsyncGenerator[Event, None]:
     """Reasoning, attributes and the early score as they come; the window with all of it last.
 
@@ -34,7 +34,9 @@ async def window_events(
         frame_count=len(clip.frames),
     )
     transcript: asyncio.Future[attribute_extraction_pb2.Transcript] = asyncio.get_running_loop().create_future()
-    streams = [_scored(upstream.score(request_id, form, clip, transcript), result)]
+    # `result.attributes` grows while the attributes are told; all of them are there when the transcript is.
+    scores = upstream.score(request_id, form, clip, transcript, tenant=tenant, attributes=result.attributes)
+    streams = [_scored(scores, result)]
     if form != "direct":
         streams.append(_reasoned(upstream.extract(request_id, form, clip), result, transcript))
     async with aclosing(merged(*streams)) as events:
@@ -85,6 +87,8 @@ def _put(final: scoring_pb2.FinalScore, result: score_pb2.WindowResult) -> None:
     result.direct_score.CopyFrom(final.direct_score)
     if final.HasField("reasoned_score"):
         result.reasoned_score.CopyFrom(final.reasoned_score)
+    if final.HasField("composite_score"):
+        result.composite_score.CopyFrom(final.composite_score)
 
 
 def offset(seconds: float) -> Duration:

@@ -1,4 +1,4 @@
-"""The command line: `assay score`, `assay up`, `assay demo`."""
+"""The command line: `assay score`, `assay up`, `assay demo`, `assay checkpoint`."""
 
 import argparse
 import os
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from assay.attribute import KINDS
+from assay.cli.checkpoint import add_checkpoint
 from assay.errors import AssayError
 from assay.wire import FORM_TO_WIRE
 
@@ -20,8 +21,9 @@ exit codes:
 _JSON = """\
 --json prints one object per file and line:
   file, score{value, stddev, scale{minimum, maximum}}, attributes{NAME: {grade, probabilities, text}},
-  windows[{start_seconds, end_seconds, frame_count, score, direct_score, reasoned_score, attributes, reasoning}],
-  media, model
+  windows[{start_seconds, end_seconds, frame_count, score, direct_score, reasoned_score, attributes, reasoning,
+  composite}],
+  media, model, composite (as score: the tenant's; null without --tenant, or where prose left out an attribute)
 and for a file that could not be scored:
   file, error{reason, message}
 """
@@ -55,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_score(commands)
     _add_up(commands)
     _add_demo(commands)
+    add_checkpoint(commands)
     return parser
 
 
@@ -81,6 +84,9 @@ def _add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         default=(),
         metavar="A,B,…",
         help=f"report these attributes only; known are {', '.join(KINDS)}",
+    )
+    parser.add_argument(
+        "--tenant", default="", metavar="NAME", help="also a composite score, with the weights stored under this name"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object per file")
     parser.add_argument("-q", "--quiet", action="store_true", help="no reasoning, attributes or progress; errors stay")

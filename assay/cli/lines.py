@@ -23,6 +23,12 @@ def score_line(name: str, score: Score) -> str:
     return f"{one_line(name)}: {score.value:.2f} ± {score.standard_deviation:.2f} of {score.scale.maximum:g}"
 
 
+def composite_line(score: Score) -> str:
+    """What the tenant's weights make of the attributes, in the columns of the attributes."""
+    value = f"{score.value:.2f} ± {score.standard_deviation:.2f} of {score.scale.maximum:g}"
+    return f"  {'composite':<24}{value}"
+
+
 def one_line(text: str) -> str:
     return printable(text).replace("\n", "?")
 
@@ -77,6 +83,7 @@ def judgement_json(name: str, judgement: Judgement) -> str:
             "windows": [_window(window) for window in judgement.windows],
             "media": asdict(judgement.media),
             "model": asdict(judgement.model),
+            "composite": _score(judgement.composite_score) if judgement.composite_score else None,
         }
     )
 
@@ -101,6 +108,7 @@ def _window(window: Window) -> dict[str, Any]:
         "reasoned_score": _score(window.reasoned_score) if window.reasoned_score else None,
         "attributes": _attributes(window.attributes),
         "reasoning": window.reasoning,
+        "composite": _score(window.composite_score) if window.composite_score else None,
     }
 
 

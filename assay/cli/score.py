@@ -26,6 +26,7 @@ class Wish:
     is_quiet: bool = False
     concurrency: int = 1
     timeout_seconds: float = 1800.0
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,15 @@ Outcome = Judgement | Failure
 
 def run_score(options: argparse.Namespace) -> int:
     """The command; its exit code."""
-    wish = Wish(options.form, options.attributes, options.json, options.quiet, options.concurrency, options.timeout)
+    wish = Wish(
+        form=options.form,
+        attributes=options.attributes,
+        as_json=options.json,
+        is_quiet=options.quiet,
+        concurrency=options.concurrency,
+        timeout_seconds=options.timeout,
+        tenant=options.tenant,
+    )
     return asyncio.run(score_files(options.server or _server_from_environment(), options.paths, wish))
 
 
@@ -114,7 +123,8 @@ async def _judged(client: AsyncClient, each: Input, wish: Wish, screen: Screen) 
     narrator, tally = Narrator(), Tally(len(wish.attributes))
     result = event_pb2.Result()
     screen.progress(*tally.shown())
-    async for event in client.events(each.source(), form=wish.form, attributes=wish.attributes):
+    told = client.events(each.source(), form=wish.form, attributes=wish.attributes, tenant=wish.tenant)
+    async for event in told:
         screen.write(narrator.feed(event))
         tally.feed(event)
         screen.progress(*tally.shown())
@@ -145,7 +155,8 @@ def _show_reasoning(each: Input, judgement: Judgement) -> None:
 
 def _show_details(judgement: Judgement) -> None:
     timeline = lines.timeline_lines(judgement.windows) if judgement.media.kind == "video" else []
+    composite = [lines.composite_line(judgement.composite_score)] if judgement.composite_score else []
     warnings = [f"  note: {lines.one_line(warning)}" for warning in judgement.media.warnings]
-    for line in (*lines.attribute_lines(judgement.attributes), *timeline, *warnings):
+    for line in (*lines.attribute_lines(judgement.attributes), *composite, *timeline, *warnings):
         print(line, file=sys.stderr)
     sys.stderr.flush()

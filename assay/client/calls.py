@@ -61,24 +61,27 @@ class AsyncClient:
         """Ends calls in flight and closes the connection."""
         await self._channel.close()
 
-    async def score(self, source: Source, *, form: str = "regular", attributes: Sequence[str] = ()) -> Judgement:
+    async def score(
+        self, source: Source, *, form: str = "regular", attributes: Sequence[str] = (), tenant: str = ""
+    ) -> Judgement:
         """The judgement of one file; raises as `events` does."""
-        async with aclosing(self.events(source, form=form, attributes=attributes)) as events:
+        async with aclosing(self.events(source, form=form, attributes=attributes, tenant=tenant)) as events:
             async for event in events:
                 if event.HasField("result"):
                     return judgement_from_wire(event.result)
         raise gone(self.server)
 
     async def events(
-        self, source: Source, *, form: str = "regular", attributes: Sequence[str] = ()
+        self, source: Source, *, form: str = "regular", attributes: Sequence[str] = (), tenant: str = ""
     ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
         """What happens while the file is judged: `started` first, `result` last. Closing the generator cancels.
 
-        `form` is direct, regular or natural; `attributes` are the names to report, all if empty.
+        `form` is direct, regular or natural; `attributes` are the names to report, all if empty; `tenant` is
+        whose composite weights to use, none if empty.
         Raises OSError (the file cannot be read) or an AssayError: InvalidRequest, BadMedia, OverLimit,
         UnreadableVerdict, Busy, ModelUnavailable, ServiceUnavailable, NoServer, TookTooLong.
         """
-        config = config_of(form, attributes)
+        config = config_of(form, attributes, tenant)
         has_begun = False
         for wait_seconds in (*BUSY_WAITS_SECONDS, None):
             try:
@@ -154,7 +157,7 @@ async def _upload(
         raise
 
 
-def config_of(form: str, attributes: Sequence[str]) -> assay_pb2.ScoreConfig:
+def config_of(form: str, attributes: Sequence[str], tenant: str = "") -> assay_pb2.ScoreConfig:
     """InvalidRequest names a form or attribute that does not exist, and those that do."""
     forms = {str(name): number for name, number in FORM_TO_WIRE.items()}
     if form not in forms:
@@ -164,4 +167,4 @@ def config_of(form: str, attributes: Sequence[str]) -> assay_pb2.ScoreConfig:
             f"unknown attribute {', '.join(map(repr, unknown))}; known are {', '.join(KINDS)}",
             field="config.attributes",
         )
-    return assay_pb2.ScoreConfig(form=forms[form], attributes=dict.fromkeys(attributes))
+    return assay_pb2.ScoreConfig(form=forms[form], attributes=dict.fromkeys(attributes), tenant=tenant)

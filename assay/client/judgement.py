@@ -26,6 +26,8 @@ class Window:
     attributes: Mapping[str, Attribute]
     """By name, in the order in which they were told."""
     reasoning: str
+    composite_score: Score | None = None
+    """The tenant's; None if none was named, or if free prose left out an attribute that weighs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class Judgement:
     """One for a picture, one per clip for a video, in order of time."""
     media: Media
     model: Model
+    composite_score: Score | None = None
+    """The tenant's, of the whole file; None unless every window has one."""
 
 
 def judgement_from_wire(result: event_pb2.Result) -> Judgement:
@@ -76,6 +80,7 @@ def judgement_from_wire(result: event_pb2.Result) -> Judgement:
         windows=tuple(_window(each) for each in result.windows),
         media=_media(result.media),
         model=Model(result.model.name, result.model.checkpoint_fingerprint, result.model.preprocessing_fingerprint),
+        composite_score=_score_if_set(result, "composite_score"),
     )
 
 
@@ -90,10 +95,15 @@ def _window(message: score_pb2.WindowResult) -> Window:
         frame_count=message.frame_count,
         score=wire.score_from_wire(message.score),
         direct_score=wire.score_from_wire(message.direct_score),
-        reasoned_score=wire.score_from_wire(message.reasoned_score) if message.HasField("reasoned_score") else None,
+        reasoned_score=_score_if_set(message, "reasoned_score"),
         attributes=_attributes(message.attributes),
         reasoning=message.reasoning,
+        composite_score=_score_if_set(message, "composite_score"),
     )
+
+
+def _score_if_set(message: event_pb2.Result | score_pb2.WindowResult, field: str) -> Score | None:
+    return wire.score_from_wire(getattr(message, field)) if message.HasField(field) else None  # type: ignore[arg-type]
 
 
 def _media(message: event_pb2.MediaInfo) -> Media:

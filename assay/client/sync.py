@@ -41,15 +41,17 @@ class Client:
         self._thread.join()
         self._loop.close()
 
-    def score(self, source: Source, *, form: str = "regular", attributes: Sequence[str] = ()) -> Judgement:
+    def score(
+        self, source: Source, *, form: str = "regular", attributes: Sequence[str] = (), tenant: str = ""
+    ) -> Judgement:
         """As AsyncClient.score."""
-        return self._run(self._client.score(source, form=form, attributes=attributes))
+        return self._run(self._client.score(source, form=form, attributes=attributes, tenant=tenant))
 
     def events(
-        self, source: Source, *, form: str = "regular", attributes: Sequence[str] = ()
+        self, source: Source, *, form: str = "regular", attributes: Sequence[str] = (), tenant: str = ""
     ) -> Iterator[event_pb2.ScoreEvent]:
         """As AsyncClient.events."""
-        events = self._client.events(source, form=form, attributes=attributes)
+        events = self._client.events(source, form=form, attributes=attributes, tenant=tenant)
         try:
             while (event := self._run(_next(events))) is not None:
                 yield event

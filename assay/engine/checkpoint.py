@@ -1,7 +1,5 @@
 """Checkpoint: a directory with a Qwen2-VL in it, checked before anything is served from it."""
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +13,7 @@ from transformers.utils import logging as transformers_logging
 from assay.engine.patches import PatchLayout
 from assay.engine.text_tokens import TextTokens
 from assay.errors import CheckpointError
-
-_NEEDED = ("config.json", "tokenizer.json", "preprocessor_config.json")
-_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+from assay.weights import check_config, check_files, fingerprint, read_json
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,11 +33,11 @@ class Checkpoint:
 
 def load_checkpoint(directory: Path, device: str) -> Checkpoint:
     """Read and check a checkpoint; CheckpointError names the file, key or weight at fault."""
-    _check_files(directory)
-    config = _read_json(directory / "config.json")
-    _check_config(config)
+    check_files(directory)
+    config = read_json(directory / "config.json")
+    check_config(config)
     text = TextTokens.read(directory / "tokenizer.json")
-    layout = PatchLayout.from_config(_read_json(directory / "preprocessor_config.json"))
+    layout = PatchLayout.from_config(read_json(directory / "preprocessor_config.json"))
     model = _load_model(directory, device)
     _check_agreement(model, text, layout)
     return Checkpoint(
@@ -52,49 +48,6 @@ def load_checkpoint(directory: Path, device: str) -> Checkpoint:
         max_tokens=int(model.config.get_text_config().max_position_embeddings),
         ends=frozenset({text.special.im_end, *_ends(model)}),
     )
-
-
-def fingerprint(directory: Path) -> str:
-    """Hash of the files that decide what is answered: names and contents, read piece by piece."""
-    digest = hashlib.sha256()
-    optional = [path for path in [directory / "generation_config.json"] if path.exists()]
-    for path in [*(directory / name for name in _NEEDED), *optional, *sorted(directory.glob("*.safetensors"))]:
-        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                digest.update(piece)
-    return digest.hexdigest()[:16]
-
-
-def _check_files(directory: Path) -> None:
-    if not directory.is_dir():
-        raise CheckpointError(f"there is no checkpoint directory {directory.name!r}")
-    if not any(directory.glob("*.safetensors")):
-        pickled = sorted(path.name for pattern in _PICKLED for path in directory.glob(pattern))
-        what = f"; {pickled[0]} is pickled and is not read: convert it to safetensors" if pickled else ""
-        raise CheckpointError(f"checkpoint {directory.name!r} holds no *.safetensors{what}")
-    missing = [name for name in (*_NEEDED, *_shards(directory)) if not (directory / name).is_file()]
-    if missing:
-        raise CheckpointError(f"checkpoint {directory.name!r} lacks {', '.join(missing)}")
-    if (directory / "adapter_config.json").exists():
-        raise CheckpointError(f"checkpoint {directory.name!r} holds an adapter; merge it into the weights first")
-
-
-def _shards(directory: Path) -> list[str]:
-    """The weight files there have to be: those the index names, or the single one."""
-    index = directory / "model.safetensors.index.json"
-    if not index.exists():
-        return ["model.safetensors"]
-    return sorted(set(_read_json(index).get("weight_map", {}).values()))
-
-
-def _check_config(config: dict[str, Any]) -> None:
-    if config.get("model_type") != "qwen2_vl":
-        raise CheckpointError(f"config.json: model_type must be 'qwen2_vl', got {config.get('model_type')!r}")
-    if "auto_map" in config:
-        raise CheckpointError("config.json: auto_map asks for code from the checkpoint, which is never run")
-    if (config.get("text_config") or config).get("use_sliding_window"):
-        raise CheckpointError("config.json: use_sliding_window must be false")
 
 
 def _load_model(directory: Path, device: str) -> Qwen2VLForConditionalGeneration:
@@ -126,7 +79,7 @@ def _load_model(directory: Path, device: str) -> Qwen2VLForConditionalGeneration
 
 def _dtype(directory: Path, device: str) -> torch.dtype:
     """bfloat16 only where the checkpoint says so and the device is quick at it."""
-    config = _read_json(directory / "config.json")
+    config = read_json(directory / "config.json")
     said = {config.get("torch_dtype"), config.get("dtype"), (config.get("text_config") or {}).get("dtype")}
     return torch.bfloat16 if "bfloat16" in said and device.startswith("cuda") else torch.float32
 
@@ -152,13 +105,3 @@ def _ends(model: Qwen2VLForConditionalGeneration) -> Iterator[int]:
     for config in (model.config.get_text_config(), model.generation_config):
         ids = getattr(config, "eos_token_id", None)
         yield from [ids] if isinstance(ids, int) else ids or []
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as unreadable:
-        raise CheckpointError(f"{path.name} is not JSON: {unreadable}") from unreadable
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{path.name} must be a JSON object, got {type(values).__name__}")
-    return values

@@ -33,8 +33,14 @@ class ScoreConfig(_message.Message):
 
     FORM_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     form: _score_pb2.AnswerForm.ValueType
     """In which form to answer; ANSWER_FORM_REGULAR if not set."""
+    tenant: _builtins.str
+    """Whose composite weights to use beside the model's own score: the name under which an operator has stored them. None
+    if empty, which is the default; an unknown one is INVALID_ARGUMENT, and so is any with ANSWER_FORM_DIRECT, which
+    grades nothing.
+    """
     @_builtins.property
     def attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Attributes to report, by their names in lower case ("clarity", "level_shot"); all if empty. An unknown name is
@@ -46,10 +52,11 @@ class ScoreConfig(_message.Message):
         *,
         form: _score_pb2.AnswerForm.ValueType = ...,
         attributes: _abc.Iterable[_builtins.str] | None = ...,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "form", b"form"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "form", b"form", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

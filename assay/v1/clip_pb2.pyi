@@ -9,6 +9,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +20,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Resampling:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ResamplingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Resampling.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESAMPLING_UNSPECIFIED: _Resampling.ValueType  # 0
+    """Not set; never sent by a server."""
+    RESAMPLING_NEAREST: _Resampling.ValueType  # 1
+    """The nearest pixel is taken."""
+    RESAMPLING_BICUBIC: _Resampling.ValueType  # 2
+    """Bicubic, antialiased."""
+
+class Resampling(_Resampling, metaclass=_ResamplingEnumTypeWrapper):
+    """How pixels of another size are computed."""
+
+RESAMPLING_UNSPECIFIED: Resampling.ValueType  # 0
+"""Not set; never sent by a server."""
+RESAMPLING_NEAREST: Resampling.ValueType  # 1
+"""The nearest pixel is taken."""
+RESAMPLING_BICUBIC: Resampling.ValueType  # 2
+"""Bicubic, antialiased."""
+Global___Resampling: _TypeAlias = Resampling  # noqa: Y015
 
 @_typing.final
 class ClipHeader(_message.Message):
@@ -59,6 +84,36 @@ class ClipHeader(_message.Message):
 Global___ClipHeader: _TypeAlias = ClipHeader  # noqa: Y015
 
 @_typing.final
+class ShrinkFirst(_message.Message):
+    """A first step in front of the resize: a picture that is larger is brought down to an area, with sides of any length."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_PIXELS_FIELD_NUMBER: _builtins.int
+    VIDEO_PIXELS_FIELD_NUMBER: _builtins.int
+    RESAMPLING_FIELD_NUMBER: _builtins.int
+    image_pixels: _builtins.int
+    """Area of an image, in pixels."""
+    video_pixels: _builtins.int
+    """Area of a video frame, in pixels."""
+    resampling: Global___Resampling.ValueType
+    """How."""
+    def __init__(
+        self,
+        *,
+        image_pixels: _builtins.int = ...,
+        video_pixels: _builtins.int = ...,
+        resampling: Global___Resampling.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_pixels", b"image_pixels", "resampling", b"resampling", "video_pixels", b"video_pixels"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShrinkFirst: _TypeAlias = ShrinkFirst  # noqa: Y015
+
+@_typing.final
 class ModelSpec(_message.Message):
     """What frames a model takes and how its score is read."""
 
@@ -74,6 +129,7 @@ class ModelSpec(_message.Message):
     CLIP_SECONDS_FIELD_NUMBER: _builtins.int
     CLIP_MAX_FRAMES_FIELD_NUMBER: _builtins.int
     FRAMES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    SHRINK_FIRST_FIELD_NUMBER: _builtins.int
     factor_px: _builtins.int
     """Both sides of a frame are multiples of this, in pixels."""
     image_min_pixels: _builtins.int
@@ -98,6 +154,10 @@ class ModelSpec(_message.Message):
     def scale(self) -> _score_pb2.ScoreScale:
         """Range of the score."""
 
+    @_builtins.property
+    def shrink_first(self) -> Global___ShrinkFirst:
+        """Not set if pictures are resized once, from their own size."""
+
     def __init__(
         self,
         *,
@@ -111,10 +171,11 @@ class ModelSpec(_message.Message):
         clip_seconds: _builtins.float = ...,
         clip_max_frames: _builtins.int = ...,
         frames_per_second: _builtins.float = ...,
+        shrink_first: Global___ShrinkFirst | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "scale", b"scale"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "scale", b"scale", "shrink_first", b"shrink_first"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip_max_frames", b"clip_max_frames", "clip_seconds", b"clip_seconds", "factor_px", b"factor_px", "frames_per_second", b"frames_per_second", "image_max_pixels", b"image_max_pixels", "image_min_pixels", b"image_min_pixels", "model", b"model", "scale", b"scale", "video_max_pixels", b"video_max_pixels", "video_min_pixels", b"video_min_pixels"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip_max_frames", b"clip_max_frames", "clip_seconds", b"clip_seconds", "factor_px", b"factor_px", "frames_per_second", b"frames_per_second", "image_max_pixels", b"image_max_pixels", "image_min_pixels", b"image_min_pixels", "model", b"model", "scale", b"scale", "shrink_first", b"shrink_first", "video_max_pixels", b"video_max_pixels", "video_min_pixels", b"video_min_pixels"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -341,6 +341,7 @@ class Result(_message.Message):
     WINDOWS_FIELD_NUMBER: _builtins.int
     MEDIA_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    COMPOSITE_SCORE_FIELD_NUMBER: _builtins.int
     pooling: Global___Pooling.ValueType
     """How score came about from windows[].score."""
     @_builtins.property
@@ -365,6 +366,10 @@ class Result(_message.Message):
     def model(self) -> Global___ModelInfo:
         """What judged it."""
 
+    @_builtins.property
+    def composite_score(self) -> _score_pb2.Score:
+        """The tenant's composite score of the whole: mean over windows as in score. Not set unless every window has one."""
+
     def __init__(
         self,
         *,
@@ -374,10 +379,11 @@ class Result(_message.Message):
         windows: _abc.Iterable[_score_pb2.WindowResult] | None = ...,
         media: Global___MediaInfo | None = ...,
         model: Global___ModelInfo | None = ...,
+        composite_score: _score_pb2.Score | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["media", b"media", "model", b"model", "score", b"score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["composite_score", b"composite_score", "media", b"media", "model", b"model", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "media", b"media", "model", b"model", "pooling", b"pooling", "score", b"score", "windows", b"windows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "composite_score", b"composite_score", "media", b"media", "model", b"model", "pooling", b"pooling", "score", b"score", "windows", b"windows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -164,6 +164,7 @@ class WindowResult(_message.Message):
     REASONED_SCORE_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     REASONING_FIELD_NUMBER: _builtins.int
+    COMPOSITE_SCORE_FIELD_NUMBER: _builtins.int
     window_index: _builtins.int
     """Counted from 0, in order of time."""
     frame_count: _builtins.int
@@ -194,6 +195,12 @@ class WindowResult(_message.Message):
     def attributes(self) -> _containers.RepeatedCompositeFieldContainer[_attribute_pb2.Attribute]:
         """Attributes of the clip in the order in which they were told; empty for ANSWER_FORM_DIRECT."""
 
+    @_builtins.property
+    def composite_score(self) -> Global___Score:
+        """The tenant's weighted sum of the attributes. Not set without a tenant, or where free prose left out an attribute
+        that weighs.
+        """
+
     def __init__(
         self,
         *,
@@ -206,10 +213,11 @@ class WindowResult(_message.Message):
         reasoned_score: Global___Score | None = ...,
         attributes: _abc.Iterable[_attribute_pb2.Attribute] | None = ...,
         reasoning: _builtins.str = ...,
+        composite_score: Global___Score | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["direct_score", b"direct_score", "end_offset", b"end_offset", "reasoned_score", b"reasoned_score", "score", b"score", "start_offset", b"start_offset"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["composite_score", b"composite_score", "direct_score", b"direct_score", "end_offset", b"end_offset", "reasoned_score", b"reasoned_score", "score", b"score", "start_offset", b"start_offset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "direct_score", b"direct_score", "end_offset", b"end_offset", "frame_count", b"frame_count", "reasoned_score", b"reasoned_score", "reasoning", b"reasoning", "score", b"score", "start_offset", b"start_offset", "window_index", b"window_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "composite_score", b"composite_score", "direct_score", b"direct_score", "end_offset", b"end_offset", "frame_count", b"frame_count", "reasoned_score", b"reasoned_score", "reasoning", b"reasoning", "score", b"score", "start_offset", b"start_offset", "window_index", b"window_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

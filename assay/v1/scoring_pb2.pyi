@@ -4,10 +4,13 @@ isort:skip_file
 Internal: writes the digits. Called by the gateway only."""
 
 from assay.v1 import attribute_extraction_pb2 as _attribute_extraction_pb2
+from assay.v1 import attribute_pb2 as _attribute_pb2
 from assay.v1 import clip_pb2 as _clip_pb2
 from assay.v1 import score_pb2 as _score_pb2
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -28,10 +31,15 @@ class ScoringConfig(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     FORM_FIELD_NUMBER: _builtins.int
     CLIP_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Identifies the request in the logs."""
     form: _score_pb2.AnswerForm.ValueType
     """With ANSWER_FORM_DIRECT the direct score is final; with the others a transcript is awaited."""
+    tenant: _builtins.str
+    """Whose weights make a composite score of the attributes; none if empty. An unknown tenant is refused, and so is one
+    with ANSWER_FORM_DIRECT, which grades nothing.
+    """
     @_builtins.property
     def clip(self) -> _clip_pb2.ClipHeader:
         """The clip whose pixels follow."""
@@ -42,14 +50,39 @@ class ScoringConfig(_message.Message):
         request_id: _builtins.str = ...,
         form: _score_pb2.AnswerForm.ValueType = ...,
         clip: _clip_pb2.ClipHeader | None = ...,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip", "form", b"form", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip", "form", b"form", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScoringConfig: _TypeAlias = ScoringConfig  # noqa: Y015
+
+@_typing.final
+class Grades(_message.Message):
+    """Everything that was graded about the clip."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def attributes(self) -> _containers.RepeatedCompositeFieldContainer[_attribute_pb2.Attribute]:
+        """In any order; attributes that are told in words are passed over."""
+
+    def __init__(
+        self,
+        *,
+        attributes: _abc.Iterable[_attribute_pb2.Attribute] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Grades: _TypeAlias = Grades  # noqa: Y015
 
 @_typing.final
 class ScoreRequest(_message.Message):
@@ -60,6 +93,7 @@ class ScoreRequest(_message.Message):
     CONFIG_FIELD_NUMBER: _builtins.int
     PIXELS_FIELD_NUMBER: _builtins.int
     TRANSCRIPT_FIELD_NUMBER: _builtins.int
+    GRADES_FIELD_NUMBER: _builtins.int
     pixels: _builtins.bytes
     """The next bytes of the pixels; 1 byte to 1 MiB."""
     @_builtins.property
@@ -70,18 +104,23 @@ class ScoreRequest(_message.Message):
     def transcript(self) -> _attribute_extraction_pb2.Transcript:
         """The reasoning that the attribute-extraction service wrote about the same clip; once, after the pixels."""
 
+    @_builtins.property
+    def grades(self) -> Global___Grades:
+        """What the attribute-extraction service graded about the same clip; once, last."""
+
     def __init__(
         self,
         *,
         config: Global___ScoringConfig | None = ...,
         pixels: _builtins.bytes = ...,
         transcript: _attribute_extraction_pb2.Transcript | None = ...,
+        grades: Global___Grades | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "part", b"part", "pixels", b"pixels", "transcript", b"transcript"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "grades", b"grades", "part", b"part", "pixels", b"pixels", "transcript", b"transcript"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "part", b"part", "pixels", b"pixels", "transcript", b"transcript"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "grades", b"grades", "part", b"part", "pixels", b"pixels", "transcript", b"transcript"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["config", "pixels", "transcript"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["config", "pixels", "transcript", "grades"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
@@ -96,6 +135,7 @@ class FinalScore(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     DIRECT_SCORE_FIELD_NUMBER: _builtins.int
     REASONED_SCORE_FIELD_NUMBER: _builtins.int
+    COMPOSITE_SCORE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def score(self) -> _score_pb2.Score:
         """Reconciled from the two below, with the checkpoint's weights."""
@@ -108,16 +148,23 @@ class FinalScore(_message.Message):
     def reasoned_score(self) -> _score_pb2.Score:
         """Asked after the reasoning; not set for ANSWER_FORM_DIRECT."""
 
+    @_builtins.property
+    def composite_score(self) -> _score_pb2.Score:
+        """The tenant's weighted sum of the grades. Not set without a tenant, or where free prose left out an attribute that
+        weighs.
+        """
+
     def __init__(
         self,
         *,
         score: _score_pb2.Score | None = ...,
         direct_score: _score_pb2.Score | None = ...,
         reasoned_score: _score_pb2.Score | None = ...,
+        composite_score: _score_pb2.Score | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["direct_score", b"direct_score", "reasoned_score", b"reasoned_score", "score", b"score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["composite_score", b"composite_score", "direct_score", b"direct_score", "reasoned_score", b"reasoned_score", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["direct_score", b"direct_score", "reasoned_score", b"reasoned_score", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["composite_score", b"composite_score", "direct_score", b"direct_score", "reasoned_score", b"reasoned_score", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,4 +1,4 @@
-"""From a decoded picture to the size of the model: turned upright, resized once."""
+"""From a decoded picture to the size of the model: upright, resized once (twice where a model was trained so)."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from assay.errors import BadMedia
-from gateway.decode_spec import Target
+from gateway.decode_spec import Shrink, Target
 
 # swscale's fast paths round coarsely and repeat chroma instead of interpolating it. Against Pillow's antialiased
 # BICUBIC on full RGB (what the model was trained with; 1080p -> 504x280, four photos): plain BICUBIC differs by 1.7
@@ -20,6 +20,7 @@ PRECISE = (
     Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 )
 _MAX_ASPECT = 200
+_RESAMPLING = {"nearest": Image.Resampling.NEAREST, "bicubic": Image.Resampling.BICUBIC}
 
 
 def smart_resize(height_px: int, width_px: int, target: Target) -> tuple[int, int]:
@@ -96,20 +97,47 @@ class FrameResizer:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._size: tuple[int, int] | None = None
+        self._shown: tuple[int, int] | None = None
         # One for all frames: each `frame.reformat` would keep a scaler of its own alive.
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame, shown: tuple[int, int], turn: Orientation) -> NDArray[np.uint8]:
         """`shown` is (height, width) as displayed; returns (height, width, 3) uint8 RGB in the size for the model."""
+        if self._target.shrink_first is not None:
+            # The shrink drops pixels of the frame as it is shown, so that has to be made whole first. The first
+            # frame decides the size of all here, too.
+            self._shown = self._shown or shown
+            whole = Image.fromarray(self._rgb(frame, self._shown, turn))
+            return resize_picture(whole, self._target)
         self._size = self._size or smart_resize(*shown, self._target)
-        height, width = self._size[::-1] if turn.swaps_axes else self._size
-        small: Any = self._reformatter.reformat(
+        return self._rgb(frame, self._size, turn)
+
+    def _rgb(self, frame: av.VideoFrame, size: tuple[int, int], turn: Orientation) -> NDArray[np.uint8]:
+        """The frame upright, in RGB and in this (height, width)."""
+        height, width = size[::-1] if turn.swaps_axes else size
+        rgb: Any = self._reformatter.reformat(
             frame, width=width, height=height, format="rgb24", interpolation=PRECISE, threads=1
         )
-        return turn.upright(small.to_ndarray())
+        return turn.upright(rgb.to_ndarray())
 
 
 def resize_picture(picture: Image.Image, target: Target) -> NDArray[np.uint8]:
     """An upright RGB picture -> (height, width, 3) uint8 in the size for the model, as in training."""
+    if target.shrink_first is not None:
+        picture = _shrunk(picture, target.shrink_first)
     height, width = smart_resize(picture.height, picture.width, target)
     return np.ascontiguousarray(np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC)))
+
+
+def _shrunk(picture: Image.Image, shrink: Shrink) -> Image.Image:
+    """A picture above the area, brought down to it: both sides divided by sqrt(area / max_pixels), rounded down.
+
+    What LLaMA-Factory, with which RealQA was trained, does to every picture before the model's own processor sees it
+    (`image_resolution`, there with NEAREST). A side keeps at least one pixel.
+    """
+    area = picture.width * picture.height
+    if area <= shrink.max_pixels:
+        return picture
+    factor = math.sqrt(shrink.max_pixels / area)
+    size = (max(1, int(picture.width * factor)), max(1, int(picture.height * factor)))
+    return picture.resize(size, _RESAMPLING[shrink.resample])

@@ -13,6 +13,7 @@ from assay.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
 from services.scoring.score import refuse_unusable
 from services.scoring.service import NAME, ScoringService
 from services.scoring.settings import ScoringSettings
+from services.scoring.tenants import read_tenants
 
 
 async def main() -> None:
@@ -20,6 +21,7 @@ async def main() -> None:
     settings = load(ScoringSettings)
     checkpoint = await asyncio.to_thread(read_checkpoint, settings.checkpoint)
     refuse_unusable(checkpoint)
+    composites = await asyncio.to_thread(read_tenants, settings.composites) if settings.composites else {}
     generator = TritonGenerator(settings.triton, idle_timeout_seconds=settings.idle_timeout_seconds)
     model = LiveModel(generator.ready)
 
@@ -31,6 +33,7 @@ async def main() -> None:
             max_in_flight=settings.max_in_flight,
             idle_timeout_seconds=settings.idle_timeout_seconds,
             transcript_timeout_seconds=settings.transcript_timeout_seconds,
+            composites=composites,
         )
         add_ScoringServiceServicer_to_server(service, server)
 

@@ -1,10 +1,12 @@
 """Clip -> early score, and with the transcript -> final score: the step that this service owns."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from assay.attribute import Attribute
 from assay.checkpoint import Checkpoint, FormName
+from assay.composite import CompositeWeights, composite_score
 from assay.digits import score_from_digits
 from assay.errors import CheckpointError, InvalidRequest, ModelUnavailable, UnreadableVerdict
 from assay.form import Form, Literal
@@ -31,6 +33,17 @@ class FinalScore:
     direct: Score
     reasoned: Score | None
     """None where no reasoning was asked for."""
+    composite: Score | None = None
+    """None without a tenant, or where an attribute that weighs was not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Whose composite score is wanted."""
+
+    weights: CompositeWeights
+    grades: Callable[[], Awaitable[Sequence[Attribute]]]
+    """Awaited after the transcript."""
 
 
 def refuse_unusable(checkpoint: Checkpoint) -> None:
@@ -45,6 +58,7 @@ async def score_clip(
     form_name: FormName,
     clip: Clip,
     transcript: Callable[[], Awaitable[Transcript | None]],
+    tenant: Tenant | None = None,
 ) -> AsyncGenerator[EarlyScore | FinalScore, None]:
     """The early score first, the final one last. `transcript` is awaited between them; None if the form has none."""
     conversation = Conversation(question(checkpoint, "direct", clip.is_video))
@@ -56,9 +70,10 @@ async def score_clip(
         return
     form = answer_form(checkpoint, form_name)
     _refuse_unfit(told, form, fingerprint)
+    composite = await _composite(tenant, fingerprint) if tenant else None
     conversation = Conversation(question(checkpoint, form_name, clip.is_video), answered=told.texts)
     reasoned, _ = await _ask(generator, checkpoint, clip, conversation, form.starting_at(SCORE))
-    yield FinalScore(reconcile(direct, reasoned, checkpoint.score.direct_weight), direct, reasoned)
+    yield FinalScore(reconcile(direct, reasoned, checkpoint.score.direct_weight), direct, reasoned, composite)
 
 
 async def _ask(
@@ -76,6 +91,16 @@ async def _ask(
                     raise UnreadableVerdict("The model's answer holds no score; try another answer form.")
                 return score, event.checkpoint_fingerprint
     raise ModelUnavailable("The model stopped in the middle of its answer; try again.")
+
+
+async def _composite(tenant: Tenant, fingerprint: str) -> Score | None:
+    fitted_on = tenant.weights.checkpoint_fingerprint
+    if fitted_on and fitted_on != fingerprint:
+        raise CheckpointError(
+            f"the tenant's composite weights were fitted to the grades of checkpoint {fitted_on} and {fingerprint} is "
+            "served; fit them again"
+        )
+    return composite_score(await tenant.grades(), tenant.weights)
 
 
 def _refuse_unfit(told: Transcript, form: Form, fingerprint: str) -> None:

@@ -1,12 +1,15 @@
 """The gRPC edge of scoring. It only translates."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
 import grpc
 
-from assay.checkpoint import Checkpoint
+from assay.attribute import Attribute
+from assay.checkpoint import Checkpoint, FormName
+from assay.composite import CompositeWeights
+from assay.errors import InvalidRequest
 from assay.generator import Generator
 from assay.rpc.admission import Places
 from assay.rpc.logs import request_id
@@ -15,8 +18,8 @@ from assay.rpc.upload import Upload
 from assay.transcript import Transcript
 from assay.v1 import scoring_pb2 as pb
 from assay.v1.scoring_pb2_grpc import ScoringServiceServicer
-from assay.wire import form_from_wire, score_to_wire, spec_to_wire, transcript_from_wire
-from services.scoring.score import EarlyScore, FinalScore, score_clip
+from assay.wire import attributes_from_wire, form_from_wire, score_to_wire, spec_to_wire, transcript_from_wire
+from services.scoring.score import EarlyScore, FinalScore, Tenant, score_clip
 
 NAME = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -34,6 +37,7 @@ class ScoringService(ScoringServiceServicer):
         max_in_flight: int = 32,
         idle_timeout_seconds: float = 30.0,
         transcript_timeout_seconds: float = 120.0,
+        composites: Mapping[str, CompositeWeights] | None = None,
     ) -> None:
         self._generator = generator
         self._checkpoint = checkpoint
@@ -41,6 +45,7 @@ class ScoringService(ScoringServiceServicer):
         self._places = Places(max_in_flight)
         self._idle_timeout_seconds = idle_timeout_seconds
         self._transcript_timeout_seconds = transcript_timeout_seconds
+        self._composites = composites or {}
 
     async def Score(  # noqa: N802 the name is the contract's
         self, request_iterator: AsyncIterator[pb.ScoreRequest], context: Context
@@ -49,21 +54,44 @@ class ScoringService(ScoringServiceServicer):
             upload = Upload[pb.ScoringConfig](request_iterator, self._idle_timeout_seconds)
             config = await upload.config()
             request_id.set(config.request_id)
-            clip = await upload.clip(config.clip, self._checkpoint)
             form_name = form_from_wire(config.form)
+            # Before any pixel is read: nobody has to upload a clip to learn that a name is misspelt.
+            weights = self._weights(config.tenant, form_name)
+            clip = await upload.clip(config.clip, self._checkpoint)
 
             async def transcript() -> Transcript | None:
                 told = None
                 if form_name != "direct":
                     part = await upload.part("transcript", self._transcript_timeout_seconds)
                     told = transcript_from_wire(part)
-                await upload.end()
+                if weights is None:
+                    await upload.end()
                 return told
 
-            scores = score_clip(self._generator, self._checkpoint, form_name, clip, transcript)
+            async def grades() -> list[Attribute]:
+                part = await upload.part("grades", self._idle_timeout_seconds)
+                await upload.end()
+                return attributes_from_wire(part.attributes)
+
+            tenant = Tenant(weights, grades) if weights else None
+            scores = score_clip(self._generator, self._checkpoint, form_name, clip, transcript, tenant)
             async with aclosing(scores) as events:
                 async for event in events:
                     yield _to_wire(event)
+
+    def _weights(self, tenant: str, form_name: FormName) -> CompositeWeights | None:
+        if not tenant:
+            return None
+        if tenant not in self._composites:
+            raise InvalidRequest(
+                f"there is no tenant {tenant!r}: no composite weights are stored under this name", field="config.tenant"
+            )
+        if form_name == "direct":
+            raise InvalidRequest(
+                "a composite score is made of grades, and the direct form has none; ask for the regular form",
+                field="config.tenant",
+            )
+        return self._composites[tenant]
 
     async def DescribeModel(  # noqa: N802 the name is the contract's
         self, request: pb.ScoringServiceDescribeModelRequest, context: Context
@@ -78,4 +106,6 @@ def _to_wire(event: EarlyScore | FinalScore) -> pb.ScoreResponse:
     final = pb.FinalScore(score=score_to_wire(event.score), direct_score=score_to_wire(event.direct))
     if event.reasoned is not None:
         final.reasoned_score.CopyFrom(score_to_wire(event.reasoned))
+    if event.composite is not None:
+        final.composite_score.CopyFrom(score_to_wire(event.composite))
     return pb.ScoreResponse(final_score=final)

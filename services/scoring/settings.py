@@ -18,6 +18,10 @@ class ScoringSettings(ServerSettings):
     """gRPC side of the Triton server that has the model."""
     checkpoint: Annotated[Path, Field(description="a directory that holds an assay.toml")] = Path("checkpoints/nano")
     """Prompts, forms, scale and budgets; must be of the checkpoint that Triton serves."""
+    composites: Annotated[
+        Path | None, Field(description="a directory that holds a TENANT.json of composite weights per tenant")
+    ] = None
+    """Read once, at the start; none: no tenant is known."""
     max_in_flight: Annotated[int, Field(ge=1, le=256)] = 32
     """Calls answered at once; one more is refused as Busy. Most of them only wait for their transcript."""
     idle_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0

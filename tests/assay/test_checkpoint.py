@@ -44,3 +44,46 @@ def test_another_name_is_not_another_fingerprint(tmp_path):
     before = read_checkpoint(written(tmp_path)).preprocessing_fingerprint
     renamed = ASSAY_TOML.replace('name = "test"', 'name = "other"')
     assert read_checkpoint(written(tmp_path, renamed)).preprocessing_fingerprint == before
+
+
+VARIANTS = """
+[variants.small.pixels]
+max_pixels = 50176
+[variants.shrunk.pixels]
+shrink_first = { max_pixels = 262144, video_max_pixels = 16384, resample = "nearest" }
+"""
+
+
+def chosen(directory: Path, variant: str):
+    return read_checkpoint(written(directory, f'variant = "{variant}"\n{ASSAY_TOML}{VARIANTS}'))
+
+
+def test_a_variant_lies_over_the_rest(tmp_path):
+    pixels = chosen(tmp_path, "small").pixels
+    assert (pixels.min_pixels, pixels.max_pixels) == (3136, 50176)
+
+
+def test_every_variant_has_a_fingerprint_of_its_own(tmp_path):
+    assert len({chosen(tmp_path, name).preprocessing_fingerprint for name in ("", "small", "shrunk")}) == 3
+
+
+def test_variants_that_are_not_chosen_do_not_change_the_fingerprint(tmp_path):
+    alone = read_checkpoint(written(tmp_path)).preprocessing_fingerprint
+    assert chosen(tmp_path, "").preprocessing_fingerprint == alone
+
+
+def test_the_fingerprint_of_a_checkpoint_from_before_there_were_variants_is_what_it_was():
+    nano = Path(__file__).parents[2] / "checkpoints" / "nano"
+    settings = read_checkpoint(nano).model_dump_json(exclude={"name", "summary", "variant"}, exclude_none=True)
+    assert "shrink_first" not in settings
+
+
+def test_an_unknown_variant_is_refused_with_those_there_are(tmp_path):
+    with pytest.raises(CheckpointError, match="no 'large'; there are small, shrunk"):
+        chosen(tmp_path, "large")
+
+
+def test_a_misspelt_key_of_a_variant_that_is_not_chosen_is_refused_by_name(tmp_path):
+    misspelt = VARIANTS.replace("[variants.small.pixels]\nmax", "[variants.small.pixels]\nmxa")
+    with pytest.raises(CheckpointError, match=r"variants\.small\.pixels\.mxa_pixels"):
+        read_checkpoint(written(tmp_path, ASSAY_TOML + misspelt))

@@ -89,7 +89,15 @@ def test_quiet_leaves_the_score_alone(gateway: ScriptedGateway, folder: Path, ca
 
 def test_json_has_exactly_the_promised_keys(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
     assay(gateway, "--json", "photo.jpg")
-    assert list(json.loads(capsys.readouterr().out)) == ["file", "score", "attributes", "windows", "media", "model"]
+    assert list(json.loads(capsys.readouterr().out)) == [
+        "file",
+        "score",
+        "attributes",
+        "windows",
+        "media",
+        "model",
+        "composite",
+    ]
 
 
 def test_json_says_the_score_with_its_scale(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
@@ -304,3 +312,20 @@ def test_a_bar_is_as_long_as_its_part(part: float, text: str) -> None:
 
 def _resulting(is_video: bool = False) -> event_pb2.ScoreEvent:
     return event_pb2.ScoreEvent(result=result(is_video))
+
+
+def test_a_tenant_is_named_to_the_server(gateway: ScriptedGateway, folder: Path) -> None:
+    assay(gateway, "--tenant", "acme", "photo.jpg")
+    assert gateway.calls[0].config.tenant == "acme"
+
+
+def test_a_composite_score_has_its_place_in_json() -> None:
+    composed = result()
+    composed.composite_score.CopyFrom(composed.score)
+    told = json.loads(lines.judgement_json("photo.jpg", judgement_from_wire(composed)))
+    assert told["composite"] == told["score"]
+
+
+def test_without_a_composite_score_json_says_null(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
+    assay(gateway, "--json", "photo.jpg")
+    assert json.loads(capsys.readouterr().out)["composite"] is None

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.attribute import KINDS, Attribute
+from assay.checkpoint import ShrinkFirst
 from assay.errors import InvalidRequest
 from assay.frame import Clip, Frame
 from assay.score import Scale, Score
@@ -14,12 +15,16 @@ from assay.wire import (
     ClipAssembler,
     attribute_from_wire,
     attribute_to_wire,
+    attributes_from_wire,
     clip_header,
     form_from_wire,
     pixel_slices,
+    resampling_from_wire,
     score_from_wire,
     score_to_wire,
+    spec_to_wire,
 )
+from tests.checkpoints import small_checkpoint
 
 
 def clip(num_frames: int = 2, size_px: int = 28) -> Clip:
@@ -94,3 +99,29 @@ def test_an_unset_form_is_the_regular_one():
 def test_a_form_from_the_future_is_refused():
     with pytest.raises(InvalidRequest, match="99"):
         form_from_wire(99)
+
+
+@pytest.mark.parametrize("resample", ["nearest", "bicubic"])
+def test_how_pictures_are_shrunk_survives_the_journey(resample):
+    small = small_checkpoint()
+    first = ShrinkFirst(max_pixels=262_144, video_max_pixels=16_384, resample=resample)
+    pixels = small.pixels.model_copy(update={"shrink_first": first})
+    told = spec_to_wire(small.model_copy(update={"pixels": pixels}), "f1").shrink_first
+    read = (told.image_pixels, told.video_pixels, resampling_from_wire(told.resampling))
+    assert read == (262_144, 16_384, resample)
+
+
+def test_a_checkpoint_that_shrinks_nothing_says_nothing_of_it():
+    assert not spec_to_wire(small_checkpoint(), "f1").HasField("shrink_first")
+
+
+def test_resampling_of_a_later_release_is_refused():
+    with pytest.raises(InvalidRequest, match="resampling 99"):
+        resampling_from_wire(99)
+
+
+def test_an_attribute_that_is_not_of_the_schema_is_refused():
+    sent = attribute_to_wire(Attribute("clarity", "very clear"))
+    sent.grade = "crisp"
+    with pytest.raises(InvalidRequest, match="crisp"):
+        attributes_from_wire([sent])

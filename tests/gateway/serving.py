@@ -6,6 +6,8 @@ from typing import Any
 
 import grpc
 
+from assay.checkpoint import Checkpoint
+from assay.composite import CompositeWeights
 from assay.errors import AssayError
 from assay.rpc.admission import Places
 from assay.rpc.channel import channel
@@ -38,15 +40,20 @@ async def gateway(
     pool: DecodePool,
     extraction: ScriptedGenerator | None = None,
     scoring: ScriptedGenerator | None = None,
+    composites: Mapping[str, CompositeWeights] | None = None,
+    checkpoint: Checkpoint | None = None,
     **settings: Any,
 ) -> AsyncIterator["Caller"]:
-    """A client of a gateway. A service without a generator is down."""
+    """A client of a gateway. A service without a generator is down; without a checkpoint they have the small one."""
+    spoken = checkpoint or small_checkpoint()
     async with AsyncExitStack() as extracts, AsyncExitStack() as scores:
         upstream = Upstream(
             await extracts.enter_async_context(
-                _service(extraction, AttributeExtractionService, attribute_extraction_pb2_grpc)
+                _service(spoken, extraction, AttributeExtractionService, attribute_extraction_pb2_grpc)
             ),
-            await scores.enter_async_context(_service(scoring, ScoringService, scoring_pb2_grpc)),
+            await scores.enter_async_context(
+                _service(spoken, scoring, ScoringService, scoring_pb2_grpc, composites=composites)
+            ),
         )
         chosen = GatewaySettings(**settings)
         service = AssayService(chosen, pool, upstream, Places(chosen.max_in_flight))
@@ -61,11 +68,13 @@ async def gateway(
 
 
 @asynccontextmanager
-async def _service(generator: ScriptedGenerator | None, kind: Any, stubs: Any) -> AsyncIterator[str]:
+async def _service(
+    checkpoint: Checkpoint, generator: ScriptedGenerator | None, kind: Any, stubs: Any, **options: Any
+) -> AsyncIterator[str]:
     if generator is None:
         yield NOWHERE
         return
-    service = kind(generator, small_checkpoint(), LiveModel(generator.ready))
+    service = kind(generator, checkpoint, LiveModel(generator.ready), **options)
     add = getattr(stubs, f"add_{kind.__name__}Servicer_to_server")
     async with listening("127.0.0.1:0", lambda server: add(service, server), []) as (_, address):
         yield address

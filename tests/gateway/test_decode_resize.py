@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from assay.errors import BadMedia
 from gateway.decode import Target
-from gateway.decode_worker.resize import Orientation, from_exif, from_matrix, smart_resize
+from gateway.decode_spec import Shrink
+from gateway.decode_worker.resize import Orientation, from_exif, from_matrix, resize_picture, smart_resize
 
 SIDE = st.integers(1, 5000)
 TARGETS = st.builds(
@@ -72,3 +74,29 @@ def test_a_senseless_orientation_means_upright(value):
 )
 def test_a_display_matrix_means_the_same_as_exif(matrix, exif):
     assert from_matrix(*matrix) == from_exif(exif)
+
+
+def test_a_large_picture_is_brought_down_to_the_area_before_it_is_resized():
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 1600, 3), np.uint8))
+    # What LLaMA-Factory and then Qwen2-VL's processor make of it: 1600 x 900 -> 682 x 384 -> 672 x 392.
+    first = picture.resize((682, 384), Image.Resampling.NEAREST)
+    expected = np.asarray(first.resize((672, 392), Image.Resampling.BICUBIC))
+    shrunk = Target(200_704, 401_408, shrink_first=Shrink(512 * 512, "nearest"))
+    assert np.array_equal(resize_picture(picture, shrunk), expected)
+
+
+def test_a_small_picture_is_not_touched_by_the_shrink():
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (500, 500, 3), np.uint8))
+    once, shrunk = (Target(200_704, 401_408, shrink_first=first) for first in (None, Shrink(512 * 512, "nearest")))
+    assert np.array_equal(resize_picture(picture, shrunk), resize_picture(picture, once))
+
+
+def test_the_two_ways_of_shrinking_differ():
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8))
+    nearest, bicubic = (Target(200_704, 401_408, shrink_first=Shrink(512 * 512, how)) for how in ("nearest", "bicubic"))
+    assert not np.array_equal(resize_picture(picture, nearest), resize_picture(picture, bicubic))
+
+
+def test_a_shrink_by_an_unknown_rule_is_refused():
+    with pytest.raises(ValueError, match="lanczos"):
+        Shrink(512 * 512, "lanczos")

@@ -7,6 +7,7 @@ from PIL import Image, ImageOps
 
 from assay.errors import BadMedia, InvalidRequest, OverLimit
 from gateway.decode import DecodeLimits
+from gateway.decode_spec import Shrink
 from tests.gateway.decode_upload import PICTURE, decode
 from tests.media.build import media
 
@@ -122,3 +123,9 @@ async def test_half_a_photo_at_random_never_scores_with_a_grey_bottom(pool):
     Image.fromarray(noise).save(whole, "jpeg", quality=85, optimize=True, restart_marker_rows=1)
     with pytest.raises(BadMedia):
         await decode(pool, whole.getvalue()[: len(whole.getvalue()) * 2 // 3], PICTURE)
+
+
+async def test_a_picture_can_be_shrunk_before_it_is_resized(pool):
+    shrunk = dataclasses.replace(PICTURE.target, shrink_first=Shrink(10_000, "nearest"))
+    pixels = (await decode(pool, "png.png", dataclasses.replace(PICTURE, target=shrunk))).frames[0].pixels
+    assert pixels.shape == (84, 112, 3)

@@ -8,6 +8,7 @@ import pytest
 from assay.errors import BadMedia, InvalidRequest, OverLimit
 from assay.frame import Frame
 from gateway.decode import DecodeLimits
+from gateway.decode_spec import Shrink
 from tests.gateway.decode_upload import VIDEO, Decoded, decode, upload
 from tests.media.build import level_at, media
 
@@ -167,3 +168,15 @@ async def test_frames_before_an_error_are_not_lost(pool):
             async for event in job.events():
                 decoded.take(event)
     assert decoded.times == HALF_SECONDS[:5]
+
+
+async def test_a_frame_can_be_shrunk_before_it_is_resized(pool):
+    shrunk = dataclasses.replace(VIDEO.target, shrink_first=Shrink(10_000, "nearest"))
+    frames = (await decode(pool, "mp4_faststart.mp4", dataclasses.replace(VIDEO, target=shrunk))).frames
+    assert {frame.pixels.shape[0] * frame.pixels.shape[1] for frame in frames} == {84 * 112}
+
+
+async def test_a_turned_frame_is_shrunk_as_it_is_shown(pool):
+    shrunk = dataclasses.replace(VIDEO.target, shrink_first=Shrink(10_000, "nearest"))
+    decoded = await decode(pool, "mp4_rotated_90.mp4", dataclasses.replace(VIDEO, target=shrunk))
+    assert decoded.frames[0].pixels.shape[:2] == (112, 84)

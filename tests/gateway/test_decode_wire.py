@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ from assay.errors import BadMedia, OverLimit
 from assay.frame import Frame
 from gateway import decode_wire as wire
 from gateway.decode import DecodeSummary, MediaInfo
+from gateway.decode_spec import Shrink
 from tests.gateway.decode_upload import VIDEO
 
 
@@ -19,6 +21,11 @@ def body_of(event):
 
 def test_a_spec_arrives_as_it_was_sent():
     assert wire.spec_from_body(wire.job_body(VIDEO)) == VIDEO
+
+
+def test_a_shrink_arrives_as_it_was_sent():
+    spec = dataclasses.replace(VIDEO, target=dataclasses.replace(VIDEO.target, shrink_first=Shrink(16384, "nearest")))
+    assert wire.spec_from_body(wire.job_body(spec)) == spec
 
 
 def test_a_frame_arrives_as_it_was_sent():

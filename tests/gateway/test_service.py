@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from assay.checkpoint import ShrinkFirst
+from assay.composite import CompositeWeights
 from assay.errors import (
     BadMedia,
     Busy,
@@ -17,6 +19,7 @@ from assay.errors import (
 )
 from assay.v1 import assay_pb2, attribute_pb2, score_pb2
 from assay.wire import attribute_name
+from tests.checkpoints import small_checkpoint
 from tests.gateway.serving import events, gateway, refusal
 from tests.media.build import media
 from tests.scripted_generator import ScriptedGenerator
@@ -255,3 +258,42 @@ async def test_a_service_that_dies_leaves_the_rest_of_the_gateway_alive(pool):
         await caller.stop("attribute extraction")
         happened = await caller.image(PHOTO, form=score_pb2.ANSWER_FORM_DIRECT)
     assert result_of(happened).score.value == pytest.approx(3.72)
+
+
+ACME = {"acme": CompositeWeights(minimum=0, maximum=10, intercept=1, weights={"clarity": 2})}
+
+
+async def composed(pool, name=PHOTO, **config):
+    model = ScriptedGenerator(choices={"clarity": " very clear"})
+    async with gateway(pool, model, model, composites=ACME) as caller:
+        return await (caller.video if name.startswith("mp4") else caller.image)(name, **config)
+
+
+async def test_a_tenant_gets_a_composite_score_of_the_whole(pool):
+    result = result_of(await composed(pool, VIDEO, tenant="acme"))
+    assert result.composite_score.value == pytest.approx(result.windows[0].composite_score.value)
+
+
+async def test_a_composite_counts_attributes_that_are_not_reported(pool):
+    of_all = result_of(await composed(pool, tenant="acme")).composite_score
+    assert result_of(await composed(pool, tenant="acme", attributes=["level_shot"])).composite_score == of_all
+
+
+async def test_nobody_gets_a_composite_score_who_does_not_name_a_tenant(pool):
+    assert not result_of(await composed(pool)).HasField("composite_score")
+
+
+async def test_an_unknown_tenant_is_refused_by_name(pool):
+    with pytest.raises(InvalidRequest, match="there is no tenant 'nobody'"):
+        await composed(pool, tenant="nobody")
+
+
+async def test_a_checkpoint_that_wants_its_pictures_shrunk_first_gets_them_so(pool):
+    first = ShrinkFirst(max_pixels=10_000, video_max_pixels=5_000, resample="nearest")
+    small = small_checkpoint()
+    pixels = small.pixels.model_copy(update={"shrink_first": first})
+    model = ScriptedGenerator()
+    async with gateway(pool, model, model, checkpoint=small.model_copy(update={"pixels": pixels})) as caller:
+        await caller.image(PHOTO)
+        await caller.video(VIDEO)
+    assert [model.clips[place].frames[0].pixels.shape for place in (0, -1)] == [(84, 112, 3), (56, 84, 3)]

@@ -53,10 +53,10 @@ def picture(side_px: int = 56) -> Clip:
 
 
 def to_score(
-    clip: Clip, form: Any = score_pb2.ANSWER_FORM_REGULAR, **transcript: Any
+    clip: Clip, form: Any = score_pb2.ANSWER_FORM_REGULAR, tenant: str = "", **transcript: Any
 ) -> list[scoring_pb2.ScoreRequest]:
     """A whole request; the transcript's fields, if it has one."""
-    config = scoring_pb2.ScoringConfig(request_id="r1", form=form, clip=clip_header(clip))
+    config = scoring_pb2.ScoringConfig(request_id="r1", form=form, clip=clip_header(clip), tenant=tenant)
     parts = [scoring_pb2.ScoreRequest(config=config)]
     parts += [scoring_pb2.ScoreRequest(pixels=pixels) for pixels in pixel_slices(clip)]
     if transcript:

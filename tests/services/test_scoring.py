@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from assay.attribute import Attribute
+from assay.composite import CompositeWeights
 from assay.errors import (
     Busy,
     CheckpointError,
@@ -15,6 +17,7 @@ from assay.errors import (
     UnreadableVerdict,
 )
 from assay.v1 import score_pb2, scoring_pb2
+from assay.wire import attribute_to_wire
 from tests.scripted_generator import FINGERPRINT, ScriptedGenerator
 from tests.services.serving import answers, picture, scoring, to_score
 
@@ -286,6 +289,65 @@ async def test_the_service_says_which_checkpoint_answers():
     async with scoring(ScriptedGenerator()) as stub:
         response = await stub.DescribeModel(scoring_pb2.ScoringServiceDescribeModelRequest())
     assert response.spec.model.checkpoint_fingerprint == FINGERPRINT
+
+
+ACME = CompositeWeights(minimum=0, maximum=10, intercept=1, weights={"clarity": 2})
+
+
+def grades(*attributes: Attribute) -> scoring_pb2.ScoreRequest:
+    return scoring_pb2.ScoreRequest(grades=scoring_pb2.Grades(attributes=map(attribute_to_wire, attributes)))
+
+
+async def composed(told, *attributes, weights=ACME):
+    """The final score for the tenant acme."""
+    async with scoring(ScriptedGenerator(), composites={"acme": weights}) as stub:
+        parts = [*to_score(picture(), tenant="acme", **told), grades(*attributes)]
+        return (await answers(stub.Score, parts))[-1].final_score
+
+
+async def test_a_tenant_gets_a_composite_of_the_grades(told):
+    final = await composed(told, Attribute("clarity", "very clear"), Attribute("composition", "3"))
+    assert (final.composite_score.value, final.composite_score.scale.maximum) == (9.0, 10.0)
+
+
+async def test_a_composite_leaves_the_score_alone(told):
+    final = await composed(told, Attribute("clarity", "very clear"))
+    assert final.score.value == pytest.approx((3.72 + 5.04) / 2)
+
+
+async def test_there_is_no_composite_where_a_grade_that_weighs_is_missing(told):
+    assert not (await composed(told, Attribute("composition", "3"))).HasField("composite_score")
+
+
+async def test_there_is_no_composite_without_a_tenant(told):
+    async with scoring(ScriptedGenerator(), composites={"acme": ACME}) as stub:
+        _, last = await answers(stub.Score, to_score(picture(), **told))
+    assert not last.final_score.HasField("composite_score")
+
+
+async def test_an_unknown_tenant_is_refused_by_name_before_a_pixel_is_read():
+    async with scoring(ScriptedGenerator(), composites={"acme": ACME}) as stub:
+        with pytest.raises(InvalidRequest, match=r"there is no tenant '\.\./acme'") as refused:
+            await answers(stub.Score, to_score(picture(), tenant="../acme")[:1])
+    assert refused.value.field == "config.tenant"
+
+
+async def test_a_tenant_cannot_ask_for_the_direct_form():
+    async with scoring(ScriptedGenerator(), composites={"acme": ACME}) as stub:
+        with pytest.raises(InvalidRequest, match="the direct form has none"):
+            await answers(stub.Score, to_score(picture(), DIRECT, tenant="acme"))
+
+
+async def test_weights_that_were_fitted_to_another_checkpoint_are_refused(told):
+    with pytest.raises(CheckpointError, match="fitted to the grades of checkpoint 0ther"):
+        await composed(told, weights=ACME.model_copy(update={"checkpoint_fingerprint": "0ther"}))
+
+
+async def test_a_tenant_without_grades_is_refused(told):
+    async with scoring(ScriptedGenerator(), composites={"acme": ACME}) as stub:
+        with pytest.raises(InvalidRequest) as refused:
+            await answers(stub.Score, to_score(picture(), tenant="acme", **told))
+    assert refused.value.field == "grades"
 
 
 async def refusal(stub, parts):

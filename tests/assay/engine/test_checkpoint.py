@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from assay.engine import Engine
-from assay.engine.checkpoint import fingerprint, load_checkpoint
+from assay.engine.checkpoint import load_checkpoint
 from assay.errors import CheckpointError
+from assay.weights import fingerprint
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 

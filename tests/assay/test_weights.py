@@ -1,0 +1,39 @@
+"""Files of a checkpoint, looked at without a model."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from assay.errors import CheckpointError
+from assay.weights import count_weights
+
+
+def with_weights(directory: Path, missing_bytes: int = 0) -> Path:
+    """One file of safetensors: 6 + 4 numbers."""
+    rows = {
+        "__metadata__": {"format": "pt"},
+        "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+        "b": {"dtype": "BF16", "shape": [4], "data_offsets": [24, 32]},
+    }
+    header = json.dumps(rows).encode()
+    data = len(header).to_bytes(8, "little") + header + bytes(32 - missing_bytes)
+    (directory / "model.safetensors").write_bytes(data)
+    return directory
+
+
+def test_parameters_are_counted_from_the_headers(tmp_path):
+    count = count_weights(with_weights(tmp_path))
+    assert (count.parameters, count.tensor_bytes, count.dtypes) == (10, 32, ("BF16", "F32"))
+
+
+def test_a_download_that_broke_off_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors has \d+ bytes, its header says \d+; fetch it again"):
+        count_weights(with_weights(tmp_path, missing_bytes=1))
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>no such file</html>", (9).to_bytes(8, "little") + b"not json!"])
+def test_what_is_no_safetensors_is_named(tmp_path, content):
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is no safetensors file"):
+        count_weights(tmp_path)
