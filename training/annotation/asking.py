@@ -1,0 +1,108 @@
+"""Asking: a served model labels files; what is labelled already is not asked again."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.attribute import KINDS
+from assay.client import AsyncClient, Judgement, NoServer
+from assay.errors import AssayError
+from training.annotation import labels
+from training.annotation.labels import MODEL, SCORE, Label
+
+SAVE_EVERY = 50
+"""Files; what was labelled since the last save is lost if the program is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that got no label."""
+
+    file: str
+    reason: str
+    message: str
+
+
+async def label(
+    files: Sequence[str],
+    root: Path,
+    out: Path,
+    server: str,
+    form: str = "regular",
+    at_once: int = 4,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Failure]:
+    """Adds the labels of `files` (relative to `root`) to `out`, and returns those that failed.
+
+    NoServer is raised, after what was labelled has been saved: it would fail for all others too.
+    """
+    kept = _earlier(out)
+    labelled = {file for file, item in kept if item == SCORE}
+    waiting = [file for file in files if file not in labelled]
+    progress(f"{len(files) - len(waiting)} labelled already, {len(waiting)} to do")
+    failures: list[Failure] = []
+    places = asyncio.Semaphore(at_once)
+    done = 0
+
+    async def one(client: AsyncClient, file: str) -> None:
+        nonlocal done
+        async with places:
+            try:
+                judgement = await client.score(root / file, form=form)
+            except NoServer:
+                raise
+            except (AssayError, OSError) as error:
+                failures.append(Failure(file, getattr(error, "reason", "UNREADABLE_FILE"), str(error)))
+            else:
+                kept.update({each.key: each for each in labels_of(file, judgement)})
+            done += 1
+            if done % SAVE_EVERY == 0 or done == len(waiting):
+                labels.write(kept.values(), out)
+                progress(f"{done} of {len(waiting)}, {len(failures)} failed")
+
+    try:
+        async with AsyncClient(server) as client, asyncio.TaskGroup() as group:
+            for file in waiting:
+                group.create_task(one(client, file))
+    except* NoServer as gone:
+        raise _first(gone) from None
+    finally:
+        labels.write(kept.values(), out)
+    return failures
+
+
+def _earlier(out: Path) -> dict[tuple[str, str], Label]:
+    return {each.key: each for each in labels.read(out)} if out.exists() else {}
+
+
+def labels_of(file: str, judgement: Judgement) -> list[Label]:
+    """One label per attribute that was told, and the score."""
+    model = judgement.model
+    by = f"{MODEL} {model.name} {model.checkpoint_fingerprint} {model.preprocessing_fingerprint}"
+    said = []
+    for name, attribute in judgement.attributes.items():
+        if KINDS[name].is_graded:
+            probability = attribute.probabilities.get(attribute.grade)
+            told = "" if probability is None else f"{probability:.4f}"
+            said.append(Label(file, name, attribute.grade, told, "", "", by, "", ""))
+        else:
+            said.append(Label(file, name, attribute.text, "", "", "", by, "", ""))
+    score = judgement.score
+    scale = f"{score.scale.minimum:g}..{score.scale.maximum:g}"
+    said.append(Label(file, SCORE, f"{score.value:.2f}", "", f"{score.standard_deviation:.3f}", scale, by, "", ""))
+    return said
+
+
+def grades(said: Sequence[Label]) -> Mapping[str, Mapping[str, str]]:
+    """Attribute -> file -> grade, of graded attributes."""
+    found: dict[str, dict[str, str]] = {}
+    for each in said:
+        if each.item in KINDS and KINDS[each.item].is_graded:
+            found.setdefault(each.item, {})[each.file] = each.value
+    return found
+
+
+def _first(group: BaseExceptionGroup[NoServer]) -> NoServer:
+    first = group.exceptions[0]
+    return first if isinstance(first, NoServer) else _first(first)

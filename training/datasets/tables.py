@@ -1,0 +1,77 @@
+"""Tables as published, row by row: what is missing or no number is an error that names the file and the line."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+from assay.errors import AssayError
+
+
+class BadDataSet(AssayError):
+    """A data set cannot be read as published; the message names the file, the row and what to do."""
+
+    grpc_status = "INVALID_ARGUMENT"
+    reason = "BAD_DATA_SET"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of a table."""
+
+    where: str
+    """File and line, for complaints."""
+    cells: Mapping[str, str]
+
+    def text(self, column: str) -> str:
+        """BadDataSet if the cell is empty."""
+        if not (text := self.cells[column].strip()):
+            raise BadDataSet(f"{self.where}: {column} is empty")
+        return text
+
+    def number(self, column: str) -> float:
+        """BadDataSet if the cell holds no finite number."""
+        return number(f"{self.where}: {column}", self.cells[column])
+
+
+def number(where: str, text: str) -> float:
+    """BadDataSet if `text` is no finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value):
+        raise BadDataSet(f"{where} is {text!r}, not a number")
+    return value
+
+
+def existing(path: Path, source: str) -> Path:
+    """The path. BadDataSet says where the data set comes from if nothing lies there."""
+    if not path.exists():
+        raise BadDataSet(f"{path} is missing; the data set comes from {source}")
+    return path
+
+
+def lines(path: Path, rows: Sequence[Sequence[str]], columns: Sequence[str]) -> Iterator[Line]:
+    """Rows under a header; lines count from 1, the header being the first. BadDataSet names a column that is missing,
+    or a row that is too short."""
+    header = [name.strip() for name in rows[0]] if rows else []
+    for column in columns:
+        if column not in header:
+            raise BadDataSet(f"{path} has no column {column!r}; it has {', '.join(header) or 'none'}")
+    for place, row in enumerate(rows[1:], 2):
+        where = f"{path}, line {place}"
+        if len(row) != len(header):
+            raise BadDataSet(f"{where} has {len(row)} cells, and the header has {len(header)}")
+        yield Line(where, dict(zip(header, row, strict=True)))
+
+
+def csv_lines(path: Path, columns: Sequence[str]) -> Iterator[Line]:
+    """As `lines`, of a CSV file in UTF-8; rows without any cell are skipped, as csv does."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as text:
+            rows = [row for row in csv.reader(text) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadDataSet(f"{path} is not a CSV file in UTF-8: {error}") from error
+    return lines(path, rows, columns)
