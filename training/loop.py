@@ -1,0 +1,97 @@
+"""The loop: lessons in, weights out; saved every few minutes, and it goes on from what it saved."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from transformers import Qwen2VLForConditionalGeneration
+
+from training.forward import answer_logits, vision_tokens
+from training.head import PooledHead, head_loss
+from training.lessons import Lessons
+from training.loss import lesson_loss
+from training.schedule import Schedule
+
+
+def train(
+    model: Qwen2VLForConditionalGeneration,
+    head: PooledHead,
+    lessons: Lessons,
+    teacher: Tensor,
+    digits: Tensor,
+    schedule: Schedule,
+    state_file: Path,
+    at_times: Callable[[int], None],
+    save_every_steps: int = 150,
+) -> None:
+    """Train until schedule.until; `at_times(step)` is called after each save."""
+    optimizer = torch.optim.AdamW(_groups(model, head, schedule), weight_decay=0.02, betas=(0.9, 0.98), fused=True)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    step = _resume(state_file, model, head, optimizer)
+    loader = DataLoader(lessons, batch_size=None, sampler=range(step, len(lessons)), num_workers=1, prefetch_factor=3)
+    began, seen = time.time(), 0
+    log: dict[str, list[float]] = {}
+    for lesson in loader:
+        factor = schedule.factor(time.time())
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
+        optimizer.param_groups[0]["lr"] = rates[0] * schedule.tower_factor(time.time())
+        for parameter in optimizer.param_groups[0]["params"]:
+            parameter.requires_grad_(not schedule.is_tower_frozen(time.time()))
+        with torch.autocast("cpu", torch.bfloat16):
+            tokens = vision_tokens(model, lesson.pictures)
+            logits = answer_logits(model, tokens, lesson.forest)
+        loss, parts = lesson_loss(logits, lesson, digits)
+        labels, features = head(tokens)
+        beside, more = head_loss(labels, features, lesson.pictures, teacher[[p.row for p in lesson.pictures]])
+        (loss + 0.4 * beside).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_([*model.parameters(), *head.parameters()], 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        step, seen = step + 1, seen + len(lesson.pictures)
+        for name, value in {**parts, **{f"head_{name}": value for name, value in more.items()}}.items():
+            log.setdefault(name, []).append(value)
+        if step % 20 == 0:
+            means = " ".join(f"{name} {np.mean(values[-20:]):.4f}" for name, values in log.items())
+            print(f"step {step} {means} rate {factor:.3f} {seen / (time.time() - began):.1f} photos/s", flush=True)
+        is_over = time.time() > schedule.until
+        if step % save_every_steps == 0 or is_over:
+            _save(state_file, {"model": model, "head": head, "optimizer": optimizer}, step)
+            at_times(step)
+        if is_over:
+            return
+
+
+def _groups(model: Qwen2VLForConditionalGeneration, head: PooledHead, schedule: Schedule) -> list[dict[str, Any]]:
+    visual = model.model.visual
+    return [
+        {"params": [p for n, p in visual.named_parameters() if "merger" not in n], "lr": schedule.tower_rate},
+        {"params": list(visual.merger.parameters()), "lr": schedule.merger_rate},
+        {"params": list(model.model.language_model.parameters()), "lr": schedule.language_rate},
+        {"params": list(head.parameters()), "lr": 3e-4},
+    ]
+
+
+def _save(file: Path, parts: Mapping[str, Any], step: int) -> None:
+    temporary = file.with_suffix(".part")
+    torch.save({**{name: part.state_dict() for name, part in parts.items()}, "step": step}, temporary)
+    temporary.replace(file)
+
+
+def _resume(
+    file: Path, model: Qwen2VLForConditionalGeneration, head: PooledHead, optimizer: torch.optim.Optimizer
+) -> int:
+    if not file.exists():
+        return 0
+    state = torch.load(file, weights_only=True)
+    model.load_state_dict(state["model"])
+    head.load_state_dict(state["head"])
+    optimizer.load_state_dict(state["optimizer"])
+    step: int = state["step"]
+    print(f"goes on from step {step}", flush=True)
+    return step

@@ -1,0 +1,190 @@
+"""Rows: what a picture's labels look like as tokens, segment by segment, with soft targets for grades and digits.
+
+Grades and scores are not certain, so the target at such a place is a distribution over tokens: the bell of the label,
+conditioned on what was written before it. Then the expectation over the digits that are served means something.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+from tokenizers import Tokenizer
+
+from assay.attribute import KINDS
+from assay.checkpoint import Checkpoint, FormName
+from assay.form import Choice, Digits, Form, Free, Literal
+from assay.prompt import answer_form, question
+from training import wording
+from training.batches import Picture
+from training.labels import MAX_SCORE, Truth, grade_probabilities
+from training.subjects import subject
+
+SYSTEM = "You are a helpful assistant."
+_SCORE_SPREAD = 0.35
+_GRADE_SPREAD = {"composition": 0.8, "eye_catching": 0.8, "level_shot": 0.3, "subject_integrity": 0.5}
+_WEIGHTS = {"literal": 0.05, "free": 0.4, "choice": 0.7}
+_DIGIT_WEIGHTS = (2.5, 0.5, 0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One question and its answer."""
+
+    form: FormName
+    ids: tuple[int, ...]
+    """From behind <|vision_end|> to <|im_end|>."""
+    weights: tuple[float, ...]
+    """Of each token in the loss; 0 in the question."""
+    soft: Mapping[int, Mapping[int, float]]
+    """Place in ids -> distribution over tokens that is the target there."""
+    first_digit: int
+    """Place in ids of the score's first digit."""
+    expected: float
+    """What the expectation over the first digit plus one half should be."""
+
+
+class Writer:
+    """Turns pictures into branches, by the forms of a checkpoint."""
+
+    def __init__(self, checkpoint: Checkpoint, tokenizer_file: Path, logits: NDArray[np.float32]) -> None:
+        """logits: (photos, 1000), the teacher's, by Picture.row."""
+        self._checkpoint, self._logits = checkpoint, logits
+        tokenizer = Tokenizer.from_file(str(tokenizer_file))
+        self.tokens = functools.lru_cache(50_000)(
+            lambda text: tuple(tokenizer.encode(text, add_special_tokens=False).ids)
+        )
+        self.digits = tuple(self.tokens(str(digit))[0] for digit in range(10))
+        (self._end,) = self.tokens("<|im_end|>")
+
+    def prefix(self, is_video: bool, vision_tokens: int) -> tuple[int, ...]:
+        """Ids in front of every branch, the placeholders of the picture included."""
+        pad = "<|video_pad|>" if is_video else "<|image_pad|>"
+        head = self.tokens(f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n<|vision_start|>")
+        return (*head, *self.tokens(pad) * vision_tokens, *self.tokens("<|vision_end|>"))
+
+    def branches(self, picture: Picture, rng: np.random.Generator) -> list[Branch]:
+        """The direct row, and one of the two reasoned ones."""
+        reasoned: FormName = "regular" if rng.random() < 0.5 else "natural"
+        return [self.branch(picture, "direct", rng), self.branch(picture, reasoned, rng)]
+
+    def branch(self, picture: Picture, form_name: FormName, rng: np.random.Generator) -> Branch:
+        is_video = len(picture.frames) > 1
+        asked = question(self._checkpoint, form_name, is_video)
+        start = self.tokens(f"{asked}<|im_end|>\n<|im_start|>assistant\n")
+        sheet = _Sheet(list(start), [0.0] * len(start))
+        self._fill(sheet, answer_form(self._checkpoint, form_name), picture, rng)
+        sheet.add((self._end,), _WEIGHTS["literal"])
+        expected = float(_first_digit(picture.truth.score) @ (np.arange(10) + 0.5))
+        return Branch(form_name, tuple(sheet.ids), tuple(sheet.weights), sheet.soft, sheet.first_digit, expected)
+
+    def _fill(self, sheet: "_Sheet", form: Form, picture: Picture, rng: np.random.Generator) -> None:
+        texts = self._texts(picture, rng)
+        segments = list(form)
+        for place, segment in enumerate(segments):
+            match segment:
+                case Literal(text):
+                    sheet.add(self.tokens(text), _WEIGHTS["literal"])
+                case Free(name):
+                    sheet.add(self.tokens(texts[name]), _WEIGHTS["free"])
+                case Digits():
+                    sheet.add(self.tokens(segment.lead) if segment.lead else (), _WEIGHTS["literal"])
+                    self._write_score(sheet, picture.truth.score, rng)
+                case Choice(name, options):
+                    after = segments[place + 1]
+                    follow = self.tokens(after.text)[0] if isinstance(after, Literal) else -1
+                    shares = _shares(picture.truth, name)
+                    drawn = int(rng.choice(len(options), p=shares / shares.sum()))
+                    sheet.choose([self.tokens(option) for option in options], shares, drawn, follow)
+
+    def _texts(self, picture: Picture, rng: np.random.Generator) -> Mapping[str, str]:
+        truth = picture.truth
+        grades = {
+            name: str(rng.choice(kind.grades, p=(shares := _shares(truth, name).astype(float)) / shares.sum()))
+            for name, kind in KINDS.items()
+            if kind.is_graded
+        }
+        what = subject(self._logits[picture.row], rng)
+        behind = wording.background(picture.looks, wording.hue(_border_rgb(picture.frames[0])))
+        return {
+            "composition_reason": wording.composition_reason(truth, rng),
+            "eye_catching_reason": wording.eye_catching_reason(truth, rng),
+            "subject": what,
+            "background": behind,
+            "reasoning": wording.paragraph(truth, grades, what, behind, rng),
+        }
+
+    def _write_score(self, sheet: "_Sheet", score: float, rng: np.random.Generator) -> None:
+        written = f"{np.clip(rng.normal(score, _SCORE_SPREAD), 0, MAX_SCORE):.2f}"
+        sheet.first_digit = len(sheet.ids)
+        low, width = 0.0, 1.0
+        for digit, weight in zip(written.replace(".", ""), _DIGIT_WEIGHTS, strict=True):
+            shares = _digit_shares(score, low, width)
+            sheet.soft[len(sheet.ids)] = dict(zip(self.digits, shares.tolist(), strict=True))
+            sheet.add(self.tokens(digit), weight)
+            if width == 1.0:
+                sheet.add(self.tokens("."), _WEIGHTS["literal"])
+            low, width = low + int(digit) * width, width / 10
+
+
+@dataclass(slots=True)
+class _Sheet:
+    """A branch being written."""
+
+    ids: list[int]
+    weights: list[float]
+    soft: dict[int, dict[int, float]]
+    first_digit: int
+
+    def __init__(self, ids: list[int], weights: list[float]) -> None:
+        self.ids, self.weights, self.soft, self.first_digit = ids, weights, {}, -1
+
+    def add(self, tokens: Sequence[int], weight: float) -> None:
+        self.ids += tokens
+        self.weights += [weight] * len(tokens)
+
+    def choose(self, options: Sequence[tuple[int, ...]], shares: NDArray[np.float32], drawn: int, follow: int) -> None:
+        """The drawn option; where options part, the target is the share of each way, `follow` meaning "it ends"."""
+        for place in range(len(options[drawn]) + 1):
+            written = options[drawn][:place]
+            ways: dict[int, float] = {}
+            for option, share in zip(options, shares.tolist(), strict=True):
+                if option[:place] == written:
+                    way = option[place] if len(option) > place else follow
+                    ways[way] = ways.get(way, 0.0) + share
+            if len(ways) > 1:
+                total = sum(ways.values())
+                self.soft[len(self.ids)] = {token: share / total for token, share in ways.items()}
+            if place < len(options[drawn]):
+                self.add((options[drawn][place],), _WEIGHTS["choice"] if len(ways) > 1 else _WEIGHTS["literal"])
+
+
+def _shares(truth: Truth, name: str) -> NDArray[np.float32]:
+    """Soft label of a graded attribute."""
+    kind = KINDS[name]
+    place = getattr(truth, name) - (0.5 if kind.grades[0] == "1" else 0.0)
+    return grade_probabilities(place, len(kind.grades), _GRADE_SPREAD.get(name, 0.6))
+
+
+def _digit_shares(score: float, low: float, width: float) -> NDArray[np.float64]:
+    """Shares of the next digit, given that the number lies in [low, low + 10 * width): a bell around the score."""
+    edges = norm.cdf(low + np.arange(11) * width, score, _SCORE_SPREAD)
+    edges[0] = 0.0 if low <= 0 else edges[0]
+    edges[-1] = 1.0 if low + 10 * width >= 10 else edges[-1]
+    shares = np.diff(edges) + 1e-12
+    return np.asarray(shares / shares.sum())
+
+
+def _first_digit(score: float) -> NDArray[np.float64]:
+    return _digit_shares(score, 0.0, 1.0)
+
+
+def _border_rgb(pixels: NDArray[np.uint8]) -> tuple[float, float, float]:
+    height, width = pixels.shape[:2]
+    y, x = max(1, height // 8), max(1, width // 8)
+    strips = (pixels[:y], pixels[:, :x], pixels[:, -x:])
+    red, green, blue = np.concatenate([strip.reshape(-1, 3) for strip in strips]).mean(0) / 255
+    return float(red), float(green), float(blue)

@@ -1,0 +1,41 @@
+"""Settings of a run: configs/*.toml, every key checked."""
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ModelSettings(_Strict):
+    tower_depth: PositiveInt
+    width: PositiveInt
+    """Of the language model; a multiple of 128 (heads are 64 wide, two share a key)."""
+    layers: PositiveInt
+    feed_forward: PositiveInt
+    english_merges: PositiveInt
+
+
+class TrainingSettings(_Strict):
+    minutes: PositiveFloat
+    tower_frozen_minutes: float
+    tower_rate: PositiveFloat
+    merger_rate: PositiveFloat
+    language_rate: PositiveFloat
+    teacher_features: PositiveInt
+    save_every_steps: PositiveInt
+    threads: PositiveInt
+
+
+class Settings(_Strict):
+    seed: int
+    model: ModelSettings
+    training: TrainingSettings
+
+
+def read_settings(file: Path) -> Settings:
+    """ValidationError names the key that is missing or misspelt."""
+    return Settings.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))

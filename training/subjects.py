@@ -1,0 +1,88 @@
+"""Subjects: a coarse word for what the ImageNet teacher sees, where it is sure; a plain word otherwise."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+UNSURE = (" the scene", " the view", " the main object")
+_SURE_FROM = 0.25
+
+# ImageNet's 1,000 classes in their usual order, grouped: word -> class numbers and ranges of them (ends included).
+_GROUPS = {
+    " a fish": "0-6 389-397",
+    " a bird": "7-24 80-100 127-146",
+    " a reptile": "25-68",
+    " an insect": "69-79 300-326",
+    " a wild animal": "101-106 147-150 269-280 286-299 330-338 344 348-388",
+    " a sea creature": "107-126 327-329 973",
+    " a dog": "151-268",
+    " a cat": "281-285",
+    " a horse": "339-340",
+    " a farm animal": "341-343 345-347",
+    " a plane": "404 405 417 701 895 908",
+    " a boat": "403 472 484 510 554 576 625 628 724 780 814 833 871 914",
+    " a car": "407 436 468 475 479 511 555 569 581 609 627 656 661 675 717 734 751 817 864 867",
+    " a bus": "654 757 779 874",
+    " a train": "466 547 565 705 820 829",
+    " a bicycle": "444 612 665 670-671 870 880",
+    " a building": (
+        "406 410 415 424-425 437 442 448 449 483 497-498 500 538 580 634 660 663 668 698 727 743 762 788 832 853 "
+        "858 860 884 900 915"
+    ),
+    " a monument": "458 562 649 682 708 835 863 873",
+    " a bridge": "525 718 821 839 888",
+    " a street": "640 704 707 733 877 919-920",
+    " a person": (
+        "411 433 434 439 445 451-452 456-457 459 465 474 501 515 518 552 560 568 570 578 584 601 608 610 614-615 "
+        "617 638-639 643 652 655 658 667 678-679 689 697 715 735 775 793 796 808 824 834 836-837 841-842 869 887 "
+        "903 906 981-983"
+    ),
+    " people": "416 430 645 768 805 819 852 890",
+    " food": "415 467 509 521 544 567 582 659 766 809 909 923 924-935 957 959-966",
+    " vegetables": "936-947 987-988",
+    " fruit": "948-956 989-990 998",
+    " a drink": "440-441 503-505 550 572 647 737 849 898-899 901 907 967-969",
+    " flowers": "308-309 738 883 984-986",
+    " mushrooms": "991-997",
+    " a beach": "460 801 977-978",
+    " a lake": "449 536 975-976",
+    " mountains": "672 795 970 972 979-980",
+    " a waterfall": "974",
+    " furniture": (
+        "423 431 435 453 493 495 516 520 526 532 548 553 556 559 564 703 721 736 750 765 789 794 799 831 854 857 "
+        "861 894 896 904-905"
+    ),
+    " a lamp": "470 607 619 818 846 862",
+    " a screen": "527 590 620 664 681 782 851 916",
+    " a device": (
+        "409 473 480-482 485 487 508 528 530-531 592 604 605 632-633 650-651 662 673 713 732 742 745 754 759-761 "
+        "826 848 859 878 892 897"
+    ),
+    " a musical instrument": (
+        "401-402 420 432 486 513 541 546 558 566 577 579 593-594 641-642 683-684 687 699 776 822 875 881 889"
+    ),
+    " a book": "446 454 549 624 917-918 921-922",
+    " a toy": "476 611 719 723 843 850 865",
+    " shoes": "502 514 630 770 774 806",
+    " a fence": "489 716 825 912",
+    " an umbrella": "879",
+    " a tree": "958",
+}
+
+WORDS = (*_GROUPS, *UNSURE)
+
+
+def _classes(numbers: str) -> list[int]:
+    spans = [part.split("-") for part in numbers.split()]
+    return [number for span in spans for number in range(int(span[0]), int(span[-1]) + 1)]
+
+
+_CLASSES = {word: _classes(numbers) for word, numbers in _GROUPS.items()}
+
+
+def subject(logits: NDArray[np.float32], rng: np.random.Generator) -> str:
+    """The word for one photo, from the teacher's (1000,) logits."""
+    scores = np.exp(logits.astype(np.float64) - logits.max())
+    scores /= scores.sum()
+    mass = {word: float(scores[classes].sum()) for word, classes in _CLASSES.items()}
+    best = max(mass, key=lambda word: mass[word])
+    return best if mass[best] >= _SURE_FROM else str(rng.choice(UNSURE, p=(0.8, 0.1, 0.1)))
