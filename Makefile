@@ -3,13 +3,13 @@ VENV ?= .venv
 PYTHON ?= python3.11
 BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-version-check
-SOURCES := assay services gateway triton_server triton_models training evaluation protos demo tests
+SOURCES := assay services gateway triton_server triton_models training evaluation benchmarks protos demo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-fast check format lint types imports generated gen
+.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.complete ## Install everything into $(VENV), the Triton server included (quick the second time)
 	@$(BIN)/python -m triton_server install
@@ -45,7 +45,7 @@ lint: setup
 	$(BIN)/ruff check $(SOURCES)
 
 types: setup
-	$(BIN)/mypy assay services gateway triton_server training evaluation protos/generate.py
+	$(BIN)/mypy assay services gateway triton_server training evaluation benchmarks protos/generate.py
 
 imports: setup
 	$(BIN)/lint-imports
@@ -55,3 +55,6 @@ generated: setup
 
 gen: setup ## Make assay/v1 from protos/ again
 	$(BIN)/python protos/generate.py
+
+paper-miniature: setup ## Run the whole paper on made-up pictures with a tiny model, in minutes
+	$(BIN)/python -m evaluation.paper miniature --out runs/paper-miniature/$$(date +%Y%m%d-%H%M%S)

@@ -1,4 +1,4 @@
-"""Correlation of scores with MOS: SRCC, PLCC, PLCC after a logistic fit, and bootstrap intervals."""
+"""Correlation of scores with MOS: SRCC, PLCC, PLCC after a logistic fit, bootstrap intervals, differences."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -100,6 +100,26 @@ def with_interval(
     values = np.concatenate(list(_resampled(statistic, scores, mos, draws, seed)))
     values = values[np.isfinite(values)]
     # Few files give draws in which all labels are equal; a handful says nothing of the rest.
+    if len(values) < draws / 2:
+        return Correlation(value, reason=f"{draws - len(values)} of {draws} bootstrap draws were constant")
+    low, high = np.percentile(values, [2.5, 97.5])
+    return Correlation(value, float(low), float(high))
+
+
+def difference(
+    statistic: Statistic, scores: Numbers, others: Numbers, mos: Numbers, *, draws: int = 2000, seed: int = 0
+) -> Correlation:
+    """Statistic of `scores` minus that of `others` over the same files, and its 95 % interval by a paired bootstrap.
+
+    Both are drawn together, so what they share (an odd label, a hard file) cancels out.
+    """
+    if len(scores) < 3 or any(np.ptp(each) == 0 for each in (scores, others, mos)):
+        return Correlation(None, reason="a difference needs at least 3 files and nothing that is all equal")
+    value = float(statistic(scores[None], mos[None])[0] - statistic(others[None], mos[None])[0])
+    # Equal seeds draw equal files.
+    drawn = [np.concatenate(list(_resampled(statistic, each, mos, draws, seed))) for each in (scores, others)]
+    values = drawn[0] - drawn[1]
+    values = values[np.isfinite(values)]
     if len(values) < draws / 2:
         return Correlation(value, reason=f"{draws - len(values)} of {draws} bootstrap draws were constant")
     low, high = np.percentile(values, [2.5, 97.5])

@@ -54,16 +54,16 @@ def step(path: Path, name: str, number: int) -> bytes:
     """
     picture = original(path)
     if number == 0:
-        return _encoded(picture, "PNG")
+        return encoded(picture, "PNG")
     strength = LADDERS[name].strengths[number - 1]
     if name == "jpeg":
-        return _encoded(picture, "JPEG", quality=int(strength))
-    return _encoded(damaged(picture, name, strength), "PNG")
+        return encoded(picture, "JPEG", quality=int(strength))
+    return encoded(damaged(picture, name, strength), "PNG")
 
 
 def damaged(picture: Image.Image, name: str, strength: float) -> Image.Image:
     """blur: sigma in pixels of a photo whose shorter side is 512. *exposure: EV, in linear light. desaturation: the
-    factor on colour, 0 for grey."""
+    factor on colour, 0 for grey, above 1 for more."""
     match name:
         case "blur":
             # The model sees photos at a size of its own, so a sigma in native pixels would mean less in a large one.
@@ -91,11 +91,12 @@ def _exposed(picture: Image.Image, ev: float) -> Image.Image:
     return picture.point([round(value * 255) for value in back] * 3)
 
 
-def _encoded(picture: Image.Image, file_format: str, quality: int = 0) -> bytes:
+def encoded(picture: Image.Image, file_format: str, quality: int = 0) -> bytes:
+    """As a file: PNG, JPEG or WEBP; quality 1..100 for the latter two."""
     buffer = io.BytesIO()
-    if file_format == "JPEG":
-        picture.save(buffer, "JPEG", quality=quality)
-    else:
+    if file_format == "PNG":
         # Time matters more than size here: the file travels once.
         picture.save(buffer, "PNG", compress_level=1)
+    else:
+        picture.save(buffer, file_format, quality=quality)
     return buffer.getvalue()

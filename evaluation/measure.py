@@ -1,6 +1,8 @@
 """Measure: many files through a gateway, several at a time; every one has an outcome."""
 
 import asyncio
+import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -44,11 +46,13 @@ async def measure(
     async with AsyncClient(settings.server, timeout_seconds=settings.timeout_seconds) as client:
         with _progress() as progress:
             task = progress.add_task("scoring", total=len(sources))
+            said = _Lines(len(sources), is_wanted=progress.disable)
 
             async def one(source: Callable[[], Source]) -> Outcome:
                 async with places:
                     outcome = await _outcome(client, source, settings.form, attributes)
                 progress.advance(task)
+                said.advance()
                 return outcome
 
             return await asyncio.gather(*map(one, sources))
@@ -85,6 +89,19 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
     if NoServer.reason in reasons:
         return 3
     return 1 if reasons else 0
+
+
+class _Lines:
+    """Progress where there is no terminal to draw on: a line for every tenth."""
+
+    def __init__(self, total: int, *, is_wanted: bool) -> None:
+        self._total, self._is_wanted, self._done = total, is_wanted, 0
+        self._began = time.monotonic()
+
+    def advance(self) -> None:
+        self._done += 1
+        if self._is_wanted and self._done * 10 // self._total > (self._done - 1) * 10 // self._total:
+            print(f"scored {self._done} of {self._total}, {time.monotonic() - self._began:.0f} s", file=sys.stderr)
 
 
 def _progress() -> Progress:

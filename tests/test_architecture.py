@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("assay", "gateway", "services", "triton_server", "triton_models", "training", "evaluation")
+PACKAGES = ("assay", "gateway", "services", "triton_server", "triton_models", "training", "evaluation", "benchmarks")
 SOURCES = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "/v1/" not in str(path)]
 NOUNS = ("attribute", "form", "frame", "score", "transcript", "errors")
 
@@ -46,8 +46,8 @@ def test_a_noun_imports_nothing_of_ours_but_errors(noun):
 @pytest.mark.parametrize(
     ("module", "doors"),
     [
-        ("av", ("gateway/decode", "evaluation/clips.py")),  # the latter makes clips, it reads none
-        ("torch", ("assay/engine/", "training/")),
+        ("av", ("gateway/decode", "evaluation/clips.py")),  # the latter for clips to measure with
+        ("torch", ("assay/engine/", "training/", "benchmarks/")),
         ("tritonclient", ("assay/triton.py",)),
         ("triton_python_backend_utils", ("triton_models/",)),
     ],

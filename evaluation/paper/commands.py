@@ -1,0 +1,20 @@
+"""The commands of `python -m evaluation.paper`, by name."""
+
+from collections.abc import Mapping
+
+from evaluation.paper.command import Command
+from evaluation.paper.command_faithfulness import FAITHFULNESS
+from evaluation.paper.command_sorting import SORTING
+from evaluation.paper.command_tables import COMPARE, MEASURE, TABLES
+from evaluation.paper.command_zero_shot import ZERO_SHOT
+from evaluation.paper.miniature import MINIATURE
+
+COMMANDS: Mapping[str, Command] = {
+    "measure": MEASURE,
+    "tables": TABLES,
+    "compare": COMPARE,
+    "zero-shot": ZERO_SHOT,
+    "faithfulness": FAITHFULNESS,
+    "sorting": SORTING,
+    "miniature": MINIATURE,
+}

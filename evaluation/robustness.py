@@ -1,0 +1,108 @@
+"""`python -m evaluation robustness`: does the same photo in another wrapping, or asked again, keep its score?"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from assay.client import Judgement
+from assay.score import Score
+from evaluation.ladder import encoded, original
+from evaluation.measure import Failed, Outcome, Settings, measure
+from evaluation.table import cell, columns, opening, opening_lines, share
+
+TOLERANCE = 0.15
+"""A score that moves by less than this counts as kept, in units of the scale."""
+
+
+def _itself(photo: Path) -> Path:
+    return photo
+
+
+def _png(photo: Path) -> bytes:
+    return encoded(original(photo), "PNG")
+
+
+def _webp(photo: Path) -> bytes:
+    return encoded(original(photo), "WEBP", quality=95)
+
+
+def _double(photo: Path) -> bytes:
+    picture = original(photo)
+    return encoded(picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.BICUBIC), "PNG")
+
+
+WRAPPINGS: Mapping[str, Callable[[Path], Path | bytes]] = {
+    "as it is": _itself,
+    "asked again": _itself,
+    "PNG": _png,
+    "WebP q95": _webp,
+    "twice its size": _double,
+}
+
+
+async def robust(photos: Sequence[Path], settings: Settings) -> tuple[dict[str, Any], list[Outcome], str]:
+    """Asks for every photo in every wrapping: numbers, outcomes and the table."""
+    # All photos once before any is asked again, so that a cache of the last few answers cannot pass for sameness.
+    tasks = [(photo, name) for name in WRAPPINGS for photo in photos]
+    outcomes = await measure([partial(WRAPPINGS[name], photo) for photo, name in tasks], settings)
+    by_task = dict(zip(tasks, outcomes, strict=True))
+    first, *others = WRAPPINGS
+    numbers = {
+        **opening(outcomes, settings),
+        "photos": len(photos),
+        "tolerance": TOLERANCE,
+        "wrappings": {
+            name: _summary([(by_task[photo, first], by_task[photo, name]) for photo in photos]) for name in others
+        },
+        "rows": [_row(*task, outcome) for task, outcome in by_task.items()],
+    }
+    return numbers, outcomes, table(numbers)
+
+
+def _summary(pairs: Sequence[tuple[Outcome, Outcome]]) -> dict[str, Any]:
+    both = [(a, b) for a, b in pairs if isinstance(a, Judgement) and isinstance(b, Judgement)]
+    moved = np.abs([a.score.value - b.score.value for a, b in both])
+    return {
+        "n": len(both),
+        "largest": float(moved.max()) if both else None,
+        "mean": float(moved.mean()) if both else None,
+        "under_tolerance": share(int((moved < TOLERANCE).sum()), len(both)),
+        "same_digits": share(sum(_digits(a) == _digits(b) for a, b in both), len(both)),
+    }
+
+
+def _digits(judgement: Judgement) -> list[str]:
+    """As written, of both numbers of every window."""
+    scores: list[Score | None] = []
+    for window in judgement.windows:
+        scores += [window.direct_score, window.reasoned_score]
+    return [score.written for score in scores if score]
+
+
+def _row(photo: Path, name: str, outcome: Outcome) -> dict[str, Any]:
+    place = {"file": str(photo), "wrapping": name}
+    if isinstance(outcome, Failed):
+        return {**place, "reason": outcome.reason, "message": outcome.message}
+    return {**place, "score": outcome.score.value, "digits": _digits(outcome)}
+
+
+def table(numbers: dict[str, Any]) -> str:
+    """The report in lines for a terminal."""
+    under = f"under {numbers['tolerance']:g}"
+    rows = [
+        (name, str(row["n"]), *(cell(row[key]) for key in ("largest", "mean", "under_tolerance", "same_digits")))
+        for name, row in numbers["wrappings"].items()
+    ]
+    return "\n".join(
+        [
+            *opening_lines(numbers),
+            f"photos          {numbers['photos']}",
+            "",
+            "how far the score moves from that of the file as it is; share of photos under the tolerance, same digits",
+            *columns(("wrapping", "n", "largest", "mean", under, "same digits"), rows),
+        ]
+    )

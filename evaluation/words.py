@@ -1,0 +1,86 @@
+"""Words: what the reasoning says of each grade, read from its text alone, without the grades that came beside it."""
+
+import re
+from collections.abc import Mapping
+
+from assay.attribute import KINDS
+from assay.checkpoint import Checkpoint, FormName
+from assay.cot import CotReader, GradeRead
+from assay.form import Choice, Free, Literal
+from assay.prompt import REASON, answer_form
+from training import wording
+
+FAULTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "the camera is tilted": ("level_shot", ("no",)),
+    "the subject is cut off": ("subject_integrity", ("incomplete", "partially complete")),
+    "the background is busy": ("background_clutter", ("cluttered", "moderately cluttered")),
+    "blur takes the detail away": ("clarity", ("very blurry", "moderately blurry")),
+    "it is too dark": ("exposure", ("underexposed", "slightly underexposed")),
+    "it is too bright": ("exposure", ("overexposed", "slightly overexposed")),
+    "the colours are pale": ("saturation", ("ultra-low", "low")),
+    "the colours are too strong": ("saturation", ("ultra-high", "high")),
+}
+"""A fault that training/wording.py names in a reason -> the attribute that must say so too, and how."""
+
+# The word lists are wording's own; a copy here could differ from what was trained on.
+_REASONS = {"composition": wording._COMPOSITION, "eye_catching": wording._EYE_CATCHING}
+_PROSE = {
+    "composition": ("The composition is {}, earning", wording._COMPOSITION_WORDS),
+    "eye_catching": ("the overall eye-catching quality is {}, with", wording._EYE_WORDS),
+}
+
+
+def grades_in(checkpoint: Checkpoint, form_name: FormName, reasoning: str) -> dict[str, str]:
+    """Attribute -> grade as the text says; an attribute of which it says nothing readable is not there."""
+    if form_name == "natural":
+        reader = CotReader(checkpoint.reading)
+        events = [*reader.feed(reasoning), *reader.finish(needs_verdict=False)]
+        return {event.name: event.grade for event in events if isinstance(event, GradeRead)}
+    texts = _after_headings(checkpoint, form_name, reasoning)
+    return {name: text for name, text in texts.items() if name in KINDS and text in KINDS[name].grades}
+
+
+def reasons_in(checkpoint: Checkpoint, form_name: FormName, reasoning: str) -> dict[str, str]:
+    """Attribute -> the words of its reason (regular form), or of the whole text (natural form)."""
+    if form_name == "natural":
+        return dict.fromkeys(_REASONS, reasoning)
+    texts = _after_headings(checkpoint, form_name, reasoning)
+    return {name: texts[name + REASON] for name in _REASONS if name + REASON in texts}
+
+
+def _after_headings(checkpoint: Checkpoint, form_name: FormName, reasoning: str) -> dict[str, str]:
+    """Name of each choice or free text of the form -> the rest of the line behind the heading before it."""
+    found: dict[str, str] = {}
+    heading = ""
+    for segment in answer_form(checkpoint, form_name):
+        if isinstance(segment, Literal):
+            heading = segment.text.strip()
+        elif isinstance(segment, Choice | Free) and (
+            match := re.search(rf"^{re.escape(heading)} *(.*)$", reasoning, re.MULTILINE)
+        ):
+            found[segment.name] = match.group(1).strip()
+    return found
+
+
+def bucket_in_words(form_name: FormName, name: str, reason: str) -> int | None:
+    """0 (worst) to 4 (best): how good the words say composition or eye_catching is; None if they are not wording's."""
+    if form_name == "natural":
+        phrase, words = _PROSE[name]
+        said = (bucket for bucket, word in enumerate(words) if phrase.format(word) in reason)
+    else:
+        # The longest phrase first, should one begin like another.
+        told = [
+            (len(text), bucket) for bucket, texts in _REASONS[name].items() for text in texts if text.strip() in reason
+        ]
+        said = (bucket for _, bucket in sorted(told, reverse=True))
+    return next(said, None)
+
+
+def bucket_of_grade(grade: str) -> int:
+    """The two grades "1" and "2" are 0, …, "9" and "10" are 4: wording's five steps over ten grades."""
+    return (int(grade) - 1) // 2
+
+
+def faults_in(reason: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """The FAULTS that a reason names."""
+    return {fault: meaning for fault, meaning in FAULTS.items() if fault in reason}

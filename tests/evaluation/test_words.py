@@ -1,0 +1,89 @@
+"""Words: what the reasoning's own text says, without the grades that came beside it."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.attribute import KINDS
+from assay.checkpoint import read_checkpoint
+from evaluation.words import FAULTS, bucket_in_words, bucket_of_grade, faults_in, grades_in, reasons_in
+from training import wording
+from training.labels import Truth
+
+CHECKPOINT = read_checkpoint(Path(__file__).parents[2] / "checkpoints" / "nano")
+REGULAR = """1.1 Reason for Composition Score: the framing is weak and the parts are poorly balanced
+1.2 Composition Score: 10
+1.3 Reason for Eye-Catching Score: it is too dark
+2.6 Level Shot: no
+3.1 Image Clarity: very
+3.2 Exposure: slightly underexposed
+The final score is <"""
+PLACES = st.floats(1, 10)
+
+
+def truth(composition: float = 5.0, eye_catching: float = 5.0, **changes: float) -> Truth:
+    plain = Truth(5.0, composition, eye_catching, 2.5, 2.5, 2.5, 1.5, 3.5, 2.5, 2.5)
+    return dataclasses.replace(plain, **changes)
+
+
+def test_a_grade_is_the_words_behind_its_heading() -> None:
+    said = grades_in(CHECKPOINT, "regular", REGULAR)
+    assert said == {"composition": "10", "level_shot": "no", "exposure": "slightly underexposed"}
+
+
+def test_a_reason_is_the_words_behind_its_heading() -> None:
+    assert reasons_in(CHECKPOINT, "regular", REGULAR)["eye_catching"] == "it is too dark"
+
+
+def test_prose_is_read_by_the_checkpoints_phrases() -> None:
+    said = grades_in(CHECKPOINT, "natural", "The camera is tilted. The picture is very clear, it is overexposed, and")
+    assert said == {"level_shot": "no", "clarity": "very clear", "exposure": "overexposed"}
+
+
+@given(st.fixed_dictionaries({kind.name: st.sampled_from(kind.grades) for kind in KINDS.values() if kind.is_graded}))
+def test_every_paragraph_of_the_recipe_is_read_back(grades: dict[str, str]) -> None:
+    rng = np.random.default_rng(0)
+    text = wording.paragraph(truth(), grades, " a dog", " a green background", rng)
+    assert grades_in(CHECKPOINT, "natural", text) == grades
+
+
+@given(PLACES, st.integers(0, 99))
+def test_every_reason_of_the_recipe_has_a_place_near_its_grade(place: float, seed: int) -> None:
+    reason = wording.composition_reason(truth(composition=place), np.random.default_rng(seed))
+    said = bucket_in_words("regular", "composition", reason)
+    assert said is not None
+    assert abs(said - (place - 1) / 1.8) < 2.5
+
+
+def test_the_five_buckets_share_the_ten_grades() -> None:
+    assert [bucket_of_grade(str(grade)) for grade in range(1, 11)] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_the_word_in_the_prose_has_the_bucket_of_its_list() -> None:
+    text = (
+        "The composition is well thought out, earning a score of 9, and the overall eye-catching quality is low, with"
+    )
+    assert [bucket_in_words("natural", name, text) for name in ("composition", "eye_catching")] == [4, 1]
+
+
+def test_words_of_ones_own_have_no_bucket() -> None:
+    assert bucket_in_words("regular", "composition", "nice dog") is None
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_is_one_that_the_recipe_can_name(fault: str) -> None:
+    assert any(fault in text for text in wording.every_text())
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_a_fault_says_are_grades_of_its_attribute(fault: str) -> None:
+    name, grades = FAULTS[fault]
+    assert set(grades) <= set(KINDS[name].grades)
+
+
+def test_faults_are_found_behind_a_reason() -> None:
+    assert list(faults_in("it is plain with little appeal, and the colours are pale")) == ["the colours are pale"]
