@@ -21,9 +21,9 @@ exit codes:
 _JSON = """\
 --json prints one object per file and line:
   file, score{value, stddev, scale{minimum, maximum}}, attributes{NAME: {grade, probabilities, text}},
-  windows[{start_seconds, end_seconds, frame_count, score, direct_score, reasoned_score, attributes, reasoning,
-  composite}],
-  media, model, composite (as score: the tenant's; null without --tenant, or where prose left out an attribute)
+  windows[{start_seconds, end_seconds, frame_count, score, direct_score, reasoned_score, attributes, reasoning}],
+  media, model
+  with --tenant also composite (as score), beside model and in windows[]; absent where prose left out an attribute
 and for a file that could not be scored:
   file, error{reason, message}
 """

@@ -83,7 +83,7 @@ def judgement_json(name: str, judgement: Judgement) -> str:
             "windows": [_window(window) for window in judgement.windows],
             "media": asdict(judgement.media),
             "model": asdict(judgement.model),
-            "composite": _score(judgement.composite_score) if judgement.composite_score else None,
+            **_composite(judgement.composite_score),
         }
     )
 
@@ -108,12 +108,17 @@ def _window(window: Window) -> dict[str, Any]:
         "reasoned_score": _score(window.reasoned_score) if window.reasoned_score else None,
         "attributes": _attributes(window.attributes),
         "reasoning": window.reasoning,
-        "composite": _score(window.composite_score) if window.composite_score else None,
+        **_composite(window.composite_score),
     }
 
 
 def _score(score: Score) -> dict[str, Any]:
     return {"value": score.value, "stddev": score.standard_deviation, "scale": asdict(score.scale)}
+
+
+def _composite(score: Score | None) -> dict[str, Any]:
+    """The key is there for those alone who have a composite score."""
+    return {"composite": _score(score)} if score else {}
 
 
 def _attributes(attributes: Mapping[str, Attribute]) -> dict[str, Any]:

@@ -1,0 +1,78 @@
+"""Self-labelling: the stage-1 model writes the attributes of a rated set, and people's scores end each answer.
+
+The model fills in the checkpoint's own `regular` form, segment by segment, so every answer can be read and no picture
+is dropped. Of each picture come three rows: direct, regular, natural (the same attributes as prose).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.checkpoint import Checkpoint
+from assay.form import Digits, Form, Free, Literal
+from assay.frame import Clip
+from assay.generator import Chose, Conversation, Generator, Wrote
+from assay.prompt import SCORE, answer_form, grade_of_option, question
+from training.paper.picture import read_picture
+from training.paper.row import Row, written_score
+from training.paper.settings import PictureSettings
+from training.paper.wording import direct_row, natural_reasoning, reasoned_row, stage1_question
+
+_TOGETHER = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Labeller:
+    """The stage-1 model with the forms it is asked to fill in."""
+
+    generator: Generator
+    checkpoint: Checkpoint
+    pictures: PictureSettings
+
+    async def rows(self, path: Path, score: float) -> list[Row]:
+        """Direct, regular and natural row of a picture; score in [0, 10)."""
+        form = answer_form(self.checkpoint, "regular")
+        clip = read_picture(path, self.pictures, self.checkpoint.pixels.factor_px)
+        text, values = await self._attributes(clip, form.before(SCORE))
+        written = self.checkpoint.form["regular"].score_lead + written_score(score)
+        answer = f"{text}{written}{_ending(form)}"
+        regular = Row(path, question(self.checkpoint, "regular", False).strip(), answer, "regular", score)
+        return [direct_row(path, score), regular, reasoned_row("natural", path, score, natural_reasoning(values))]
+
+    async def _attributes(self, clip: Clip, form: Form) -> tuple[str, dict[str, str]]:
+        """The answer up to the score, and what was said of each attribute."""
+        texts: list[str] = []
+        values: dict[str, str] = {segment.name: "" for segment in form if isinstance(segment, Free)}
+        async for event in self.generator.generate(clip, Conversation(stage1_question("mix")), form):
+            if isinstance(event, Wrote):
+                texts.append(event.text)
+                if event.segment in values:
+                    values[event.segment] += event.text
+            elif isinstance(event, Chose):
+                values[event.segment] = grade_of_option(self.checkpoint, event.segment, event.option)
+        return "".join(texts), {name: value.strip() for name, value in values.items()}
+
+
+async def labelled(
+    labeller: Labeller, scored: Sequence[tuple[Path, float]], say: Callable[[str], None] = print
+) -> list[Row]:
+    """Rows of all files, in their order. An error of one file ends it all, with the file's name."""
+    rows: list[Row] = []
+    async for several in _in_order(labeller, scored):
+        rows += several
+        if len(rows) % 30 == 0 or len(rows) == 3 * len(scored):
+            say(f"labelled {len(rows) // 3}/{len(scored)}")
+    return rows
+
+
+async def _in_order(labeller: Labeller, scored: Sequence[tuple[Path, float]]) -> AsyncIterator[list[Row]]:
+    for start in range(0, len(scored), _TOGETHER):
+        for several in await asyncio.gather(*(labeller.rows(*each) for each in scored[start : start + _TOGETHER])):
+            yield several
+
+
+def _ending(form: Form) -> str:
+    """The literal text behind the score."""
+    places = [place for place, segment in enumerate(form.segments) if isinstance(segment, Digits)]
+    return "".join(segment.text for segment in form.segments[places[0] + 1 :] if isinstance(segment, Literal))

@@ -1,0 +1,44 @@
+"""Regression head: the paper's baseline. Last question token -> linear -> sigmoid, mean squared error."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Qwen2VLForConditionalGeneration
+
+from training.paper.batch import Batch
+from training.paper.objective import Measured
+
+SCALE = 10.0
+
+
+class Regressor(nn.Module):
+    """A Qwen2-VL (with its adapter) whose output head is not used."""
+
+    def __init__(self, model: nn.Module, width: int) -> None:
+        """width: of the language model."""
+        super().__init__()
+        self.model = model
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(batch,) in (0, 1)."""
+        # peft put its layers inside; past the output head, whose logits nobody needs.
+        inner: Any = next(m for m in self.model.modules() if isinstance(m, Qwen2VLForConditionalGeneration))
+        hidden: Tensor = inner.model(**batch.model_inputs()).last_hidden_state
+        last = hidden[torch.arange(len(hidden)), batch.question_ends]
+        return self.head(last.float()).squeeze(-1).sigmoid()  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class SquaredError:
+    """(sigmoid - score / 10) squared, over rows."""
+
+    def count(self, batch: Batch) -> int:
+        return len(batch.scores)
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Measured:
+        loss_sum = ((model(batch) - batch.scores / SCALE) ** 2).sum()
+        return Measured(loss_sum, self.count(batch), Counter())

@@ -1,0 +1,115 @@
+"""Stages: each puts model, rows and objective together, trains, and writes what came out."""
+
+import functools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from assay.engine.patches import PatchLayout
+from assay.engine.text_tokens import TextTokens
+from training.paper.adapter import with_adapter, with_new_adapter
+from training.paper.base import load_base, random_base
+from training.paper.batch import Batch, batch_of
+from training.paper.encoded import Encoder
+from training.paper.mixture import stage1_rows, stage2_rows
+from training.paper.objective import NextToken, Objective
+from training.paper.regression import Regressor, SquaredError
+from training.paper.row import Row
+from training.paper.settings import Settings
+from training.paper.train import Run, train
+from training.paper.wording import direct_row
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Where a stage reads and writes."""
+
+    settings: Settings
+    base: Path
+    out: Path
+    adapter: Path | None = None
+    """To go on training; a fresh one if None."""
+    stop_after: int | None = None
+    pause_after: int | None = None
+    say: Callable[[str], None] = print
+
+
+def stage1(task: Task, rows: Sequence[Row]) -> Path:
+    """Attributes. Writes the adapter (or, from scratch, the whole model) into task.out."""
+    return _written(task, stage1_rows(rows, task.settings.stage1), task.settings.stage1.epochs)
+
+
+def stage2(task: Task, rows: Sequence[Row]) -> Path:
+    """Direct and reasoned scores, mixed."""
+    return _written(task, stage2_rows(rows, task.settings.stage2), task.settings.stage2.epochs)
+
+
+def regression(task: Task, scored: Sequence[tuple[Path, float]]) -> Path:
+    """The baseline: files and their scores in [0, 10). Writes adapter and head.safetensors."""
+    rows = [direct_row(path, score) for path, score in scored]
+    model = _model(task)
+    with torch.random.fork_rng():
+        torch.manual_seed(task.settings.seed)
+        regressor = Regressor(model, model.config.get_text_config().hidden_size)
+    run = _run(task, rows, task.settings.regression.epochs, SquaredError())
+    train(regressor, run, task.say)
+    save_file({name: values.detach().cpu() for name, values in regressor.head.state_dict().items()},
+              task.out / "head.safetensors")  # fmt: skip
+    return _save(task, model)
+
+
+def _written(task: Task, rows: Sequence[Row], epochs: int) -> Path:
+    model = _model(task)
+    digits = TextTokens.read(task.base / "tokenizer.json").digits
+    train(model, _run(task, rows, epochs, NextToken(digits)), task.say)
+    return _save(task, model)
+
+
+def _model(task: Task) -> Any:
+    chosen = task.settings
+    dtype = torch.bfloat16 if chosen.optimiser.precision == "bf16" else torch.float32
+    if chosen.model.from_scratch:
+        # All weights are trained here, and steps of 1e-4 are lost in bfloat16's rounding; autocast computes in it.
+        model: Any = random_base(task.base, torch.float32, chosen.seed)
+    else:
+        torch.manual_seed(chosen.seed)
+        plain = load_base(task.base, dtype)
+        new = functools.partial(with_new_adapter, chosen=chosen.adapter)
+        model = new(plain) if task.adapter is None else with_adapter(plain, task.adapter, trainable=True)
+    if chosen.model.gradient_checkpointing:
+        model.enable_input_require_grads()
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return model
+
+
+def _run(task: Task, rows: Sequence[Row], epochs: int, objective: Objective) -> Run:
+    text = TextTokens.read(task.base / "tokenizer.json")
+    config = json.loads((task.base / "preprocessor_config.json").read_text(encoding="utf-8"))
+    chosen = task.settings
+    encoder = Encoder(text, PatchLayout.from_config(config), chosen.pictures, chosen.optimiser.cutoff)
+    padding = text.special.im_end
+
+    def collate(several: Sequence[Row]) -> Batch:
+        return batch_of([encoder.row(row) for row in several], text.special.image_pad, padding)
+
+    return Run(rows, collate, objective, epochs, chosen, task.out, task.stop_after, task.pause_after)
+
+
+def _save(task: Task, model: Any) -> Path:
+    """Adapter or model, and the settings it was made with."""
+    whole: nn.Module = model
+    model.save_pretrained(task.out)
+    if task.settings.model.from_scratch:
+        for name in ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "assay.toml"):
+            if (task.base / name).is_file():
+                (task.out / name).write_bytes((task.base / name).read_bytes())
+    (task.out / "settings.json").write_text(task.settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    weights = sum(values.numel() for values in whole.parameters() if values.requires_grad)
+    task.say(f"{task.out}: {weights:,} trained weights written")
+    return task.out
