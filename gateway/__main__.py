@@ -28,17 +28,7 @@ async def main() -> None:
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)
 
         names = [assay_pb2.DESCRIPTOR.services_by_name["AssayService"].full_name]
-        await serve(
-            "gateway",
-            settings.address,
-            add,
-            names,
-            ready=ready,
-            metrics_address=settings.metrics_address,
-            log_level=settings.log_level,
-            grace_seconds=settings.grace_seconds,
-        )
-    await upstream.close()
+        await serve("gateway", settings, add, names, ready=ready, on_drain=upstream.close)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from assay.rpc.edge import Edge
 from assay.rpc.health import Check, Health, watch
 from assay.rpc.logs import log_to_stderr
 from assay.rpc.metrics import serve_metrics
+from assay.rpc.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
 
@@ -40,33 +41,30 @@ def run(program: Coroutine[Any, Any, None]) -> int:
 
 async def serve(
     name: str,
-    address: str,
+    settings: ServerSettings,
     add: Callable[[grpc.aio.Server], None],
     service_names: Sequence[str],
     *,
     ready: Check | None = None,
     on_drain: Check | None = None,
-    metrics_address: str = "",
-    log_level: str = "info",
-    grace_seconds: float = 30.0,
 ) -> None:
     """Serves until SIGTERM or SIGINT; prints `ready NAME ADDRESS` on stdout once `ready` has returned.
 
     `add` adds the servicers named in `service_names`. `ready` goes on being asked, and health follows it. At the
-    signal health turns to NOT_SERVING and calls in flight have `grace_seconds` to end; `on_drain` then closes what
-    they needed.
+    signal health turns to NOT_SERVING and calls in flight have `settings.grace_seconds` to end; `on_drain` then closes
+    what they needed.
     """
-    log_to_stderr(name, log_level)
-    if metrics_address:
-        serve_metrics(metrics_address)
+    log_to_stderr(name, settings.log_level)
+    if settings.metrics_address:
+        serve_metrics(settings.metrics_address)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with listening(address, add, service_names, grace_seconds) as (health_of, bound):
+    async with listening(settings.address, add, service_names, settings.grace_seconds) as (health_of, bound):
         _log.info("listening", extra={"facts": {"address": bound}})
         announce = partial(print, f"ready {name} {bound}", flush=True)
         await _first_of(stop.wait(), watch(health_of, ready, announce))
-        _log.info("draining", extra={"facts": {"grace_seconds": grace_seconds}})
+        _log.info("draining", extra={"facts": {"grace_seconds": settings.grace_seconds}})
     if on_drain:
         await on_drain()
 

@@ -33,17 +33,7 @@ async def main() -> None:
         )
         add_AttributeExtractionServiceServicer_to_server(service, server)
 
-    await serve(
-        "attribute_extraction",
-        settings.address,
-        add,
-        [NAME],
-        ready=model.check,
-        on_drain=generator.close,
-        metrics_address=settings.metrics_address,
-        log_level=settings.log_level,
-        grace_seconds=settings.grace_seconds,
-    )
+    await serve("attribute_extraction", settings, add, [NAME], ready=model.check, on_drain=generator.close)
 
 
 if __name__ == "__main__":

@@ -37,17 +37,7 @@ async def main() -> None:
         )
         add_ScoringServiceServicer_to_server(service, server)
 
-    await serve(
-        "scoring",
-        settings.address,
-        add,
-        [NAME],
-        ready=model.check,
-        on_drain=generator.close,
-        metrics_address=settings.metrics_address,
-        log_level=settings.log_level,
-        grace_seconds=settings.grace_seconds,
-    )
+    await serve("scoring", settings, add, [NAME], ready=model.check, on_drain=generator.close)
 
 
 if __name__ == "__main__":

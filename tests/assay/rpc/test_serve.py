@@ -12,6 +12,7 @@ from assay.errors import CheckpointError, ModelUnavailable, SettingsError
 from assay.rpc import health as health_module
 from assay.rpc.channel import channel
 from assay.rpc.serve import listening, run, serve
+from assay.rpc.settings import ServerSettings
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -25,6 +26,11 @@ def logging_as_it_was():
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+def at(address: str) -> ServerSettings:
+    """Settings of a program that listens there."""
+    return ServerSettings(address=address)
 
 
 def nothing(server) -> None:
@@ -77,7 +83,7 @@ async def test_a_program_is_ready_once_its_model_is(tmp_path, monkeypatch, capfd
     async def is_healthy() -> bool:
         return await health(address, "x.Y") == SERVING
 
-    program = asyncio.create_task(serve("bakery", address, nothing, ["x.Y"], ready=ready))
+    program = asyncio.create_task(serve("bakery", at(address), nothing, ["x.Y"], ready=ready))
     await asyncio.sleep(0.05)
     assert not await is_healthy()
     assert capfd.readouterr().out == ""
@@ -103,7 +109,7 @@ async def test_health_follows_a_model_that_goes_down(tmp_path, monkeypatch):
     async def is_unhealthy() -> bool:
         return not await is_healthy()
 
-    program = asyncio.create_task(serve("bakery", address, nothing, [], ready=ready))
+    program = asyncio.create_task(serve("bakery", at(address), nothing, [], ready=ready))
     await until(is_healthy)
     is_up = False
     await until(is_unhealthy)
@@ -117,7 +123,7 @@ async def test_what_calls_needed_is_closed_after_them(tmp_path):
     async def close() -> None:
         ends.append("closed")
 
-    program = asyncio.create_task(serve("bakery", f"unix:{tmp_path}/s", nothing, [], on_drain=close))
+    program = asyncio.create_task(serve("bakery", at(f"unix:{tmp_path}/s"), nothing, [], on_drain=close))
     await asyncio.sleep(0.05)
     signal.raise_signal(signal.SIGTERM)
     await program
@@ -129,7 +135,7 @@ async def test_a_program_that_can_never_be_ready_ends(tmp_path):
         raise CheckpointError("the model is of another checkpoint")
 
     with pytest.raises(CheckpointError):
-        await serve("bakery", f"unix:{tmp_path}/s", nothing, [], ready=ready)
+        await serve("bakery", at(f"unix:{tmp_path}/s"), nothing, [], ready=ready)
 
 
 def test_a_program_that_cannot_start_says_why_and_exits_with_2(capfd):
