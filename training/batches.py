@@ -1,19 +1,21 @@
 """Batches: a step number becomes pictures of one size with their labels. The same step always gives the same batch.
 
-About half of each batch are pairs: one photo twice with the same degradation at two strengths, so that the loss can
-ask for the difference (a ladder) and not only for the level.
+More than half of each batch are pairs: one photo twice with the same damage at two strengths, so that the loss can ask
+for the difference (a ladder) and not only for the level. A clip is a pan over a photo (training/clips.py).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import Dataset
 
-from training import degrade, labels
+from training import clips, degrade, labels
+from training.clips import Motion
 from training.degrade import Degradation, Pixels
+from training.framing import Framing, framed, turn
 from training.labels import Made, Truth
 from training.photos import Photo
 
@@ -28,22 +30,30 @@ class Tray:
     size: int
     share: float
     frames: int = 1
-    """More than one: a video, made by panning over the photo."""
+    """More than one: a video."""
 
 
+# All of about the one area that assay.toml sets: a photo and the same photo enlarged are then the same picture.
 TRAYS = (
-    Tray("para", 224, 224, 16, 0.70),
-    Tray("para", 168, 168, 24, 0.07),
-    Tray("open", 252, 364, 8, 0.10),
-    Tray("open", 364, 252, 8, 0.06),
-    Tray("open", 308, 308, 8, 0.05),
-    Tray("open", 224, 420, 8, 0.02),
+    Tray("rated", 252, 252, 12, 0.48),
+    Tray("rated", 196, 308, 12, 0.06),
+    Tray("rated", 308, 196, 12, 0.03),
+    Tray("open", 196, 308, 12, 0.12),
+    Tray("open", 308, 196, 12, 0.05),
+    Tray("open", 252, 252, 12, 0.04),
+    Tray("open", 196, 280, 12, 0.05),
+    Tray("open", 168, 336, 12, 0.02),
 )
 VIDEO_TRAYS = (
-    Tray("para", 196, 196, 6, 0.03, frames=4),
-    Tray("para", 168, 168, 8, 0.02, frames=2),
-    Tray("open", 168, 252, 4, 0.02, frames=8),
+    Tray("open", 168, 280, 4, 0.06, frames=8),
+    Tray("open", 140, 280, 4, 0.06, frames=8),
+    Tray("open", 252, 168, 4, 0.01, frames=8),
+    Tray("rated", 196, 196, 6, 0.02, frames=8),
 )
+_VIDEO_KINDS = {
+    "freeze": 0.22, "shake": 0.2, "webp": 0.16, "jpeg": 0.06, "downscale": 0.14, "blur": 0.08, "underexpose": 0.06,
+    "overexpose": 0.04, "desaturate": 0.04,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +64,9 @@ class Picture:
     """(frames, height, width, 3) at the served size; one frame for an image."""
     truth: Truth
     row: int
-    """Place of its photo in the teacher's tables (para rows first, then open rows)."""
+    """Place of its photo in the teacher's tables (rated rows first, then open rows)."""
     kind: str
-    """Degradation of the pair it belongs to; "" for a single."""
+    """What parts the pair it belongs to; "" for a single."""
     made: Made
     looks: labels.Looks
 
@@ -69,14 +79,20 @@ class Rated:
     row: int
     mos: float
     quality: float
+    told: Mapping[str, float] = field(default_factory=dict)
+    """Places of attributes that somebody graded, or the stage-1 model: labels.Made.told."""
+    graded: Mapping[str, float] = field(default_factory=dict)
+    """Places of all other attributes that somebody graded: of the photo as it was."""
 
 
 class Batches(Dataset[list[Picture]]):
-    """Indexed by step. In a pair the weaker degradation comes first; pairs stand at the front of a batch."""
+    """Indexed by step. In a pair the weaker damage comes first; pairs stand at the front of a batch."""
 
     def __init__(self, rated: Sequence[Rated], steps: int, seed: int = 0, trays: Sequence[Tray] = TRAYS) -> None:
-        self._rated = {source: [r for r in rated if r.photo.source == source] for source in ("para", "open")}
-        self._steps, self._seed, self._trays = steps, seed, trays
+        """Trays whose source has no photos are left out."""
+        self._rated = {source: [r for r in rated if r.photo.source == source] for source in ("rated", "open")}
+        self._trays = [tray for tray in trays if self._rated[tray.source]]
+        self._steps, self._seed = steps, seed
         self._decoded: dict[int, Pixels] = {}
 
     def __len__(self) -> int:
@@ -86,7 +102,7 @@ class Batches(Dataset[list[Picture]]):
         rng = np.random.default_rng((self._seed, step))
         shares = np.array([tray.share for tray in self._trays])
         tray = self._trays[rng.choice(len(self._trays), p=shares / shares.sum())]
-        pairs = round(tray.size * 0.6 / 2)
+        pairs = round(tray.size * (0.6 if tray.frames == 1 else 1.0) / 2)
         pictures: list[Picture] = []
         for _ in range(pairs):
             pictures += self._pair(tray, rng)
@@ -94,56 +110,115 @@ class Batches(Dataset[list[Picture]]):
             pictures.append(self._single(tray, rng))
         return pictures
 
-    def _pick(self, tray: Tray, rng: np.random.Generator) -> tuple[Rated, Pixels, float, float]:
-        """A photo, framed for the tray: pixels at native detail, tilt in degrees, cut 0..1."""
+    def _pick(self, tray: Tray, rng: np.random.Generator) -> tuple[Rated, Pixels]:
         photos = self._rated[tray.source]
         rated = photos[rng.integers(len(photos))]
-        pixels = rated.photo.decode() if rated.photo.source == "para" else self._open_pixels(rated)
-        if rng.random() < 0.5:
-            pixels = pixels[:, ::-1]
-        pixels, tilt_degrees, cut = framed(pixels, tray, rng)
-        return rated, np.ascontiguousarray(pixels), tilt_degrees, cut
+        pixels = self._pixels(rated)
+        return rated, pixels[:, ::-1] if rng.random() < 0.5 else pixels
 
-    def _open_pixels(self, rated: Rated) -> Pixels:
+    def _pixels(self, rated: Rated) -> Pixels:
+        if rated.photo.source != "open":
+            return rated.photo.decode()
         if rated.row not in self._decoded:
             self._decoded[rated.row] = rated.photo.decode()
         return self._decoded[rated.row]
 
     def _pair(self, tray: Tray, rng: np.random.Generator) -> list[Picture]:
-        rated, pixels, tilt, cut = self._pick(tray, rng)
-        way = int(rng.integers(2**31))
+        rated, pixels = self._pick(tray, rng)
+        if tray.frames > 1:
+            return self._clip_pair(tray, rated, pixels, rng)
+        draw = rng.random()
+        if draw < 0.22:
+            tilt = float(rng.choice((-1, 1))) * (rng.uniform(2.5, 8) if rng.random() < 0.7 else rng.uniform(8, 14))
+            views = [turn(pixels, degrees, abs(tilt), tray.height_px, tray.width_px) for degrees in (0.0, tilt)]
+            return [self._picture(tray, rated, view, (), "tilt", rng) for view in views]
+        framing = framed(pixels, tray.height_px, tray.width_px, rng)
+        if draw < 0.3:
+            # The same photo in another wrapping must keep its score.
+            other = replace(framing, pixels=_wrapped(framing.pixels, rng))
+            return [self._picture(tray, rated, view, (), "same", rng, framing.pixels) for view in (framing, other)]
         kinds, shares = list(degrade.LADDERS), list(degrade.LADDERS.values())
         kind = str(rng.choice(kinds, p=shares) if rng.random() < 0.75 else rng.choice(degrade.KINDS))
-        first, second = degrade.draw(kind, rng), degrade.draw(kind, rng)
-        if first.damage(1.0) > second.damage(1.0):
-            first, second = second, first
-        weaker = () if rng.random() < 0.35 else (first,)
-        return [self._picture(tray, rated, pixels, tilt, cut, done, kind, rng, way) for done in (weaker, (second,))]
+        weaker, stronger = _two(kind, rng)
+        return [self._picture(tray, rated, framing, done, kind, rng) for done in (weaker, stronger)]
 
     def _single(self, tray: Tray, rng: np.random.Generator) -> Picture:
-        rated, pixels, tilt, cut = self._pick(tray, rng)
-        several = rng.choice(4, p=[0.8, 0.1, 0.07, 0.03]) if tray.source == "para" else rng.choice(3)
+        rated, pixels = self._pick(tray, rng)
+        several = rng.choice(4, p=[0.75, 0.14, 0.08, 0.03]) if tray.source == "rated" else rng.choice(3)
         done = tuple(degrade.draw(str(kind), rng) for kind in rng.choice(degrade.KINDS, several, replace=False))
-        return self._picture(tray, rated, pixels, tilt, cut, done, "", rng, int(rng.integers(2**31)))
+        return self._picture(tray, rated, framed(pixels, tray.height_px, tray.width_px, rng), done, "", rng)
 
     def _picture(
         self,
         tray: Tray,
         rated: Rated,
-        pixels: Pixels,
-        tilt_degrees: float,
-        cut: float,
+        framing: Framing,
         done: tuple[Degradation, ...],
         kind: str,
         rng: np.random.Generator,
-        way: int,
+        before: Pixels | None = None,
     ) -> Picture:
-        shrink = max(1.0, pixels.shape[1] / tray.width_px)
-        made = Made(rated.mos, rated.quality, tilt_degrees, cut, done, shrink)
-        seen = labels.looks(pixels)
+        made = Made(
+            rated.mos, rated.quality, framing.tilt_degrees, framing.cut, done, told=rated.told, graded=rated.graded
+        )
+        seen = labels.looks(framing.pixels if before is None else before)
+        pixels = framing.pixels
         for degradation in done:
-            pixels = degrade.degraded(pixels, degradation, shrink, rng)
-        return Picture(frames_of(pixels, tray, way), labels.truth(made, seen), rated.row, kind, made, seen)
+            pixels = degrade.degraded(pixels, degradation, rng)
+        frames = resized(pixels, tray.height_px, tray.width_px)[None]
+        return Picture(frames, labels.truth(made, seen), rated.row, kind, made, seen)
+
+    def _clip_pair(self, tray: Tray, rated: Rated, pixels: Pixels, rng: np.random.Generator) -> list[Picture]:
+        pan = clips.Pan.drawn(pixels, tray.frames, tray.height_px / tray.width_px, rng)
+        kind = str(rng.choice(list(_VIDEO_KINDS), p=list(_VIDEO_KINDS.values())))
+        if kind in clips.MOTIONS:
+            amounts = sorted(clips.draw(kind, rng) for _ in range(2))
+            first = Motion() if rng.random() < 0.35 else clips.motion(kind, amounts[0])
+            versions: list[tuple[Motion, tuple[Degradation, ...]]] = [(first, ()), (clips.motion(kind, amounts[1]), ())]
+        else:
+            versions = [(Motion(), done) for done in _two(kind, rng)]
+        seed = int(rng.integers(2**31))
+        return [self._clip(tray, rated, pan, motion, done, kind, seed) for motion, done in versions]
+
+    def _clip(
+        self,
+        tray: Tray,
+        rated: Rated,
+        pan: clips.Pan,
+        motion: Motion,
+        done: tuple[Degradation, ...],
+        kind: str,
+        seed: int,
+    ) -> Picture:
+        rng = np.random.default_rng(seed)
+        # Damaged at about the size of a small video, then brought to the size that the model takes.
+        frames = pan.frames(motion, tray.height_px * 3 // 2, tray.width_px * 3 // 2, rng)
+        seen = labels.looks(frames[0])
+        for degradation in done:
+            frames = [degrade.degraded(frame, degradation, rng) for frame in frames]
+        made = Made(
+            rated.mos,
+            rated.quality,
+            degradations=done,
+            motion_damage=motion.damage(),
+            told=rated.told,
+            graded=rated.graded,
+        )
+        shown = np.stack([resized(frame, tray.height_px, tray.width_px) for frame in frames])
+        return Picture(shown, labels.truth(made, seen), rated.row, kind, made, seen)
+
+
+def _two(kind: str, rng: np.random.Generator) -> tuple[tuple[Degradation, ...], tuple[Degradation, ...]]:
+    """A weaker one (often none at all) and a stronger one of the same kind."""
+    weaker, stronger = sorted((degrade.draw(kind, rng) for _ in range(2)), key=Degradation.damage)
+    return (() if rng.random() < 0.35 else (weaker,)), (stronger,)
+
+
+def _wrapped(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """Twice the size, or written as a good WebP or JPEG."""
+    if rng.random() < 0.6:
+        return resized(pixels, pixels.shape[0] * 2, pixels.shape[1] * 2)
+    return degrade.degraded(pixels, Degradation(str(rng.choice(("webp", "jpeg"))), 95), rng)
 
 
 def resized(pixels: Pixels, height_px: int, width_px: int) -> Pixels:
@@ -151,67 +226,6 @@ def resized(pixels: Pixels, height_px: int, width_px: int) -> Pixels:
     if pixels.shape[:2] == (height_px, width_px):
         return pixels
     return np.asarray(Image.fromarray(pixels).resize((width_px, height_px), Image.Resampling.BICUBIC))
-
-
-def frames_of(pixels: Pixels, tray: Tray, way: int) -> Pixels:
-    """(frames, height, width, 3): the picture itself, or a pan with a little shake over it; `way` is its seed."""
-    if tray.frames == 1:
-        return resized(pixels, tray.height_px, tray.width_px)[None]
-    rng = np.random.default_rng(way)
-    height, width = pixels.shape[:2]
-    room = 1.0 if height <= tray.height_px else min(1.0, max(tray.height_px / height, 0.85))
-    crop_height, crop_width = round(height * room), round(width * room)
-    slack = np.array([height - crop_height, width - crop_width])
-    begin, end = rng.random((2, 2)) * slack
-    shots = []
-    for along in np.linspace(0, 1, tray.frames):
-        y, x = np.clip(np.round(begin + (end - begin) * along + rng.normal(0, 1, 2)), 0, slack).astype(int)
-        shots.append(resized(pixels[y : y + crop_height, x : x + crop_width], tray.height_px, tray.width_px))
-    return np.stack(shots)
-
-
-def framed(pixels: Pixels, tray: Tray, rng: np.random.Generator) -> tuple[Pixels, float, float]:
-    """Crop (and in a quarter of the cases tilt) to the tray's shape; never enlarges a picture.
-
-    -> (pixels, tilt in degrees, cut). A tilted picture is cropped inside the turned one, so no corner is black.
-    """
-    height, width = pixels.shape[:2]
-    # A video of a small photo pans over all of it at full detail.
-    if (height, width) == (tray.height_px, tray.width_px) or (tray.frames > 1 and max(height, width) <= 224):
-        return pixels, 0.0, 0.0
-    aspect = tray.width_px / tray.height_px
-    full_height = min(height, width / aspect)
-    tilt = 0.0
-    if rng.random() < 0.25:
-        tilt = float(rng.uniform(4, 18) * rng.choice([-1, 1]))
-        pixels = np.asarray(Image.fromarray(pixels).rotate(tilt, Image.Resampling.BICUBIC))
-        # The largest crop of this aspect that stays inside a rectangle turned about its middle.
-        sine, cosine = np.sin(np.radians(abs(tilt))), np.cos(np.radians(tilt))
-        full_height = min(height / (cosine + aspect * sine), width / (aspect * cosine + sine))
-    least = min(1.0, tray.height_px / full_height)  # no enlarging
-    cut, scale = 0.0, float(rng.uniform(max(least, 0.75), 1.0)) if least < 1 else 1.0
-    if tilt == 0.0 and rng.random() < 0.2 and full_height * 0.5 > tray.height_px * 0.9:
-        return *_cut_through_middle(pixels, full_height * 0.5, aspect, rng), 1.0
-    crop_height = full_height * scale
-    crop_width = crop_height * aspect
-    slack = np.array([height - crop_height, width - crop_width]) if tilt == 0.0 else np.zeros(2)
-    top, left = slack * rng.random(2) if tilt == 0.0 else ((height - crop_height) / 2, (width - crop_width) / 2)
-    return _cropped(pixels, top, left, crop_height, crop_width), tilt, cut
-
-
-def _cut_through_middle(
-    pixels: Pixels, crop_height: float, aspect: float, rng: np.random.Generator
-) -> tuple[Pixels, float]:
-    height, width = pixels.shape[:2]
-    crop_width = min(crop_height * aspect, width / 2)
-    left = width / 2 if rng.random() < 0.5 else width / 2 - crop_width
-    top = (height - crop_height) * rng.random()
-    return _cropped(pixels, top, left, crop_height, crop_width), 0.0
-
-
-def _cropped(pixels: Pixels, top: float, left: float, height: float, width: float) -> Pixels:
-    y, x = max(0, round(top)), max(0, round(left))
-    return pixels[y : y + max(8, round(height)), x : x + max(8, round(width))]
 
 
 def truth_vector(truth: Truth) -> NDArray[np.float32]:

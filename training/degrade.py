@@ -1,11 +1,13 @@
 """Degradations of known strength, applied to a photo at its native size, and how much each one hurts.
 
 Strength is continuous and starts at nothing, so that mild steps are seen as often as strong ones. Lengths are given
-in pixels of the *served* picture (after the resize to the pixel budget): that is what the model can see. `shrink` is
-the native width over the served width.
+in pixels of a picture whose shorter side is 512, whatever size the photo has: that is what stays the same when the
+picture is brought to the size that the model takes. The borders between grades of clarity, exposure and saturation are
+visible units, and the same as those that evaluation/truth.py states.
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 
 Pixels = NDArray[np.uint8]
+REFERENCE_PX = 512
 BLURRING = ("blur", "motion", "downscale", "noise", "jpeg", "webp")
-KINDS = (*BLURRING, "underexpose", "overexpose", "desaturate", "oversaturate")
+EXPOSING = ("underexpose", "overexpose")
+COLOURING = ("desaturate", "oversaturate")
+KINDS = (*BLURRING, *EXPOSING, *COLOURING)
 # Ladders will be climbed along these five, so they are drawn more often; the shares add up to 1.
-LADDERS = {"blur": 0.18, "jpeg": 0.22, "underexpose": 0.22, "overexpose": 0.2, "desaturate": 0.18}
+LADDERS = {"blur": 0.15, "jpeg": 0.25, "underexpose": 0.18, "overexpose": 0.2, "desaturate": 0.22}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,32 +30,49 @@ class Degradation:
 
     kind: str
     amount: float
-    """Served pixels of Gaussian sigma (blur), of length (motion), of block (downscale); levels of 255 (noise);
-    quality 1..100 (jpeg, webp); stops of sRGB gain (underexpose, overexpose); colour factor (desaturate < 1,
-    oversaturate > 1)."""
+    """Gaussian sigma (blur), the sigma that leaves as many lines (downscale), length (motion): pixels of a picture
+    whose shorter side is 512. Levels of 255, seen at that size (noise); quality 1..100 (jpeg, webp); stops of light
+    (underexpose, overexpose); colour factor (desaturate < 1, oversaturate > 1)."""
 
-    def damage(self, shrink: float) -> float:
-        """0 (invisible) to 1 (ruined), strictly rising with strength."""
+    def clarity_left(self) -> float:
+        """1 (untouched) to 0, in quarters: 3/4 is where "very clear" ends, 1/2 where clear ends, 1/4 where blurry
+        becomes "very blurry"."""
         amount = self.amount
-        if self.kind in ("jpeg", "webp"):
-            return float(np.interp(amount, _QUALITIES, _QUALITY_DAMAGES) * shrink**-0.35)
-        if self.kind == "noise":
-            return _saturating(amount / shrink**0.7, 30.0, 1.1)
-        if self.kind in ("desaturate", "oversaturate"):
-            return 0.65 * float(1 - amount) if amount <= 1 else 0.5 * _saturating(amount - 1, 1.6, 1.5)
-        return _saturating(amount, *_SCALES[self.kind])
+        match self.kind:
+            case "blur" | "downscale":
+                return _fallen(amount, _BLURS)
+            case "motion":
+                return _fallen(amount / 4, _BLURS)
+            case "noise":
+                return _fallen(amount, _NOISES)
+            case "jpeg":
+                return float(np.interp(amount, _JPEG_QUALITIES, _QUALITY_PLACES)) / 4
+            case "webp":
+                return float(np.interp(amount, _WEBP_QUALITIES, _QUALITY_PLACES)) / 4
+        return 1.0
+
+    def damage(self) -> float:
+        """0 (invisible) to 1 (ruined), strictly rising with strength."""
+        if self.kind in BLURRING:
+            return float((1 - self.clarity_left()) ** 1.4)
+        if self.kind in COLOURING:
+            away = self.amount
+            return 0.65 * float(1 - away) if away <= 1 else 0.5 * _saturating(away - 1, 1.6, 1.5)
+        return _saturating(self.amount, *_EXPOSURES[self.kind])
 
 
-_QUALITIES = (1, 5, 10, 20, 30, 50, 75, 90, 100)
-_QUALITY_DAMAGES = (1.0, 0.85, 0.68, 0.48, 0.36, 0.24, 0.13, 0.05, 0.0)
-# kind -> (amount that does 63 % of the damage, steepness)
-_SCALES = {
-    "blur": (1.6, 1.1),
-    "motion": (6.0, 1.1),
-    "downscale": (4.0, 1.2),
-    "underexpose": (1.6, 1.25),
-    "overexpose": (1.2, 1.15),
-}
+_PLACES = (4.0, 3.0, 2.0, 1.0, 0.05)
+_BLURS = (0.1, 0.64, 1.6, 4.0, 12.0)
+_NOISES = (2.0, 14.0, 36.0, 80.0, 200.0)
+_JPEG_QUALITIES = (1, 8, 25, 60, 90, 100)
+_WEBP_QUALITIES = (0, 6, 22, 55, 88, 100)
+_QUALITY_PLACES = (0.15, 1.0, 2.0, 3.0, 3.8, 4.0)
+# kind -> (stops that do 63 % of the damage, steepness)
+_EXPOSURES = {"underexpose": (3.2, 1.25), "overexpose": (2.0, 1.15)}
+
+
+def _fallen(amount: float, borders: Sequence[float]) -> float:
+    return float(np.interp(np.log(max(amount, 1e-3)), np.log(borders), _PLACES)) / 4
 
 
 def _saturating(amount: float, scale: float, power: float) -> float:
@@ -61,43 +83,52 @@ def draw(kind: str, rng: np.random.Generator) -> Degradation:
     """A strength anywhere from barely there to ruinous."""
     u = float(rng.random())
     amounts = {
-        "blur": 0.15 * 32**u,
-        "motion": 1.5 + 14 * u**2,
-        "downscale": 1.2 + 7 * u**1.5,
-        "noise": 2 + 68 * u**1.5,
-        "jpeg": float(np.interp(u, (0, 0.2, 0.6, 1), (97, 70, 20, 2))),
-        "webp": float(np.interp(u, (0, 0.3, 1), (90, 50, 1))),
-        "underexpose": 0.08 + 3.3 * u**1.2,
-        "overexpose": 0.08 + 2.4 * u**1.2,
+        "blur": 0.25 * 44**u,
+        "motion": 2 + 38 * u**2,
+        "downscale": 0.9 + 9 * u**1.5,
+        "noise": 4 + 150 * u**1.5,
+        "jpeg": float(np.interp(u, (0, 0.15, 0.6, 1), (97, 70, 20, 2))),
+        "webp": float(np.interp(u, (0, 0.25, 1), (90, 50, 0))),
+        "underexpose": 0.15 + 5.5 * u**1.1,
+        "overexpose": 0.15 + 3.3 * u**1.1,
         "desaturate": 1 - u**0.85,
-        "oversaturate": 1.1 + 2.4 * u,
+        "oversaturate": 1.1 + 2.9 * u,
     }
     return Degradation(kind, amounts[kind])
 
 
-def degraded(pixels: Pixels, degradation: Degradation, shrink: float, rng: np.random.Generator) -> Pixels:
+def degraded(pixels: Pixels, degradation: Degradation, rng: np.random.Generator) -> Pixels:
     """The photo, at the size it had."""
     amount = degradation.amount
     picture = Image.fromarray(pixels)
+    scale = min(picture.size) / REFERENCE_PX
     match degradation.kind:
         case "blur":
-            return np.asarray(picture.filter(ImageFilter.GaussianBlur(amount * shrink)))
+            return np.asarray(picture.filter(ImageFilter.GaussianBlur(amount * scale)))
         case "motion":
-            return _moved(pixels, amount * shrink, rng)
+            return _moved(pixels, amount * scale, rng)
         case "downscale":
-            return _downscaled(picture, amount * shrink)
+            # A sigma of s leaves half of the contrast at 192 / s lines.
+            return _downscaled(picture, max(1.02, min(picture.size) * amount / 192))
         case "noise":
-            noise = rng.standard_normal(pixels.shape, dtype=np.float32) * amount
+            noise = rng.standard_normal(pixels.shape, dtype=np.float32) * (amount * scale)
             return np.clip(pixels + noise, 0, 255).astype(np.uint8)
         case "jpeg" | "webp":
             return _compressed(picture, degradation.kind, round(amount))
         case "underexpose" | "overexpose":
-            stops = -amount if degradation.kind == "underexpose" else amount
-            table = np.clip(np.arange(256) * 2.0**stops, 0, 255).round().astype(np.uint8)
-            return np.asarray(table[pixels])
+            return exposed(pixels, -amount if degradation.kind == "underexpose" else amount)
         case "desaturate" | "oversaturate":
             return np.asarray(ImageEnhance.Color(picture).enhance(amount))
     raise ValueError(f"unknown degradation {degradation.kind!r}; known are {', '.join(KINDS)}")
+
+
+def exposed(pixels: Pixels, stops: float) -> Pixels:
+    """As if the shutter had been open 2**stops times as long: sRGB (IEC 61966-2-1) to light, times that, and back."""
+    srgb = np.arange(256) / 255
+    light = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    light = np.clip(light * 2.0**stops, 0.0, 1.0)
+    back = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.asarray((back * 255).round().astype(np.uint8)[pixels])
 
 
 def _moved(pixels: Pixels, length_px: float, rng: np.random.Generator) -> Pixels:

@@ -22,18 +22,19 @@ from assay.form import Literal
 from assay.prompt import answer_form, question
 from training import degrade, photos
 from training.degrade import Degradation, Pixels
+from training.loop import quicker_dtype
 from training.served import served
 from training.tower import dense_tower, normalised
 from training.tree import vision_positions
 
 LADDERS: Mapping[str, Sequence[float]] = {
     "blur": (1, 2, 3, 5, 8),
-    "underexpose": (0.3, 0.7, 1.2, 1.7, 2.3),
-    "overexpose": (0.3, 0.7, 1.1, 1.6, 2.0),
+    "underexpose": (1, 2, 3, 4, 5),
+    "overexpose": (0.5, 1, 1.5, 2, 3),
     "desaturate": (0.8, 0.6, 0.4, 0.2, 0),
-    "jpeg": (70, 45, 25, 12, 5),
+    "jpeg": (60, 40, 20, 10, 5),
 }
-"""Amounts after the untouched photo, in degrade.Degradation's units; blur in native pixels."""
+"""Amounts after the untouched photo, in degrade.Degradation's units: the ladders of evaluation/ladder.py."""
 
 
 class Judge:
@@ -41,6 +42,7 @@ class Judge:
 
     def __init__(self, model: Qwen2VLForConditionalGeneration, tokenizer: Tokenizer, checkpoint: Checkpoint) -> None:
         self._model, self._tokenizer = model, tokenizer
+        self._dtype = quicker_dtype(model.device)
         literal = next(iter(answer_form(checkpoint, "direct")))
         assert isinstance(literal, Literal)
         asked = question(checkpoint, "direct", is_video=False)
@@ -59,7 +61,7 @@ class Judge:
     @torch.inference_mode()
     def scores(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
         """Expected score of each (height, width, 3) picture of one size: first digit plus one half."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", self._dtype, enabled=self._dtype is not torch.float32):
             seen = dense_tower(self._model.model.visual, normalised(torch.from_numpy(np.stack(pictures))))
         height, width = pictures[0].shape[0] // 14, pictures[0].shape[1] // 14
         embed = self._model.model.language_model.embed_tokens
@@ -85,10 +87,15 @@ class Judge:
         return np.asarray(shares.numpy() @ (np.arange(10) + 0.5))
 
 
-def para_correlations(judge: Judge, held_out: Sequence[photos.Photo], batch: int = 32) -> dict[str, float]:
+def rated_correlations(
+    judge: Judge, held_out: Sequence[photos.Photo], checkpoint: Checkpoint, batch: int = 32
+) -> dict[str, float]:
     """SRCC of the direct score with the raters' two means."""
     scores = np.concatenate(
-        [judge.scores([photo.decode() for photo in held_out[i : i + batch]]) for i in range(0, len(held_out), batch)]
+        [
+            judge.scores([served(photo.decode(), checkpoint.pixels) for photo in held_out[i : i + batch]])
+            for i in range(0, len(held_out), batch)
+        ]
     )
     return {
         "aesthetic": float(spearmanr(scores, [photo.mos for photo in held_out]).statistic),
@@ -103,7 +110,7 @@ def ladder_correlations(judge: Judge, held_out: Sequence[photos.Photo], checkpoi
     for photo in held_out:
         pixels = photo.decode()
         for kind, amounts in LADDERS.items():
-            steps = [pixels, *(degrade.degraded(pixels, Degradation(kind, each), 1.0, rng) for each in amounts)]
+            steps = [pixels, *(degrade.degraded(pixels, Degradation(kind, each), rng) for each in amounts)]
             scores = judge.scores([served(step, checkpoint.pixels) for step in steps])
             found[kind].append(float(spearmanr(scores, -np.arange(len(steps))).statistic))
     return {kind: float(np.mean(values)) for kind, values in found.items()}
@@ -127,7 +134,7 @@ def main() -> None:
     _, para = photos.split(photos.para_photos(options.data))
     _, sharp = photos.split(photos.open_photos(options.data))
     began = time.time()
-    for name, value in para_correlations(judge, para[: options.most]).items():
+    for name, value in rated_correlations(judge, para[: options.most], checkpoint).items():
         print(f"SRCC {name} (held-out PARA, {len(para[: options.most])} photos, direct): {value:.3f}", flush=True)
     for source, held_out in (("open", sharp[: options.most // 10]), ("PARA", para[: options.most // 20])):
         for name, value in ladder_correlations(judge, held_out, checkpoint).items():

@@ -14,7 +14,7 @@ from training.tree import Forest
 
 def vision_tokens(model: Qwen2VLForConditionalGeneration, pictures: Sequence[Picture]) -> Tensor:
     """(batch, tokens, width): all temporal patches of a video one after the other."""
-    frames = torch.from_numpy(np.stack([picture.frames for picture in pictures]))
+    frames = torch.from_numpy(np.stack([picture.frames for picture in pictures])).to(model.device)
     batch, count = frames.shape[:2]
     if count == 1:
         return dense_tower(model.model.visual, normalised(frames[:, 0]))

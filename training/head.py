@@ -13,12 +13,13 @@ from training.batches import TRUTH_NAMES, Picture, truth_vector
 # Mean and spread of each label over a few thousand training pictures, so that all weigh alike.
 _CENTRE = torch.tensor([5.2, 5.8, 5.6, 2.5, 0.9, 1.0, 1.46, 2.6, 2.5, 2.2])
 _SPREAD = torch.tensor([2.0, 1.5, 1.7, 0.4, 0.8, 0.8, 0.25, 1.0, 0.85, 1.1])
-_WEIGHT = torch.tensor([3.0, 1.0, 1.0, 0.5, 0.4, 0.4, 0.5, 1.5, 1.5, 1.0])
+_WEIGHT = torch.tensor([3.0, 1.0, 1.0, 0.5, 0.4, 0.4, 1.0, 1.5, 1.5, 1.0])
 # The labels that a kind of degradation must move, besides the score.
 _MOVED = {
     **dict.fromkeys(("blur", "motion", "downscale", "noise", "jpeg", "webp"), "clarity"),
     **dict.fromkeys(("underexpose", "overexpose"), "exposure"),
     **dict.fromkeys(("desaturate", "oversaturate"), "saturation"),
+    "tilt": "level_shot",
 }
 
 
@@ -35,7 +36,8 @@ class PooledHead(nn.Module):
         tokens = tokens.float()
         pooled = torch.cat([tokens.mean(1), tokens.std(1)], dim=1)
         out = self.linear(self.norm(pooled))
-        return out[:, : len(TRUTH_NAMES)] * _SPREAD + _CENTRE, out[:, len(TRUTH_NAMES) :]
+        spread, centre = _SPREAD.to(out.device), _CENTRE.to(out.device)
+        return out[:, : len(TRUTH_NAMES)] * spread + centre, out[:, len(TRUTH_NAMES) :]
 
 
 def head_loss(
@@ -45,8 +47,8 @@ def head_loss(
 
     -> (loss, its parts for the log).
     """
-    wanted = torch.from_numpy(np.stack([truth_vector(picture.truth) for picture in pictures]))
-    errors = ((labels - wanted) / _SPREAD).square()
+    wanted = torch.from_numpy(np.stack([truth_vector(picture.truth) for picture in pictures])).to(labels.device)
+    errors = ((labels - wanted) / _SPREAD.to(labels.device)).square()
     copied = functional.mse_loss(features, teacher)
     pair = pair_loss(labels, wanted, pictures)
     parts = {
@@ -54,7 +56,7 @@ def head_loss(
         "teacher": float(copied.detach()),
         "pair": float(pair.detach()),
     }
-    return (errors * _WEIGHT).mean() + 1.0 * copied + 0.5 * pair, parts
+    return (errors * _WEIGHT.to(labels.device)).mean() + 1.0 * copied + 0.5 * pair, parts
 
 
 def pair_loss(labels: Tensor, wanted: Tensor, pictures: Sequence[Picture]) -> Tensor:
@@ -64,11 +66,11 @@ def pair_loss(labels: Tensor, wanted: Tensor, pictures: Sequence[Picture]) -> Te
         kind = pictures[index].kind
         if not kind:
             break
-        for name in ("score", _MOVED[kind]):
+        for name in ("score", *([_MOVED[kind]] if kind in _MOVED else [])):
             place = TRUTH_NAMES.index(name)
             step = wanted[index, place] - wanted[index + 1, place]
             error = labels[index, place] - labels[index + 1, place] - step
-            losses.append(functional.smooth_l1_loss(error / (0.3 + step.abs()), torch.zeros(()), beta=0.5))
+            losses.append(functional.smooth_l1_loss(error / (0.3 + step.abs()), torch.zeros_like(error), beta=0.5))
     return torch.stack(losses).mean() if losses else labels.sum() * 0
 
 

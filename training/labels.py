@@ -1,23 +1,28 @@
 """Labels by construction: what the raters said of the photo, moved by what was then done to it.
 
 Nobody rated level shot, clutter or integrity here. Those labels are made from the rotation applied, the crop applied
-and the density of edges; composition and eye-catching are the raters' mean with penalties. The model card says so.
+and the density of edges, and for a photo as it was by the stage-1 model (training/self_label.py); composition and
+eye-catching are the raters' mean with penalties. The model card says so.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.degrade import BLURRING, Degradation, Pixels
+from training.degrade import COLOURING, EXPOSING, Degradation, Pixels
 
 _THUMB_PX = 64
 # Measured on PARA's training photos: medians of mean chroma and of edge density in the middle and at the border.
 _CHROMA_MEDIAN = 0.113
 _EDGES_MEDIAN = {"middle": 0.119, "border": 0.088}
 MAX_SCORE = 9.99
+LEVEL_DEGREES, TILTED_DEGREES = 1.0, 2.5
+"""A camera turned by less is level; by more it is not; turns in between are not made."""
+TOLD = ("subject_integrity", "subject_clutter", "background_clutter", "level_shot")
+"""What no degradation decides: for a photo as it was, the stage-1 model's word can stand for these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,12 @@ class Made:
     cut: float = 0.0
     """0: the photo's middle is in the picture; 1: an edge of the picture runs through it."""
     degradations: tuple[Degradation, ...] = ()
-    shrink: float = 1.0
+    motion_damage: float = 0.0
+    """Of a clip: 0 (moves as it should) to 1 (shaken or frozen to ruin)."""
+    told: Mapping[str, float] = field(default_factory=dict)
+    """Places of the TOLD attributes of the photo as it was; made from its pixels where not given."""
+    graded: Mapping[str, float] = field(default_factory=dict)
+    """Places of the other attributes of the photo as it was, where somebody graded them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,42 +91,66 @@ def looks(pixels: Pixels) -> Looks:
 
 def truth(made: Made, seen: Looks) -> Truth:
     """The labels of one picture. The score falls strictly with every added damage."""
-    blurring = _damage([d for d in made.degradations if d.kind in BLURRING], made.shrink)
-    colour = _damage([d for d in made.degradations if d.kind not in BLURRING], made.shrink)
-    if seen.chroma < 0.04 and any(d.kind in ("desaturate", "oversaturate") for d in made.degradations):
+    left = float(np.prod([d.clarity_left() for d in made.degradations]))
+    colour = _joint([d.damage() for d in made.degradations if d.kind in COLOURING])
+    if seen.chroma < 0.04:
         colour *= seen.chroma / 0.04
-    damage = 1 - (1 - blurring) * (1 - colour)
-    untouched = (made.mos - 1) / 4 * 10 - 0.8 * made.cut - (0.7 if abs(made.tilt_degrees) > 3 else 0.0)
-    untouched = float(np.clip(untouched, 0.3, MAX_SCORE))
+    others = [d.damage() for d in made.degradations if d.kind not in COLOURING]
+    damage = _joint([colour, *others, made.motion_damage])
+    is_tilted = abs(made.tilt_degrees) >= TILTED_DEGREES
+    untouched = float(np.clip((made.mos - 1) / 4 * 10 - 0.8 * made.cut - 0.5 * is_tilted, 0.3, MAX_SCORE))
     score = float(np.clip(untouched * (1 - 0.75 * damage) - 0.5 * damage, 0.02, MAX_SCORE))
     lost = untouched - score
-    tilted = 1.0 if abs(made.tilt_degrees) > 3 else 0.0
-    # Chroma goes with the colour factor alone: an underexposed red is still a red.
-    factor = float(np.prod([d.amount for d in made.degradations if d.kind in ("desaturate", "oversaturate")]))
+    told, graded = {**_from_pixels(seen), **made.told}, made.graded
+    appeal = 0.8 + untouched * 0.92
+    clear = graded.get("clarity", float(np.clip(3.25 + 0.9 * (made.quality - 3.3), 0.8, 3.85)))
     return Truth(
         score=score,
-        composition=float(np.clip(0.8 + untouched * 0.92 - tilted - made.cut - 0.2 * lost, 1, 10)),
-        eye_catching=float(np.clip(0.8 + untouched * 0.92 - 0.7 * lost, 1, 10)),
-        subject_integrity=2.5 - 2.1 * made.cut,
-        subject_clutter=_uncluttered(seen.middle_edges / _EDGES_MEDIAN["middle"]),
-        background_clutter=_uncluttered(seen.border_edges / _EDGES_MEDIAN["border"]),
-        level_shot=1.5 - tilted,
-        clarity=float(np.clip(3.1 + (made.quality - 3.3), 1.0, 3.8)) * (1 - 0.97 * blurring),
-        exposure=float(np.clip(2.5 + np.clip((seen.luma - 0.45) * 2, -0.9, 0.9) + _stops(made) * 1.25, 0, 5)),
-        saturation=float(np.clip(2.5 + 1.2 * np.log2((seen.chroma * factor + 0.01) / (_CHROMA_MEDIAN + 0.01)), 0, 5)),
+        composition=float(np.clip(graded.get("composition", appeal) - is_tilted - made.cut - 0.2 * lost, 1, 10)),
+        eye_catching=float(np.clip(graded.get("eye_catching", appeal) - 0.7 * lost, 1, 10)),
+        subject_integrity=told["subject_integrity"] - 2.1 * made.cut,
+        subject_clutter=told["subject_clutter"],
+        background_clutter=told["background_clutter"],
+        level_shot=0.4 if is_tilted else told["level_shot"],
+        clarity=clear * left,
+        exposure=_exposure(made, seen),
+        saturation=_saturation(made, seen),
     )
 
 
-def _damage(degradations: Sequence[Degradation], shrink: float) -> float:
-    return 1 - float(np.prod([1 - min(d.damage(shrink), 1.0) for d in degradations]))
+def _joint(damages: Sequence[float]) -> float:
+    return 1 - float(np.prod([1 - min(damage, 1.0) for damage in damages]))
 
 
-def _stops(made: Made) -> float:
-    return sum(
-        d.amount * (1 if d.kind == "overexpose" else -1)
-        for d in made.degradations
-        if d.kind in ("underexpose", "overexpose")
-    )
+def _from_pixels(seen: Looks) -> dict[str, float]:
+    return {
+        "subject_integrity": 2.5,
+        "subject_clutter": _uncluttered(seen.middle_edges / _EDGES_MEDIAN["middle"]),
+        "background_clutter": _uncluttered(seen.border_edges / _EDGES_MEDIAN["border"]),
+        "level_shot": 1.6,
+    }
+
+
+def _exposure(made: Made, seen: Looks) -> float:
+    """Half a stop ends "properly exposed", a little over two stops "slightly"."""
+    stops = sum(d.amount * (1 if d.kind == "overexpose" else -1) for d in made.degradations if d.kind in EXPOSING)
+    moved = float(np.sign(stops) * np.interp(abs(stops), (0, 0.5, 2.15, 5.5), (0, 0.5, 1.5, 2.45)))
+    natural = made.graded.get("exposure", 2.5 + float(np.clip((seen.luma - 0.45) * 1.5, -0.7, 0.7)))
+    return float(np.clip(natural + moved, 0.02, 4.98))
+
+
+def _saturation(made: Made, seen: Looks) -> float:
+    """Borders at 0.2, 0.63, 1.4 and 2.6 times the colour of a photo of usual colour."""
+    # Chroma goes with the colour factor alone: an underexposed red is still a red.
+    factor = float(np.prod([d.amount for d in made.degradations if d.kind in COLOURING]))
+    # A colourful photo is not yet one with too much colour: half of what it has more than usual counts.
+    natural = 0.5 * np.log2((seen.chroma + 0.01) / (_CHROMA_MEDIAN + 0.01))
+    if "saturation" in made.graded:
+        natural = np.interp(made.graded["saturation"], _SATURATION_PLACES, _COLOUR_LOG2)
+    return float(np.interp(natural + np.log2(max(factor, 0.02)), _COLOUR_LOG2, _SATURATION_PLACES))
+
+
+_COLOUR_LOG2, _SATURATION_PLACES = (-5.0, -2.32, -0.667, 0.485, 1.38, 2.6), (0.1, 1.0, 2.0, 3.0, 4.0, 4.9)
 
 
 def _uncluttered(edges: float) -> float:

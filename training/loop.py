@@ -1,7 +1,8 @@
 """The loop: lessons in, weights out; saved every few minutes, and it goes on from what it saved."""
 
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from transformers import Qwen2VLForConditionalGeneration
 
 from training.forward import answer_logits, vision_tokens
 from training.head import PooledHead, head_loss
-from training.lessons import Lessons
+from training.lessons import Lesson, Lessons
 from training.loss import lesson_loss
 from training.schedule import Schedule
 
@@ -28,12 +29,24 @@ def train(
     state_file: Path,
     at_times: Callable[[int], None],
     save_every_steps: int = 150,
+    until: float | None = None,
 ) -> None:
-    """Train until schedule.until; `at_times(step)` is called after each save."""
+    """Train until then (time.time() seconds; the schedule's end if None), one step at least; `at_times(step)` is called
+    after each save.
+
+    Where the model is, the training is: on its device, in bfloat16 where that is quicker.
+    """
+    until = schedule.until if until is None else until
+    device = model.device
+    dtype = quicker_dtype(device)
+    teacher, digits = teacher.to(device), digits.to(device)
     optimizer = torch.optim.AdamW(_groups(model, head, schedule), weight_decay=0.02, betas=(0.9, 0.98), fused=True)
     rates = [group["lr"] for group in optimizer.param_groups]
     step = _resume(state_file, model, head, optimizer)
-    loader = DataLoader(lessons, batch_size=None, sampler=range(step, len(lessons)), num_workers=1, prefetch_factor=3)
+    workers = 1 if device.type == "cpu" else max(1, (os.cpu_count() or 2) - 2)
+    loader = DataLoader(
+        lessons, batch_size=None, sampler=range(step, len(lessons)), num_workers=workers, prefetch_factor=3
+    )
     began, seen = time.time(), 0
     log: dict[str, list[float]] = {}
     for lesson in loader:
@@ -43,7 +56,8 @@ def train(
         optimizer.param_groups[0]["lr"] = rates[0] * schedule.tower_factor(time.time())
         for parameter in optimizer.param_groups[0]["params"]:
             parameter.requires_grad_(not schedule.is_tower_frozen(time.time()))
-        with torch.autocast("cpu", torch.bfloat16):
+        lesson = Lesson(lesson.pictures, lesson.forest.to(device))
+        with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
             tokens = vision_tokens(model, lesson.pictures)
             logits = answer_logits(model, tokens, lesson.forest)
         loss, parts = lesson_loss(logits, lesson, digits)
@@ -58,8 +72,10 @@ def train(
             log.setdefault(name, []).append(value)
         if step % 20 == 0:
             means = " ".join(f"{name} {np.mean(values[-20:]):.4f}" for name, values in log.items())
-            print(f"step {step} {means} rate {factor:.3f} {seen / (time.time() - began):.1f} photos/s", flush=True)
-        is_over = time.time() > schedule.until
+            left = max(0.0, until - time.time()) / 60
+            pace = f"{seen / (time.time() - began):.1f} photos/s, {left:.0f} min left"
+            print(f"step {step} {means} rate {factor:.3f} {pace}", flush=True)
+        is_over = time.time() > until
         if step % save_every_steps == 0 or is_over:
             _save(state_file, {"model": model, "head": head, "optimizer": optimizer}, step)
             at_times(step)
@@ -70,11 +86,36 @@ def train(
 def _groups(model: Qwen2VLForConditionalGeneration, head: PooledHead, schedule: Schedule) -> list[dict[str, Any]]:
     visual = model.model.visual
     return [
-        {"params": [p for n, p in visual.named_parameters() if "merger" not in n], "lr": schedule.tower_rate},
+        {"params": list(_learning(visual, schedule.tower_blocks_frozen)), "lr": schedule.tower_rate},
         {"params": list(visual.merger.parameters()), "lr": schedule.merger_rate},
         {"params": list(model.model.language_model.parameters()), "lr": schedule.language_rate},
         {"params": list(head.parameters()), "lr": 3e-4},
     ]
+
+
+def _learning(visual: Any, blocks_frozen: int) -> Iterator[torch.nn.Parameter]:
+    """The tower's parameters that may ever learn; the others are switched off."""
+    frozen = [f"blocks.{number}." for number in range(blocks_frozen)] + (["patch_embed."] if blocks_frozen else [])
+    for name, parameter in visual.named_parameters():
+        if any(name.startswith(part) for part in frozen):
+            parameter.requires_grad_(False)
+        elif "merger" not in name:
+            yield parameter
+
+
+def quicker_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the machine is good at it. On a CPU that is measured: without the instructions it is slower."""
+    if device.type != "cpu":
+        return torch.bfloat16
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        x, weight = torch.ones(2048, 384, dtype=dtype), torch.ones(1536, 384, dtype=dtype)
+        torch.nn.functional.linear(x, weight)
+        began = time.perf_counter()
+        for _ in range(3):
+            torch.nn.functional.linear(x, weight)
+        seconds[dtype] = time.perf_counter() - began
+    return min(seconds, key=lambda dtype: seconds[dtype])
 
 
 def _save(file: Path, parts: Mapping[str, Any], step: int) -> None:
@@ -88,7 +129,7 @@ def _resume(
 ) -> int:
     if not file.exists():
         return 0
-    state = torch.load(file, weights_only=True)
+    state = torch.load(file, weights_only=True, map_location=model.device)
     model.load_state_dict(state["model"])
     head.load_state_dict(state["head"])
     optimizer.load_state_dict(state["optimizer"])

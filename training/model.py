@@ -51,6 +51,15 @@ def new_model(
     return model
 
 
+def taken_up(directory: Path, tokenizer_dir: Path) -> Qwen2VLForConditionalGeneration:
+    """The model of a checkpoint, in float32. ValueError if its tokens are not those of `tokenizer_dir`."""
+    if (directory / "tokenizer.json").read_bytes() != (tokenizer_dir / "tokenizer.json").read_bytes():
+        raise ValueError(f"{directory} has another tokenizer.json; only a checkpoint of the same texts can be taken up")
+    model = Qwen2VLForConditionalGeneration.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
+    model.train(True)
+    return model
+
+
 def preprocessor_config(checkpoint: Checkpoint) -> dict[str, object]:
     """preprocessor_config.json of transformers' image processor, from assay.toml."""
     pixels = checkpoint.pixels

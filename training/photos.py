@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-PARA_HELD_OUT_ONE_IN = 10
+RATED_HELD_OUT_ONE_IN = 10
 OPEN_HELD_OUT_ONE_IN = 5
 
 
@@ -22,7 +22,7 @@ class Photo:
 
     file: str
     source: str
-    """"para" or "open"."""
+    """"rated" by people, or "open": sharp, larger and rated by nobody."""
     encoded: bytes
     mos: float | None
     """Mean aesthetic score of about 25 raters, 1..5; None where nobody rated it."""
@@ -41,7 +41,7 @@ class Photo:
 
 def is_held_out(file: str, source: str) -> bool:
     """True for a photo that no training step may see. Depends on the file's name alone, without its folder."""
-    one_in = {"para": PARA_HELD_OUT_ONE_IN, "open": OPEN_HELD_OUT_ONE_IN}[source]
+    one_in = {"rated": RATED_HELD_OUT_ONE_IN, "open": OPEN_HELD_OUT_ONE_IN}[source]
     return zlib.crc32(file.rsplit("/", 1)[-1].encode()) % one_in == 0
 
 
@@ -52,7 +52,7 @@ def para_photos(data: Path) -> list[Photo]:
     encoded: dict[str, bytes] = {}
     for shard in sorted({row["shard"] for row in rows}):
         encoded.update(_members(data / shard))
-    return [Photo(row["file"], "para", encoded[row["file"]], float(row["mos"]), float(row["quality"])) for row in rows]
+    return [Photo(row["file"], "rated", encoded[row["file"]], float(row["mos"]), float(row["quality"])) for row in rows]
 
 
 def open_photos(data: Path) -> list[Photo]:

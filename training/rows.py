@@ -8,6 +8,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal as OneOf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +19,17 @@ from assay.attribute import KINDS
 from assay.checkpoint import Checkpoint, FormName
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.prompt import answer_form, question
-from training import wording
+from training import stage1, wording
 from training.batches import Picture
 from training.labels import MAX_SCORE, Truth, grade_probabilities
 from training.subjects import subject
 
+Stage = OneOf[1, 2]
 SYSTEM = "You are a helpful assistant."
 _SCORE_SPREAD = 0.35
 _GRADE_SPREAD = {"composition": 0.8, "eye_catching": 0.8, "level_shot": 0.3, "subject_integrity": 0.5}
-_WEIGHTS = {"literal": 0.05, "free": 0.4, "choice": 0.7}
+_GRADE_SPREADS_ELSE = 0.5
+_WEIGHTS = {"literal": 0.05, "free": 0.4, "choice": 0.8}
 _DIGIT_WEIGHTS = (2.5, 0.5, 0.1)
 
 
@@ -34,7 +37,6 @@ _DIGIT_WEIGHTS = (2.5, 0.5, 0.1)
 class Branch:
     """One question and its answer."""
 
-    form: FormName
     ids: tuple[int, ...]
     """From behind <|vision_end|> to <|im_end|>."""
     weights: tuple[float, ...]
@@ -42,9 +44,11 @@ class Branch:
     soft: Mapping[int, Mapping[int, float]]
     """Place in ids -> distribution over tokens that is the target there."""
     first_digit: int
-    """Place in ids of the score's first digit."""
+    """Place in ids of the score's first digit; -1 where no score is written."""
     expected: float
     """What the expectation over the first digit plus one half should be."""
+    choices: tuple[tuple[str, int], ...] = ()
+    """(attribute, place in ids where its grade begins)."""
 
 
 class Writer:
@@ -66,55 +70,68 @@ class Writer:
         head = self.tokens(f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n<|vision_start|>")
         return (*head, *self.tokens(pad) * vision_tokens, *self.tokens("<|vision_end|>"))
 
-    def branches(self, picture: Picture, rng: np.random.Generator) -> list[Branch]:
-        """The direct row, and one of the two reasoned ones."""
-        reasoned: FormName = "regular" if rng.random() < 0.5 else "natural"
-        return [self.branch(picture, "direct", rng), self.branch(picture, reasoned, rng)]
+    def branches(self, picture: Picture, stage: Stage, rng: np.random.Generator) -> list[Branch]:
+        """Stage 1: questions about attributes. Stage 2: the direct row and the two reasoned ones."""
+        if stage == 1:
+            return [self.attribute_branch(picture, task, rng) for task in stage1.drawn(rng)]
+        forms: tuple[FormName, ...] = ("direct", "regular", "natural")
+        return [self.branch(picture, form, rng) for form in forms]
 
     def branch(self, picture: Picture, form_name: FormName, rng: np.random.Generator) -> Branch:
-        is_video = len(picture.frames) > 1
-        asked = question(self._checkpoint, form_name, is_video)
+        asked = question(self._checkpoint, form_name, len(picture.frames) > 1)
+        return self._written(asked, answer_form(self._checkpoint, form_name), picture, rng)
+
+    def attribute_branch(self, picture: Picture, task: str, rng: np.random.Generator) -> Branch:
+        """One of stage 1's thirteen questions (stage1.TASKS)."""
+        asked = stage1.question(task, len(picture.frames) > 1)
+        return self._written(asked, stage1.answer(self._checkpoint, task), picture, rng)
+
+    def _written(self, asked: str, form: Form, picture: Picture, rng: np.random.Generator) -> Branch:
         start = self.tokens(f"{asked}<|im_end|>\n<|im_start|>assistant\n")
         sheet = _Sheet(list(start), [0.0] * len(start))
-        self._fill(sheet, answer_form(self._checkpoint, form_name), picture, rng)
+        self._fill(sheet, form, picture, rng)
         sheet.add((self._end,), _WEIGHTS["literal"])
         expected = float(_first_digit(picture.truth.score) @ (np.arange(10) + 0.5))
-        return Branch(form_name, tuple(sheet.ids), tuple(sheet.weights), sheet.soft, sheet.first_digit, expected)
+        places = tuple(sheet.choices.items())
+        return Branch(tuple(sheet.ids), tuple(sheet.weights), sheet.soft, sheet.first_digit, expected, places)
 
     def _fill(self, sheet: "_Sheet", form: Form, picture: Picture, rng: np.random.Generator) -> None:
-        texts = self._texts(picture, rng)
+        grades = _drawn_grades(picture.truth, rng)
+        texts = self._texts(picture, grades, rng)
+        likely: dict[str, NDArray[np.float32]] = {}
         segments = list(form)
         for place, segment in enumerate(segments):
             match segment:
                 case Literal(text):
                     sheet.add(self.tokens(text), _WEIGHTS["literal"])
                 case Free(name):
-                    sheet.add(self.tokens(texts[name]), _WEIGHTS["free"])
+                    text, gives_away = texts[name]
+                    sheet.add(self.tokens(text), _WEIGHTS["free"])
+                    for attribute, by_grade in gives_away.items():
+                        likely[attribute] = np.array([by_grade[g] for g in KINDS[attribute].grades], np.float32)
                 case Digits():
                     sheet.add(self.tokens(segment.lead) if segment.lead else (), _WEIGHTS["literal"])
                     self._write_score(sheet, picture.truth.score, rng)
                 case Choice(name, options):
-                    after = segments[place + 1]
-                    follow = self.tokens(after.text)[0] if isinstance(after, Literal) else -1
-                    shares = _shares(picture.truth, name)
-                    drawn = int(rng.choice(len(options), p=shares / shares.sum()))
-                    sheet.choose([self.tokens(option) for option in options], shares, drawn, follow)
+                    after = segments[place + 1] if place + 1 < len(segments) else None
+                    follow = self.tokens(after.text)[0] if isinstance(after, Literal) else self._end
+                    shares = _shares(picture.truth, name) * likely.get(name, np.float32(1))
+                    drawn = KINDS[name].grades.index(grades[name])
+                    sheet.choices[name] = len(sheet.ids)
+                    sheet.choose([self.tokens(option) for option in options], shares / shares.sum(), drawn, follow)
 
-    def _texts(self, picture: Picture, rng: np.random.Generator) -> Mapping[str, str]:
-        truth = picture.truth
-        grades = {
-            name: str(rng.choice(kind.grades, p=(shares := _shares(truth, name).astype(float)) / shares.sum()))
-            for name, kind in KINDS.items()
-            if kind.is_graded
-        }
+    def _texts(
+        self, picture: Picture, grades: Mapping[str, str], rng: np.random.Generator
+    ) -> Mapping[str, tuple[str, wording.Likelihood]]:
+        """Free text -> its words, and what they give away of the grades behind them."""
         what = subject(self._logits[picture.row], rng)
         behind = wording.background(picture.looks, wording.hue(_border_rgb(picture.frames[0])))
         return {
-            "composition_reason": wording.composition_reason(truth, rng),
-            "eye_catching_reason": wording.eye_catching_reason(truth, rng),
-            "subject": what,
-            "background": behind,
-            "reasoning": wording.paragraph(truth, grades, what, behind, rng),
+            "composition_reason": wording.composition_reason(grades, rng),
+            "eye_catching_reason": wording.eye_catching_reason(grades, rng),
+            "subject": (what, {}),
+            "background": (behind, {}),
+            "reasoning": (wording.paragraph(grades, what, behind, rng), {}),
         }
 
     def _write_score(self, sheet: "_Sheet", score: float, rng: np.random.Generator) -> None:
@@ -138,9 +155,10 @@ class _Sheet:
     weights: list[float]
     soft: dict[int, dict[int, float]]
     first_digit: int
+    choices: dict[str, int]
 
     def __init__(self, ids: list[int], weights: list[float]) -> None:
-        self.ids, self.weights, self.soft, self.first_digit = ids, weights, {}, -1
+        self.ids, self.weights, self.soft, self.first_digit, self.choices = ids, weights, {}, -1, {}
 
     def add(self, tokens: Sequence[int], weight: float) -> None:
         self.ids += tokens
@@ -162,11 +180,19 @@ class _Sheet:
                 self.add((options[drawn][place],), _WEIGHTS["choice"] if len(ways) > 1 else _WEIGHTS["literal"])
 
 
+def _drawn_grades(truth: Truth, rng: np.random.Generator) -> dict[str, str]:
+    return {
+        name: str(rng.choice(kind.grades, p=(shares := _shares(truth, name).astype(float)) / shares.sum()))
+        for name, kind in KINDS.items()
+        if kind.is_graded
+    }
+
+
 def _shares(truth: Truth, name: str) -> NDArray[np.float32]:
     """Soft label of a graded attribute."""
     kind = KINDS[name]
     place = getattr(truth, name) - (0.5 if kind.grades[0] == "1" else 0.0)
-    return grade_probabilities(place, len(kind.grades), _GRADE_SPREAD.get(name, 0.6))
+    return grade_probabilities(place, len(kind.grades), _GRADE_SPREAD.get(name, _GRADE_SPREADS_ELSE))
 
 
 def _digit_shares(score: float, low: float, width: float) -> NDArray[np.float64]:

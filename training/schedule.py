@@ -16,7 +16,16 @@ class Schedule:
     language_rate: float
     tower_frozen_seconds: float = 0.0
     """The tower starts from good features; noise from a language model that knows nothing would ruin them."""
+    tower_blocks_frozen: int = 0
+    """The first so many blocks never learn, nor what is in front of them."""
     warm_up_seconds: float = 45.0
+    stage_1_share: float = 0.3
+    """Of the time; the rest, less what self-labelling takes, is stage 2's."""
+
+    @property
+    def stage_1_until(self) -> float:
+        """time.time() seconds."""
+        return self.began + (self.until - self.began) * self.stage_1_share
 
     def is_tower_frozen(self, now: float) -> bool:
         return now - self.began < self.tower_frozen_seconds

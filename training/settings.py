@@ -2,8 +2,9 @@
 
 import tomllib
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 
 class _Strict(BaseModel):
@@ -21,7 +22,13 @@ class ModelSettings(_Strict):
 
 class TrainingSettings(_Strict):
     minutes: PositiveFloat
+    stage_1_share: Annotated[float, Field(gt=0, lt=1)]
+    """Of the minutes, for the questions about attributes; the rest is self-labelling and stage 2."""
+    self_labelled: PositiveInt
+    """Photos of which the stage-1 model is asked what nobody graded, at most."""
     tower_frozen_minutes: float
+    tower_blocks_frozen: NonNegativeInt
+    """The first blocks of the tower, and what is in front of them, keep their weights: half the cost of a step."""
     tower_rate: PositiveFloat
     merger_rate: PositiveFloat
     language_rate: PositiveFloat

@@ -91,7 +91,8 @@ def _start_block(block: nn.Module, vit: Mapping[str, Tensor]) -> None:
 def normalised(pixels: Tensor) -> Tensor:
     """(batch, height, width, 3) uint8 RGB -> (batch, 3, height, width) float32 in CLIP's units."""
     x = pixels.permute(0, 3, 1, 2).float().div_(255)
-    return (x - torch.tensor(CLIP_MEAN).view(1, 3, 1, 1)) / torch.tensor(CLIP_STD).view(1, 3, 1, 1)
+    mean, std = (torch.tensor(each, device=x.device).view(1, 3, 1, 1) for each in (CLIP_MEAN, CLIP_STD))
+    return (x - mean) / std
 
 
 def dense_tower(tower: Qwen2VisionTransformerPretrainedModel, first: Tensor, second: Tensor | None = None) -> Tensor:
@@ -123,8 +124,8 @@ def dense_tower(tower: Qwen2VisionTransformerPretrainedModel, first: Tensor, sec
 
 def _rotary(tower: Qwen2VisionTransformerPretrainedModel, rows: int, columns: int) -> tuple[Tensor, Tensor]:
     frequencies = tower.rotary_pos_emb.inv_freq.float()
-    down = torch.arange(rows).repeat_interleave(columns)[:, None] * frequencies
-    across = torch.arange(columns).repeat(rows)[:, None] * frequencies
+    down = torch.arange(rows, device=frequencies.device).repeat_interleave(columns)[:, None] * frequencies
+    across = torch.arange(columns, device=frequencies.device).repeat(rows)[:, None] * frequencies
     angles = torch.cat([down, across, down, across], dim=-1)
     return angles.cos(), angles.sin()
 

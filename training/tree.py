@@ -6,6 +6,7 @@ are those of transformers' get_rope_index (tests/training/test_tree.py proves it
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,9 +35,15 @@ class Forest:
     weights: Tensor
     """(targets,) float32."""
     digits: Tensor
-    """(batch, branches) int64, index into targets of each score's first digit."""
+    """(batch, scored branches) int64, index into targets of each score's first digit."""
     expected: Tensor
-    """(batch, branches) float32."""
+    """(batch, scored branches) float32."""
+
+    def to(self, device: torch.device) -> "Forest":
+        """The same on another device."""
+        parts: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        parts |= {name: each.to(device) for name, each in parts.items() if isinstance(each, Tensor)}
+        return Forest(**parts)
 
 
 def vision_positions(start: int, grid_thw: tuple[int, int, int], merge: int) -> Tensor:
@@ -63,21 +70,21 @@ def forest(
     of_prefix = _prefix_positions(len(prefix), vision, grid_thw, merge)
     after = int(of_prefix[:, -1].max()) + 1
     targets: list[tuple[int, int, Branch, int]] = []
-    digits = torch.zeros(batch, len(branches[0]), dtype=torch.long)
+    digits: list[list[int]] = [[] for _ in branches]
     for row, several in enumerate(branches):
         ids[row, : len(prefix)] = torch.tensor(prefix)
         positions[:, row, : len(prefix)] = of_prefix
         owner[row, : len(prefix)] = 0
         place = len(prefix)
-        for number, branch in enumerate(several):
+        for number, branch in enumerate(several, start=1):
             end = place + len(branch.ids)
             ids[row, place:end] = torch.tensor(branch.ids)
             positions[:, row, place:end] = torch.arange(after, after + end - place)
-            owner[row, place:end] = number + 1
+            owner[row, place:end] = number
             for index, weight in enumerate(branch.weights):
                 if weight > 0:
                     if index == branch.first_digit:
-                        digits[row, number] = len(targets)
+                        digits[row].append(len(targets))
                     targets.append((row, place, branch, index))
             place = end
     wanted = torch.zeros(len(targets), vocabulary)
@@ -93,8 +100,8 @@ def forest(
         places=torch.tensor([place + index - 1 for _, place, _, index in targets]),
         wanted=wanted,
         weights=torch.tensor([branch.weights[index] for _, _, branch, index in targets]),
-        digits=digits,
-        expected=torch.tensor([[branch.expected for branch in row] for row in branches]),
+        digits=torch.tensor(digits, dtype=torch.long),
+        expected=torch.tensor([[branch.expected for branch in row if branch.first_digit >= 0] for row in branches]),
     )
 
 

@@ -1,13 +1,18 @@
-"""Wording: a picture's labels told in words. The same grade always keeps its fixed phrase; the rest varies.
+"""Wording: a picture's grades told in words. The same grade always keeps its fixed phrase; the rest varies.
+
+A reason stands in front of the grades that it speaks of, and must agree with them: it is made from the grades that
+will be written, and what it gives away of them goes into their soft targets.
 
 Reasons do not end in a full stop: "\\n" ends them, and ".\\n" would be read as one token where "." + "\\n" is two.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from training.labels import Looks, Truth
+from assay.attribute import KINDS
+from training.labels import Looks
 
 _COMPOSITION: Mapping[int, Sequence[str]] = {
     0: (" the framing is careless and nothing is arranged", " there is no order in the picture and no clear idea"),
@@ -31,33 +36,76 @@ _COMPOSITION_WORDS = ("careless", "weak", "ordinary", "sound", "well thought out
 _EYE_WORDS = ("very low", "low", "moderate", "strong", "very strong")
 
 
-def _bucket(place: float, rng: np.random.Generator) -> int:
-    """1..10 -> 0..4, borders blurred so that a reason does not give away the grade to the point."""
-    return int(np.clip((place - 1.0 + rng.normal(0, 0.6)) / 1.8, 0, 4.999))
+Grades = Mapping[str, str]
+Likelihood = Mapping[str, Mapping[str, float]]
+"""Attribute -> grade -> how probable the words are if that is the grade, relative to the other grades."""
+
+MENTIONED = 0.8
+"""How often a fault that is there is named in a reason."""
 
 
-def composition_reason(truth: Truth, rng: np.random.Generator) -> str:
-    reason = str(rng.choice(_COMPOSITION[_bucket(truth.composition, rng)]))
-    if truth.level_shot < 1:
-        return reason + ", and the camera is tilted"
-    if truth.subject_integrity < 1.5:
-        return reason + ", and the subject is cut off"
-    if truth.background_clutter < 0.4:
-        return reason + ", and the background is busy"
-    return reason
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that a reason can name."""
+
+    words: str
+    attribute: str
+    grades: tuple[str, ...]
+    """It is there if the attribute has one of these."""
 
 
-def eye_catching_reason(truth: Truth, rng: np.random.Generator) -> str:
-    reason = str(rng.choice(_EYE_CATCHING[_bucket(truth.eye_catching, rng)]))
-    faults = {
-        ", and blur takes the detail away": 1.6 - truth.clarity,
-        ", and it is too dark": 1.3 - truth.exposure,
-        ", and it is too bright": truth.exposure - 3.7,
-        ", and the colours are pale": 0.8 - truth.saturation,
-        ", and the colours are too strong": truth.saturation - 4.4,
-    }
-    worst = max(faults, key=lambda fault: faults[fault])
-    return reason + worst if faults[worst] > 0 else reason
+# The first that is there is named, most often.
+COMPOSITION_FAULTS = (
+    Fault("the camera is tilted", "level_shot", ("no",)),
+    Fault("the subject is cut off", "subject_integrity", ("incomplete",)),
+    Fault("the background is busy", "background_clutter", ("cluttered",)),
+)
+EYE_CATCHING_FAULTS = (
+    Fault("it is too dark", "exposure", ("underexposed",)),
+    Fault("it is too bright", "exposure", ("overexposed",)),
+    Fault("blur takes the detail away", "clarity", ("very blurry", "moderately blurry")),
+    Fault("the colours are pale", "saturation", ("ultra-low",)),
+    Fault("the colours are too strong", "saturation", ("ultra-high",)),
+)
+
+
+def bucket_of(grade: str) -> int:
+    """1..10 -> 0..4: the five steps of the words over ten grades."""
+    return (int(grade) - 1) // 2
+
+
+def composition_reason(grades: Grades, rng: np.random.Generator) -> tuple[str, Likelihood]:
+    """The reason, and what it gives away of the grades that are written after it."""
+    return _reason("composition", _COMPOSITION, COMPOSITION_FAULTS, grades, rng)
+
+
+def eye_catching_reason(grades: Grades, rng: np.random.Generator) -> tuple[str, Likelihood]:
+    """The reason, and what it gives away of the grades that are written after it."""
+    return _reason("eye_catching", _EYE_CATCHING, EYE_CATCHING_FAULTS, grades, rng)
+
+
+def _reason(
+    name: str,
+    phrases: Mapping[int, Sequence[str]],
+    faults: Sequence[Fault],
+    grades: Grades,
+    rng: np.random.Generator,
+) -> tuple[str, Likelihood]:
+    bucket = bucket_of(grades[name])
+    likely: dict[str, dict[str, float]] = {name: {str(g): float(bucket_of(str(g)) == bucket) for g in range(1, 11)}}
+    text = str(rng.choice(phrases[bucket]))
+    there = next((fault for fault in faults if grades[fault.attribute] in fault.grades), None)
+    named = there if there is not None and rng.random() < MENTIONED else None
+    for fault in faults:
+        shares = likely.setdefault(fault.attribute, dict.fromkeys(KINDS[fault.attribute].grades, 1.0))
+        for grade in shares:
+            if fault is named:
+                shares[grade] *= grade in fault.grades
+            elif grade in fault.grades:
+                shares[grade] *= 1 - MENTIONED
+        if fault is named:
+            return f"{text}, and {fault.words}", likely
+    return text, likely
 
 
 def background(seen: Looks, hue: str) -> str:
@@ -70,10 +118,10 @@ def _article(word: str) -> str:
     return "an" if word[0] in "aeiou" else "a"
 
 
-def paragraph(truth: Truth, grades: Mapping[str, str], subject: str, behind: str, rng: np.random.Generator) -> str:
+def paragraph(grades: Grades, subject: str, behind: str, rng: np.random.Generator) -> str:
     """The free-form reasoning: what is seen, then every grade in its fixed phrase (assay.toml, [reading])."""
-    composition = _COMPOSITION_WORDS[_bucket(truth.composition, rng)]
-    eye = _EYE_WORDS[_bucket(truth.eye_catching, rng)]
+    composition = _COMPOSITION_WORDS[bucket_of(grades["composition"])]
+    eye = _EYE_WORDS[bucket_of(grades["eye_catching"])]
     camera = "level" if grades["level_shot"] == "yes" else "tilted"
     return (
         f"{rng.choice(_OPENINGS)}{subject} against{behind}."

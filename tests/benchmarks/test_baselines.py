@@ -18,7 +18,7 @@ from training.photos import Photo
 pytest.importorskip("torch")
 Events = Iterable[event_pb2.ScoreEvent | AssayError]
 MOS = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 2.5])
-PHOTOS = [Photo(f"para/{n}.webp", "para", JPEG + str(mos).encode(), mos, mos) for n, mos in enumerate(MOS)]
+PHOTOS = [Photo(f"para/{n}.webp", "rated", JPEG + str(mos).encode(), mos, mos) for n, mos in enumerate(MOS)]
 
 
 def by_content(call: Call) -> Events:

@@ -36,7 +36,7 @@ def test_the_manifest_names_the_held_out_photos_and_no_other(data: Path, tmp_pat
     main(["--data", str(data), "--out", str(tmp_path / "out")])
     with (tmp_path / "out" / "manifest.csv").open() as table:
         files = [row["file"] for row in csv.DictReader(table)]
-    assert files == [name for name in NAMES if is_held_out(name, "para")]
+    assert files == [name for name in NAMES if is_held_out(name, "rated")]
 
 
 def test_the_labels_are_those_of_the_table(data: Path, tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_labels_are_those_of_the_table(data: Path, tmp_path: Path) -> None:
 def test_the_files_lie_where_the_manifest_says(data: Path, tmp_path: Path) -> None:
     main(["--data", str(data), "--out", str(tmp_path / "out")])
     found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.webp")}
-    assert found == {n for n in NAMES if is_held_out(n, "para")} | {n for n in OPEN if is_held_out(n, "open")}
+    assert found == {n for n in NAMES if is_held_out(n, "rated")} | {n for n in OPEN if is_held_out(n, "open")}
 
 
 def test_a_folder_that_git_would_take_up_is_refused(data: Path) -> None:

@@ -11,14 +11,14 @@ from training.labels import Looks, Made, Truth
 
 SEEN = Looks(luma=0.45, chroma=0.2, middle_edges=0.1, border_edges=0.1)
 RISING = {
-    "blur": (0.2, 0.5, 1, 2, 4),
-    "motion": (1.5, 3, 6, 12),
-    "downscale": (1.2, 2, 4, 8),
-    "noise": (2, 10, 30, 70),
+    "blur": (0.3, 1, 2, 4, 8),
+    "motion": (2, 6, 12, 24),
+    "downscale": (1, 2, 4, 8),
+    "noise": (4, 20, 60, 140),
     "jpeg": (95, 75, 50, 25, 10, 3),
     "webp": (90, 50, 20, 2),
-    "underexpose": (0.1, 0.5, 1, 2, 3),
-    "overexpose": (0.1, 0.5, 1, 2),
+    "underexpose": (0.2, 1, 2, 4, 6),
+    "overexpose": (0.2, 1, 2, 3),
     "desaturate": (0.9, 0.6, 0.3, 0.0),
     "oversaturate": (1.2, 1.8, 2.6, 3.4),
 }
@@ -50,6 +50,36 @@ def test_a_tilted_picture_is_not_level() -> None:
 
 def test_without_colour_there_is_ultra_low_saturation() -> None:
     assert truth_of(Degradation("desaturate", 0.0)).saturation < 1
+
+
+@pytest.mark.parametrize(("quality", "grade"), [(40, 2), (15, 1), (4, 0)])
+def test_jpeg_is_graded_by_its_quality_on_a_clear_photo(quality: int, grade: int) -> None:
+    assert int(truth_of(Degradation("jpeg", quality), mos=3.8).clarity) == grade
+
+
+@pytest.mark.parametrize(("stops", "grade"), [(0.3, 2), (1.25, 3), (3.0, 4)])
+def test_exposure_is_graded_by_stops(stops: float, grade: int) -> None:
+    assert int(truth_of(Degradation("overexpose", stops)).exposure) == grade
+
+
+def test_what_the_stage_1_model_says_stands_for_an_untouched_photo() -> None:
+    told = labels.truth(Made(3, 3, told={"background_clutter": 0.5}), SEEN)
+    assert told.background_clutter == 0.5
+
+
+def test_a_tilt_outweighs_what_the_stage_1_model_says_of_the_level_photo() -> None:
+    assert labels.truth(Made(3, 3, tilt_degrees=5, told={"level_shot": 1.5}), SEEN).level_shot < 1
+
+
+def test_a_grade_that_somebody_gave_falls_with_blur() -> None:
+    graded = {"clarity": 3.5}
+    whole = labels.truth(Made(2, 2, graded=graded), SEEN).clarity
+    blurred = labels.truth(Made(2, 2, degradations=(Degradation("blur", 3.0),), graded=graded), SEEN).clarity
+    assert (whole, blurred < 2) == (3.5, True)
+
+
+def test_a_frozen_clip_scores_less_than_one_that_moves() -> None:
+    assert labels.truth(Made(3, 3, motion_damage=0.4), SEEN).score < truth_of(mos=3).score
 
 
 def test_a_soft_grade_is_most_probable_where_the_label_lies() -> None:

@@ -23,7 +23,7 @@ def noise_photo(seed: int) -> Photo:
     pixels = np.random.default_rng(seed).integers(0, 255, (56, 56, 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
-    return Photo(f"{seed}.png", "para", file.getvalue(), 3.0, 3.0)
+    return Photo(f"{seed}.png", "rated", file.getvalue(), 3.0, 3.0)
 
 
 @pytest.mark.slow
@@ -32,7 +32,7 @@ def test_three_seconds_move_every_part_of_the_model(writer: Writer, tokenizer_fi
     model = new_model(tokenizer_file, tower_depth=1, width=128, layers=1, feed_forward=128)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     rated = [Rated(noise_photo(row), row, 3.0, 3.0) for row in range(4)]
-    batches = Batches(rated, 10, 0, (Tray("para", 56, 56, 4, 1.0),))
+    batches = Batches(rated, 10, 0, (Tray("rated", 56, 56, 4, 1.0),))
     now = time.time()
     schedule = Schedule(now - 60, now + 3, tower_rate=1e-2, merger_rate=1e-2, language_rate=1e-2)
     train(

@@ -7,6 +7,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from assay.checkpoint import Checkpoint, FormName
+from evaluation.words import FAULTS
 from tests.training.conftest import picture_of
 from training.rows import Writer
 
@@ -31,6 +32,19 @@ def test_the_direct_answer_reads_as_its_template(writer: Writer, tokenizer_file:
     text = Tokenizer.from_file(str(tokenizer_file)).decode(list(branch.ids), skip_special_tokens=False)
     begin = checkpoint.form["direct"].answer.split("{")[0]
     assert text.split("assistant\n")[1].startswith(begin + " ")
+
+
+def test_a_picture_is_asked_for_attributes_first_and_for_scores_later(writer: Writer) -> None:
+    first, second = (writer.branches(picture_of(), stage, np.random.default_rng(0)) for stage in (1, 2))
+    assert ({b.first_digit for b in first}, min(b.first_digit for b in second) > 0) == ({-1}, True)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_grade_never_denies_the_reason_in_front_of_it(writer: Writer, tokenizer_file: Path, seed: int) -> None:
+    branch = writer.branch(picture_of(), "regular", np.random.default_rng(seed))
+    text = Tokenizer.from_file(str(tokenizer_file)).decode(list(branch.ids))
+    said = [name for name, fault in FAULTS.items() if name in text and not any(f" {g}\n" in text for g in fault[1])]
+    assert said == []
 
 
 def test_a_video_is_asked_about_as_a_video(writer: Writer, tokenizer_file: Path) -> None:

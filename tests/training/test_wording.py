@@ -14,7 +14,7 @@ from training import wording
 def test_the_grades_of_a_paragraph_are_read_back(checkpoint: Checkpoint, seed: int) -> None:
     rng = np.random.default_rng(seed)
     grades = {name: str(rng.choice(kind.grades)) for name, kind in KINDS.items() if kind.is_graded}
-    text = wording.paragraph(picture_of().truth, grades, " a dog", " a green background", rng)
+    text = wording.paragraph(grades, " a dog", " a green background", rng)
     read = CotReader(checkpoint.reading).feed(text + " The final score is <5.35>.")
     assert {event.name: event.grade for event in read if isinstance(event, GradeRead)} == grades
 
@@ -28,3 +28,27 @@ def test_a_colour_is_called_what_people_call_it(rgb: tuple[float, float, float],
 
 def test_an_orange_background_has_the_right_article() -> None:
     assert wording.background(picture_of().looks, "orange").startswith((" an orange", " a busy orange"))
+
+
+GRADES = {name: kind.grades[-1] for name, kind in KINDS.items() if kind.is_graded} | {"exposure": "properly exposed"}
+
+
+@pytest.mark.parametrize("grade", [str(number) for number in range(1, 11)])
+def test_a_reason_leaves_only_the_grades_of_its_fifth(grade: str) -> None:
+    _, likely = wording.composition_reason(GRADES | {"composition": grade}, np.random.default_rng(0))
+    left = {int(each) for each, share in likely["composition"].items() if share}
+    assert int(grade) in left
+    assert {(each - 1) // 2 for each in left} == {(int(grade) - 1) // 2}
+
+
+def test_a_reason_that_names_a_fault_leaves_no_grade_that_denies_it() -> None:
+    told = [
+        wording.eye_catching_reason(GRADES | {"clarity": "very blurry"}, np.random.default_rng(i)) for i in range(9)
+    ]
+    _text, likely = next(each for each in told if "blur" in each[0])
+    assert {grade for grade, share in likely["clarity"].items() if share} == {"very blurry", "moderately blurry"}
+
+
+def test_a_reason_that_names_no_fault_makes_one_less_likely_but_possible() -> None:
+    _, likely = wording.composition_reason(GRADES, np.random.default_rng(0))
+    assert 0 < likely["level_shot"]["no"] < likely["level_shot"]["yes"]
