@@ -16,7 +16,8 @@ from evaluation.ladder import damaged, encoded, original
 from evaluation.manifest import BadManifest
 from evaluation.measure import Failed, Outcome, Settings, measure, models
 from evaluation.table import cell, columns, opening, opening_lines, share
-from evaluation.words import bucket_in_words, bucket_of_grade, faults_in, grades_in, reasons_in
+from evaluation.words import bucket_in_words, faults_in, grades_in, reasons_in
+from training.wording import bucket_of
 
 GRADED = tuple(kind.name for kind in KINDS.values() if kind.is_graded)
 REASONED = ("composition", "eye_catching")
@@ -103,7 +104,7 @@ def _reasons(name: str, checkpoint: Checkpoint, form_name: FormName, windows: Se
         if said is None or name not in window.attributes:
             unknown += 1
         else:
-            apart.append(abs(said - bucket_of_grade(window.attributes[name].grade)))
+            apart.append(abs(said - bucket_of(window.attributes[name].grade)))
     return {
         "n": len(apart),
         "in_other_words": unknown,

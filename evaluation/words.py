@@ -11,16 +11,10 @@ from assay.prompt import REASON, answer_form
 from training import wording
 
 FAULTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "the camera is tilted": ("level_shot", ("no",)),
-    "the subject is cut off": ("subject_integrity", ("incomplete", "partially complete")),
-    "the background is busy": ("background_clutter", ("cluttered", "moderately cluttered")),
-    "blur takes the detail away": ("clarity", ("very blurry", "moderately blurry")),
-    "it is too dark": ("exposure", ("underexposed", "slightly underexposed")),
-    "it is too bright": ("exposure", ("overexposed", "slightly overexposed")),
-    "the colours are pale": ("saturation", ("ultra-low", "low")),
-    "the colours are too strong": ("saturation", ("ultra-high", "high")),
+    fault.words: (fault.attribute, fault.grades)
+    for fault in (*wording.COMPOSITION_FAULTS, *wording.EYE_CATCHING_FAULTS)
 }
-"""A fault that training/wording.py names in a reason -> the attribute that must say so too, and how."""
+"""A fault that a reason can name -> the attribute that must say so too, and how."""
 
 # The word lists are wording's own; a copy here could differ from what was trained on.
 _REASONS = {"composition": wording._COMPOSITION, "eye_catching": wording._EYE_CATCHING}
@@ -74,11 +68,6 @@ def bucket_in_words(form_name: FormName, name: str, reason: str) -> int | None:
         ]
         said = (bucket for _, bucket in sorted(told, reverse=True))
     return next(said, None)
-
-
-def bucket_of_grade(grade: str) -> int:
-    """The two grades "1" and "2" are 0, …, "9" and "10" are 4: wording's five steps over ten grades."""
-    return (int(grade) - 1) // 2
 
 
 def faults_in(reason: str) -> dict[str, tuple[str, tuple[str, ...]]]:

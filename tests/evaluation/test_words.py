@@ -1,6 +1,5 @@
 """Words: what the reasoning's own text says, without the grades that came beside it."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,8 @@ from hypothesis import strategies as st
 
 from assay.attribute import KINDS
 from assay.checkpoint import read_checkpoint
-from evaluation.words import FAULTS, bucket_in_words, bucket_of_grade, faults_in, grades_in, reasons_in
+from evaluation.words import FAULTS, bucket_in_words, faults_in, grades_in, reasons_in
 from training import wording
-from training.labels import Truth
 
 CHECKPOINT = read_checkpoint(Path(__file__).parents[2] / "checkpoints" / "nano")
 REGULAR = """1.1 Reason for Composition Score: the framing is weak and the parts are poorly balanced
@@ -22,12 +20,7 @@ REGULAR = """1.1 Reason for Composition Score: the framing is weak and the parts
 3.1 Image Clarity: very
 3.2 Exposure: slightly underexposed
 The final score is <"""
-PLACES = st.floats(1, 10)
-
-
-def truth(composition: float = 5.0, eye_catching: float = 5.0, **changes: float) -> Truth:
-    plain = Truth(5.0, composition, eye_catching, 2.5, 2.5, 2.5, 1.5, 3.5, 2.5, 2.5)
-    return dataclasses.replace(plain, **changes)
+GRADES = {name: kind.grades[-1] for name, kind in KINDS.items() if kind.is_graded}
 
 
 def test_a_grade_is_the_words_behind_its_heading() -> None:
@@ -47,20 +40,14 @@ def test_prose_is_read_by_the_checkpoints_phrases() -> None:
 @given(st.fixed_dictionaries({kind.name: st.sampled_from(kind.grades) for kind in KINDS.values() if kind.is_graded}))
 def test_every_paragraph_of_the_recipe_is_read_back(grades: dict[str, str]) -> None:
     rng = np.random.default_rng(0)
-    text = wording.paragraph(truth(), grades, " a dog", " a green background", rng)
+    text = wording.paragraph(grades, " a dog", " a green background", rng)
     assert grades_in(CHECKPOINT, "natural", text) == grades
 
 
-@given(PLACES, st.integers(0, 99))
-def test_every_reason_of_the_recipe_has_a_place_near_its_grade(place: float, seed: int) -> None:
-    reason = wording.composition_reason(truth(composition=place), np.random.default_rng(seed))
-    said = bucket_in_words("regular", "composition", reason)
-    assert said is not None
-    assert abs(said - (place - 1) / 1.8) < 2.5
-
-
-def test_the_five_buckets_share_the_ten_grades() -> None:
-    assert [bucket_of_grade(str(grade)) for grade in range(1, 11)] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+@given(st.integers(1, 10), st.integers(0, 99))
+def test_every_reason_of_the_recipe_has_the_place_of_its_grade(grade: int, seed: int) -> None:
+    reason, _ = wording.composition_reason(GRADES | {"composition": str(grade)}, np.random.default_rng(seed))
+    assert bucket_in_words("regular", "composition", reason) == (grade - 1) // 2
 
 
 def test_the_word_in_the_prose_has_the_bucket_of_its_list() -> None:

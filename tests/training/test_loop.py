@@ -34,7 +34,7 @@ def test_three_seconds_move_every_part_of_the_model(writer: Writer, tokenizer_fi
     rated = [Rated(noise_photo(row), row, 3.0, 3.0) for row in range(4)]
     batches = Batches(rated, 10, 0, (Tray("rated", 56, 56, 4, 1.0),))
     now = time.time()
-    schedule = Schedule(now - 60, now + 3, tower_rate=1e-2, merger_rate=1e-2, language_rate=1e-2)
+    schedule = Schedule(now - 60, now + 600, tower_rate=1e-2, merger_rate=1e-2, language_rate=1e-2)
     train(
         model=model,
         head=PooledHead(128, 8),
@@ -44,6 +44,7 @@ def test_three_seconds_move_every_part_of_the_model(writer: Writer, tokenizer_fi
         schedule=schedule,
         state_file=tmp_path / "state.pt",
         at_times=lambda step: None,
+        until=now + 3,
     )
     unmoved = [name for name, tensor in model.state_dict().items() if torch.equal(tensor, before[name])]
     assert unmoved == []
