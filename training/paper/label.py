@@ -37,7 +37,7 @@ class Labeller:
         text, values = await self._attributes(clip, form.before(SCORE))
         written = self.checkpoint.form["regular"].score_lead + written_score(score)
         answer = f"{text}{written}{_ending(form)}"
-        regular = Row(path, question(self.checkpoint, "regular", False).strip(), answer, "regular", score)
+        regular = Row(path, question(self.checkpoint, "regular", False), answer, "regular", score)
         return [direct_row(path, score), regular, reasoned_row("natural", path, score, natural_reasoning(values))]
 
     async def _attributes(self, clip: Clip, form: Form) -> tuple[str, dict[str, str]]:
