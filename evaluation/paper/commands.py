@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from evaluation.paper.command import Command
+from evaluation.paper.command_ablations import ABLATIONS, ATTRIBUTES, FROM_LABELS
 from evaluation.paper.command_faithfulness import FAITHFULNESS
 from evaluation.paper.command_sorting import SORTING
 from evaluation.paper.command_tables import COMPARE, MEASURE, TABLES
@@ -13,6 +14,9 @@ COMMANDS: Mapping[str, Command] = {
     "measure": MEASURE,
     "tables": TABLES,
     "compare": COMPARE,
+    "from-labels": FROM_LABELS,
+    "attributes": ATTRIBUTES,
+    "ablations": ABLATIONS,
     "zero-shot": ZERO_SHOT,
     "faithfulness": FAITHFULNESS,
     "sorting": SORTING,

@@ -1,7 +1,8 @@
 """`miniature`: the whole paper on a dozen made-up pictures, from the data sets' layouts to tables and figures.
 
-Stage 1 -> self-label -> stage 2 -> merge -> the real stack with the merged checkpoint -> every table and figure, with
-the smallest Qwen2-VL that we have and a few steps. It shows that every piece runs; its numbers mean nothing.
+Stage 1 -> self-label -> stage 2 -> merge -> every ablation -> the real stack with the merged checkpoint -> every table
+and figure, with the smallest Qwen2-VL that we have and a few steps. It shows that every piece runs; its numbers mean
+nothing.
 """
 
 import argparse
@@ -14,7 +15,8 @@ from evaluation.paper.plan import Plan
 from evaluation.paper.rated import DATA_SETS
 from evaluation.paper.stages import Clock, run_program
 from evaluation.paper.variants import link_files, write_settings
-from training.datasets.miniature import write_miniature
+from training.annotation import labels
+from training.datasets.miniature import realqa_people, write_miniature
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "training" / "paper" / "configs"
@@ -41,10 +43,15 @@ def prepared(plan: Plan, clock: Clock) -> None:
     with clock.stage("data sets"):
         for name in DATA_SETS:
             write_miniature(name, plan.data(name))
+        labels.write(realqa_people(), plan.people)
     write_settings(ROOT / "checkpoints" / "realqa-7b", plan.base, SMALL)
     link_files(plan.weights, plan.base)
     for name, arguments in training_stages(plan).items():
         with clock.stage(name):
+            if name == "ablations":
+                # Its row "lora" is stage 2 as it was just trained.
+                plan.ablations.mkdir()
+                (plan.ablations / "lora").symlink_to(plan.out / "stage2")
             run_program(["training.paper", *arguments], plan.log(name), ROOT)
 
 
@@ -55,12 +62,16 @@ def training_stages(plan: Plan) -> dict[str, list[str | Path]]:
     realqa: list[str | Path] = ["--config", CONFIGS / "realqa.toml", *small, "--data", plan.data("realqa")]
     koniq: list[str | Path] = ["--config", CONFIGS / "koniq.toml", *small, "--data", plan.data("koniq")]
     stage1, labelled, stage2 = (plan.out / name for name in ("stage1", "labelled", "stage2"))
+    read: list[str | Path] = ["--data", plan.data("koniq"), "--realqa", plan.data("realqa"), "--rows", labelled]
+    few: list[str | Path] = ["--steps", str(min(plan.steps, 4)), "--files", str(plan.files)]
+    drawn: list[str | Path] = ["--out", plan.out / "figure_5.png"]
     return {
         "stage 1": ["stage1", *realqa, "--out", stage1, *steps],
         "self-label": ["label", *koniq, "--adapter", stage1, "--files", str(plan.files), "--out", labelled],
         "stage 2": ["stage2", *koniq, "--rows", labelled, "--out", stage2, *steps],
         "merge": ["merge", "--base", plan.base, "--adapter", stage2, "--out", plan.merged],
-        "figure 5": ["plot", stage2, "--out", plan.out / "figure_5.png"],
+        "ablations": ["ablations", *small, *read, *few, "--out", plan.ablations],
+        "figure 5": ["plot", *(plan.ablations / name for name in ("lora", "from_scratch")), *drawn],
     }
 
 

@@ -26,6 +26,16 @@ class Plan:
         """The checkpoint that is served."""
         return self.out / "merged"
 
+    @property
+    def ablations(self) -> Path:
+        """A directory for each training run that only one row of a table needs."""
+        return self.out / "ablations"
+
+    @property
+    def people(self) -> Path:
+        """People's grades of RealQA's test pictures, as a table of labels."""
+        return self.out / "people.csv"
+
     def data(self, name: str) -> Path:
         return self.out / "data" / name
 

@@ -1,17 +1,19 @@
 """Tables as the paper prints them, ours beside its claim, and how many rows each number stands on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
 from evaluation.correlation import Correlation, plcc_rows, srcc_rows, with_interval
-from evaluation.paper.claims import ABLATIONS, GROUPS, Claim
+from evaluation.paper.claims import ABLATIONS, GROUPS, Ablation, Claim
 from evaluation.paper.paired import Comparison, Difference
 from evaluation.paper.runs import FINAL, Run
 from evaluation.table import columns
 
 COUNTS = ("n", "scored", "unreadable", "failed")
+FORMS = ("direct", "regular", "natural")
+NOT_MEASURED = "not measured"
 TWO_MODELS = "scored by more than one model"
 
 
@@ -42,8 +44,8 @@ def claimed_tables(runs: Sequence[Run], reading: str = FINAL, *, seed: int = 0) 
         )
         for title, claims in GROUPS.items()
     ]
-    known = {(claim.data_set, claim.trained_on) for claims in GROUPS.values() for claim in claims}
-    others = [run for run in runs if (run.data_set, run.trained_on) not in known]
+    claims = [claim for several in GROUPS.values() for claim in several]
+    others = [run for run in runs if not any(_answers(run, claim) for claim in claims)]
     if others:
         rows = tuple(_measured(run, None, reading, seed) for run in others)
         tables.append(Table("Further runs, for which the paper prints nothing", _HEAD, rows, _notes(others)))
@@ -54,11 +56,16 @@ _HEAD = ("test set", "trained on", "form", *COUNTS, "SRCC", "PLCC", "claimed SRC
 
 
 def _claimed(claim: Claim, runs: Sequence[Run], reading: str, seed: int) -> list[tuple[str, ...]]:
-    mine = [run for run in runs if (run.data_set, run.trained_on) == (claim.data_set, claim.trained_on)]
+    mine = [run for run in runs if _answers(run, claim)]
     if not mine:
         absent = ("-",) * (1 + len(COUNTS))
-        return [(claim.data_set, claim.trained_on, *absent, "not measured", "not measured", *_told(claim))]
+        return [(claim.data_set, claim.trained_on, *absent, NOT_MEASURED, NOT_MEASURED, *_told(claim))]
     return [_measured(run, claim, reading, seed) for run in mine]
+
+
+def _answers(run: Run, claim: Claim) -> bool:
+    """The claims are of the model's own answers; a head in their place has a row among the ablations."""
+    return (run.data_set, run.trained_on) == (claim.data_set, claim.trained_on) and run.form in FORMS
 
 
 def _measured(run: Run, claim: Claim | None, reading: str, seed: int) -> tuple[str, ...]:
@@ -122,11 +129,13 @@ def _difference(each: Difference) -> tuple[str, ...]:
     return each.statistic, first, second, coefficient(each.change), verdict
 
 
-def ablations_table() -> Table:
-    """Rows that need training runs of their own, with what to tell training/paper."""
-    rows = tuple((each.table, each.setting, each.claimed, each.config) for each in ABLATIONS)
-    note = "Not measured here: each is a training run of its own. Quoted as the paper's claims."
-    return Table("Ablations that the paper claims", ("table", "setting", "claimed", "training/paper"), rows, (note,))
+def ablations_table(measured: Mapping[Ablation, str] | None = None, note: str = "") -> Table:
+    """Rows that need training runs of their own: the paper's claims, and ours where a run was made."""
+    ours = measured or {}
+    head = ("table", "setting", "claimed", "ours", "run of training.paper ablations")
+    rows = tuple((each.table, each.setting, each.claimed, ours.get(each, NOT_MEASURED), each.run) for each in ABLATIONS)
+    notes = ("Claimed: as the paper prints it, of its own 7B model.", *([note] if note else []))
+    return Table("Ablations", head, rows, notes)
 
 
 def write_markdown(tables: Sequence[Table], path: Path, preface: str = "") -> None:

@@ -5,7 +5,8 @@ stage 1, names of the form SET_training_decimal2[_cot] for stage 2 and SET_test 
 "score of this image is 3.98." The hub could not be reached from here, so what stands inside a file is assumed to be
 what LLaMA-Factory documents: a list of {"messages": [{"role", "content"}, ...], "images": [path]} (its other spelling,
 {"conversations": [{"from", "value"}, ...], "images"}, is read as well), with <image> in front of the question, and
-paths relative to the folder.
+paths relative to the folder. What follows the placeholder is the question to the letter: the space of the paper's
+"<image> Rate ... with the regular form." is a token that the model was trained on, and that is served.
 """
 
 import json
@@ -41,7 +42,7 @@ TEST_FILE = "realqa_test.json"
 SOURCE = "https://huggingface.co/datasets/MingxingLi/RealQA-conversation"
 
 _SCORE = re.compile(r"(?:<|score of this (?:image|video) is )(\d+(?:\.\d+)?)(?:>|\.?\s*$)")
-_PLACEHOLDER = re.compile(r"\s*<(?:image|video)>\s*")
+_PLACEHOLDER = re.compile(r"<(?:image|video)>")
 _ASKER, _ANSWERER = ("user", "human"), ("assistant", "gpt")
 
 
@@ -51,7 +52,7 @@ class Row:
 
     path: Path
     question: str
-    """Without the placeholder of the picture."""
+    """What follows the placeholder of the picture, its spaces included."""
     answer: str
     task: str
     """Stage 1: mix, high, middle, low, or an attribute's name; stage 2: direct, regular or natural."""
@@ -141,13 +142,21 @@ def _row(where: str, entry: Any, root: Path, task: str) -> Row:
     images = entry.get("images", entry.get("videos"))
     if not isinstance(images, list) or len(images) != 1 or not isinstance(images[0], str):
         raise BadDataSet(f"{where}: one picture is needed, got {images!r}")
-    question = _PLACEHOLDER.sub("", question)
+    question = _behind_placeholder(where, question)
     if task:
         return Row(root / images[0], question, answer, task, None)
     score = score_of(answer)
     if score is None:
         raise BadDataSet(f"{where}: the answer {answer!r} holds no score")
     return Row(root / images[0], question, answer, _task(question), score)
+
+
+def _behind_placeholder(where: str, asked: str) -> str:
+    """Here a picture always stands in front of its question; elsewhere in the text it would be another prompt."""
+    before, *behind = _PLACEHOLDER.split(asked)
+    if len(behind) > 1 or (behind and before):
+        raise BadDataSet(f"{where}: the picture's one placeholder stands in front of the question, got {asked!r}")
+    return behind[0] if behind else before
 
 
 def _turns(where: str, entry: Any) -> Sequence[str]:

@@ -52,12 +52,12 @@ def rows(path: Path, quality: float, score: float) -> list[Row]:
     stage_1 += [Row(path, question, told[name], name, None) for name, question in _QUESTIONS.items()]
     asked = "Rate the aesthetics and quality of this image step by step"
     natural = f"The composition earns {found['composition']}, and the picture is {found['clarity']}."
-    ending = f"The final score is <{score:.2f}>."
+    ending = f"The final score is <{round(score, 2)}>."
     return [
         *stage_1,
         direct(path, score),
         Row(path, f"{asked}.", f"{natural} {ending}", "natural", round(score, 2)),
-        Row(path, f"{asked} with the regular form.", f"{everything}\n{ending}", "regular", round(score, 2)),
+        Row(path, f" {asked} with the regular form.", f"{everything}\n{ending}", "regular", round(score, 2)),
     ]
 
 

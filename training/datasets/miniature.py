@@ -12,6 +12,7 @@ import numpy as np
 import scipy.io
 
 from assay.score import Scale
+from training.annotation.labels import PERSON, Label
 from training.datasets import conversations, lessons, published, scenes, workbook
 from training.datasets.conversations import Row
 from training.datasets.rated import normalised
@@ -141,6 +142,17 @@ def _realqa(root: Path) -> None:
             training += lessons.rows(path, quality, score)
     conversations.save_conversations(training, root)
     conversations.save_test(tests, root)
+
+
+def realqa_people() -> list[Label]:
+    """What people would have said of RealQA's test pictures: the grades by which those were made. The authors' own are
+    not known to be published; a table of this form is what training.annotation writes."""
+    tests = [(place, quality) for place, quality in enumerate(qualities(PICTURES, 7)) if PARTS[place] == "test"]
+    return [
+        Label(f"images/{place:05}.jpg", name, grade, "", "", "", f"{PERSON} nobody", "", "made up")
+        for place, quality in tests
+        for name, grade in lessons.grades(quality).items()
+    ]
 
 
 _WRITERS: Mapping[str, Callable[[Path], None]] = {

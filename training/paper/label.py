@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.checkpoint import Checkpoint
-from assay.form import Digits, Form, Free, Literal
-from assay.frame import Clip
-from assay.generator import Chose, Conversation, Generator, Wrote
-from assay.prompt import SCORE, answer_form, grade_of_option, question
+from assay.form import Digits, Form, Literal
+from assay.generator import Generator
+from assay.prompt import SCORE, answer_form, question
 from training.paper.picture import read_picture
 from training.paper.row import Row, written_score
+from training.paper.scored import answered
 from training.paper.settings import PictureSettings
 from training.paper.wording import direct_row, natural_reasoning, reasoned_row, stage1_question
 
@@ -34,24 +34,11 @@ class Labeller:
         """Direct, regular and natural row of a picture; score in [0, 10)."""
         form = answer_form(self.checkpoint, "regular")
         clip = read_picture(path, self.pictures, self.checkpoint.pixels.factor_px)
-        text, values = await self._attributes(clip, form.before(SCORE))
+        said = await answered(self.generator, self.checkpoint, clip, stage1_question("mix"), form.before(SCORE))
         written = self.checkpoint.form["regular"].score_lead + written_score(score)
-        answer = f"{text}{written}{_ending(form)}"
-        regular = Row(path, question(self.checkpoint, "regular", False).strip(), answer, "regular", score)
-        return [direct_row(path, score), regular, reasoned_row("natural", path, score, natural_reasoning(values))]
-
-    async def _attributes(self, clip: Clip, form: Form) -> tuple[str, dict[str, str]]:
-        """The answer up to the score, and what was said of each attribute."""
-        texts: list[str] = []
-        values: dict[str, str] = {segment.name: "" for segment in form if isinstance(segment, Free)}
-        async for event in self.generator.generate(clip, Conversation(stage1_question("mix")), form):
-            if isinstance(event, Wrote):
-                texts.append(event.text)
-                if event.segment in values:
-                    values[event.segment] += event.text
-            elif isinstance(event, Chose):
-                values[event.segment] = grade_of_option(self.checkpoint, event.segment, event.option)
-        return "".join(texts), {name: value.strip() for name, value in values.items()}
+        answer = f"{said.text}{written}{_ending(form)}"
+        regular = Row(path, question(self.checkpoint, "regular", False), answer, "regular", score)
+        return [direct_row(path, score), regular, reasoned_row("natural", path, score, natural_reasoning(said.values))]
 
 
 async def labelled(

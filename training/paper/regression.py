@@ -2,16 +2,20 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import Qwen2VLForConditionalGeneration
 
+from assay.errors import CheckpointError
 from training.paper.batch import Batch
 from training.paper.objective import Measured
 
 SCALE = 10.0
+HEAD = "head.safetensors"
 
 
 class Regressor(nn.Module):
@@ -30,6 +34,24 @@ class Regressor(nn.Module):
         hidden: Tensor = inner.model(**batch.model_inputs()).last_hidden_state
         last = hidden[torch.arange(len(hidden)), batch.question_ends]
         return self.head(last.float()).squeeze(-1).sigmoid()  # type: ignore[no-any-return]
+
+
+def regressor_of(model: Any) -> Regressor:
+    """A new head over a model, with or without an adapter."""
+    return Regressor(model, model.config.get_text_config().hidden_size)
+
+
+def load_head(regressor: Regressor, run: Path) -> None:
+    """The head that a run wrote, in place. CheckpointError if there is none, or it is of another width."""
+    file = run / HEAD
+    if not file.is_file():
+        raise CheckpointError(f"{file} is missing; give the --out directory of `training.paper regression`")
+    weights = load_file(file)
+    wanted = {name: tuple(values.shape) for name, values in regressor.head.state_dict().items()}
+    found = {name: tuple(values.shape) for name, values in weights.items()}
+    if found != wanted:
+        raise CheckpointError(f"{file} holds {found}, and the base needs {wanted}; it was trained over another base")
+    regressor.head.load_state_dict(weights)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from training.paper.batch import Batch, batch_of
 from training.paper.encoded import Encoder
 from training.paper.mixture import stage1_rows, stage2_rows
 from training.paper.objective import NextToken, Objective
-from training.paper.regression import Regressor, SquaredError
+from training.paper.regression import HEAD, SquaredError, regressor_of
 from training.paper.row import Row
 from training.paper.settings import Settings
 from training.paper.train import Run, train
@@ -56,11 +56,11 @@ def regression(task: Task, scored: Sequence[tuple[Path, float]]) -> Path:
     model = _model(task)
     with torch.random.fork_rng():
         torch.manual_seed(task.settings.seed)
-        regressor = Regressor(model, model.config.get_text_config().hidden_size)
+        regressor = regressor_of(model)
     run = _run(task, rows, task.settings.regression.epochs, SquaredError())
     train(regressor, run, task.say)
     save_file({name: values.detach().cpu() for name, values in regressor.head.state_dict().items()},
-              task.out / "head.safetensors")  # fmt: skip
+              task.out / HEAD)  # fmt: skip
     return _save(task, model)
 
 
@@ -89,16 +89,21 @@ def _model(task: Task) -> Any:
 
 
 def _run(task: Task, rows: Sequence[Row], epochs: int, objective: Objective) -> Run:
-    text = TextTokens.read(task.base / "tokenizer.json")
-    config = json.loads((task.base / "preprocessor_config.json").read_text(encoding="utf-8"))
     chosen = task.settings
-    encoder = Encoder(text, PatchLayout.from_config(config), chosen.pictures, chosen.optimiser.cutoff)
-    padding = text.special.im_end
+    encoder = encoder_of(task.base, chosen)
+    text, padding = encoder.text, encoder.text.special.im_end
 
     def collate(several: Sequence[Row]) -> Batch:
         return batch_of([encoder.row(row) for row in several], text.special.image_pad, padding)
 
     return Run(rows, collate, objective, epochs, chosen, task.out, task.stop_after, task.pause_after)
+
+
+def encoder_of(base: Path, chosen: Settings) -> Encoder:
+    """Rows to ids with the base's own tokeniser and patches."""
+    text = TextTokens.read(base / "tokenizer.json")
+    config = json.loads((base / "preprocessor_config.json").read_text(encoding="utf-8"))
+    return Encoder(text, PatchLayout.from_config(config), chosen.pictures, chosen.optimiser.cutoff)
 
 
 def _save(task: Task, model: Any) -> Path:

@@ -20,14 +20,13 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from training.paper.batch import Batch
+from training.paper.log import LOG, METRICS
 from training.paper.objective import Measured, Objective
 from training.paper.row import Row
 from training.paper.schedule import learning_rate, order, step_rows
 from training.paper.settings import Settings
 from training.paper.state import load_state, save_state
 
-LOG = "log.jsonl"
-METRICS = ("ncm", "ncm_star_paper", "ncm_star_renormalised")
 LogLine = Mapping[str, float | int | None]
 
 

@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 
 from evaluation.paper.__main__ import main
+from evaluation.paper.claims import ABLATIONS
+from evaluation.paper.tables import NOT_MEASURED
 from triton_server.install import CannotInstall, check_machine
 
 pytestmark = pytest.mark.slow
 
-STAGES = ("data sets", "stage 1", "self-label", "stage 2", "merge", "figure 5", "score six data sets", "faithfulness")
+STAGES = (
+    *("data sets", "stage 1", "self-label", "stage 2", "merge", "ablations", "figure 5"),
+    *("score six data sets", "faithfulness"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +50,13 @@ def test_every_table_and_figure_is_there_and_named_at_the_end(out: Path, told: s
 
 def test_the_tables_say_that_the_pictures_are_made_up(out: Path, told: str) -> None:
     assert "on made-up pictures" in (out / "tables.md").read_text()
+
+
+def test_every_ablation_has_our_number_beside_the_claim(out: Path, told: str) -> None:
+    table = (out / "tables.md").read_text().split("## Ablations")[1]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) == len(ABLATIONS)
+    assert not [row for row in rows if row[3] == NOT_MEASURED]
 
 
 def test_a_directory_with_something_in_it_is_refused(tmp_path: Path) -> None:

@@ -54,6 +54,25 @@ def test_the_other_spelling_of_a_conversation_is_read_too(tmp_path):
     assert (row.question, row.score, row.path) == ("How good?", 6.59, tmp_path / "a.jpg")
 
 
+def asked(content: str) -> list[dict[str, object]]:
+    turns = [{"role": "user", "content": content}, {"role": "assistant", "content": "The final score is <6.59>."}]
+    return [{"messages": turns, "images": ["a.jpg"]}]
+
+
+@pytest.mark.parametrize("question", [" Rate this with the regular form.", "Rate this.", "\nRate this."])
+def test_what_stands_behind_the_placeholder_is_the_question_to_the_letter(tmp_path, question):
+    (tmp_path / "rows.json").write_text(json.dumps(asked(f"<image>{question}")))
+    (row,) = read_file(tmp_path / "rows.json", tmp_path)
+    assert row.question == question
+
+
+@pytest.mark.parametrize("content", ["Rate this. <image>", "<image><image>Rate this."])
+def test_a_picture_that_stands_elsewhere_than_in_front_is_refused(tmp_path, content):
+    (tmp_path / "rows.json").write_text(json.dumps(asked(content)))
+    with pytest.raises(BadDataSet, match=r"rows.json, row 1.*in front of the question"):
+        read_file(tmp_path / "rows.json", tmp_path)
+
+
 @pytest.mark.parametrize(
     "entry",
     [

@@ -1,7 +1,8 @@
 import json
 from pathlib import Path
 
-from training.paper.plot import plot, read_log, summary
+from training.paper.log import read_log, summary
+from training.paper.plot import plot
 
 
 def log(directory: Path) -> Path:
