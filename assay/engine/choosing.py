@@ -1,5 +1,7 @@
 """Choosing: one option is written, greedily, and every option gets its probability."""
 
+from collections.abc import Iterator, Mapping
+
 import torch
 
 from assay.engine.grammar import ChoiceTokens, Follow
@@ -7,52 +9,76 @@ from assay.engine.token_row import Making, TokenRow
 from assay.engine.trie import END, Node
 from assay.generator import Chose, Wrote
 
+Branch = tuple[int, ...]
+Shares = Mapping[int, float]
+"""Next token (END if the option ends) to its probability, given that it is one of those that options go on with."""
+
 
 def choose(row: TokenRow, choice: ChoiceTokens) -> Making:
     """Write the greedy option into the row; Wrote and Chose.
 
     Every place where options part is looked at, also off the greedy path, so that an option's probability is the
-    product of the conditional ones along its way. The other ways are looked at first: the row then goes on from here.
+    product of the conditional ones along its way. All of them are looked at in one forward.
     """
-    probabilities: dict[str, float] = {}
-    mass = 1.0
-    tokens, node = choice.options.forced()
+    tokens, start = choice.options.forced()
     row.push(tokens)
+    places = dict(_decisions(start, ()))
+    logits = yield from row.look_at(list(places))
+    shares = {
+        branch: _shares(seen, node, choice.follow) for (branch, node), seen in zip(places.items(), logits, strict=True)
+    }
+    probabilities = dict(_probabilities(start, (), 1.0, shares))
+    branch, option = _greedy(start, shares)
+    row.push(branch)
+    name = choice.segment.name
+    yield Wrote(name, option)
+    yield Chose(name, option, {each: probabilities[each] for each in choice.segment.options})
+
+
+def _decisions(node: Node, branch: Branch) -> Iterator[tuple[Branch, Node]]:
+    """The places where options part, from this one on, and the way to each."""
+    if not node.branches:
+        return
+    yield branch, node
+    for token, child in node.children.items():
+        tokens, place = child.forced()
+        yield from _decisions(place, (*branch, token, *tokens))
+
+
+def _probabilities(
+    node: Node, branch: Branch, mass: float, shares: Mapping[Branch, Shares]
+) -> Iterator[tuple[str, float]]:
+    """Every option behind this place to its probability."""
+    if not node.branches:
+        yield _ended(node), mass
+        return
+    for token, share in shares[branch].items():
+        if token == END:
+            yield _ended(node), mass * share
+        else:
+            tokens, place = node.children[token].forced()
+            yield from _probabilities(place, (*branch, token, *tokens), mass * share, shares)
+
+
+def _greedy(node: Node, shares: Mapping[Branch, Shares]) -> tuple[Branch, str]:
+    """The way to the option that is written, and that option."""
+    branch: Branch = ()
     while node.branches:
-        shares = _shares((yield from row.look()), node, choice.follow)
-        best = max(shares, key=lambda token: shares[token])
-        others = {token: share for token, share in shares.items() if token != best}
-        yield from _measure(row, node, others, mass, choice.follow, probabilities)
-        mass *= shares[best]
+        here = shares[branch]
+        best = max(here, key=lambda token: here[token])
         if best == END:
             break
         tokens, node = node.children[best].forced()
-        row.push([best, *tokens])
+        branch = (*branch, best, *tokens)
+    return branch, _ended(node)
+
+
+def _ended(node: Node) -> str:
     assert node.option is not None, "a way through the options ends in one of them"
-    probabilities[node.option] = mass
-    name, options = choice.segment.name, choice.segment.options
-    yield Wrote(name, node.option)
-    yield Chose(name, node.option, {option: probabilities[option] for option in options})
+    return node.option
 
 
-def _measure(
-    row: TokenRow, node: Node, shares: dict[int, float], mass: float, follow: Follow, probabilities: dict[str, float]
-) -> Making:
-    """Fill in the probabilities of all options behind these branches of the node; the row is left as it is."""
-    length = len(row)
-    for token, share in shares.items():
-        tokens, place = ([], node) if token == END else node.children[token].forced()
-        if token == END or not place.branches:
-            assert place.option is not None, "a way through the options ends in one of them"
-            probabilities[place.option] = mass * share
-            continue
-        row.push([token, *tokens])
-        further = _shares((yield from row.look()), place, follow)
-        yield from _measure(row, place, further, mass * share, follow, probabilities)
-        row.back_to(length)
-
-
-def _shares(logits: torch.Tensor, node: Node, follow: Follow) -> dict[int, float]:
+def _shares(logits: torch.Tensor, node: Node, follow: Follow) -> Shares:
     """Probability of each branch, given that it is one of them."""
     logits = logits.double()
     children = list(node.children)

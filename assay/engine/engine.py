@@ -2,7 +2,6 @@
 
 import asyncio
 import uuid
-from collections import deque
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from threading import Condition, Thread, current_thread
@@ -10,7 +9,7 @@ from threading import Condition, Thread, current_thread
 import torch
 
 from assay.engine.checkpoint import Checkpoint, load_checkpoint
-from assay.engine.runner import Runner
+from assay.engine.runners import RunnerName, make_runner
 from assay.engine.scheduler import OnEvent, Request, Scheduler
 from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable
 from assay.form import Form
@@ -21,14 +20,23 @@ from assay.generator import Conversation, Event, Finished
 class Engine:
     """A Generator in this process. Its methods may be called from any thread."""
 
-    def __init__(self, checkpoint: Checkpoint, *, max_in_flight: int, max_waiting: int, threads: int | None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        max_in_flight: int,
+        max_waiting: int,
+        threads: int | None,
+        runner: RunnerName = "auto",
+    ) -> None:
         self.checkpoint_fingerprint = checkpoint.fingerprint
         """Hash over weights, tokeniser and configuration: who wrote an answer."""
-        self._scheduler = Scheduler(checkpoint, Runner(checkpoint.model), max_in_flight, self._forget)
+        self._runner = make_runner(checkpoint, runner)
+        self._scheduler = Scheduler(checkpoint, self._runner, max_in_flight, self._forget)
         self._capacity = max_in_flight + max_waiting
         self._news = Condition()
         self._requests: dict[str, Request] = {}
-        self._waiting: deque[Request] = deque()
+        self._waiting: list[Request] = []
         self._is_closed = False
         self._thread = Thread(target=self._run, args=(threads,), name="assay-engine", daemon=True)
         self._thread.start()
@@ -42,19 +50,33 @@ class Engine:
         max_waiting: int = 32,
         threads: int | None = None,
         device: str | None = None,
+        runner: RunnerName = "auto",
     ) -> "Engine":
         """Load the checkpoint in a directory and start.
 
-        `max_in_flight` requests are advanced in turn, `max_waiting` more are kept until there is room. `threads` are
-        torch's (its own default if None); `device` is torch's name of one (CUDA if there is any). CheckpointError
-        names the file, key or weight that is missing or misspelt. Only safetensors are read; no code is.
+        `max_in_flight` requests are advanced together, `max_waiting` more are kept until there is room. `threads` are
+        torch's (its own default if None); `device` is torch's name of one (CUDA if there is any); `runner` is our own
+        forward ("lean"), transformers' ("transformers"), or the first where it is at home and the other elsewhere
+        ("auto"). CheckpointError names the file, key or weight that is missing or misspelt, and says why a model
+        cannot be run by the runner that was asked for. Only safetensors are read; no code is.
         """
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         checkpoint = load_checkpoint(Path(directory), device)
-        return cls(checkpoint, max_in_flight=max_in_flight, max_waiting=max_waiting, threads=threads)
+        return cls(checkpoint, max_in_flight=max_in_flight, max_waiting=max_waiting, threads=threads, runner=runner)
 
-    def submit(self, request_id: str, clip: Clip, conversation: Conversation, form: Form, on_event: OnEvent) -> None:
-        """Ask for an answer; returns at once.
+    def submit(
+        self,
+        request_id: str,
+        clip: Clip,
+        conversation: Conversation,
+        form: Form,
+        on_event: OnEvent,
+        *,
+        priority: int | None = None,
+    ) -> None:
+        """Ask for an answer; returns at once. Higher priorities are taken first, equal ones in order.
+
+        Without a priority a conversation that goes on (somebody has been waiting for it) has 1, a new one 0.
 
         `on_event` is called on the engine's thread: events in order, and last of all Finished, or one AssayError, or
         None if the request was cancelled. If it raises, its request is cancelled (and it is told None).
@@ -67,7 +89,9 @@ class Engine:
                 raise InvalidRequest(f"request id {request_id!r} is in use", field="request_id")
             if len(self._requests) >= self._capacity:
                 raise Busy(f"{len(self._requests)} requests are in flight or waiting, and there is room for no more")
-            request = Request(request_id, clip, conversation, form, on_event)
+            if priority is None:
+                priority = 1 if conversation.answered else 0
+            request = Request(request_id, clip, conversation, form, on_event, priority)
             self._requests[request_id] = request
             self._waiting.append(request)
             self._news.notify()
@@ -109,6 +133,7 @@ class Engine:
         if threads is not None:
             torch.set_num_threads(threads)
         try:
+            self._runner.settle()
             while self._wait_for_work():
                 self._admit()
                 self._scheduler.drop_cancelled()
@@ -126,8 +151,9 @@ class Engine:
     def _admit(self) -> None:
         with self._news:
             cancelled = [request for request in self._waiting if request.is_cancelled]
-            self._waiting = deque(request for request in self._waiting if not request.is_cancelled)
-            admitted = [self._waiting.popleft() for _ in range(min(self._scheduler.room, len(self._waiting)))]
+            waiting = [request for request in self._waiting if not request.is_cancelled]
+            admitted = sorted(waiting, key=lambda request: -request.priority)[: self._scheduler.room]
+            self._waiting = [request for request in waiting if request not in admitted]
         # Outside of the lock: what is told here may call back.
         for request in cancelled:
             self._scheduler.end(request, None)

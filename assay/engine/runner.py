@@ -1,10 +1,13 @@
-"""Runner: the model. It appends tokens to a cache and says what might come next."""
+"""Runner: the model. It appends tokens to caches and says what might come next.
 
+Two runners implement it: `lean_runner` (its own forward over the checkpoint's weights) and `transformers_runner`.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import torch
-from transformers import Qwen2VLForConditionalGeneration
 
 from assay.engine.cache import Cache
 
@@ -15,49 +18,73 @@ class Feed:
 
     keep: int
     token_ids: tuple[int, ...]
+    parents: tuple[int, ...] = ()
+    """For each token the place (in token_ids) of the one that it follows, -1 for the last that was kept; empty where
+    each follows the one in front of it. Tokens that share a parent are alternatives and do not see one another."""
+    looks: tuple[int, ...] = ()
+    """Places of the tokens behind which logits are wanted; empty for the last one alone."""
+
+    @property
+    def is_chain(self) -> bool:
+        return not self.parents
+
+    @property
+    def wanted(self) -> tuple[int, ...]:
+        return self.looks or (len(self.token_ids) - 1,)
+
+    def parent(self, place: int) -> int:
+        return self.parents[place] if self.parents else place - 1
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """For each token how many of the fed ones it follows."""
+        depths: list[int] = []
+        for place in range(len(self.token_ids)):
+            parent = self.parent(place)
+            depths.append(depths[parent] + 1 if parent >= 0 else 0)
+        return tuple(depths)
+
+    def cut(self, count: int) -> tuple["Feed", "Feed"]:
+        """The same in two feeds, the first of so many tokens. They must be in front of all forks and looks."""
+        parents = tuple(max(parent - count, -1) for parent in self.parents[count:])
+        looks = tuple(place - count for place in self.wanted)
+        return Feed(self.keep, self.token_ids[:count]), Feed(self.keep + count, self.token_ids[count:], parents, looks)
+
+    @property
+    def chain_length(self) -> int:
+        """So many first tokens are in front of all forks and looks: the feed can be cut behind any of them."""
+        forks = [place for place, parent in enumerate(self.parents) if parent != place - 1]
+        first_fork = min([self.parents[place] + 1 for place in forks], default=len(self.token_ids))
+        return min(first_fork, *self.wanted)
+
+    def path(self, place: int) -> tuple[int, ...]:
+        """Places from the first token behind those kept to this one."""
+        found = []
+        while place >= 0:
+            found.append(place)
+            place = self.parent(place)
+        return tuple(reversed(found))
 
 
-class Runner:
-    """Runs one Feed at a time on one device."""
+Turn = tuple[Cache, Feed]
 
-    def __init__(self, model: Qwen2VLForConditionalGeneration) -> None:
-        self._model = model
 
-    @torch.inference_mode()
-    def run(self, cache: Cache, feed: Feed) -> torch.Tensor:
-        """Logits of the token after the last one fed: (vocabulary,) float32, on the CPU."""
-        cache.keep(feed.keep)
-        input_ids = torch.tensor([feed.token_ids], device=self._model.device)
-        if cache.length == 0:
-            position_ids, vision = self._look(cache, input_ids)
-        else:
-            position_ids, vision = self._text_positions(cache, len(feed.token_ids)), {}
-        output = self._model(
-            input_ids=input_ids,
-            position_ids=position_ids,
-            past_key_values=cache.keys_values,
-            use_cache=True,
-            logits_to_keep=1,
-            **vision,
-        )
-        logits: torch.Tensor = output.logits[0, -1].float().cpu()
-        return logits
+class Runner(Protocol):
+    """Runs Feeds of several sequences on one device."""
 
-    def _look(self, cache: Cache, input_ids: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
-        """(3, 1, tokens) positions of a prompt, and the clip as keyword arguments of the model."""
-        clip, kind = cache.prompt.clip, "video" if cache.prompt.is_video else "image"
-        pixels = torch.from_numpy(clip.pixel_values).to(self._model.device)
-        grid = torch.tensor([clip.grid_thw], device=self._model.device)
-        pads = {"image": self._model.config.image_token_id, "video": self._model.config.video_token_id}
-        token_types = (input_ids == pads[kind]).int() * (2 if kind == "video" else 1)
-        position_ids, rope_deltas = self._model.model.get_rope_index(
-            input_ids, mm_token_type_ids=token_types, **{f"{kind}_grid_thw": grid}
-        )
-        cache.rope_delta = int(rope_deltas.item())
-        name = "pixel_values_videos" if kind == "video" else "pixel_values"
-        return position_ids, {name: pixels, f"{kind}_grid_thw": grid}
+    most_at_once: int
+    """Turns of one run; 0 for any number."""
+    reads_in_pieces: bool
+    """Whether a prompt may be cut (Feed.cut), also within the clip's tokens."""
 
-    def _text_positions(self, cache: Cache, count: int) -> torch.Tensor:
-        """(3, 1, count): text has the same position along time, height and width."""
-        first = cache.length + cache.rope_delta
-        return torch.arange(first, first + count, device=self._model.device).expand(3, 1, count)
+    def settle(self) -> None:
+        """Called once, on the thread that will run it."""
+        ...
+
+    def run(self, turns: Sequence[Turn]) -> list[torch.Tensor]:
+        """For each turn (places wanted, vocabulary) float32 logits, on the CPU. A cache comes up once at most.
+
+        Afterwards a cache's length is keep + len(token_ids) if the feed was a chain, and no token of a tree that was
+        fed may be kept but those in front of its first fork.
+        """
+        ...

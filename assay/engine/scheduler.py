@@ -1,14 +1,15 @@
-"""Scheduler: who is next. One forward for each answer in flight, in turn, so that all of them get on."""
+"""Scheduler: who is next. All answers in flight get on with every forward; of those with much to read, one does."""
 
 import logging
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+import torch
 
 from assay.engine.cache import Cache
 from assay.engine.checkpoint import Checkpoint
 from assay.engine.runner import Feed, Runner
-from assay.engine.sequence import Sequence
+from assay.engine.sequence import Sequence as Answer
 from assay.engine.token_row import Making
 from assay.errors import AssayError, ModelUnavailable
 from assay.form import Form
@@ -16,6 +17,11 @@ from assay.frame import Clip
 from assay.generator import Conversation, Event, Finished
 
 _log = logging.getLogger(__name__)
+
+PIECE_TOKENS = 256
+"""A longer feed is read in pieces of this size while others are in flight, so that they need not wait for all of it."""
+SHORT_TOKENS = 64
+"""Feeds up to this length go along with every forward; of the longer ones a single one does."""
 
 OnEvent = Callable[[Event | AssayError | None], None]
 """Is called with events in order, and at last with Finished, with an error, or with None: was cancelled."""
@@ -30,6 +36,8 @@ class Request:
     conversation: Conversation
     form: Form
     on_event: OnEvent
+    priority: int = 0
+    """Higher ones are admitted first, and read first."""
     is_cancelled: bool = False
     """Set by any thread; looked at between two forwards."""
 
@@ -54,7 +62,8 @@ class Scheduler:
     max_in_flight: int
     forget: Callable[[str], None]
     """Told the id of a request right before its last event."""
-    _in_flight: deque[_InFlight] = field(default_factory=deque, init=False)
+    _in_flight: list[_InFlight] = field(default_factory=list, init=False)
+    """Those that have waited longest come first."""
 
     @property
     def is_idle(self) -> bool:
@@ -68,49 +77,85 @@ class Scheduler:
     def admit(self, request: Request) -> None:
         """Take a request in flight; what is wrong with it becomes its last event."""
         try:
-            sequence = Sequence.begin(self.checkpoint, request.clip, request.conversation, request.form)
+            sequence = Answer.begin(self.checkpoint, request.clip, request.conversation, request.form)
         except Exception as wrong:  # noqa: BLE001 - whatever is wrong with one request must not end the others
             self.end(request, _as_answer(wrong, request))
-        else:
-            self._in_flight.append(_InFlight(request, sequence.cache, sequence.write()))
+            return
+        turn = _InFlight(request, sequence.cache, sequence.write())
+        self._in_flight.append(turn)
+        self._go_on(turn, None)
 
     def step(self) -> None:
-        """One forward for the request whose turn it is, and the events that come of it."""
-        turn = self._in_flight.popleft()
-        try:
-            last = self._advance(turn)
-        except Exception as wrong:  # noqa: BLE001 - as above
-            self.end(turn.request, _as_answer(wrong, turn.request))
-        else:
-            if last is None:
-                self._in_flight.append(turn)
+        """One forward for those whose turn it is, and the events that come of it."""
+        turns = self._next()
+        feeds = [self._piece(turn) for turn in turns]
+        for turn, feed, outcome in zip(turns, feeds, self._run(turns, feeds), strict=True):
+            if isinstance(outcome, Exception):
+                self._end(turn, _as_answer(outcome, turn.request))
+            elif turn.feed is feed:
+                self._go_on(turn, outcome)
             else:
-                self.end(turn.request, last)
+                assert turn.feed is not None
+                turn.feed = turn.feed.cut(len(feed.token_ids))[1]
+        # Whoever was left out comes first the next time.
+        self._in_flight.sort(key=lambda turn: turn in turns)
 
     def drop_cancelled(self) -> None:
         """End those in flight that were cancelled; their caches go with them."""
-        cancelled = [turn.request for turn in self._in_flight if turn.request.is_cancelled]
-        self._in_flight = deque(turn for turn in self._in_flight if turn.request not in cancelled)
-        for request in cancelled:
-            self.end(request, None)
+        for turn in [turn for turn in self._in_flight if turn.request.is_cancelled]:
+            self._end(turn, None)
 
     def end(self, request: Request, last: Finished | AssayError | None) -> None:
         """Tell the request's last event."""
         self.forget(request.request_id)
         _tell(request, last)
 
-    def _advance(self, turn: _InFlight) -> Finished | None:
-        """Finished if the answer is complete, None if it wants another forward."""
-        logits = None if turn.feed is None else self.runner.run(turn.cache, turn.feed)
-        item = turn.making.send(logits)
-        while not isinstance(item, Feed):
-            if isinstance(item, Finished):
-                return item
-            if not turn.request.is_cancelled:
-                _tell(turn.request, item)
-            item = next(turn.making)
-        turn.feed = item
-        return None
+    def _next(self) -> list[_InFlight]:
+        """All with little to read, and one with much: the most urgent, of these the one that has waited longest."""
+        short = [turn for turn in self._in_flight if turn.feed and len(turn.feed.token_ids) <= SHORT_TOKENS]
+        long = [turn for turn in self._in_flight if turn not in short]
+        chosen = [*short, *sorted(long, key=lambda turn: -turn.request.priority)[:1]]
+        return chosen[: self.runner.most_at_once] if self.runner.most_at_once else chosen
+
+    def _piece(self, turn: _InFlight) -> Feed:
+        """What is read of the feed in this step."""
+        assert turn.feed is not None
+        others = len(self._in_flight) > 1
+        if others and self.runner.reads_in_pieces and turn.feed.chain_length > PIECE_TOKENS:
+            return turn.feed.cut(PIECE_TOKENS)[0]
+        return turn.feed
+
+    def _run(self, turns: Sequence[_InFlight], feeds: Sequence[Feed]) -> list[torch.Tensor | Exception]:
+        """Logits for each; where the forward fails, every turn is tried alone, so that only the culprit fails."""
+        try:
+            return [*self.runner.run([(turn.cache, feed) for turn, feed in zip(turns, feeds, strict=True)])]
+        except Exception as failure:  # noqa: BLE001 - whatever is wrong with one request must not end the others
+            if len(turns) == 1:
+                return [failure]
+        outcomes: list[torch.Tensor | Exception] = []
+        for turn, feed in zip(turns, feeds, strict=True):
+            outcomes += self._run([turn], [feed])
+        return outcomes
+
+    def _go_on(self, turn: _InFlight, logits: torch.Tensor | None) -> None:
+        """Tell what the logits make certain, up to the next feed or the end of the answer."""
+        try:
+            item = turn.making.send(logits)
+            while not isinstance(item, Feed | Finished):
+                if not turn.request.is_cancelled:
+                    _tell(turn.request, item)
+                item = next(turn.making)
+        except Exception as wrong:  # noqa: BLE001 - as above
+            self._end(turn, _as_answer(wrong, turn.request))
+            return
+        if isinstance(item, Finished):
+            self._end(turn, item)
+        else:
+            turn.feed = item
+
+    def _end(self, turn: _InFlight, last: Finished | AssayError | None) -> None:
+        self._in_flight.remove(turn)
+        self.end(turn.request, last)
 
 
 def _tell(request: Request, event: Event | AssayError | None) -> None:

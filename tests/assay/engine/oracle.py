@@ -8,6 +8,7 @@ import torch
 
 from assay.engine.cache import Cache
 from assay.engine.checkpoint import Checkpoint
+from assay.engine.lean_runner import LeanRunner
 from assay.engine.prompt_tokens import PromptTokens, prompt_tokens
 from assay.engine.runner import Feed, Runner
 from assay.engine.sequence import Sequence
@@ -16,13 +17,14 @@ from assay.frame import Clip
 from assay.generator import Chose, Conversation, Counted, Event, Wrote
 
 Run = Callable[[Cache, Feed], torch.Tensor]
+"""Logits (places wanted, vocabulary)."""
 
 
 def engine_events(
     checkpoint: Checkpoint, clip: Clip, conversation: Conversation, form: Form, run: Run | None = None
 ) -> tuple[list[Event], tuple[int, ...], list[Feed]]:
     """Events, answer tokens and forwards of the engine, without its thread; `run` stands in for the model."""
-    sequence, run = Sequence.begin(checkpoint, clip, conversation, form), run or Runner(checkpoint.model).run
+    sequence, run = Sequence.begin(checkpoint, clip, conversation, form), run or run_of(LeanRunner(checkpoint.model))
     making, logits = sequence.write(), None
     events: list[Event] = []
     feeds: list[Feed] = []
@@ -37,6 +39,11 @@ def engine_events(
             logits = run(sequence.cache, item)
         else:
             events.append(item)
+
+
+def run_of(runner: Runner) -> Run:
+    """A turn at a time."""
+    return lambda cache, feed: runner.run([(cache, feed)])[0]
 
 
 def texts(events: Row[Event]) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +9,8 @@ import torch
 
 from assay.engine import Engine
 from assay.engine.checkpoint import Checkpoint
-from assay.engine.runner import Feed, Runner
+from assay.engine.lean_runner import LeanRunner
+from assay.engine.runner import Turn
 from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip
@@ -127,14 +128,14 @@ def test_a_wrong_request_is_told_and_the_others_go_on(
 def test_a_failing_forward_ends_one_request_only(
     engine: Engine, image: Clip, video: Clip, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = Runner.run
+    run = LeanRunner.run
 
-    def fails_on_video(self: Runner, cache: object, feed: Feed) -> torch.Tensor:
-        if cache.prompt.is_video:  # type: ignore[attr-defined]
+    def fails_on_video(self: LeanRunner, turns: Sequence[Turn]) -> list[torch.Tensor]:
+        if any(cache.prompt.is_video for cache, _ in turns):
             raise RuntimeError("DefaultCPUAllocator: not enough memory at 0x7f")
-        return run(self, cache, feed)  # type: ignore[arg-type]
+        return run(self, turns)
 
-    monkeypatch.setattr(Runner, "run", fails_on_video)
+    monkeypatch.setattr(LeanRunner, "run", fails_on_video)
     good, bad = _submit(engine, "good", image), _submit(engine, "bad", video)
     failure = bad.wait()[-1]
     assert isinstance(failure, ModelUnavailable)

@@ -170,7 +170,7 @@ def _scripted(tokens: list[int]) -> Run:
 
     def run(cache: Cache, feed: Feed) -> torch.Tensor:
         answered = feed.keep + len(feed.token_ids) - len(cache.prompt.ids)
-        return torch.eye(288)[tokens[answered]]
+        return torch.eye(288)[[tokens[answered]]]
 
     return run
 

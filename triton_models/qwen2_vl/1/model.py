@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import triton_python_backend_utils as pb_utils
 from pydantic import Field
@@ -30,6 +30,7 @@ class _Settings(BaseSettings):
     max_waiting: Annotated[int, Field(ge=0, le=4096)] = 32
     threads: Annotated[int | None, Field(ge=1, le=1024)] = None
     device: Annotated[str | None, Field(description="torch's name of a device")] = None
+    runner: Annotated[Literal["auto", "lean", "transformers"], Field(description="see assay.engine.runners")] = "auto"
 
 
 class TritonPythonModel:

@@ -1,0 +1,28 @@
+"""Runners: which of them runs a checkpoint."""
+
+import logging
+from typing import Literal
+
+from assay.engine.checkpoint import Checkpoint
+from assay.engine.lean_runner import LeanRunner, unsupported
+from assay.engine.runner import Runner
+from assay.engine.transformers_runner import TransformersRunner
+from assay.errors import CheckpointError
+
+_log = logging.getLogger(__name__)
+
+RunnerName = Literal["auto", "lean", "transformers"]
+
+
+def make_runner(checkpoint: Checkpoint, name: RunnerName) -> Runner:
+    """The runner of that name. `auto` is `lean` on a CPU where it can run the model, else `transformers`; the log says
+    why. CheckpointError if `lean` is asked for and cannot run the model."""
+    trouble = unsupported(checkpoint.model.config)
+    if name == "lean" and trouble:
+        raise CheckpointError(f"runner 'lean' cannot run this checkpoint: {trouble}; use 'transformers'")
+    if name == "auto" and not trouble and checkpoint.model.device.type != "cpu":
+        trouble = "on a GPU it has not been measured"
+    if name == "transformers" or (name == "auto" and trouble):
+        _log.info("transformers' model runs this checkpoint%s", f", not our own forward: {trouble}" if trouble else "")
+        return TransformersRunner(checkpoint.model)
+    return LeanRunner(checkpoint.model)

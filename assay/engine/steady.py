@@ -1,0 +1,60 @@
+"""Steady: sums in the same order whoever is beside.
+
+A matrix library picks its kernel, and with it the order in which it adds up, by the shapes it is given; so a row's
+last bits hang on how many rows there are, and a weighted sum's on how many keys, even where the others weigh nothing.
+On the CPUs tried (MKL with AVX2) two habits remove that: rows in multiples of 4, and keys in multiples of 512, those
+that are not seen weighing exactly nothing. `is_steady` tries it out on the machine at hand. On a GPU no such promise
+is made, and attention is torch's own.
+"""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+ROWS_STEP = 4
+KEYS_STEP = 512
+
+
+def padded_rows(x: Tensor) -> Tensor:
+    """(rows, width) with rows of zeros up to a multiple of ROWS_STEP."""
+    missing = -len(x) % ROWS_STEP
+    return functional.pad(x, (0, 0, 0, missing)) if missing else x
+
+
+def attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """(rows, heads, head_dim) from queries of that shape, (key heads, places, head_dim) and a (rows, places) mask."""
+    if q.is_cuda:
+        seen = functional.scaled_dot_product_attention(
+            q.transpose(0, 1)[None], keys[None], values[None], attn_mask=mask.to(q.dtype), enable_gqa=True
+        )
+        return seen[0].transpose(0, 1)
+    rows, heads, width = q.shape
+    key_heads = len(keys)
+    shared = heads // key_heads
+    step = ROWS_STEP // math.gcd(ROWS_STEP, shared)
+    missing = -rows % step
+    if missing:
+        q, mask = functional.pad(q, (0, 0, 0, 0, 0, missing)), functional.pad(mask, (0, 0, 0, missing))
+    # Heads that share their keys stand below one another.
+    q = q.view(-1, key_heads, shared, width).permute(1, 2, 0, 3).reshape(key_heads, -1, width)
+    scores = torch.baddbmm(mask.repeat(shared, 1), q, keys.transpose(1, 2), alpha=width**-0.5)
+    seen = torch.bmm(scores.softmax(-1), values)
+    return seen.view(heads, -1, width).transpose(0, 1)[:rows]
+
+
+def is_steady(weights: Iterable[Tensor], rows: Iterable[int] = (4, 8, 12, 16, 20, 36, 64, 100, 260)) -> bool:
+    """True if products with these weights give a row the same bits in any multiple of ROWS_STEP, on this thread.
+
+    One weight of each shape is tried.
+    """
+    generator = torch.Generator().manual_seed(0)
+    for height, width in sorted({(int(weight.shape[0]), int(weight.shape[1])) for weight in weights}):
+        weight = torch.randn(height, width, generator=generator)
+        most = torch.randn(max(rows), width, generator=generator)
+        whole = functional.linear(most, weight)
+        if not all(torch.equal(functional.linear(most[:count], weight), whole[:count]) for count in rows):
+            return False
+    return True

@@ -1,0 +1,89 @@
+"""`python -m benchmarks.engine.profile --checkpoint DIR`: where the milliseconds of one answer go.
+
+One request at a time, nothing kept from one to the next. CPU time is that of all threads of the process: on a machine
+that is busy with other work it moves less than the clock does. Medians over pictures.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from assay.checkpoint import read_checkpoint
+from assay.engine.checkpoint import Checkpoint, load_checkpoint
+from assay.engine.runner import Runner, Turn
+from assay.engine.runners import make_runner
+from assay.engine.scheduler import Request, Scheduler
+from benchmarks.engine.workloads import NAMES, Ask, asks
+
+
+@dataclass
+class Timed:
+    """Implements Runner: another one, with a watch beside it."""
+
+    runner: Runner
+    spent: list[tuple[int, float, float]] = field(default_factory=list)
+    """Of each forward: tokens read, seconds, CPU seconds."""
+
+    def __post_init__(self) -> None:
+        self.most_at_once, self.reads_in_pieces = self.runner.most_at_once, self.runner.reads_in_pieces
+
+    def settle(self) -> None:
+        self.runner.settle()
+
+    def run(self, turns: Sequence[Turn]) -> list[torch.Tensor]:
+        started, cpu_started = time.perf_counter(), time.process_time()
+        logits = self.runner.run(turns)
+        tokens = sum(len(feed.token_ids) for _, feed in turns)
+        self.spent.append((tokens, time.perf_counter() - started, time.process_time() - cpu_started))
+        return logits
+
+
+def answer(checkpoint: Checkpoint, timed: Timed, ask: Ask) -> dict[str, float]:
+    """One answer, and where its time went; milliseconds."""
+    timed.spent.clear()
+    started, cpu_started = time.perf_counter(), time.process_time()
+    scheduler = Scheduler(checkpoint, timed, 1, forget=lambda _: None)
+    scheduler.admit(Request("profile", ask.clip, ask.conversation, ask.form, on_event=lambda _: None))
+    while not scheduler.is_idle:
+        scheduler.step()
+    whole, whole_cpu = time.perf_counter() - started, time.process_time() - cpu_started
+    (_, first, first_cpu), *others = timed.spent
+    return {
+        "forwards": len(timed.spent),
+        "tokens": sum(tokens for tokens, *_ in timed.spent),
+        "whole ms": 1e3 * whole,
+        "first forward ms": 1e3 * first,
+        "others ms": 1e3 * sum(seconds for _, seconds, _ in others),
+        "whole CPU ms": 1e3 * whole_cpu,
+        "first CPU ms": 1e3 * first_cpu,
+        "others CPU ms": 1e3 * sum(cpu for *_, cpu in others),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--runner", choices=("lean", "transformers"), default="lean")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--pictures", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    checkpoint, served = load_checkpoint(options.checkpoint, "cpu"), read_checkpoint(options.checkpoint)
+    timed = Timed(make_runner(checkpoint, options.runner))
+    for place, name in enumerate(NAMES):
+        wishes = asks(name, served, options.pictures + 1, seed=1)
+        rows = [answer(checkpoint, timed, ask) for ask in wishes][1:]
+        medians = {key: median(row[key] for row in rows) for key in rows[0]}
+        if not place:
+            print(f"{options.runner} runner, checkpoint {checkpoint.fingerprint}, {options.threads} threads")
+            print("| workload | " + " | ".join(medians) + " |\n|---" * 1 + "|---" * len(medians) + "|")
+        print(f"| {name} | " + " | ".join(f"{value:,.0f}" for value in medians.values()) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
