@@ -21,7 +21,7 @@ EXPOSING = ("underexpose", "overexpose")
 COLOURING = ("desaturate", "oversaturate")
 KINDS = (*BLURRING, *EXPOSING, *COLOURING)
 # Ladders will be climbed along these five, so they are drawn more often; the shares add up to 1.
-LADDERS = {"blur": 0.15, "jpeg": 0.25, "underexpose": 0.18, "overexpose": 0.2, "desaturate": 0.22}
+LADDERS = {"blur": 0.13, "jpeg": 0.29, "underexpose": 0.13, "overexpose": 0.17, "desaturate": 0.28}
 
 
 @dataclass(frozen=True, slots=True)
