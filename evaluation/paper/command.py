@@ -37,6 +37,19 @@ def add_trained_on(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trained-on", required=True, metavar="SET", help="what the checkpoint learnt from, or base")
 
 
+def add_held_out(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--held-out-share", type=_share, metavar="X", help="for a set without a published split that was trained on"
+    )
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share between 0 and 1")
+    return share
+
+
 def show(tables: Sequence[Table]) -> None:
     """For a terminal, an empty line between two."""
     print("\n\n".join(table.text() for table in tables))

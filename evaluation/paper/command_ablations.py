@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from evaluation.paper.ablations import Sources, measured
-from evaluation.paper.command import Command, add_data, add_trained_on, exit_code, show
+from evaluation.paper.command import Command, add_data, add_held_out, add_trained_on, exit_code, show
 from evaluation.paper.labelled import labelled_run
 from evaluation.paper.people import Grades, people_table
 from evaluation.paper.runs import read_run, write_run
@@ -38,6 +38,7 @@ def _ablations(options: argparse.Namespace) -> int:
 def _from_labels_options(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_trained_on(parser)
+    add_held_out(parser)
     parser.add_argument("--labels", type=Path, required=True, metavar="LABELS.csv")
     parser.add_argument(
         "--form", required=True, metavar="TEXT", help="what was asked: direct, regular, 'regression head'"
@@ -46,9 +47,8 @@ def _from_labels_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _from_labels(options: argparse.Namespace) -> int:
-    run = labelled_run(
-        options.labels, options.data_set, options.trained_on, options.data, options.form, options.limit, "not served"
-    )
+    told = options.labels, options.data_set, options.trained_on, options.data, options.form
+    run = labelled_run(*told, options.limit, "not served", options.held_out_share)
     write_run(run, options.out)
     show(claimed_tables([run]))
     return exit_code([run])

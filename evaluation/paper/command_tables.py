@@ -6,7 +6,7 @@ from pathlib import Path
 from assay.client import DEFAULT_SERVER
 from evaluation.measure import Settings
 from evaluation.options import count
-from evaluation.paper.command import Command, add_data, add_trained_on, exit_code, show
+from evaluation.paper.command import Command, add_data, add_held_out, add_trained_on, exit_code, show
 from evaluation.paper.figures import attributes, beside_claims, scatter
 from evaluation.paper.paired import compare
 from evaluation.paper.rated import measured
@@ -17,6 +17,7 @@ from evaluation.paper.tables import ablations_table, claimed_tables, compared_ta
 def _measure_options(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     add_trained_on(parser)
+    add_held_out(parser)
     parser.add_argument("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help=f"default {DEFAULT_SERVER}")
     parser.add_argument("--form", choices=("direct", "regular", "natural"), default="regular")
     parser.add_argument("--concurrency", type=count, default=4, metavar="N")
@@ -25,7 +26,8 @@ def _measure_options(parser: argparse.ArgumentParser) -> None:
 
 def _measure(options: argparse.Namespace) -> int:
     settings = Settings(options.server, options.form, options.concurrency)
-    run = measured(options.data_set, options.trained_on, options.data, settings, options.limit)
+    told = options.data_set, options.trained_on, options.data
+    run = measured(*told, settings, options.limit, held_out_share=options.held_out_share)
     write_run(run, options.out)
     show(claimed_tables([run])[-1:] if options.trained_on == "base" else claimed_tables([run]))
     return exit_code([run])

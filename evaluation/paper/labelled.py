@@ -7,25 +7,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from assay.attribute import KINDS
-from evaluation.paper.rated import files_to_test, label
+from evaluation.paper.rated import label, unseen
 from evaluation.paper.runs import DIRECT, FINAL, REASONED, BadRun, Run, RunRow
 from training.annotation import labels
 from training.annotation.labels import MODEL, SCORE, Label
-from training.datasets.rated import load
 
 NO_LABEL = "NO_LABEL"
 _READING = {"direct": DIRECT, "regular": REASONED}
 
 
 def labelled_run(
-    file: Path, name: str, trained_on: str, data: Path, form: str, limit: int | None = None, setting: str = ""
+    file: Path,
+    name: str,
+    trained_on: str,
+    data: Path,
+    form: str,
+    limit: int | None = None,
+    setting: str = "",
+    held_out_share: float | None = None,
 ) -> Run:
     """`form`: what was asked, for the table; direct and regular count as these readings too. BadDataSet, BadRun."""
     said: dict[str, list[Label]] = {}
     for each in labels.read(file):
         said.setdefault(each.file, []).append(each)
-    tests = files_to_test(load(name, data), limit)
-    wanted = {label(rated.path, data): rated.mos for rated in tests}
+    files = unseen(name, trained_on, data, limit, held_out_share)
+    wanted = {label(rated.path, data): rated.mos for rated in files}
     if strangers := sorted(set(said) - set(wanted)):
         raise BadRun(f"{file}: {strangers[0]} and {len(strangers) - 1} more files are not of the test split of {name}")
     rows = tuple(_row(name, mos, said.get(name, ()), form) for name, mos in wanted.items())

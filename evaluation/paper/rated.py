@@ -8,7 +8,7 @@ from pathlib import Path
 from assay.client import Source
 from evaluation.measure import Settings, measure, models
 from evaluation.paper.runs import BadRun, Run, run_row
-from training.datasets.rated import DataSet, RatedFile, load
+from training.datasets.rated import DataSet, RatedFile, held_out, load
 
 DATA_SETS = ("koniq", "spaq", "livec", "ava", "tad66k", "realqa", "konvid")
 
@@ -18,6 +18,26 @@ def files_to_test(data_set: DataSet, limit: int | None) -> Sequence[RatedFile]:
     if not data_set.test:
         raise BadRun(f"data set {data_set.name!r} has no files to test on")
     return data_set.test[:limit]
+
+
+def unseen(
+    name: str, trained_on: str, data: Path, limit: int | None = None, held_out_share: float | None = None
+) -> Sequence[RatedFile]:
+    """The files that a checkpoint trained on `trained_on` has never seen. BadDataSet.
+
+    BadRun if it has seen them all: it learnt from this very set, and no part of that was held out.
+    """
+    data_set = load(name, data)
+    if held_out_share is not None:
+        if data_set.train:
+            raise BadRun(f"{name} has a published split; leave --held-out-share away")
+        data_set = held_out(data_set, held_out_share)
+    elif trained_on == name and not data_set.train:
+        raise BadRun(
+            f"{name} has no published split, so a checkpoint trained on it may have seen every file; say "
+            "--held-out-share as in the settings that it was trained with (held_out_share)"
+        )
+    return files_to_test(data_set, limit)
 
 
 async def run_of(
@@ -41,8 +61,14 @@ def _source(path: Path) -> Callable[[], Source]:
 
 
 def measured(
-    name: str, trained_on: str, data: Path, settings: Settings, limit: int | None = None, setting: str = ""
+    name: str,
+    trained_on: str,
+    data: Path,
+    settings: Settings,
+    limit: int | None = None,
+    setting: str = "",
+    held_out_share: float | None = None,
 ) -> Run:
     """A whole data set, from its layout on disk to the run. BadDataSet, BadRun."""
-    files = files_to_test(load(name, data), limit)
+    files = unseen(name, trained_on, data, limit, held_out_share)
     return asyncio.run(run_of(name, trained_on, files, data, settings, setting))

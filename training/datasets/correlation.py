@@ -75,6 +75,10 @@ def plot(rows: Sequence[Row], path: Path, title: str) -> None:
     for shift, name in ((-0.2, "srcc"), (0.2, "plcc")):
         values = [getattr(row, name) or 0.0 for row in rows]
         axes.barh(places + shift, values, 0.38, label=name.upper())
+    for place, row in zip(places, rows, strict=True):
+        if row.srcc is None:
+            # A bar of no length would say that there is no correlation.
+            axes.text(0.01, place, "no coefficient", va="center", fontsize=8)
     names = [row.attribute if row.coding == MONOTONE else f"{row.attribute} ({row.coding})" for row in rows]
     axes.set_yticks(places, names)
     axes.invert_yaxis()

@@ -13,9 +13,13 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from assay.errors import AssayError
 from training.paper.settings import Settings, SettingsError, read_settings
+
+if TYPE_CHECKING:
+    from training.datasets.rated import RatedFile
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -49,7 +53,7 @@ def _regression(options: argparse.Namespace) -> None:
     from training.paper.stages import regression
 
     settings = _settings(options)
-    regression(_task(options), _scored(settings.data_set, options.data))
+    regression(_task(options), _scored(settings, options.data))
 
 
 def _label(options: argparse.Namespace) -> None:
@@ -62,7 +66,7 @@ def _label(options: argparse.Namespace) -> None:
     from training.paper.merge import merge
 
     settings = _settings(options)
-    scored = _scored(settings.data_set, options.data)
+    scored = _scored(settings, options.data)
     base = find_base(options.base or settings.model.base, options.hub)
     with tempfile.TemporaryDirectory() as temporary:
         checkpoint = base
@@ -88,7 +92,7 @@ def _score(options: argparse.Namespace) -> int:
     settings = _settings(options)
     base = find_base(options.base or settings.model.base, options.hub)
     trained = Trained(settings, base, options.adapter, options.forms, options.language_only)
-    files = _test_files(options.data_set or settings.data_set, options.data)[: options.files]
+    files = _test_files(options.data_set or settings.data_set, options.data, settings)[: options.files]
     return 1 if score_files(trained, options.ask, files, options.data, options.out, _say) else 0
 
 
@@ -196,24 +200,26 @@ def _conversations(root: Path):  # type: ignore[no-untyped-def]
     return [Row(row.path, row.question, row.answer, row.task, row.score) for row in load_conversations(root)]
 
 
-def _scored(name: str, root: Path) -> list[tuple[Path, float]]:
+def _scored(settings: Settings, root: Path) -> list[tuple[Path, float]]:
     """Pictures of the training split, with scores in [0, 10)."""
-    from training.datasets.rated import load
+    return [(file.path, file.score) for file in _pictures(settings.data_set, root, settings, "train")]
 
-    files = load(name, root).train
+
+def _test_files(name: str, root: Path, settings: Settings) -> list[Path]:
+    """Pictures of the test split, which is the whole set where none was published and none is held out."""
+    return [file.path for file in _pictures(name, root, settings, "test")]
+
+
+def _pictures(name: str, root: Path, settings: Settings, part: Literal["train", "test"]) -> "tuple[RatedFile, ...]":
+    from training.datasets.rated import held_out, load
+
+    data_set = load(name, root)
+    if settings.held_out_share and name == settings.data_set:
+        data_set = held_out(data_set, settings.held_out_share)
+    files = data_set.train if part == "train" else data_set.test
     if not files or any(file.is_video for file in files):
-        raise SettingsError(f"{name} has no training split of pictures under {root}")
-    return [(file.path, file.score) for file in files]
-
-
-def _test_files(name: str, root: Path) -> list[Path]:
-    """Pictures of the test split, which is the whole set where none was published."""
-    from training.datasets.rated import load
-
-    files = load(name, root).test
-    if not files or any(file.is_video for file in files):
-        raise SettingsError(f"{name} has no test split of pictures under {root}")
-    return [file.path for file in files]
+        raise SettingsError(f"{name} has no {part} split of pictures under {root}")
+    return files
 
 
 def _say(line: str) -> None:

@@ -62,3 +62,11 @@ def random_base(directory: Path, dtype: torch.dtype, seed: int) -> Qwen2VLForCon
         model.to(dtype)
     random: Qwen2VLForConditionalGeneration = model
     return random
+
+
+def without_weights(config: Qwen2VLConfig) -> Qwen2VLForConditionalGeneration:
+    """The model's names and shapes, nothing allocated: weights that were gathered elsewhere are saved by it."""
+    with torch.device("meta"):
+        model: Any = Qwen2VLForConditionalGeneration(config)
+    empty: Qwen2VLForConditionalGeneration = model
+    return empty

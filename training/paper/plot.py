@@ -6,6 +6,7 @@ from pathlib import Path
 from training.paper.log import METRICS, Log
 
 _TITLES = {"ncm": "NCM", "ncm_star_paper": "NCM* (as printed)", "ncm_star_renormalised": "NCM* (renormalised)"}
+_FEW = 20
 
 
 def plot(runs: Mapping[str, Log], out: Path) -> None:
@@ -25,7 +26,9 @@ def plot(runs: Mapping[str, Log], out: Path) -> None:
                     (line["step"], line[f"{metric}_{kind}"]) for line in log if line[f"{metric}_{kind}"] is not None
                 ]
                 if points:
-                    axis.plot(*zip(*points, strict=True), style, label=f"{name}, {kind}", linewidth=1)
+                    # A line of one point is not seen.
+                    marker = "." if len(points) < _FEW else ""
+                    axis.plot(*zip(*points, strict=True), style, label=f"{name}, {kind}", linewidth=1, marker=marker)
     for axis, title in zip(axes, ("cross-entropy", *(_TITLES[metric] for metric in METRICS)), strict=True):
         axis.set(title=title, xlabel="step")
         if axis.lines:

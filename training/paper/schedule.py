@@ -26,6 +26,17 @@ def step_rows(indices: Sequence[int], batch: int, accumulate: int, processes: in
     return steps
 
 
+def share_of(of_step: Sequence[Sequence[list[int]]], process: int) -> tuple[list[list[int]], int]:
+    """A process's micro-batches of a step, and how many of them weigh.
+
+    Processes wait for each other in every backward pass, so that one with fewer than the others would stop them all:
+    it gets the step's first one again, without weight.
+    """
+    mine = list(of_step[process])
+    most = max(map(len, of_step))
+    return mine + [of_step[0][0]] * (most - len(mine)), len(mine)
+
+
 def learning_rate(step: int, steps: int, peak: float, warm_up: float) -> float:
     """Of a step counted from 0: a linear rise over warm_up * steps, then a cosine to zero."""
     rise = round(steps * warm_up)

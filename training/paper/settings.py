@@ -26,8 +26,17 @@ class ModelSettings(_Strict):
     """A directory, or a name in the hub's cache on this machine."""
     from_scratch: bool = False
     """True: random weights of the base's shape, all of them trained (the paper's control); no adapter."""
+    sharded: bool = False
+    """True: weights, gradients and moments are spread over all processes (FSDP2); only from scratch, where they do
+    not fit on one GPU."""
     gradient_checkpointing: bool = False
     """True: activations are computed again in the backward pass, which takes less memory and more time."""
+
+    @model_validator(mode="after")
+    def _only_the_whole_is_sharded(self) -> "ModelSettings":
+        if self.sharded and not self.from_scratch:
+            raise ValueError("sharded is for from_scratch = true; with an adapter every process keeps the whole model")
+        return self
 
 
 class AdapterSettings(_Strict):
@@ -109,6 +118,8 @@ class RegressionSettings(_Strict):
 class Settings(_Strict):
     data_set: str
     """Name of the data set, as training.datasets knows it."""
+    held_out_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the files to test on, for a set without a published split; None for one that has it."""
     seed: int = 42
     model: ModelSettings = ModelSettings()
     adapter: AdapterSettings

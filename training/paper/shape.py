@@ -55,34 +55,63 @@ def shape(chosen: AdapterSettings) -> Shape:
     return Shape(weights, total, vision, (2 * weights + 16 * total) / _GIB, 16 * weights / _GIB)
 
 
-def step(chosen: AdapterSettings, batch: int, tokens: int, patches_side: int = 44) -> tuple[float, float]:
-    """One optimiser step on a GPU: (seconds, GiB at most). RuntimeError where there is none."""
-    if not torch.cuda.is_available():
+def step(
+    chosen: AdapterSettings,
+    batch: int,
+    tokens: int,
+    patches_side: int = 44,
+    device: str = "cuda",
+    config: Qwen2VLConfig | None = None,
+) -> tuple[float, float]:
+    """One optimiser step with random weights, of the true shape unless another is given: (seconds, GiB at most).
+
+    GiB are counted on a GPU only. RuntimeError where there is none and one is asked for.
+    """
+    on_gpu = device.startswith("cuda")
+    if on_gpu and not torch.cuda.is_available():
         raise RuntimeError("no CUDA device: the step of the true shape needs one; the counts do not")
+    adapted = _adapted(config or config_7b(), chosen, device)
+    trained = [values for values in adapted.parameters() if values.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=1e-4)
+    inputs = _noise(adapted.config, batch, tokens, patches_side, device)
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    began = time.monotonic()
+    with torch.autocast(torch.device(device).type, torch.bfloat16):
+        logits = adapted(**inputs).logits
+        targets = inputs["input_ids"][:, 1:].flatten()
+        loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), targets)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+    if on_gpu:
+        torch.cuda.synchronize()
+    return time.monotonic() - began, torch.cuda.max_memory_allocated() / _GIB if on_gpu else 0.0
+
+
+def _adapted(config: Qwen2VLConfig, chosen: AdapterSettings, device: str) -> Any:
+    """Random weights in bfloat16 with a fresh adapter, activations computed again in the backward pass."""
     torch.manual_seed(0)
-    with torch.device("cuda"):
-        torch.set_default_dtype(torch.bfloat16)
-        try:
-            model: Any = Qwen2VLForConditionalGeneration(config_7b())
-        finally:
-            torch.set_default_dtype(torch.float32)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.device(device):
+            model: Any = Qwen2VLForConditionalGeneration(config)
+    finally:
+        torch.set_default_dtype(torch.float32)
     adapted: Any = with_new_adapter(model, chosen)
     adapted.enable_input_require_grads()
     adapted.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    trained = [values for values in adapted.parameters() if values.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=1e-4)
-    ids = torch.randint(0, 1000, (batch, tokens), device="cuda")
-    seen = (patches_side // 2) ** 2
-    ids[:, 1 : 1 + seen] = model.config.image_token_id
-    grid = torch.tensor([[1, patches_side, patches_side]] * batch, device="cuda")
-    pixels = torch.randn(batch * patches_side**2, 1176, device="cuda", dtype=torch.bfloat16)
-    torch.cuda.reset_peak_memory_stats()
-    began = time.monotonic()
-    with torch.autocast("cuda", torch.bfloat16):
-        types = (ids == model.config.image_token_id).int()
-        logits = adapted(input_ids=ids, mm_token_type_ids=types, pixel_values=pixels, image_grid_thw=grid).logits
-        loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten())
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
-    torch.cuda.synchronize()
-    return time.monotonic() - began, torch.cuda.max_memory_allocated() / _GIB
+    adapted.train()
+    return adapted
+
+
+def _noise(config: Any, batch: int, tokens: int, patches_side: int, device: str) -> dict[str, Any]:
+    """Rows of one picture of patches_side x patches_side patches and text, `tokens` in all; merged two by two."""
+    seen, pad = (patches_side // 2) ** 2, config.image_token_id
+    ids = torch.randint(0, 100, (batch, tokens), device=device)
+    ids[:, 1 : 1 + seen] = pad
+    return {
+        "input_ids": ids,
+        "mm_token_type_ids": (ids == pad).int(),
+        "pixel_values": torch.randn(batch * patches_side**2, 1176, device=device, dtype=torch.bfloat16),
+        "image_grid_thw": torch.tensor([[1, patches_side, patches_side]] * batch, device=device),
+    }

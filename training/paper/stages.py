@@ -8,20 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState  # type: ignore[import-untyped]
 from safetensors.torch import save_file
 from torch import nn
 
 from assay.engine.patches import PatchLayout
 from assay.engine.text_tokens import TextTokens
 from training.paper.adapter import with_adapter, with_new_adapter
-from training.paper.base import load_base, random_base
+from training.paper.base import load_base, random_base, without_weights
 from training.paper.batch import Batch, batch_of
 from training.paper.encoded import Encoder
 from training.paper.mixture import stage1_rows, stage2_rows
 from training.paper.objective import NextToken, Objective
 from training.paper.regression import HEAD, SquaredError, regressor_of
 from training.paper.row import Row
-from training.paper.settings import Settings
+from training.paper.settings import Settings, SettingsError
+from training.paper.sharding import gathered
 from training.paper.train import Run, train
 from training.paper.wording import direct_row
 
@@ -52,6 +54,8 @@ def stage2(task: Task, rows: Sequence[Row]) -> Path:
 
 def regression(task: Task, scored: Sequence[tuple[Path, float]]) -> Path:
     """The baseline: files and their scores in [0, 10). Writes adapter and head.safetensors."""
+    if task.settings.model.sharded:
+        raise SettingsError("the regression head is a baseline with an adapter; model.sharded is for stage 1 and 2")
     rows = [direct_row(path, score) for path, score in scored]
     model = _model(task)
     with torch.random.fork_rng():
@@ -59,8 +63,9 @@ def regression(task: Task, scored: Sequence[tuple[Path, float]]) -> Path:
         regressor = regressor_of(model)
     run = _run(task, rows, task.settings.regression.epochs, SquaredError())
     train(regressor, run, task.say)
-    save_file({name: values.detach().cpu() for name, values in regressor.head.state_dict().items()},
-              task.out / HEAD)  # fmt: skip
+    if PartialState().is_main_process:
+        head = {name: values.detach().cpu() for name, values in regressor.head.state_dict().items()}
+        save_file(head, task.out / HEAD)
     return _save(task, model)
 
 
@@ -107,14 +112,19 @@ def encoder_of(base: Path, chosen: Settings) -> Encoder:
 
 
 def _save(task: Task, model: Any) -> Path:
-    """Adapter or model, and the settings it was made with."""
-    whole: nn.Module = model
-    model.save_pretrained(task.out)
-    if task.settings.model.from_scratch:
-        for name in ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "assay.toml"):
-            if (task.base / name).is_file():
-                (task.out / name).write_bytes((task.base / name).read_bytes())
-    (task.out / "settings.json").write_text(task.settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    weights = sum(values.numel() for values in whole.parameters() if values.requires_grad)
-    task.say(f"{task.out}: {weights:,} trained weights written")
+    """Adapter or model, and the settings it was made with; the main process writes, once all have given their part."""
+    state = PartialState()
+    weights = gathered(model, state.is_main_process) if task.settings.model.sharded else None
+    if state.is_main_process:
+        # FSDP makes the model another class, for which transformers does not know the names that files have.
+        saved = model if weights is None else without_weights(model.config)
+        saved.save_pretrained(task.out, state_dict=weights)
+        if task.settings.model.from_scratch:
+            for name in ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "assay.toml"):
+                if (task.base / name).is_file():
+                    (task.out / name).write_bytes((task.base / name).read_bytes())
+        (task.out / "settings.json").write_text(task.settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        trained: Sequence[nn.Parameter] = [values for values in model.parameters() if values.requires_grad]
+        task.say(f"{task.out}: {sum(values.numel() for values in trained):,} trained weights written")
+    state.wait_for_everyone()
     return task.out

@@ -10,23 +10,25 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training.paper.settings import SettingsError
+from training.paper.sharding import placed, whole
 
 LAST = "state"
 
 
-def save_state(out: Path, model: nn.Module, optimiser: torch.optim.Optimizer, step: int, identity: str) -> None:
-    """Replaces the state in `out` whole. step: steps done. identity: of the run, to be found again."""
+def save_state(
+    out: Path, model: nn.Module, optimiser: torch.optim.Optimizer, step: int, identity: str, is_main: bool = True
+) -> None:
+    """Replaces the state in `out` whole. step: steps done. identity: of the run, to be found again.
+
+    All processes call this, because shards have to be gathered; the main one writes.
+    """
+    trained, moments = _gathered(model, optimiser, is_main)
+    if not is_main:
+        return
     part, last = out / f".{LAST}.part", out / LAST
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    trained = _trained(model)
-    save_file(
-        {name: values.detach().cpu().contiguous() for name, values in trained.items()}, part / "trained.safetensors"
-    )
-    moments: dict[str, Tensor] = {}
-    for name, values in trained.items():
-        for key, value in optimiser.state.get(values, {}).items():
-            moments[f"{name}|{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
+    save_file(trained, part / "trained.safetensors")
     save_file(moments, part / "optimiser.safetensors")
     (part / "state.json").write_text(json.dumps({"step": step, "identity": identity}), encoding="utf-8")
     old = out / f".{LAST}.old"
@@ -35,6 +37,22 @@ def save_state(out: Path, model: nn.Module, optimiser: torch.optim.Optimizer, st
         last.rename(old)
     part.rename(last)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _gathered(
+    model: nn.Module, optimiser: torch.optim.Optimizer, keep: bool
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Weights by name and moments by "name|key", in full and on the CPU; empty unless they are kept."""
+    trained: dict[str, Tensor] = {}
+    moments: dict[str, Tensor] = {}
+    for name, values in _trained(model).items():
+        named = {f"{name}|{key}": torch.as_tensor(value) for key, value in optimiser.state.get(values, {}).items()}
+        for found, into in (({name: values}, trained), (named, moments)):
+            for key, value in found.items():
+                full = whole(value.detach())
+                if keep:
+                    into[key] = full.cpu().contiguous()
+    return trained, moments
 
 
 def load_state(out: Path, model: nn.Module, optimiser: torch.optim.Optimizer, identity: str) -> int:
@@ -56,11 +74,10 @@ def load_state(out: Path, model: nn.Module, optimiser: torch.optim.Optimizer, id
     saved = load_file(last / "trained.safetensors")
     with torch.no_grad():
         for name, values in trained.items():
-            values.copy_(saved[name])
+            values.copy_(placed(saved[name], values))
     for name, value in load_file(last / "optimiser.safetensors").items():
         parameter, key = name.rsplit("|", 1)
-        place = torch.device("cpu") if key == "step" else trained[parameter].device
-        optimiser.state[trained[parameter]][key] = value.to(place)
+        optimiser.state[trained[parameter]][key] = value if key == "step" else placed(value, trained[parameter])
     return int(said["step"])
 
 

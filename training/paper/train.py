@@ -23,8 +23,9 @@ from training.paper.batch import Batch
 from training.paper.log import LOG, METRICS
 from training.paper.objective import Measured, Objective
 from training.paper.row import Row
-from training.paper.schedule import learning_rate, order, step_rows
+from training.paper.schedule import learning_rate, order, share_of, step_rows
 from training.paper.settings import Settings
+from training.paper.sharding import shard
 from training.paper.state import load_state, save_state
 
 LogLine = Mapping[str, float | int | None]
@@ -52,53 +53,70 @@ def train(model: nn.Module, run: Run, say: Callable[[str], None] = print) -> nn.
     Goes on from `out`/state if there is one. Appends to `out`/log.jsonl.
     """
     chosen = run.settings.optimiser
-    accelerator: Any = Accelerator(mixed_precision="bf16" if chosen.precision == "bf16" else "no")
+    precision = "bf16" if chosen.precision == "bf16" else "no"
+    # Unless it is told so, accelerate takes several processes without a GPU for as many runs of one.
+    accelerator: Any = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=precision)
+    is_main: bool = accelerator.is_main_process
+    say = say if is_main else _silent
     plan = step_rows(
         order(len(run.rows), run.epochs, run.settings.seed), chosen.batch, chosen.accumulate, accelerator.num_processes
     )[: run.stop_after]
+    if run.settings.model.sharded:
+        shard(model, accelerator.num_processes, accelerator.device)
+    else:
+        model.to(accelerator.device)
     trained = [values for values in model.parameters() if values.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=chosen.rate, weight_decay=chosen.weight_decay)
-    model.to(accelerator.device)
     identity = _identity(run, len(plan), accelerator.num_processes)
     done = load_state(run.out, model, optimiser, identity)
-    plain, model = model, accelerator.prepare_model(model)
+    plain, model = model, model if run.settings.model.sharded else accelerator.prepare_model(model)
     optimiser = accelerator.prepare_optimizer(optimiser)
     model.train()
     run.out.mkdir(parents=True, exist_ok=True)
-    _cut_log(run.out / LOG, done)
+    if is_main:
+        _cut_log(run.out / LOG, done)
     weights = sum(values.numel() for values in trained)
     say(f"{len(run.rows)} rows, {len(plan)} steps, {weights:,} weights trained; {done} steps done")
     end = len(plan) if run.pause_after is None else min(len(plan), run.pause_after)
-    micros = _batches(run, [of_step[accelerator.process_index] for of_step in plan[done:end]])
+    shares = [share_of(of_step, accelerator.process_index) for of_step in plan]
+    micros = _batches(run, [micros for micros, _ in shares[done:end]])
     for step in range(done, end):
         began = time.monotonic()
         rate = learning_rate(step, len(plan), chosen.rate, chosen.warm_up)
         for group in optimiser.param_groups:
             group["lr"] = rate
         torch.manual_seed(hash((run.settings.seed, step, accelerator.process_index)) % 2**63)
-        mine = [next(micros).to(accelerator.device) for _ in plan[step][accelerator.process_index]]
-        line = _step(accelerator, model, optimiser, mine, run)
+        share, weighing = shares[step]
+        mine = [next(micros).to(accelerator.device) for _ in share]
+        line = _step(accelerator, model, optimiser, mine, weighing, run)
         seconds = round(time.monotonic() - began, 3)
-        if accelerator.is_main_process:
+        if is_main:
             _log(run.out / LOG, {"step": step + 1, "rate": rate, **line, "seconds": seconds}, len(plan), say)
-            if (step + 1) % chosen.save_every_steps == 0 or step + 1 == end:
-                save_state(run.out, plain, optimiser.optimizer, step + 1, identity)
+        if (step + 1) % chosen.save_every_steps == 0 or step + 1 == end:
+            save_state(run.out, plain, optimiser.optimizer, step + 1, identity, is_main)
     accelerator.wait_for_everyone()
     return plain
 
 
-def _step(accelerator: Any, model: nn.Module, optimiser: Any, mine: Sequence[Batch], run: Run) -> LogLine:
-    """One optimiser step over all micro-batches of all processes, every token (or row) weighing the same."""
-    count = _over_processes(accelerator, [float(sum(run.objective.count(batch) for batch in mine))])[0]
+def _step(
+    accelerator: Any, model: nn.Module, optimiser: Any, mine: Sequence[Batch], weighing: int, run: Run
+) -> LogLine:
+    """One optimiser step over all micro-batches of all processes, every token (or row) weighing the same.
+
+    Only the first `weighing` of this process's batches count; the others keep it in step with its peers.
+    """
+    counted = float(sum(run.objective.count(batch) for batch in mine[:weighing]))
+    count = _over_processes(accelerator, [counted])[0]
     loss_sum, sums = 0.0, Counter[str]()
     for place, batch in enumerate(mine):
-        last = place + 1 == len(mine)
-        with accelerator.autocast(), _maybe_no_sync(accelerator, model, last):
+        weighs, last = place < weighing, place + 1 == len(mine)
+        with accelerator.autocast(), _maybe_no_sync(accelerator, model, last or run.settings.model.sharded):
             measured: Measured = run.objective(model, batch)
             # Processes' gradients are averaged, not summed.
-            accelerator.backward(measured.loss_sum * accelerator.num_processes / count)
-        loss_sum += float(measured.loss_sum.detach())
-        sums.update(measured.sums)
+            accelerator.backward(measured.loss_sum * (accelerator.num_processes / count if weighs else 0.0))
+        if weighs:
+            loss_sum += float(measured.loss_sum.detach())
+            sums.update(measured.sums)
     if not math.isfinite(loss_sum):
         names = sorted({row for batch in mine for row in batch.names})
         raise ValueError(
@@ -128,8 +146,12 @@ def _over_processes(accelerator: Any, values: Sequence[float]) -> list[float]:
     return result
 
 
-def _maybe_no_sync(accelerator: Any, model: nn.Module, last: bool) -> Any:
-    return torch.enable_grad() if last else accelerator.no_sync(model)
+def _maybe_no_sync(accelerator: Any, model: nn.Module, syncs: bool) -> Any:
+    return torch.enable_grad() if syncs else accelerator.no_sync(model)
+
+
+def _silent(line: str) -> None:
+    """Only the main process speaks."""
 
 
 class _Micros(Dataset[Batch]):

@@ -9,7 +9,7 @@ from tests.training.paper.conftest import CONFIGS, SMALL
 from training.annotation import labels
 from training.datasets.conversations import Row, save_conversations
 from training.datasets.miniature import write_miniature
-from training.paper.__main__ import main
+from training.paper.__main__ import _scored, _test_files, main
 from training.paper.settings import read_settings
 from training.paper.wording import direct_row
 
@@ -50,6 +50,16 @@ def test_the_regression_head_scores_every_file_of_the_test_split(
     assert len(said) == 6
     assert len({label.value for label in said}) > 1
     assert all(0 < float(label.value) < 10 for label in said)
+
+
+def test_a_set_without_a_split_is_trained_on_what_is_not_tested(tmp_path: Path) -> None:
+    spaq = write_miniature("spaq", tmp_path)
+    chosen = read_settings(CONFIGS / "spaq.toml")
+    trained, tested = {path for path, _ in _scored(chosen, spaq)}, set(_test_files("spaq", spaq, chosen))
+    assert trained
+    assert tested
+    assert not trained & tested
+    assert len(trained | tested) == 18
 
 
 def test_a_head_that_was_trained_scores_otherwise_than_a_new_one(
