@@ -1,7 +1,7 @@
 """Settings of the triton_server program: environment variables TRITON_SERVER_*."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -30,13 +30,17 @@ class TritonServerSettings(BaseSettings):
     metrics_port: Port = 0
 
     max_in_flight: Annotated[int, Field(ge=1, le=256)] = 8
-    """Generations that are advanced in turn."""
+    """Generations that are advanced together."""
     max_waiting: Annotated[int, Field(ge=0, le=4096)] = 32
     """Generations that are kept until there is room; beyond them Busy."""
     threads: Annotated[int | None, Field(ge=1, le=1024, description="a whole number from 1 to 1024")] = None
     """Threads of torch; its own choice if not set."""
     device: Annotated[str | None, Field(description="torch's name of a device, such as cpu or cuda:0")] = None
     """CUDA if there is any and nothing is set."""
+    runner: Annotated[Literal["auto", "lean", "transformers"], Field(description="auto, lean or transformers")] = "auto"
+    """Our own forward (lean), transformers', or the first on a CPU that can and the other elsewhere (auto)."""
+    kept_mib: Annotated[int, Field(ge=0, le=1 << 20)] = 256
+    """Of what lean has read and seen, kept for requests that begin alike; the least recently used goes first."""
 
     start_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 300.0
     """From the start of the process until the model is loaded."""

@@ -22,10 +22,12 @@ def choose(row: TokenRow, choice: ChoiceTokens) -> Making:
     """
     tokens, start = choice.options.forced()
     row.push(tokens)
+    # The first is the row as it is.
     places = dict(_decisions(start, ()))
-    logits = yield from row.look_at(list(places))
+    here, beside = yield from row.look_aside(list(places)[1:])
     shares = {
-        branch: _shares(seen, node, choice.follow) for (branch, node), seen in zip(places.items(), logits, strict=True)
+        branch: _shares(seen, node, choice.follow)
+        for (branch, node), seen in zip(places.items(), [here, *beside], strict=True)
     }
     probabilities = dict(_probabilities(start, (), 1.0, shares))
     branch, option = _greedy(start, shares)

@@ -21,15 +21,17 @@ def count(row: TokenRow, number: DigitTokens) -> Making:
     by_prefix: dict[str, Tens] = {}
     joints, prefix, written = {"": 1.0}, "", ""
     for _ in range(segment.integer_digits + segment.decimals):
-        logits = yield from row.look_at([_tokens(number, each) for each in joints])
-        for each, seen in zip(joints, logits, strict=True):
+        others = [each for each in joints if each != prefix]
+        back = len(_tokens(number, prefix))
+        here, beside = yield from row.look_aside([_tokens(number, each) for each in others], back)
+        for each, seen in zip([prefix, *others], [here, *beside], strict=True):
             by_prefix[each] = tuple(seen[list(number.digits)].double().softmax(0).tolist())
         best = by_prefix[prefix].index(max(by_prefix[prefix]))
         text = str(best) + _point(number, prefix)
         yield Wrote(segment.name, text)
         prefix, written = f"{prefix}{best}", written + text
+        row.push(_tokens(number, prefix)[back:])
         joints = dict(_longer(joints, by_prefix, prefix, segment.branch_probability))
-    row.push(_tokens(number, prefix))
     yield Counted(segment.name, written, by_prefix)
 
 

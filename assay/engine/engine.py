@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from threading import Condition, Thread, current_thread
 
@@ -28,10 +28,11 @@ class Engine:
         max_waiting: int,
         threads: int | None,
         runner: RunnerName = "auto",
+        kept_mib: int = 256,
     ) -> None:
         self.checkpoint_fingerprint = checkpoint.fingerprint
         """Hash over weights, tokeniser and configuration: who wrote an answer."""
-        self._runner = make_runner(checkpoint, runner)
+        self._runner = make_runner(checkpoint, runner, kept_bytes=kept_mib << 20)
         self._scheduler = Scheduler(checkpoint, self._runner, max_in_flight, self._forget)
         self._capacity = max_in_flight + max_waiting
         self._news = Condition()
@@ -51,18 +52,26 @@ class Engine:
         threads: int | None = None,
         device: str | None = None,
         runner: RunnerName = "auto",
+        kept_mib: int = 256,
     ) -> "Engine":
         """Load the checkpoint in a directory and start.
 
         `max_in_flight` requests are advanced together, `max_waiting` more are kept until there is room. `threads` are
         torch's (its own default if None); `device` is torch's name of one (CUDA if there is any); `runner` is our own
         forward ("lean"), transformers' ("transformers"), or the first where it is at home and the other elsewhere
-        ("auto"). CheckpointError names the file, key or weight that is missing or misspelt, and says why a model
-        cannot be run by the runner that was asked for. Only safetensors are read; no code is.
+        ("auto"). Up to `kept_mib` MiB of what was read and seen are kept for requests that begin alike; the least
+        recently used goes first. CheckpointError names the file, key or weight that is missing or misspelt, and says
+        why a model cannot be run by the runner that was asked for. Only safetensors are read; no code is.
         """
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         checkpoint = load_checkpoint(Path(directory), device)
-        return cls(checkpoint, max_in_flight=max_in_flight, max_waiting=max_waiting, threads=threads, runner=runner)
+        limits = {"max_in_flight": max_in_flight, "max_waiting": max_waiting, "kept_mib": kept_mib}
+        return cls(checkpoint, threads=threads, runner=runner, **limits)
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What was found again of what had been kept, and what not, since the start."""
+        return self._runner.counters
 
     def submit(
         self,

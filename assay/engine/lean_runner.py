@@ -1,8 +1,7 @@
 """LeanRunner: our own forward, for several sequences at once. What it needs of transformers is the loaded weights."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,25 +10,17 @@ from transformers import Qwen2VLForConditionalGeneration
 
 from assay.engine.cache import Cache
 from assay.engine.decoder import Decoder, Rows
+from assay.engine.prefixes import Memory, Prefixes
 from assay.engine.prompt_tokens import PromptTokens
 from assay.engine.rotary import prompt_positions
 from assay.engine.runner import Feed, Turn
+from assay.engine.seen import Seen
 from assay.engine.steady import KEYS_STEP, is_steady
 from assay.engine.vision import Vision
 
 _log = logging.getLogger(__name__)
 
-
-@dataclass(slots=True, eq=False)
-class Memory:
-    """What this runner keeps in a Cache."""
-
-    keys_values: Tensor
-    """(layers, 2, key heads, places, head_dim)."""
-    positions: Tensor
-    """(3, prompt tokens)."""
-    clip: Tensor | None = None
-    """(clip tokens, width) until the last of them has been read."""
+DEFAULT_KEPT_BYTES = 256 << 20
 
 
 class LeanRunner:
@@ -37,73 +28,110 @@ class LeanRunner:
 
     most_at_once = 0
     reads_in_pieces = True
+    reads_trees = True
 
-    def __init__(self, model: Qwen2VLForConditionalGeneration) -> None:
-        """ValueError says why this model cannot be run here."""
+    def __init__(self, model: Qwen2VLForConditionalGeneration, kept_bytes: int = DEFAULT_KEPT_BYTES) -> None:
+        """ValueError says why this model cannot be run here.
+
+        Of `kept_bytes` three quarters are for keys and values, one for what was seen (embeddings of frame pairs).
+        """
         if trouble := unsupported(model.config):
             raise ValueError(trouble)
         self._decoder = Decoder(model)
-        self._vision = Vision(model.model.visual)
+        self._seen = Seen(Vision(model.model.visual), kept_bytes // 4)
+        self._prefixes = Prefixes(kept_bytes - kept_bytes // 4)
         self._pads = (int(model.config.image_token_id), int(model.config.video_token_id))
         config: Any = model.config
         self._merge = int(config.vision_config.spatial_merge_size)
 
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Since the start: sequences that began with what had been read and not, frame groups seen before and not."""
+        prefixes, seen = self._prefixes.kept, self._seen.kept
+        return {
+            "prefixes_found": prefixes.uses.found,
+            "prefixes_missed": prefixes.uses.missed,
+            "prefixes_evicted": prefixes.uses.evicted,
+            "prefix_tokens_found": self._prefixes.tokens_found,
+            "prefix_bytes": prefixes.held_bytes,
+            "frame_groups_found": seen.uses.found,
+            "frame_groups_missed": seen.uses.missed,
+            "frame_groups_evicted": seen.uses.evicted,
+            "frame_group_bytes": seen.held_bytes,
+        }
+
     @torch.inference_mode()
     def settle(self) -> None:
         """Say so if this machine's products are such that a last bit may hang on who is beside."""
-        if self._decoder.device.type == "cpu" and not is_steady([*self._decoder.weights, *self._vision.weights]):
+        if self._decoder.device.type == "cpu" and not is_steady([*self._decoder.weights, *self._seen.vision.weights]):
             _log.warning("the matrix products of this machine are not steady: batch-mates may change last bits")
+
+    @torch.inference_mode()
+    def resume(self, cache: Cache, feed: Feed) -> Feed:
+        """What is left to read of a first feed, given what is remembered of others that began like it."""
+        memory = self._begin(cache.prompt)
+        count, keys_values = self._prefixes.find(memory, feed.token_ids[: feed.chain_length])
+        if keys_values is None:
+            return feed
+        memory.keys_values = self._decoder.new_memory(len(feed.token_ids))
+        memory.keys_values[:, :, :, :count] = keys_values[:, :, :, :count]
+        memory.ids = list(feed.token_ids[:count])
+        self._adopt(cache, memory, count)
+        return feed.cut(count)[1]
 
     @torch.inference_mode()
     def run(self, turns: Sequence[Turn]) -> list[Tensor]:
         """For each turn (places wanted, vocabulary) float32 logits, on the CPU."""
         for cache, feed in turns:
-            self._begin(cache, feed)
+            if cache.memory is None:
+                self._adopt(cache, self._begin(cache.prompt), 0)
+            self._make_room(cache.memory, feed)
         embedded = torch.cat([self._embedded(cache, feed) for cache, feed in turns])
         positions = torch.cat([self._positions(cache, feed) for cache, feed in turns], dim=1)
-        rows = [Rows(cache.memory.keys_values, feed.keep, self._mask(cache, feed)) for cache, feed in turns]
+        rows = [Rows(cache.memory.keys_values, feed.keep, self._mask(feed)) for cache, feed in turns]
         hidden = self._decoder.read(embedded, positions, rows)
         first, wanted = 0, []
         for cache, feed in turns:
             wanted += [first + place for place in feed.wanted]
             first += len(feed.token_ids)
             cache.length = feed.keep + len(feed.token_ids)
+            cache.memory.ids[feed.keep :] = feed.token_ids[: feed.spine_length]
         logits = self._decoder.logits(hidden[wanted])
         return list(torch.split(logits, [len(feed.wanted) for _, feed in turns]))
 
-    def _begin(self, cache: Cache, feed: Feed) -> None:
-        """Room for what is fed; positions and embeddings of the clip with the first feed."""
-        needed = feed.keep + len(feed.token_ids)
-        if cache.memory is None:
-            positions = self._prompt_positions(cache.prompt)
-            cache.rope_delta = int(positions.max()) + 1 - positions.shape[1]
-            cache.memory = Memory(self._decoder.new_memory(needed), positions, self._look(cache.prompt))
-        held = cache.memory.keys_values
-        if needed > held.shape[3]:
-            cache.memory.keys_values = self._decoder.new_memory(needed)
-            cache.memory.keys_values[:, :, :, : feed.keep] = held[:, :, :, : feed.keep]
-
-    def _look(self, prompt: PromptTokens) -> Tensor:
-        """(clip tokens, width)."""
-        time, rows, columns = prompt.clip.grid_thw
-        pixels = torch.from_numpy(prompt.clip.pixel_values).to(self._decoder.device)
-        return self._vision.look(pixels.view(time, rows * columns, -1), rows, columns).flatten(0, 1)
-
-    def _prompt_positions(self, prompt: PromptTokens) -> Tensor:
+    def _begin(self, prompt: PromptTokens) -> Memory:
+        """A memory of nothing."""
+        clip = prompt.clip
         start = min(prompt.ids.index(pad) for pad in self._pads if pad in prompt.ids)
-        return prompt_positions(start, prompt.clip.grid_thw, self._merge, len(prompt.ids)).to(self._decoder.device)
+        positions = prompt_positions(start, clip.grid_thw, self._merge, len(prompt.ids)).to(self._decoder.device)
+        return Memory(
+            clip.group_keys, positions, int(positions.max()) + 1 - len(prompt.ids), self._decoder.new_memory(0)
+        )
+
+    def _adopt(self, cache: Cache, memory: Memory, found: int) -> None:
+        cache.memory, cache.length, cache.rope_delta = memory, found, memory.rope_delta
+        self._prefixes.count(found)
+        self._prefixes.put(memory)
+
+    def _make_room(self, memory: Memory, feed: Feed) -> None:
+        needed, held = feed.keep + len(feed.token_ids), memory.keys_values
+        # What goes away now must not be taken for read if the forward fails.
+        del memory.ids[feed.keep :]
+        if needed > held.shape[3]:
+            memory.keys_values = self._decoder.new_memory(needed)
+            memory.keys_values[:, :, :, : feed.keep] = held[:, :, :, : feed.keep]
 
     def _embedded(self, cache: Cache, feed: Feed) -> Tensor:
         """(tokens, width): rows of the embedding, and the clip's own where its placeholders stand."""
         ids = torch.tensor(feed.token_ids, device=self._decoder.device)
         embedded: Tensor = self._decoder.embedding[ids]
-        in_prompt = min(max(len(cache.prompt.ids) - feed.keep, 0), len(ids))
+        prompt = cache.prompt
         is_clip = (ids == self._pads[0]) | (ids == self._pads[1])
-        is_clip[in_prompt:] = False
-        count = int(is_clip.sum())
-        if count:
-            seen = sum(token in self._pads for token in cache.prompt.ids[: feed.keep])
-            embedded[is_clip] = cache.memory.clip[seen : seen + count]
+        is_clip[max(len(prompt.ids) - feed.keep, 0) :] = False
+        if count := int(is_clip.sum()):
+            before = sum(token in self._pads for token in prompt.ids[: feed.keep])
+            clip = self._seen.embeddings(prompt.clip, cache.memory.clip_key)
+            embedded[is_clip] = clip[before : before + count]
         return embedded
 
     def _positions(self, cache: Cache, feed: Feed) -> Tensor:
@@ -117,7 +145,7 @@ class LeanRunner:
         within = positions[:, places.clamp(max=positions.shape[1] - 1)]
         return torch.where(places < positions.shape[1], within, behind)
 
-    def _mask(self, cache: Cache, feed: Feed) -> Tensor:
+    def _mask(self, feed: Feed) -> Tensor:
         """(tokens, places) float32, 0 where a token sees, -inf where not."""
         count, keep = len(feed.token_ids), feed.keep
         places = -(-(keep + count) // KEYS_STEP) * KEYS_STEP

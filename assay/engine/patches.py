@@ -1,6 +1,8 @@
 """Patches: a clip as the rows of pixels that Qwen2-VL's vision tower reads."""
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,15 +12,44 @@ from assay.errors import CheckpointError, InvalidRequest
 from assay.frame import Clip
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Patches:
-    """One image or video, cut into patches."""
+    """One image or video, cut into patches when they are asked for: what was seen before needs none."""
 
-    pixel_values: NDArray[np.float32]
-    """(time * height * width, 3 * temporal_patch_size * patch_size ** 2) float32, normalised; rows in groups of
-    merge_size ** 2 neighbours, as the tower merges them."""
-    grid_thw: tuple[int, int, int]
-    """Patches along time, height and width."""
+    layout: "PatchLayout"
+    frames: NDArray[np.uint8]
+    """(time * temporal_patch_size, height, width, 3): an incomplete last group has its last frame repeated."""
+
+    @property
+    def grid_thw(self) -> tuple[int, int, int]:
+        """Patches along time, height and width."""
+        frames, height, width, _ = self.frames.shape
+        side = self.layout.patch_size
+        return frames // self.layout.temporal_patch_size, height // side, width // side
+
+    @property
+    def pixel_values(self) -> NDArray[np.float32]:
+        """(time * height * width, 3 * temporal_patch_size * patch_size ** 2) float32, normalised; rows in groups of
+        merge_size ** 2 neighbours, as the tower merges them."""
+        return self.layout.cut(self.frames)
+
+    def group(self, time: int) -> NDArray[np.float32]:
+        """The rows of pixel_values at one place in time."""
+        return self.layout.cut(self._frames_at(time))
+
+    @cached_property
+    def group_keys(self) -> tuple[bytes, ...]:
+        """For each place in time a hash of its frames and their size."""
+        return tuple(self._key(self._frames_at(time)) for time in range(self.grid_thw[0]))
+
+    def _key(self, frames: NDArray[np.uint8]) -> bytes:
+        return hashlib.blake2b(
+            frames.data, digest_size=16, person=f"{frames.shape[1]}x{frames.shape[2]}".encode()
+        ).digest()
+
+    def _frames_at(self, time: int) -> NDArray[np.uint8]:
+        size = self.layout.temporal_patch_size
+        return self.frames[time * size : (time + 1) * size]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +88,9 @@ class PatchLayout:
         height, width, _ = clip.frames[0].pixels.shape
         if height % side or width % side:
             raise InvalidRequest(f"frames must have sides that are multiples of {side} px, got {width} x {height} px")
-        frames = self._normalised(clip.stacked())
+        frames = clip.stacked()
         missing = -len(frames) % self.temporal_patch_size
-        frames = np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
-        grid = (len(frames) // self.temporal_patch_size, height // self.patch_size, width // self.patch_size)
-        return Patches(self._cut(frames, grid), grid)
+        return Patches(self, np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)]))
 
     def tokens(self, grid_thw: tuple[int, int, int]) -> int:
         """Tokens that a clip of this grid takes in the prompt."""
@@ -75,10 +104,12 @@ class PatchLayout:
         normalised: NDArray[np.float32] = pixels.astype(np.float32) * scale - shift
         return normalised
 
-    def _cut(self, frames: NDArray[np.float32], grid: tuple[int, int, int]) -> NDArray[np.float32]:
-        time, height, width = grid
+    def cut(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(time * temporal_patch_size, height, width, 3) to rows of patches, as in Patches.pixel_values."""
+        time = len(frames) // self.temporal_patch_size
+        height, width = frames.shape[1] // self.patch_size, frames.shape[2] // self.patch_size
         merge, patch = self.merge_size, self.patch_size
-        cut = frames.reshape(
+        cut = self._normalised(frames).reshape(
             time, self.temporal_patch_size, height // merge, merge, patch, width // merge, merge, patch, 3
         )
         # time, then blocks of merge x merge patches; inside a patch: channel, frame, row, column.

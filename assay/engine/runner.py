@@ -3,7 +3,7 @@
 Two runners implement it: `lean_runner` (its own forward over the checkpoint's weights) and `transformers_runner`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,9 +53,19 @@ class Feed:
     @property
     def chain_length(self) -> int:
         """So many first tokens are in front of all forks and looks: the feed can be cut behind any of them."""
-        forks = [place for place, parent in enumerate(self.parents) if parent != place - 1]
-        first_fork = min([self.parents[place] + 1 for place in forks], default=len(self.token_ids))
-        return min(first_fork, *self.wanted)
+        return min(self.trunk_length, *self.wanted)
+
+    @property
+    def trunk_length(self) -> int:
+        """So many first tokens are in front of all forks."""
+        forks = [parent + 1 for place, parent in enumerate(self.parents) if parent != place - 1]
+        return min(forks, default=len(self.token_ids))
+
+    @property
+    def spine_length(self) -> int:
+        """So many first tokens follow one another, whatever else branches off from them."""
+        others = (place for place, parent in enumerate(self.parents) if parent != place - 1)
+        return next(others, len(self.token_ids))
 
     def path(self, place: int) -> tuple[int, ...]:
         """Places from the first token behind those kept to this one."""
@@ -77,14 +87,26 @@ class Runner(Protocol):
     reads_in_pieces: bool
     """Whether a prompt may be cut (Feed.cut), also within the clip's tokens."""
 
+    reads_trees: bool
+    """Whether a tree is read in one forward, and its first tokens that follow one another are all remembered."""
+
     def settle(self) -> None:
         """Called once, on the thread that will run it."""
+        ...
+
+    def resume(self, cache: Cache, feed: Feed) -> Feed:
+        """What is left to read of a first feed, given what is remembered of others that began like it."""
+        ...
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What was found again of what had been kept, and what not; empty if nothing is kept."""
         ...
 
     def run(self, turns: Sequence[Turn]) -> list[torch.Tensor]:
         """For each turn (places wanted, vocabulary) float32 logits, on the CPU. A cache comes up once at most.
 
-        Afterwards a cache's length is keep + len(token_ids) if the feed was a chain, and no token of a tree that was
-        fed may be kept but those in front of its first fork.
+        Afterwards the next feed may keep the tokens in front of the first fork, and, of a runner that reads trees, the
+        whole spine.
         """
         ...

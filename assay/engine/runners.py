@@ -14,9 +14,10 @@ _log = logging.getLogger(__name__)
 RunnerName = Literal["auto", "lean", "transformers"]
 
 
-def make_runner(checkpoint: Checkpoint, name: RunnerName) -> Runner:
+def make_runner(checkpoint: Checkpoint, name: RunnerName, *, kept_bytes: int) -> Runner:
     """The runner of that name. `auto` is `lean` on a CPU where it can run the model, else `transformers`; the log says
-    why. CheckpointError if `lean` is asked for and cannot run the model."""
+    why. `kept_bytes` bounds what `lean` keeps for later requests. CheckpointError if `lean` is asked for and cannot run
+    the model."""
     trouble = unsupported(checkpoint.model.config)
     if name == "lean" and trouble:
         raise CheckpointError(f"runner 'lean' cannot run this checkpoint: {trouble}; use 'transformers'")
@@ -25,4 +26,4 @@ def make_runner(checkpoint: Checkpoint, name: RunnerName) -> Runner:
     if name == "transformers" or (name == "auto" and trouble):
         _log.info("transformers' model runs this checkpoint%s", f", not our own forward: {trouble}" if trouble else "")
         return TransformersRunner(checkpoint.model)
-    return LeanRunner(checkpoint.model)
+    return LeanRunner(checkpoint.model, kept_bytes)

@@ -8,6 +8,7 @@ import torch
 
 from assay.engine.cache import Cache
 from assay.engine.checkpoint import Checkpoint
+from assay.engine.drafts import Drafts
 from assay.engine.runner import Feed, Runner
 from assay.engine.sequence import Sequence as Answer
 from assay.engine.token_row import Making
@@ -62,6 +63,7 @@ class Scheduler:
     max_in_flight: int
     forget: Callable[[str], None]
     """Told the id of a request right before its last event."""
+    drafts: Drafts = field(default_factory=Drafts)
     _in_flight: list[_InFlight] = field(default_factory=list, init=False)
     """Those that have waited longest come first."""
 
@@ -77,7 +79,8 @@ class Scheduler:
     def admit(self, request: Request) -> None:
         """Take a request in flight; what is wrong with it becomes its last event."""
         try:
-            sequence = Answer.begin(self.checkpoint, request.clip, request.conversation, request.form)
+            drafts = self.drafts if self.runner.reads_trees else None
+            sequence = Answer.begin(self.checkpoint, request.clip, request.conversation, request.form, drafts)
         except Exception as wrong:  # noqa: BLE001 - whatever is wrong with one request must not end the others
             self.end(request, _as_answer(wrong, request))
             return
@@ -112,6 +115,9 @@ class Scheduler:
 
     def _next(self) -> list[_InFlight]:
         """All with little to read, and one with much: the most urgent, of these the one that has waited longest."""
+        for turn in self._in_flight:
+            if turn.feed and turn.cache.memory is None:
+                turn.feed = self.runner.resume(turn.cache, turn.feed)
         short = [turn for turn in self._in_flight if turn.feed and len(turn.feed.token_ids) <= SHORT_TOKENS]
         long = [turn for turn in self._in_flight if turn not in short]
         chosen = [*short, *sorted(long, key=lambda turn: -turn.request.priority)[:1]]

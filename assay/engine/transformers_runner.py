@@ -1,6 +1,6 @@
 """TransformersRunner: transformers' own model, a turn at a time. Runs every Qwen2-VL, on every device."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,12 +15,21 @@ class TransformersRunner:
 
     most_at_once = 1
     reads_in_pieces = False
+    reads_trees = False
 
     def __init__(self, model: Qwen2VLForConditionalGeneration) -> None:
         self._model = model
 
     def settle(self) -> None:
         """Nothing has to be tried out."""
+
+    def resume(self, cache: Cache, feed: Feed) -> Feed:
+        """All of it: nothing is kept."""
+        return feed
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        return {}
 
     @torch.inference_mode()
     def run(self, turns: Sequence[Turn]) -> list[torch.Tensor]:

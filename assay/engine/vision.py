@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 from transformers.activations import ACT2FN
@@ -49,6 +50,11 @@ class Vision:
         """All that rows are multiplied with, (out, in) each."""
         by_block = [(block.qkv[0], block.proj[0], block.fc1[0], block.fc2[0]) for block in self._blocks]
         return [self._kernel, *(part[0] for part in self._merger), *(weight for block in by_block for weight in block)]
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self._kernel.device
+        return device
 
     def look(self, patches: Tensor, rows: int, columns: int) -> Tensor:
         """(pairs, rows * columns, pixels of a patch) float32 -> (pairs, tokens of a pair, language width)."""

@@ -6,7 +6,7 @@ that is busy with other work it moves less than the clock does. Medians over pic
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -14,8 +14,9 @@ from statistics import median
 import torch
 
 from assay.checkpoint import read_checkpoint
+from assay.engine.cache import Cache
 from assay.engine.checkpoint import Checkpoint, load_checkpoint
-from assay.engine.runner import Runner, Turn
+from assay.engine.runner import Feed, Runner, Turn
 from assay.engine.runners import make_runner
 from assay.engine.scheduler import Request, Scheduler
 from benchmarks.engine.workloads import NAMES, Ask, asks
@@ -30,10 +31,18 @@ class Timed:
     """Of each forward: tokens read, seconds, CPU seconds."""
 
     def __post_init__(self) -> None:
+        self.reads_trees = self.runner.reads_trees
         self.most_at_once, self.reads_in_pieces = self.runner.most_at_once, self.runner.reads_in_pieces
 
     def settle(self) -> None:
         self.runner.settle()
+
+    def resume(self, cache: Cache, feed: Feed) -> Feed:
+        return feed
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        return self.runner.counters
 
     def run(self, turns: Sequence[Turn]) -> list[torch.Tensor]:
         started, cpu_started = time.perf_counter(), time.process_time()
@@ -74,7 +83,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     checkpoint, served = load_checkpoint(options.checkpoint, "cpu"), read_checkpoint(options.checkpoint)
-    timed = Timed(make_runner(checkpoint, options.runner))
+    timed = Timed(make_runner(checkpoint, options.runner, kept_bytes=0))
     for place, name in enumerate(NAMES):
         wishes = asks(name, served, options.pictures + 1, seed=1)
         rows = [answer(checkpoint, timed, ask) for ask in wishes][1:]

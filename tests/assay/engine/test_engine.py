@@ -223,3 +223,40 @@ def test_a_closed_engine_takes_no_requests(engine: Engine, image: Clip) -> None:
     engine.close()
     with pytest.raises(ModelUnavailable, match="shutting down"):
         _submit(engine, "a", image)
+
+
+@pytest.mark.parametrize("is_going_on", [False, True])
+def test_the_more_urgent_request_is_taken_first(tiny_directory: Path, image: Clip, is_going_on: bool) -> None:
+    engine = Engine.load(tiny_directory, threads=1, device="cpu", max_in_flight=1, max_waiting=3)
+    order: list[str] = []
+
+    def submit(request_id: str, asks: Conversation = RATE, priority: int | None = None) -> Listener:
+        listener = Listener()
+
+        def on_event(event: Event | AssayError | None) -> None:
+            if isinstance(event, Finished):
+                order.append(request_id)
+            listener(event)
+
+        engine.submit(request_id, image, asks, FORM, on_event, priority=priority)
+        return listener
+
+    running = _submit(engine, "running", image, LONG)
+    assert running.started.wait(20)
+    # Somebody has been waiting for a conversation that goes on.
+    waiting = [submit("new"), submit("going on", Conversation("Rate this image.", answered=("Sharp.",)))]
+    if not is_going_on:
+        waiting.append(submit("urgent", priority=2))
+    engine.cancel("running")
+    for listener in waiting:
+        listener.wait()
+    engine.close()
+    assert order == (["going on", "new"] if is_going_on else ["urgent", "going on", "new"])
+
+
+def test_what_was_kept_is_counted(engine: Engine, video: Clip) -> None:
+    for request_id in "ab":
+        _submit(engine, request_id, video).wait()
+    counters = engine.counters
+    assert (counters["prefixes_found"], counters["prefixes_missed"]) == (1, 1)
+    assert counters["prefix_tokens_found"] > 50

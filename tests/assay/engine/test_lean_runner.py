@@ -139,15 +139,15 @@ def test_a_model_with_another_activation_is_refused_by_name(checkpoint: Checkpoi
     before, config.hidden_act = config.hidden_act, "gelu"
     try:
         with pytest.raises(CheckpointError, match="runner 'lean' cannot run this checkpoint: hidden_act 'gelu'"):
-            make_runner(checkpoint, "lean")
-        assert isinstance(make_runner(checkpoint, "auto"), TransformersRunner)
+            make_runner(checkpoint, "lean", kept_bytes=0)
+        assert isinstance(make_runner(checkpoint, "auto", kept_bytes=0), TransformersRunner)
     finally:
         config.hidden_act = before
 
 
 @pytest.mark.parametrize(("name", "kind"), [("auto", LeanRunner), ("transformers", TransformersRunner)])
 def test_the_runner_is_the_one_that_was_asked_for(checkpoint: Checkpoint, name: str, kind: type) -> None:
-    assert isinstance(make_runner(checkpoint, name), kind)  # type: ignore[arg-type]
+    assert isinstance(make_runner(checkpoint, name, kept_bytes=0), kind)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ class _Settings(BaseSettings):
     threads: Annotated[int | None, Field(ge=1, le=1024)] = None
     device: Annotated[str | None, Field(description="torch's name of a device")] = None
     runner: Annotated[Literal["auto", "lean", "transformers"], Field(description="see assay.engine.runners")] = "auto"
+    kept_mib: Annotated[int, Field(ge=0, le=1 << 20, description="of what was read and seen, for later requests")] = 256
 
 
 class TritonPythonModel:
