@@ -6,7 +6,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-versi
 SOURCES := assay services gateway triton_server triton_models training evaluation benchmarks protos demo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature
+.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ test: setup ## Run all tests but those that need a GPU
 
 test-fast: setup ## Run the tests that take less than about 3 seconds each
 	$(BIN)/python -m pytest -m "not gpu and not slow and not browser"
+
+sandbox: setup ## Show that a decode worker can do nothing but decode, and what that costs
+	@$(BIN)/python -m tests.hostile.sandbox
 
 check: setup lint types imports generated test ## All that CI asks for
 

@@ -21,7 +21,12 @@ async def main() -> None:
     async def ready() -> None:
         await upstream.spec("regular")
 
-    async with DecodePool(workers=settings.decode_workers) as decoder:
+    async with DecodePool(
+        settings.decode_workers,
+        settings.decode_spares,
+        jobs_per_worker=settings.decode_jobs_per_worker,
+        max_idle_bytes=settings.decode_max_idle_bytes,
+    ) as decoder:
         service = AssayService(settings, decoder, upstream, Places(settings.max_in_flight))
 
         def add(server: grpc.aio.Server) -> None:

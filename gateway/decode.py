@@ -53,6 +53,15 @@ class DecodePool(WorkerPool):
         """A job to be entered with `async with`, which waits for a free worker."""
         return DecodeJob(self, spec)
 
+    async def escapes(self) -> dict[str, str]:
+        """What a worker can do to break out, tried by the one that would take the next upload."""
+        worker = await self.lend()
+        attempt = asyncio.create_task(worker.escapes(), name="decode worker's attempt to escape")
+        try:
+            return await attempt
+        finally:
+            self.take_back(worker, attempt)
+
 
 class DecodeJob:
     """One upload. `write` and `end` belong to one task, `events` to another; leaving early ends the work."""
@@ -163,7 +172,7 @@ class DecodeJob:
             if kind is Kind.WANT:
                 await self._worker.feed(await self._chunks.get())
             elif kind is Kind.FRAME:
-                frame = wire.frame_from_body(body)
+                frame = await self._worker.take(body)
                 self._media_seconds = min(frame.pts_seconds, self._spec.limits.max_duration_seconds)
                 await self._frames_ahead.acquire()
                 self._events.put_nowait(frame)
@@ -203,7 +212,9 @@ class DecodeJob:
         name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         log.warning("decode worker %d died of %s after %d bytes", self._worker.pid, name, self._bytes_written)
         if status == -signal.SIGXCPU:
+            limits = self._spec.limits
+            granted = limits.cpu_budget_seconds(limits.max_duration_seconds if self._spec.is_video else 0.0)
             return OverLimit(
-                "decoding took more processor time than one file is granted; send a shorter or smaller one"
+                f"decoding took more than the {granted:.0f} s of processor time granted; send a shorter or smaller file"
             )
         return BadMedia(_BROKE_OFF)

@@ -6,12 +6,14 @@ import socket
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from assay.errors import ServiceUnavailable
+from assay.frame import Frame
 from gateway import decode_wire as wire
+from gateway.decode_slots import FrameSlots
 from gateway.decode_spec import MIB, DecodeSpec
-from gateway.decode_wire import Kind
+from gateway.decode_wire import PERMITTED, Kind
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +31,24 @@ _ENVIRONMENT = {
 }
 
 
+class NotLockedUp(Exception):
+    """The sandbox does not hold on this machine; no file of a stranger may be decoded here."""
+
+
 class DecodeWorker:
     """One process and this end of its socket."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        slots: FrameSlots,
     ) -> None:
         self._process = process
         self._reader = reader
         self._writer = writer
-        self._max_frame_bytes = 0
+        self._slots = slots
         self.jobs = 0
         self.resident_bytes = 0
         self.is_ready = False
@@ -48,21 +58,27 @@ class DecodeWorker:
 
     @classmethod
     async def start(cls) -> Self:
-        """Spawn (never fork: a copy of this process would inherit its threads' locks) and wait until it is ready."""
+        """Spawn (never fork: a copy of this process would inherit its threads' locks) and wait until it is ready.
+
+        Raises `NotLockedUp` if it could break out of its sandbox.
+        """
         ours, theirs = socket.socketpair()
+        slots = FrameSlots.create()
         with theirs:
-            command = (sys.executable, "-P", "-X", "faulthandler", "-m", "gateway.decode_worker", str(theirs.fileno()))
+            handed = (theirs.fileno(), slots.fd)
+            command = (sys.executable, "-P", "-X", "faulthandler", "-m", "gateway.decode_worker", *map(str, handed))
             process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=handed,
                 env=_ENVIRONMENT,
             )
-        worker = cls(process, *await asyncio.open_connection(sock=ours, limit=MIB))
+        worker = cls(process, *await asyncio.open_connection(sock=ours, limit=MIB), slots)
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await worker.until_ready()
+                await worker.escapes()
         except BaseException:
             worker.kill()
             await worker.wait()
@@ -78,12 +94,13 @@ class DecodeWorker:
         return self._process.returncode is None and not self._reader.at_eof()
 
     async def begin(self, spec: DecodeSpec) -> None:
-        """Give it a job."""
+        """Give it a job. Raises `ConnectionError` if it has died or was killed."""
+        if self._writer.is_closing():
+            raise ConnectionError("the decode worker was killed before its job")
         self.is_ready = False
         self.jobs += 1
-        # A very long and narrow picture may pass max_pixels, but it is at most 200 tiles long.
-        self._max_frame_bytes = wire.FRAME.size + 3 * max(spec.target.max_pixels, 400 * spec.target.factor_px**2)
-        await self._send(Kind.JOB, wire.job_body(spec))
+        self._slots.grow(wire.slot_bytes(spec))
+        await self._send(Kind.JOB, wire.job_body(spec, self._slots.slot_bytes))
 
     async def feed(self, chunk: bytes) -> None:
         """Answer its WANT; b"" ends the file."""
@@ -97,13 +114,37 @@ class DecodeWorker:
             kind = Kind(number)
         except ValueError:
             raise wire.WireError(f"message of unknown kind {number}") from None
-        if size > (self._max_frame_bytes if kind is Kind.FRAME else wire.MAX_TEXT_BYTES):
+        if size > wire.MAX_TEXT_BYTES:
             raise wire.WireError(f"{kind.name} of {size} bytes")
         body = await self._reader.readexactly(size)
         self.wants_bytes = kind is Kind.WANT
         if kind is Kind.READY:
             self.is_ready, self.resident_bytes = True, int.from_bytes(body, "big")
         return kind, body
+
+    async def take(self, body: bytes) -> Frame:
+        """The frame that a FRAME message tells of; its slot is free again."""
+        frame = wire.frame_from_body(body, self._slots)
+        await self._send(Kind.TAKEN, b"")
+        return frame
+
+    async def escapes(self) -> dict[str, str]:
+        """Let it try to break out while it is ready: name of each attempt -> what stopped it.
+
+        Raises `NotLockedUp` if nothing stopped one of them.
+        """
+        self.is_ready = False
+        await self._send(Kind.ESCAPE, b"")
+        kind, body = await self.receive()
+        outcomes = wire.escapes_from_body(body) if kind is Kind.ESCAPED else {}
+        await self.until_ready()
+        escaped = [name for name, outcome in outcomes.items() if outcome == PERMITTED]
+        if escaped or not outcomes:
+            raise NotLockedUp(
+                f"a decode worker can {', '.join(escaped) or 'not say whether it is locked up'}; it needs a kernel "
+                "with seccomp filters (CONFIG_SECCOMP_FILTER)"
+            )
+        return outcomes
 
     async def until_ready(self) -> None:
         """Read on to the next READY."""
@@ -128,6 +169,7 @@ class DecodeWorker:
     def kill(self) -> None:
         """At once; the exit status is collected by asyncio's child watcher."""
         self._writer.close()
+        self._slots.close()
         if self._process.returncode is None:
             try:
                 self._process.kill()
@@ -208,7 +250,7 @@ class WorkerPool:
             self._places.release()
             raise
 
-    def take_back(self, worker: DecodeWorker, conversation: asyncio.Task[None]) -> None:
+    def take_back(self, worker: DecodeWorker, conversation: asyncio.Task[Any]) -> None:
         """Return a worker whose `conversation` has ended or was cancelled a moment ago."""
         if worker.is_ready or worker.wants_bytes:
             self._chore(self._settle(worker, conversation))
@@ -216,7 +258,7 @@ class WorkerPool:
             self._replace(worker)
             self._places.release()
 
-    async def _settle(self, worker: DecodeWorker, conversation: asyncio.Task[None]) -> None:
+    async def _settle(self, worker: DecodeWorker, conversation: asyncio.Task[Any]) -> None:
         try:
             await asyncio.wait({conversation})
             if worker.wants_bytes:
@@ -245,7 +287,7 @@ class WorkerPool:
         while not self.is_closed:
             try:
                 return await self._add()
-            except (OSError, EOFError, wire.WireError):
+            except (OSError, EOFError, wire.WireError, NotLockedUp):
                 log.exception("a decode worker could not be started; trying again in %.0f s", _RETRY_SECONDS)
                 await asyncio.sleep(_RETRY_SECONDS)
 

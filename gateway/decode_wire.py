@@ -1,5 +1,7 @@
 """Messages between the gateway and a decode worker: one length-prefixed record each, over a socket pair.
 
+Pixels do not go this way but through memory that both sides map (`gateway.decode_slots`).
+
 The worker reads hostile bytes, so nothing it says is trusted: no pickle, every length and every field is checked.
 The worker pulls: it asks with WANT and gets exactly one CHUNK or END for it, so that the gateway always knows
 whose turn it is (and whose clock runs), and both sides stay in step when a job ends early.
@@ -11,18 +13,21 @@ import struct
 from enum import IntEnum
 from typing import Any
 
-import numpy as np
-
 from assay import errors
 from assay.errors import AssayError, BadMedia, InvalidRequest, OverLimit
 from assay.frame import Frame
+from gateway.decode_slots import FrameSlots
 from gateway.decode_spec import MIB, DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo, Shrink, Target
 
 HEADER = struct.Struct(">BI")
 """Kind of message, length of its body in bytes."""
-FRAME = struct.Struct(">dII")
-"""pts in seconds, height and width in pixels; then height x width x 3 bytes RGB."""
+JOB = struct.Struct(">Q")
+"""Bytes of a slot for frames, see `gateway.decode_slots`; then the `DecodeSpec`."""
+FRAME = struct.Struct(">dIII")
+"""pts in seconds, height and width in pixels, slot that holds the height x width x 3 bytes RGB."""
 MAX_CHUNK_BYTES = MIB
+PERMITTED = "permitted"
+"""What came of an attempt to break out that nothing stopped."""
 MAX_TEXT_BYTES = 64 * 1024
 
 
@@ -36,6 +41,10 @@ class Kind(IntEnum):
     """No more bytes: the file ends here."""
     ABANDON = 4
     """Nobody wants this job any more."""
+    TAKEN = 5
+    """The oldest slot that was filled is free again."""
+    ESCAPE = 6
+    """Try to break out of the sandbox and tell how far it went."""
     # from the worker
     READY = 16
     WANT = 17
@@ -43,6 +52,7 @@ class Kind(IntEnum):
     FRAME = 19
     SUMMARY = 20
     ERROR = 21
+    ESCAPED = 22
 
 
 class WireError(Exception):
@@ -54,41 +64,46 @@ def pack(kind: Kind, body: bytes = b"") -> bytes:
     return HEADER.pack(kind, len(body)) + body
 
 
-def job_body(spec: DecodeSpec) -> bytes:
-    return json.dumps(dataclasses.asdict(spec)).encode()
+def slot_bytes(spec: DecodeSpec) -> int:
+    """Bytes of the largest frame that the job can yield."""
+    # A very long and narrow picture may pass max_pixels, but it is at most 200 tiles long.
+    return 3 * max(spec.target.max_pixels, 400 * spec.target.factor_px**2)
 
 
-def spec_from_body(body: bytes) -> DecodeSpec:
+def job_body(spec: DecodeSpec, slot_bytes: int) -> bytes:
+    return JOB.pack(slot_bytes) + json.dumps(dataclasses.asdict(spec)).encode()
+
+
+def job_from_body(body: bytes) -> tuple[DecodeSpec, int]:
     """Inverse of `job_body`; the gateway is trusted."""
-    fields = json.loads(body)
+    fields = json.loads(body[JOB.size :])
     shrink = fields["target"].pop("shrink_first")
-    return DecodeSpec(
+    spec = DecodeSpec(
         is_video=fields["is_video"],
         target=Target(**fields["target"], shrink_first=Shrink(**shrink) if shrink else None),
         frames_per_second=fields["frames_per_second"],
         limits=DecodeLimits(**fields["limits"]),
     )
+    return spec, JOB.unpack_from(body)[0]
 
 
-def event_parts(event: MediaInfo | DecodeSummary | Frame) -> tuple[bytes, memoryview | bytes]:
-    """Header and body of an event's message, apart so that pixels are not copied."""
-    if isinstance(event, Frame):
-        pixels = event.pixels.data.cast("B")
-        head = FRAME.pack(event.pts_seconds, event.height_px, event.width_px)
-        return HEADER.pack(Kind.FRAME, FRAME.size + len(pixels)) + head, pixels
+def event_message(event: MediaInfo | DecodeSummary) -> bytes:
     body = json.dumps(dataclasses.asdict(event)).encode()
-    kind = Kind.INFO if isinstance(event, MediaInfo) else Kind.SUMMARY
-    return HEADER.pack(kind, len(body)), body
+    return pack(Kind.INFO if isinstance(event, MediaInfo) else Kind.SUMMARY, body)
 
 
-def frame_from_body(body: bytes) -> Frame:
-    """A frame as the worker sent it. Raises `WireError` when the sizes do not agree."""
+def frame_message(frame: Frame, slot: int) -> bytes:
+    """Says what is in the slot; the pixels are there already."""
+    return pack(Kind.FRAME, FRAME.pack(frame.pts_seconds, frame.height_px, frame.width_px, slot))
+
+
+def frame_from_body(body: bytes, slots: FrameSlots) -> Frame:
+    """A frame as the worker sent it. Raises `WireError` when there can be none."""
     try:
-        pts_seconds, height_px, width_px = FRAME.unpack_from(body)
-        pixels = np.frombuffer(body, np.uint8, offset=FRAME.size).reshape(height_px, width_px, 3)
-        return Frame(pixels, pts_seconds)
+        pts_seconds, height_px, width_px, slot = FRAME.unpack(body)
+        return Frame(slots.take(slot, height_px, width_px), pts_seconds)
     except (struct.error, ValueError) as problem:
-        raise WireError(f"frame of {len(body)} bytes: {problem}") from problem
+        raise WireError(f"frame message of {len(body)} bytes: {problem}") from problem
 
 
 def _text(value: Any) -> str:
@@ -127,6 +142,15 @@ def summary_from_body(body: bytes) -> DecodeSummary:
         raise WireError("warnings must be a short list")
     texts = tuple(_text(warning) for warning in warnings)
     return DecodeSummary(_number(r.get("duration_seconds")), decoded, corrupt, sampled, texts)
+
+
+def escapes_body(outcomes: dict[str, str]) -> bytes:
+    return json.dumps(outcomes).encode()
+
+
+def escapes_from_body(body: bytes) -> dict[str, str]:
+    """What `gateway.decode_worker.escape` tried, and what came of it."""
+    return {_text(name): _text(outcome) for name, outcome in _record(body).items()}
 
 
 def error_body(error: AssayError, detail: str) -> bytes:

@@ -13,7 +13,6 @@ from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
 from assay.wire import form_from_wire
 from gateway.assess import Assessment
 from gateway.decode import DecodePool
-from gateway.decode_spec import DecodeLimits
 from gateway.merge import beating
 from gateway.settings import GatewaySettings
 from gateway.upstream import Upstream
@@ -98,7 +97,7 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
             attributes=frozenset(config.attributes),
             decoder=self.decoder,
             upstream=self.upstream,
-            limits=self._limits(),
+            limits=self.settings.decode_limits(),
             windows_at_once=self.settings.windows_at_once,
             tenant=config.tenant,
         )
@@ -106,10 +105,3 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
             async with aclosing(assessment.events(upload)) as events:
                 async for event in events:
                     yield event
-
-    def _limits(self) -> DecodeLimits:
-        return DecodeLimits(
-            max_upload_bytes=self.settings.max_video_bytes,
-            max_image_bytes=self.settings.max_image_bytes,
-            max_duration_seconds=self.settings.max_duration_seconds,
-        )

@@ -1,11 +1,15 @@
 """What an operator can set, as environment variables GATEWAY_…."""
 
+from dataclasses import fields
 from typing import Annotated
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from assay.rpc.settings import Address, ServerSettings
+from gateway.decode_spec import DecodeLimits
+
+_BUDGET = DecodeLimits()
 
 
 class GatewaySettings(ServerSettings):
@@ -18,6 +22,13 @@ class GatewaySettings(ServerSettings):
     attribute_extraction: Address = "127.0.0.1:50052"
     scoring: Address = "127.0.0.1:50053"
     decode_workers: Annotated[int, Field(ge=1, le=64)] = 2
+    """Uploads decoded at once, each in a process of its own."""
+    decode_spares: Annotated[int, Field(ge=0, le=64)] = 1
+    """Further processes that stand by in case one dies."""
+    decode_jobs_per_worker: Annotated[int, Field(ge=1)] = 200
+    """Uploads after which a process is replaced."""
+    decode_max_idle_bytes: Annotated[int, Field(ge=1)] = 300 << 20
+    """Resident memory between two uploads above which a process is replaced."""
     max_in_flight: Annotated[int, Field(ge=1, le=4096)] = 32
     """Requests at once; one more is refused with RESOURCE_EXHAUSTED before a byte of it is read."""
     windows_at_once: Annotated[int, Field(ge=1, le=64)] = 2
@@ -29,3 +40,24 @@ class GatewaySettings(ServerSettings):
     max_video_bytes: Annotated[int, Field(ge=1)] = 512 << 20
     max_duration_seconds: Annotated[float, Field(gt=0)] = 1200.0
     """Longest video, by the presentation time of its frames."""
+
+    # Budgets of one decode; what each means stands in `gateway.decode_spec.DecodeLimits`.
+    max_image_pixels: Annotated[int, Field(ge=1)] = _BUDGET.max_image_pixels
+    max_video_pixels: Annotated[int, Field(ge=1)] = _BUDGET.max_video_pixels
+    max_streams: Annotated[int, Field(ge=1)] = _BUDGET.max_streams
+    max_samples: Annotated[int, Field(ge=1)] = _BUDGET.max_samples
+    max_index_bytes: Annotated[int, Field(ge=1)] = _BUDGET.max_index_bytes
+    max_frames: Annotated[int, Field(ge=1)] = _BUDGET.max_frames
+    max_packets_without_frame: Annotated[int, Field(ge=1)] = _BUDGET.max_packets_without_frame
+    max_read_ratio: Annotated[float, Field(ge=1)] = _BUDGET.max_read_ratio
+    max_corrupt_share: Annotated[float, Field(ge=0, le=1)] = _BUDGET.max_corrupt_share
+    max_cpu_seconds: Annotated[float, Field(gt=0)] = _BUDGET.max_cpu_seconds
+    cpu_seconds_per_media_second: Annotated[float, Field(ge=0)] = _BUDGET.cpu_seconds_per_media_second
+    max_wall_seconds: Annotated[float, Field(gt=0)] = _BUDGET.max_wall_seconds
+    wall_seconds_per_media_second: Annotated[float, Field(ge=0)] = _BUDGET.wall_seconds_per_media_second
+    max_memory_bytes: Annotated[int, Field(ge=64 << 20)] = _BUDGET.max_memory_bytes
+
+    def decode_limits(self) -> DecodeLimits:
+        """The budgets of one decode."""
+        own = {each.name: getattr(self, each.name) for each in fields(DecodeLimits) if each.name != "max_upload_bytes"}
+        return DecodeLimits(max_upload_bytes=self.max_video_bytes, **own)

@@ -1,10 +1,14 @@
-"""`python -m gateway.decode_worker FD`: decode one upload after another, told by the socket FD, until it closes."""
+"""`python -m gateway.decode_worker SOCKET SLOTS`: decode one upload after another until the socket closes.
 
+Both are descriptors: the socket to the gateway, and the memory through which frames go to it."""
+
+import codecs
 import contextlib
-import ctypes
 import gc
+import importlib
 import math
 import os
+import pkgutil
 import resource
 import signal
 import socket
@@ -15,17 +19,19 @@ import warnings
 import av
 from PIL import Image
 
-from assay.errors import AssayError, BadMedia
+from assay.errors import AssayError, BadMedia, OverLimit
+from assay.frame import Frame
 from gateway import decode_wire as wire
+from gateway.decode_slots import SLOTS, FrameSlots
 from gateway.decode_spec import DecodeSpec
 from gateway.decode_wire import Kind
+from gateway.decode_worker import escape
 from gateway.decode_worker.reader import Abandoned, Upload
+from gateway.decode_worker.sandbox import lock_up
 from gateway.decode_worker.sniff import SNIFF_BYTES, sniff
 from gateway.decode_worker.still import decode_still
 from gateway.decode_worker.video import decode_video
 
-_PR_SET_PDEATHSIG = 1
-"""Linux: the signal that this process gets when the gateway dies, in case it is busy and does not see the socket."""
 CANNOT_DECODE = "the file cannot be decoded; it is damaged or cut off, export it again"
 
 
@@ -34,10 +40,18 @@ class GatewayGone(Exception):
 
 
 class Connection:
-    """The worker's end of the socket."""
+    """The worker's end of the socket and of the slots for frames."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, slots: FrameSlots) -> None:
         self._sock = sock
+        self._slots = slots
+        self._frames = 0
+        self._taken = 0
+
+    def begin(self, slot_bytes: int) -> None:
+        """A new job: every slot is free."""
+        self._slots.map(slot_bytes)
+        self._frames = self._taken = 0
 
     def receive(self) -> tuple[Kind, bytes]:
         kind, size = wire.HEADER.unpack(self._exactly(wire.HEADER.size))
@@ -53,47 +67,74 @@ class Connection:
             view = view[count:]
         return bytes(data)
 
-    def send(self, *parts: bytes | memoryview) -> None:
-        for part in parts:
-            self._sock.sendall(part)
+    def send(self, message: bytes) -> None:
+        self._sock.sendall(message)
+
+    def send_frame(self, frame: Frame) -> None:
+        """Through a slot; waits until one is free."""
+        while self._frames - self._taken >= SLOTS:
+            self._answer()
+        slot = self._frames % SLOTS
+        self._slots.put(slot, frame.pixels)
+        self._frames += 1
+        self.send(wire.frame_message(frame, slot))
+
+    def _answer(self) -> tuple[Kind, bytes]:
+        kind, body = self.receive()
+        self._taken += kind is Kind.TAKEN
+        return kind, body
 
     def next_chunk(self) -> bytes:
         """Ask for bytes and wait for them; b"" at the end of the file."""
         self.send(wire.pack(Kind.WANT))
-        kind, body = self.receive()
+        kind, body = self._answer()
+        while kind is Kind.TAKEN:
+            kind, body = self._answer()
         if kind is Kind.ABANDON:
             raise Abandoned
         return body if kind is Kind.CHUNK else b""
 
 
-def lock_down() -> None:
-    """Limits for the whole life of the process; what depends on the job is set by `limit_job`."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def prepare() -> None:
+    """Once, as long as files can still be opened."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the gateway, which then closes the socket
     av.logging.set_level(None)
     warnings.simplefilter("ignore")  # Pillow warns about files; what matters comes as an error
     Image.init()  # its plug-ins would otherwise be imported when the first odd file comes
+    Image.MAX_IMAGE_PIXELS = None  # our own limit is checked before anything is decoded
+    for package in ("audio", "codec", "container", "sidedata", "subtitles", "video"):
+        # PyAV imports the classes of a stream when the first of its kind comes.
+        for module in pkgutil.walk_packages([f"{av.__path__[0]}/{package}"], f"av.{package}."):
+            importlib.import_module(module.name)
+    for name in ("ascii", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "idna"):
+        codecs.lookup(name)  # each is a module, and texts inside pictures are in any of them
     gc.collect()
     gc.freeze()  # what is there now stays, so that the collection after each job is quick
-    Image.MAX_IMAGE_PIXELS = None  # our own limit is checked before anything is decoded
 
 
-def limit_job(spec: DecodeSpec) -> None:
+class Memory:
+    """How much this process has; opened once, as nothing can be opened later."""
+
+    def __init__(self) -> None:
+        self._statm = os.open("/proc/self/statm", os.O_RDONLY)
+
+    def address_space_bytes(self) -> int:
+        return self._pages(0) * resource.getpagesize()
+
+    def resident_bytes(self) -> int:
+        return self._pages(1) * resource.getpagesize()
+
+    def _pages(self, column: int) -> int:
+        return int(os.pread(self._statm, 200, 0).split()[column])
+
+
+def limit_job(spec: DecodeSpec, memory: Memory) -> None:
     """The nets behind the budgets: processor time ends in SIGXCPU, address space in a failed allocation."""
     limits = spec.limits
     cpu = time.process_time() + limits.cpu_budget_seconds(limits.max_duration_seconds if spec.is_video else 0.0)
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(cpu) + 1, resource.RLIM_INFINITY))
-    space = memory_bytes(0) + limits.max_memory_bytes + spec.max_bytes
+    space = memory.address_space_bytes() + limits.max_memory_bytes + spec.max_bytes
     resource.setrlimit(resource.RLIMIT_AS, (space, resource.RLIM_INFINITY))
-
-
-def memory_bytes(column: int) -> int:
-    """Of this process: 0 is its address space, 1 what is resident."""
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[column]) * resource.getpagesize()
 
 
 def decode(spec: DecodeSpec, connection: Connection) -> None:
@@ -103,38 +144,58 @@ def decode(spec: DecodeSpec, connection: Connection) -> None:
         container = sniff(upload.peek(SNIFF_BYTES), spec.is_video)
         events = decode_video if spec.is_video else decode_still
         for event in events(upload, container, spec):
-            connection.send(*wire.event_parts(event))
+            if isinstance(event, Frame):
+                connection.send_frame(event)
+            else:
+                connection.send(wire.event_message(event))
     finally:
         upload.free()
 
 
-def run_job(body: bytes, connection: Connection) -> None:
+def run_job(body: bytes, connection: Connection, memory: Memory) -> None:
     """Decode, and turn everything that can go wrong into one sentence for the client."""
+    spec, slot_bytes = wire.job_from_body(body)
+    connection.begin(slot_bytes)
     try:
-        spec = wire.spec_from_body(body)
-        limit_job(spec)
+        limit_job(spec, memory)
         decode(spec, connection)
     except (GatewayGone, Abandoned):
         raise
     except AssayError as problem:
         connection.send(wire.pack(Kind.ERROR, wire.error_body(problem, repr(problem.__cause__))))
-    except Exception as problem:  # noqa: BLE001 - FFmpeg's errors come as MemoryError, IndexError, OSError, ...
+    except MemoryError as problem:
+        granted = spec.limits.max_memory_bytes
+        refused = OverLimit(f"decoding needs more than the {granted >> 20} MiB of memory granted; send a smaller file")
+        connection.send(wire.pack(Kind.ERROR, wire.error_body(refused, repr(problem))))
+    except Exception as problem:  # noqa: BLE001 - FFmpeg's errors come as IndexError, OSError, UnicodeError, ...
         connection.send(wire.pack(Kind.ERROR, wire.error_body(BadMedia(CANNOT_DECODE), repr(problem))))
 
 
 def main() -> None:
-    lock_down()
-    connection = Connection(socket.socket(fileno=int(sys.argv[1])))
+    sock, slots = (int(argument) for argument in sys.argv[1:])
+    connection = Connection(socket.socket(fileno=sock), FrameSlots(slots))
+    memory = Memory()
+    prepare()
+    lock_up()
     try:
         while True:
             gc.collect()
-            connection.send(wire.pack(Kind.READY, memory_bytes(1).to_bytes(8, "big")))
-            kind, body = connection.receive()
-            if kind is Kind.JOB:
-                with contextlib.suppress(Abandoned):
-                    run_job(body, connection)
+            connection.send(wire.pack(Kind.READY, memory.resident_bytes().to_bytes(8, "big")))
+            serve(connection, memory)
     except (GatewayGone, BrokenPipeError, ConnectionResetError):
         os._exit(0)
+
+
+def serve(connection: Connection, memory: Memory) -> None:
+    """The next thing that the gateway asks for, to its end."""
+    kind, body = connection.receive()
+    while kind is Kind.TAKEN:  # the last frames of the job before
+        kind, body = connection.receive()
+    if kind is Kind.ESCAPE:
+        connection.send(wire.pack(Kind.ESCAPED, wire.escapes_body(escape.outcomes())))
+    elif kind is Kind.JOB:
+        with contextlib.suppress(Abandoned):
+            run_job(body, connection, memory)
 
 
 if __name__ == "__main__":

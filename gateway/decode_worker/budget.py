@@ -33,12 +33,15 @@ class Budget:
         if self._packets_without_frame > limits.max_packets_without_frame:
             raise OverLimit(f"{limits.max_packets_without_frame} packets in a row held no picture; re-encode the video")
         if self._packet_bytes > limits.max_read_ratio * self._upload.bytes_arrived + 65536:
-            raise OverLimit("the video plays the same bytes again and again; re-encode it")
+            raise OverLimit(
+                f"the video plays the same bytes again and again: {self._packet_bytes} bytes out of a file of "
+                f"{self._upload.bytes_arrived}, the limit is {limits.max_read_ratio:g} times; re-encode it"
+            )
         spent, granted = time.process_time() - self._cpu_start, limits.cpu_budget_seconds(self.media_seconds)
         if spent > granted:
             raise OverLimit(
-                f"decoding took more than the {granted:.3g} s of processor time granted for {self.media_seconds:.0f} s "
-                "of video; lower its resolution or frame rate"
+                f"decoding took {spent:.3g} s of processor time for {self.media_seconds:.0f} s of video, the limit is "
+                f"{granted:.3g} s; lower its resolution or frame rate"
             )
 
     def frame(self, pixels: int, media_seconds: float) -> None:

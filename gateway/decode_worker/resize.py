@@ -91,6 +91,24 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     return from_matrix(a, b, c, d)
 
 
+class Turn:
+    """The orientation of a video's frames, looked up again when a frame is rotated differently from the one before.
+
+    PyAV 18.1 ties every frame whose side data are read into a reference cycle, so that its pixels stay until Python's
+    garbage collector runs: 465 MB for 150 frames of 1080p, and more than a worker is granted in 4K.
+    """
+
+    def __init__(self) -> None:
+        self._rotation: float | None = None
+        self._orientation = Orientation()
+
+    def of(self, frame: av.VideoFrame) -> Orientation:
+        if frame.rotation != self._rotation:
+            self._rotation = frame.rotation
+            self._orientation = orientation_of(frame)
+        return self._orientation
+
+
 class FrameResizer:
     """Resizes the frames of one video in one step with the conversion to RGB, all to the size of the first."""
 

@@ -16,7 +16,7 @@ from gateway.decode_spec import MIB, DecodeSpec, DecodeSummary, MediaInfo
 from gateway.decode_worker import matroska, mp4
 from gateway.decode_worker.budget import Budget, too_many_pixels
 from gateway.decode_worker.reader import BoundedReader, Upload
-from gateway.decode_worker.resize import FrameResizer, Orientation, orientation_of
+from gateway.decode_worker.resize import FrameResizer, Orientation, Turn
 
 Event = MediaInfo | Frame | DecodeSummary
 
@@ -165,6 +165,7 @@ class _Sampler:
         self.warnings: list[str] = []
         self._rate = FixedRate(spec.frames_per_second)
         self._resize = FrameResizer(spec.target)
+        self._turn = Turn()
         self._container = container
         self._stream = stream
         self._origin: float | None = None
@@ -181,7 +182,7 @@ class _Sampler:
         self._origin = seconds if self._origin is None else self._origin
         pts_seconds = seconds - self._origin
         self.budget.frame(frame.width * frame.height, pts_seconds)
-        turn = orientation_of(frame)
+        turn = self._turn.of(frame)
         shown = _shown_size(frame, self._stream, turn)
         if self._shown is None:
             self._shown = shown

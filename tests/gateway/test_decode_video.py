@@ -10,7 +10,7 @@ from assay.frame import Frame
 from gateway.decode import DecodeLimits
 from gateway.decode_spec import Shrink
 from tests.gateway.decode_upload import VIDEO, Decoded, decode, upload
-from tests.media.build import level_at, media
+from tests.media.build import large_video, level_at, media
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -158,6 +158,12 @@ async def test_damaged_frames_are_counted_and_not_sampled(pool):
 async def test_a_passed_limit_is_named(pool, limits, complaint):
     with pytest.raises(OverLimit, match=complaint):
         await decode(pool, "mp4_faststart.mp4", limited(**limits))
+
+
+async def test_frames_that_were_decoded_do_not_pile_up(pool):
+    # 50 frames of 3 MB; what FFmpeg holds for its references takes about 30 MB.
+    spec = limited(max_memory_bytes=90 << 20, max_upload_bytes=5 << 20)
+    assert (await decode(pool, large_video(seconds=2), spec)).summary.frames_decoded == 50
 
 
 async def test_frames_before_an_error_are_not_lost(pool):

@@ -10,27 +10,37 @@ from assay.errors import BadMedia, OverLimit
 from assay.frame import Frame
 from gateway import decode_wire as wire
 from gateway.decode import DecodeSummary, MediaInfo
+from gateway.decode_slots import FrameSlots
 from gateway.decode_spec import Shrink
 from tests.gateway.decode_upload import VIDEO
 
 
 def body_of(event):
-    head, body = wire.event_parts(event)
-    return (head + bytes(body))[wire.HEADER.size :]
+    return wire.event_message(event)[wire.HEADER.size :]
+
+
+@pytest.fixture(scope="module")
+def slots():
+    memory = FrameSlots.create()
+    memory.grow(600)
+    yield memory
+    memory.close()
 
 
 def test_a_spec_arrives_as_it_was_sent():
-    assert wire.spec_from_body(wire.job_body(VIDEO)) == VIDEO
+    assert wire.job_from_body(wire.job_body(VIDEO, 600)) == (VIDEO, 600)
 
 
 def test_a_shrink_arrives_as_it_was_sent():
     spec = dataclasses.replace(VIDEO, target=dataclasses.replace(VIDEO.target, shrink_first=Shrink(16384, "nearest")))
-    assert wire.spec_from_body(wire.job_body(spec)) == spec
+    assert wire.job_from_body(wire.job_body(spec, 600))[0] == spec
 
 
-def test_a_frame_arrives_as_it_was_sent():
+@pytest.mark.parametrize("slot", [0, 3])
+def test_a_frame_arrives_as_it_was_sent(slots, slot):
     frame = Frame(np.arange(24, dtype=np.uint8).reshape(2, 4, 3), 1.5)
-    arrived = wire.frame_from_body(body_of(frame))
+    slots.put(slot, frame.pixels)
+    arrived = wire.frame_from_body(wire.frame_message(frame, slot)[wire.HEADER.size :], slots)
     assert (arrived.pts_seconds, arrived.pixels.tolist()) == (1.5, frame.pixels.tolist())
 
 
@@ -56,10 +66,16 @@ def test_nonsense_of_a_worker_is_recognised(parse, body):
         parse(body.encode() if isinstance(body, str) else body)
 
 
-@given(st.binary(max_size=100))
-def test_a_frame_whose_size_is_a_lie_is_recognised(body):
+@given(st.binary(max_size=30))
+def test_a_frame_message_of_odd_length_is_recognised(slots, body):
     with pytest.raises(wire.WireError):
-        wire.frame_from_body(body)
+        wire.frame_from_body(body if len(body) != wire.FRAME.size else b"", slots)
+
+
+@pytest.mark.parametrize("place", [(2, 4, 4), (1000, 1000, 0), (0, 4, 0), (2**32 - 1, 2**32 - 1, 0)])
+def test_a_frame_that_cannot_be_where_it_is_said_to_be_is_recognised(slots, place):
+    with pytest.raises(wire.WireError):
+        wire.frame_from_body(wire.FRAME.pack(0.0, *place), slots)
 
 
 @pytest.mark.parametrize("kind", ["AssayError", "ModelUnavailable", "SystemExit"])

@@ -115,6 +115,27 @@ def _h264() -> bytes:
     return _encode("mp4", "libx264", _EVEN, {"preset": "veryfast", "crf": "23", "g": "25"})
 
 
+@cache
+def large_video(seconds: int = 6) -> bytes:
+    """1920 x 1080 H.264 at about 8 Mbit/s, faststart: something that takes a while to decode."""
+    wide = np.asarray(Image.fromarray(picture()).resize((1920, 1080)))
+
+    def write(path: str) -> None:
+        with av.open(path, "w", format="mp4", options={"movflags": "faststart"}) as out:
+            stream = out.add_stream("libx264", rate=FRAMES_PER_SECOND, options={"preset": "ultrafast", "g": "50"})
+            assert isinstance(stream, av.VideoStream)
+            stream.height, stream.width, stream.pix_fmt, stream.bit_rate = 1080, 1920, "yuv420p", 8_000_000
+            stream.codec_context.thread_count = 2
+            noise = np.random.default_rng(0).integers(0, 24, (1080, 2400, 1), dtype=np.uint8)
+            for index in range(seconds * FRAMES_PER_SECOND):
+                shifted = np.roll(wide, 4 * index, axis=1) // 2 + 40
+                grain = np.roll(noise, 97 * index, axis=1)[:, :1920]
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(shifted + grain, format="rgb24")))
+            out.mux(stream.encode(None))
+
+    return _in_file(write)
+
+
 def _remux(container: str, options: dict[str, str] | None = None, *, sound: bool = False) -> bytes:
     """The same H.264 stream in another container."""
 
@@ -140,6 +161,24 @@ def _tone(audio: av.AudioStream) -> "list[av.Packet[av.AudioStream]]":
         frame.sample_rate, frame.pts = 48000, i * 1024
         packets += audio.encode(frame)
     return packets
+
+
+def _small(container: str, codec: str = "libx264", **options: str) -> bytes:
+    """Ten frames of 64 x 48: what can be damaged and decoded thousands of times."""
+    tiny = np.asarray(Image.fromarray(picture(2.0)).resize((64, 48)))
+
+    def write(path: str) -> None:
+        muxing = {"movflags": options.pop("movflags")} if "movflags" in options else None
+        with av.open(path, "w", format=container, options=muxing) as out:
+            stream = out.add_stream(codec, rate=FRAMES_PER_SECOND, options=options)
+            assert isinstance(stream, av.VideoStream)
+            stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+            stream.codec_context.thread_count = 1
+            for index in range(10):
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(tiny, index, axis=1), format="rgb24")))
+            out.mux(stream.encode(None))
+
+    return _in_file(write)
 
 
 def _audio_only(container: str, codec: str) -> bytes:
@@ -260,6 +299,13 @@ RECIPES: dict[str, Callable[[], bytes]] = {
     "mp4_variable_rate.mp4": lambda: _encode("mp4", "libx264", _UNEVEN, _FAST),
     "mp4_hevc.mp4": lambda: _encode("mp4", "libx265", _EVEN, {"preset": "ultrafast", "x265-params": "log-level=none"}),
     "mp4_wide_pixels.mp4": lambda: _encode("mp4", "libx264", _UNEVEN, _FAST, pixel_aspect=Fraction(2)),
+    "mp4_small.mp4": lambda: _small("mp4", movflags="faststart"),
+    "mp4_small_fragmented.mp4": lambda: _small("mp4", movflags="frag_keyframe+empty_moov+default_base_moof"),
+    "mp4_small_hevc.mp4": lambda: _small("mp4", "libx265", **{"x265-params": "log-level=none"}),
+    "mkv_small.mkv": lambda: _small("matroska"),
+    "webm_small.webm": lambda: _small("webm", "libvpx-vp9", deadline="realtime"),
+    "mpegts_small.ts": lambda: _small("mpegts"),
+    "flv_small.flv": lambda: _small("flv"),
     # bad ones, any call
     "empty.bin": lambda: b"",
     "random_bytes.jpg": _random_bytes,

@@ -1,0 +1,1 @@
+"""What a stranger may send, and what becomes of it: `make sandbox`, `make bombs`, `make fuzz`."""
