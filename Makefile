@@ -6,7 +6,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-versi
 SOURCES := assay services gateway triton_server triton_models training evaluation benchmarks protos demo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox
+.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs fuzz
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -36,6 +36,12 @@ test-fast: setup ## Run the tests that take less than about 3 seconds each
 
 sandbox: setup ## Show that a decode worker can do nothing but decode, and what that costs
 	@$(BIN)/python -m tests.hostile.sandbox
+
+bombs: setup ## Send small files that want to cost much, and show how each is refused
+	@$(BIN)/python -m tests.hostile.bombs
+
+fuzz: setup ## Send N damaged files (N=20000) to the worker pool, and show what came back
+	@$(BIN)/python -m tests.hostile.fuzz $(or $(N),20000)
 
 check: setup lint types imports generated test ## All that CI asks for
 
