@@ -31,7 +31,7 @@ def in_container(name):
 
     def write(path):
         with (
-            av.open(io.BytesIO(large_video(seconds=2))) as source,
+            av.open(io.BytesIO(large_video(seconds=2, preset="ultrafast"))) as source,
             av.open(path, "w", format=container, options=options) as out,
         ):
             video = out.add_stream_from_template(source.streams.video[0])
