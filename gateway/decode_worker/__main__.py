@@ -4,6 +4,7 @@ Both are descriptors: the socket to the gateway, and the memory through which fr
 
 import codecs
 import contextlib
+import ctypes
 import gc
 import importlib
 import math
@@ -99,6 +100,7 @@ def prepare() -> None:
     """Once, as long as files can still be opened."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the gateway, which then closes the socket
     av.logging.set_level(None)
+    count_one_processor()
     warnings.simplefilter("ignore")  # Pillow warns about files; what matters comes as an error
     Image.init()  # its plug-ins would otherwise be imported when the first odd file comes
     Image.MAX_IMAGE_PIXELS = None  # our own limit is checked before anything is decoded
@@ -110,6 +112,13 @@ def prepare() -> None:
         codecs.lookup(name)  # each is a module, and texts inside pictures are in any of them
     gc.collect()
     gc.freeze()  # what is there now stays, so that the collection after each job is quick
+
+
+def count_one_processor() -> None:
+    """Let FFmpeg believe that there is one: its scaler starts as many threads for HDR, and the lock allows none."""
+    with open("/proc/self/maps") as maps:
+        loaded = next(line.split(maxsplit=5)[5].strip() for line in maps if "/libavutil" in line)
+    ctypes.CDLL(loaded).av_cpu_force_count(1)
 
 
 class Memory:

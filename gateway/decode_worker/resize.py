@@ -12,6 +12,7 @@ from PIL import Image
 
 from assay.errors import BadMedia
 from gateway.decode_spec import Shrink, Target
+from gateway.decode_worker import colour
 
 # swscale's fast paths round coarsely and repeat chroma instead of interpolating it. Against Pillow's antialiased
 # BICUBIC on full RGB (what the model was trained with; 1080p -> 504x280, four photos): plain BICUBIC differs by 1.7
@@ -134,7 +135,7 @@ class FrameResizer:
         """The frame upright, in RGB and in this (height, width)."""
         height, width = size[::-1] if turn.swaps_axes else size
         rgb: Any = self._reformatter.reformat(
-            frame, width=width, height=height, format="rgb24", interpolation=PRECISE, threads=1
+            frame, width, height, "rgb24", interpolation=PRECISE, threads=1, **colour.of_video(frame)
         )
         return turn.upright(rgb.to_ndarray())
 

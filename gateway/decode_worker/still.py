@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -16,6 +17,7 @@ from PIL import Image
 from assay.errors import BadMedia, OverLimit
 from assay.frame import Frame
 from gateway.decode_spec import DecodeSpec, DecodeSummary, MediaInfo
+from gateway.decode_worker import colour
 from gateway.decode_worker.budget import too_many_pixels
 from gateway.decode_worker.reader import Spool, Upload
 from gateway.decode_worker.resize import PRECISE, Orientation, from_exif, orientation_of, resize_picture
@@ -25,6 +27,8 @@ Pixels = NDArray[np.uint8]
 
 _DECODER = {"jpeg": "mjpeg", "png": "png", "webp": "webp", "bmp": "bmp", "tiff": "tiff"}
 _EXIF_ORIENTATION = 0x0112
+_TRANSPARENT = "transparent parts of the picture were judged as they look on white"
+_ANIMATED = "the picture is an animation, of which only the first frame was judged; send a video to have all judged"
 _DAMAGED = "the {} picture is damaged or cut off; send an intact copy"
 
 
@@ -40,8 +44,9 @@ def decode_still(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[M
     """`MediaInfo`, one `Frame`, `DecodeSummary`. Raises `BadMedia`, `OverLimit`, or anything of a decoder's."""
     data = upload.read_all()
     limit = spec.limits.max_image_pixels
+    warnings: list[str] = []
     if container == "avif":
-        codec, picture = "av1", _decode_avif(data, limit)
+        codec, picture = "av1", _decode_avif(data, limit, warnings)
     else:
         header = _read_header(data, container)
         if header.width_px * header.height_px > limit:
@@ -49,12 +54,20 @@ def decode_still(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[M
         codec = _DECODER.get(container, container)
         # FFmpeg 8.1 decodes no animated WebP, and hands out half a GIF as if it were whole; Pillow refuses that.
         by_pillow = container == "gif" or header.is_animated
-        pixels = _decode_by_pillow(data, container) if by_pillow else _decode(data, container, limit)
-        picture = header.orientation.upright(pixels)
+        if container == "tiff":
+            picture = _decode_tiff(data, header, limit, warnings)
+        elif by_pillow:
+            picture = header.orientation.upright(_decode_by_pillow(data, container, warnings))
+        else:
+            picture = header.orientation.upright(_decode(data, container, limit, warnings))
+        if header.is_animated:
+            warnings.append(_ANIMATED)
     shown = Image.fromarray(picture)
     yield MediaInfo(False, container, codec, width_px=shown.width, height_px=shown.height)
     yield Frame(resize_picture(shown, spec.target))
-    yield DecodeSummary(duration_seconds=0.0, frames_decoded=1, frames_corrupt=0, frames_sampled=1)
+    yield DecodeSummary(
+        duration_seconds=0.0, frames_decoded=1, frames_corrupt=0, frames_sampled=1, warnings=tuple(warnings)
+    )
 
 
 def _read_header(data: bytes, container: str) -> _Header:
@@ -72,7 +85,7 @@ def _read_header(data: bytes, container: str) -> _Header:
         raise BadMedia(_DAMAGED.format(container.upper())) from problem
 
 
-def _decode(data: bytes, container: str, max_pixels: int) -> Pixels:
+def _decode(data: bytes, container: str, max_pixels: int, warnings: list[str]) -> Pixels:
     """The whole file as one packet: no demuxer, no probing. Returns (height, width, 3) RGB as stored."""
     context = av.CodecContext.create(_DECODER[container], "r")
     assert isinstance(context, VideoCodecContext)
@@ -80,38 +93,49 @@ def _decode(data: bytes, container: str, max_pixels: int) -> Pixels:
     # Without `explode` a JPEG that ends in the middle comes out grey at the bottom, and nothing says so.
     context.options = {"max_pixels": str(max_pixels), "err_detect": "crccheck+bitstream+buffer+explode"}
     frames = context.decode(av.Packet(data)) or context.decode(None)
-    return _rgb(frames, container)
+    return _rgb(frames, container, warnings)
 
 
-def _decode_avif(data: bytes, max_pixels: int) -> Pixels:
+def _decode_avif(data: bytes, max_pixels: int, warnings: list[str]) -> Pixels:
     """Returns (height, width, 3) RGB, upright: AVIF says its orientation in the container."""
     with open_container(Spool(data, len(data)), "avif", max_pixels, max_streams=16) as media:
         stream = video_stream(media)
         prepare(stream, max_pixels, err_detect="crccheck+bitstream+buffer+explode")
         frame = next(media.decode(stream), None)
-        pixels = _rgb([frame] if frame else [], "avif")
+        pixels = _rgb([frame] if frame else [], "avif", warnings)
         return orientation_of(frame).upright(pixels) if frame else pixels
 
 
-def _rgb(frames: list[VideoFrame], container: str) -> Pixels:
+def _rgb(frames: list[VideoFrame], container: str, warnings: list[str]) -> Pixels:
     """Full resolution RGB of the first frame; what is transparent shows white."""
     if not frames or frames[0].is_corrupt:
         raise BadMedia(_DAMAGED.format(container.upper()))
     frame = frames[0]
     has_alpha = frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
     whole = VideoReformatter().reformat(
-        frame, format="rgba" if has_alpha else "rgb24", interpolation=PRECISE, threads=1
+        frame, format="rgba" if has_alpha else "rgb24", interpolation=PRECISE, threads=1, **colour.to_sdr(frame)
     )
     pixels: Any = whole.to_ndarray()
-    return _over_white(Image.fromarray(pixels)) if has_alpha else pixels
+    return _over_white(Image.fromarray(pixels), warnings) if has_alpha else pixels
 
 
-def _decode_by_pillow(data: bytes, container: str) -> Pixels:
-    """First picture of an animation."""
+def _decode_tiff(data: bytes, header: _Header, max_pixels: int, warnings: list[str]) -> Pixels:
+    """Upright RGB. FFmpeg 8.1 refuses a TIFF with EXIF; Pillow takes it and turns it by itself."""
+    try:
+        return header.orientation.upright(_decode(data, "tiff", max_pixels, warnings))
+    except FFmpegError:
+        return _decode_by_pillow(data, "tiff", warnings)
+
+
+def _decode_by_pillow(data: bytes, container: str, warnings: list[str]) -> Pixels:
+    """First picture of an animation; its pixels were counted before."""
     with Image.open(io.BytesIO(data), formats=[container.upper()]) as image:
-        return _over_white(image.convert("RGBA"))
+        return _over_white(image.convert("RGBA"), warnings)
 
 
-def _over_white(picture: Image.Image) -> Pixels:
+def _over_white(picture: Image.Image, warnings: list[str]) -> Pixels:
+    """RGBA -> (height, width, 3) RGB; says so where it made a difference."""
+    if int(np.asarray(picture.getchannel("A")).min()) < 255:
+        warnings.append(_TRANSPARENT)
     white = Image.new("RGBA", picture.size, "white")
     return np.asarray(Image.alpha_composite(white, picture).convert("RGB"))

@@ -116,13 +116,13 @@ def _h264() -> bytes:
 
 
 @cache
-def large_video(seconds: int = 6) -> bytes:
+def large_video(seconds: int = 6, preset: str = "veryfast") -> bytes:
     """1920 x 1080 H.264 at about 8 Mbit/s, faststart: something that takes a while to decode."""
     wide = np.asarray(Image.fromarray(picture()).resize((1920, 1080)))
 
     def write(path: str) -> None:
         with av.open(path, "w", format="mp4", options={"movflags": "faststart"}) as out:
-            stream = out.add_stream("libx264", rate=FRAMES_PER_SECOND, options={"preset": "ultrafast", "g": "50"})
+            stream = out.add_stream("libx264", rate=FRAMES_PER_SECOND, options={"preset": preset, "g": "50"})
             assert isinstance(stream, av.VideoStream)
             stream.height, stream.width, stream.pix_fmt, stream.bit_rate = 1080, 1920, "yuv420p", 8_000_000
             stream.codec_context.thread_count = 2

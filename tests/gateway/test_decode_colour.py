@@ -1,0 +1,91 @@
+import av
+import numpy as np
+import pytest
+
+from gateway.decode_worker.resize import FrameResizer, Orientation
+from tests.gateway.decode_upload import PICTURE, TARGET, decode
+
+RED = 220, 20, 20
+MATRIX = {"601": (0.299, 0.114), "709": (0.2126, 0.0722), "2020": (0.2627, 0.0593)}
+AV_MATRIX = {"unspecified": 2, "601": 6, "709": 1, "2020": 9}
+LIMITED, FULL = 1, 2
+PQ, HLG, BT2020 = 16, 18, 9
+
+
+def stored(colour, matrix, value_range, bits=8):
+    """Y, U and V of an RGB colour (ITU-R BT.601, BT.709 or BT.2020, in the range that the file says)."""
+    kr, kb = MATRIX[matrix]
+    red, green, blue = (level / 255 for level in colour)
+    y = kr * red + (1 - kr - kb) * green + kb * blue
+    u, v = (blue - y) / (2 - 2 * kb), (red - y) / (2 - 2 * kr)
+    if value_range == FULL:
+        return [round(x * (1 << bits - 8)) for x in (255 * y, 128 + 255 * u, 128 + 255 * v)]
+    return [round(x * (1 << bits - 8)) for x in (16 + 219 * y, 128 + 224 * u, 128 + 224 * v)]
+
+
+def frame_of(planes, width=64, height=64, bits=8, **tags):
+    """A frame of one colour as a decoder hands it out."""
+    y, u, v = planes
+    kind = np.uint8 if bits == 8 else np.uint16
+    quarter = width * height // 4
+    values = np.concatenate([np.full(4 * quarter, y, kind), np.full(quarter, u, kind), np.full(quarter, v, kind)])
+    name = "yuv420p" if bits == 8 else "yuv420p10le"
+    frame = av.VideoFrame.from_ndarray(values.reshape(height * 3 // 2, width), format=name)
+    for tag, value in tags.items():
+        setattr(frame, tag, value)
+    return frame
+
+
+def shown(frame, resizer=None):
+    """RGB in the middle of the picture that the model gets."""
+    pixels = (resizer or FrameResizer(TARGET))(frame, (frame.height, frame.width), Orientation())
+    return pixels[pixels.shape[0] // 2, pixels.shape[1] // 2].tolist()
+
+
+@pytest.mark.parametrize("value_range", [LIMITED, FULL])
+@pytest.mark.parametrize("matrix", ["601", "709", "2020"])
+@pytest.mark.parametrize("bits", [8, 10])
+def test_a_colour_comes_out_as_it_went_in(matrix, value_range, bits):
+    frame = frame_of(
+        stored(RED, matrix, value_range, bits), bits=bits, colorspace=AV_MATRIX[matrix], color_range=value_range
+    )
+    assert np.allclose(shown(frame), RED, atol=2)
+
+
+@pytest.mark.parametrize(("size", "matrix"), [((640, 480), "601"), ((1280, 720), "709"), ((1920, 1080), "709")])
+def test_a_video_that_does_not_say_its_matrix_has_that_of_its_size(size, matrix):
+    frame = frame_of(stored(RED, matrix, LIMITED), *size, colorspace=AV_MATRIX["unspecified"], color_range=LIMITED)
+    assert np.allclose(shown(frame), RED, atol=2)
+
+
+# Luma of 100 cd/m2 in PQ, and of reference white in HLG (ITU-R BT.2408), of 1023.
+@pytest.mark.slow
+@pytest.mark.parametrize(("transfer", "luma"), [(PQ, 509), (HLG, 721)])
+def test_hdr_is_not_shown_as_if_it_were_sdr(transfer, luma):
+    tags = {"colorspace": 9, "color_range": LIMITED, "color_primaries": BT2020}
+    as_sdr = shown(frame_of((luma, 512, 512), bits=10, color_trc=1, **tags))
+    resizer = FrameResizer(TARGET)  # the same for all: its first HDR frame takes 3 s of processor time
+    lumas = (64, 200, 350, luma)
+    greys = [shown(frame_of((y, 512, 512), bits=10, color_trc=transfer, **tags), resizer) for y in lumas]
+    assert greys[-1][0] > as_sdr[0] + 40
+    assert [max(grey) - min(grey) <= 2 for grey in greys] == [True] * 4  # grey stays grey
+    assert [grey[0] for grey in greys] == sorted({grey[0] for grey in greys})  # and in order
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("png_transparent.png", "judged as they look on white"),
+        ("gif.gif", "only the first frame was judged"),
+        ("webp_animated.webp", "only the first frame was judged"),
+    ],
+)
+async def test_what_a_picture_lost_is_told(pool, name, told):
+    assert told in " ".join((await decode(pool, name, PICTURE)).summary.warnings)
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("name", ["jpeg.jpg", "png.png", "png_palette.png", "webp.webp", "avif.avif"])
+async def test_of_an_ordinary_picture_nothing_is_told(pool, name):
+    assert (await decode(pool, name, PICTURE)).summary.warnings == ()
