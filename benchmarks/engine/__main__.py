@@ -1,0 +1,110 @@
+"""`python -m benchmarks.engine --checkpoint checkpoints/nano`: our engine and others on the same requests.
+
+Every round has pictures of its own, the same for all engines, which take turns; the table has medians over rounds, and
+how far each is from ours. Texts are compared with ours, request by request. A short run:
+
+    python -m benchmarks.engine --checkpoint checkpoints/nano --rounds 3 --engines ours transformers vllm
+
+Peers that take pictures only are left out of the workloads with clips, those that cannot be installed or started are
+named with their last words. vLLM gets an environment of its own below --environments, the first time.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+
+from assay.checkpoint import read_checkpoint
+from benchmarks.engine.batch import write_batch
+from benchmarks.engine.peers.process import Engine, Measured, Unavailable, command_of
+from benchmarks.engine.workloads import NAMES, asks
+
+ENGINES = ("ours", "ours, nothing kept", "transformers", "vllm", "vllm ngram")
+PICTURES_ONLY = ("vllm", "vllm ngram")
+Cell = tuple[str, int, str]
+"""Workload, requests in flight, engine."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measures and prints; 0, or 1 if no peer could be measured."""
+    options = _options(argv)
+    options.runs.mkdir(parents=True, exist_ok=True)
+    engines = list(_started(options))
+    found: dict[Cell, list[Measured]] = {}
+    try:
+        for turn in range(-1, options.rounds):
+            # The first round warms up and is not counted.
+            for cell, measured in _round(options, engines, turn):
+                if turn >= 0:
+                    found.setdefault(cell, []).append(measured)
+            print(f"round {turn + 1} of {options.rounds}", file=sys.stderr)
+    finally:
+        for engine in engines:
+            engine.close()
+    print(table(found))
+    return 0 if len(engines) > 1 else 1
+
+
+def table(found: dict[Cell, list[Measured]]) -> str:
+    """Markdown: medians, ratios to ours (above 1: ours is better) and the share of texts that are the same as ours."""
+    lines = [
+        "| workload | in flight | engine | latency ms | x ours | requests/s | ours x | same text |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for (workload, in_flight, name), rounds in found.items():
+        ours = found.get((workload, in_flight, "ours"), rounds)
+        latency, ours_latency = (median(s for each in some for s in each.latencies) for some in (rounds, ours))
+        rate, ours_rate = (median(len(each.texts) / each.seconds for each in some) for some in (rounds, ours))
+        pairs = [pair for a, b in zip(rounds, ours, strict=True) for pair in zip(a.texts, b.texts, strict=True)]
+        same = sum(mine == theirs for mine, theirs in pairs)
+        lines.append(
+            f"| {workload} | {in_flight} | {name} | {1e3 * latency:,.0f} | {latency / ours_latency:.2f} | {rate:.2f} "
+            f"| {ours_rate / rate:.2f} | {same} of {len(pairs)} |"
+        )
+    return "\n".join(lines)
+
+
+def _round(options: argparse.Namespace, engines: Sequence[Engine], turn: int) -> Iterator[tuple[Cell, Measured]]:
+    served = read_checkpoint(options.checkpoint)
+    with tempfile.TemporaryDirectory() as folder:
+        for workload in options.workloads:
+            for in_flight in options.in_flight:
+                count = options.requests if in_flight == 1 else max(options.requests, 2 * in_flight)
+                wishes = asks(workload, served, count, seed=1000 * (turn + 1) + in_flight)
+                batch = write_batch(Path(folder) / "batch.json", wishes)
+                # Who comes first changes from round to round.
+                for engine in [*engines[turn % len(engines) :], *engines[: turn % len(engines)]]:
+                    if workload.startswith("image") or engine.name not in PICTURES_ONLY:
+                        yield (workload, in_flight, engine.name), engine.answer(batch, in_flight)
+
+
+def _started(options: argparse.Namespace) -> Iterator[Engine]:
+    for name in options.engines:
+        try:
+            command = command_of(name, options.checkpoint, options.threads, options.environments)
+            yield Engine(name, command, options.runs / f"{name.replace(', ', '-').replace(' ', '-')}.log")
+        except Unavailable as why:
+            print(f"left out: {why}", file=sys.stderr)
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.engine", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES, metavar="NAME", help=str(ENGINES))
+    parser.add_argument("--workloads", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=str(NAMES))
+    parser.add_argument("--in-flight", nargs="+", type=int, default=(1, 8), metavar="N", help="(default 1 8)")
+    parser.add_argument("--rounds", type=int, default=5, help="that are counted (default 5)")
+    parser.add_argument("--requests", type=int, default=4, help="of a round with one in flight (default 4)")
+    parser.add_argument("--threads", type=int, default=2, help="of each engine (default 2)")
+    runs = Path("runs/engine")
+    parser.add_argument("--runs", type=Path, default=runs, metavar="DIR", help=f"for logs (default {runs})")
+    parser.add_argument("--environments", type=Path, default=runs / "env", metavar="DIR", help="of peers")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Workers of the benchmark, one process for each engine; foreign engines have environments of their own."""

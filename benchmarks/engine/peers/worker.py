@@ -1,0 +1,41 @@
+"""The talk between the benchmark and its workers: a line of JSON each way. Imports nothing but the standard library.
+
+The benchmark names a batch file (benchmarks/engine/batch.py) and how many requests may be in flight; the worker
+answers with the seconds that all took, those of each, and the texts.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+Answers = list[tuple[str, float]]
+"""Of each request: its text, and the seconds from the start of its group to its end."""
+
+
+def serve(answer: Callable[[dict[str, Any], int], Answers]) -> None:
+    """Answer until the benchmark hangs up."""
+    # What libraries print must not get between the lines.
+    talk, sys.stdout = sys.stdout, sys.stderr
+    print(json.dumps({"ready": True}), file=talk, flush=True)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        with open(asked["batch"], encoding="utf-8") as file:
+            batch = json.load(file)
+        started = time.perf_counter()
+        answers = answer(batch, asked["in_flight"])
+        seconds = time.perf_counter() - started
+        told = {"seconds": seconds, "latencies": [took for _, took in answers], "texts": [text for text, _ in answers]}
+        print(json.dumps(told), file=talk, flush=True)
+
+
+def in_groups(requests: list[Any], size: int, run: Callable[[list[Any]], list[str]]) -> Answers:
+    """For engines that take a list at once: so many together, and the next when all of these have ended."""
+    answers: Answers = []
+    for first in range(0, len(requests), size):
+        group, started = requests[first : first + size], time.perf_counter()
+        texts = run(group)
+        took = time.perf_counter() - started
+        answers += [(text, took) for text in texts]
+    return answers

@@ -1,0 +1,85 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from assay.checkpoint import Checkpoint as Served
+from assay.checkpoint import read_checkpoint
+from assay.engine.checkpoint import load_checkpoint
+from assay.form import Choice, Digits, Form, Free, Literal
+from assay.frame import Clip, Frame
+from assay.generator import Conversation
+from benchmarks.engine.__main__ import table
+from benchmarks.engine.batch import regex, wishes, write_batch
+from benchmarks.engine.peers import transformers_generate
+from benchmarks.engine.peers.process import Measured
+from benchmarks.engine.peers.worker import in_groups
+from benchmarks.engine.workloads import NAMES, Ask, asks, crops
+from tests.assay.engine.oracle import engine_events, texts
+from tests.tiny_checkpoint import write_tiny_checkpoint
+
+FORM = Form(
+    (
+        *(Literal("Is it (sharp)?\n"), Free("reason", 9, ("\n",)), Literal("\n1:"), Choice("clutter", (" 1", " 10"))),
+        *(Literal("."), Digits("score", 1, 2, lead=" <"), Literal(">")),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def served() -> Served:
+    return read_checkpoint(Path("checkpoints/nano"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_two_clips_of_a_workload_are_the_same(served: Served, name: str) -> None:
+    clips = [ask.clip.stacked().tobytes() for ask in asks(name, served, 3, seed=1)]
+    assert len(set(clips)) == 3
+
+
+def test_a_live_window_shares_three_quarters_of_its_frames(served: Served) -> None:
+    first, second = asks("live direct", served, 2, seed=1)
+    np.testing.assert_array_equal(first.clip.stacked()[2:], second.clip.stacked()[:6])
+
+
+def test_what_the_form_allows_matches_its_expression() -> None:
+    assert re.fullmatch(regex(FORM), "Is it (sharp)?\nVery.\n1: 10. <3.72>")
+    assert not re.fullmatch(regex(FORM), "Is it (sharp)?\nVery.\n1: 11. <3.72>")
+
+
+def test_a_batch_is_read_back_as_it_was(tmp_path: Path, served: Served) -> None:
+    asked = asks("clip CoT", served, 2, seed=3)
+    batch = write_batch(tmp_path / "batch.json", asked)
+    read = wishes(json.loads(batch.path.read_text()))
+    assert [wish.form for wish in read] == [ask.form for ask in asked]
+    for wish, ask in zip(read, asked, strict=True):
+        np.testing.assert_array_equal(wish.clip.stacked(), ask.clip.stacked())
+
+
+def test_transformers_is_held_to_the_form_and_writes_what_we_write(tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(write_tiny_checkpoint(tmp_path), "cpu")
+    clips = [Ask(_clip(seed), Conversation("Rate."), FORM) for seed in (1, 2)]
+    theirs = transformers_generate.generate(checkpoint, clips)
+    for ask, written in zip(clips, theirs, strict=True):
+        events, *_ = engine_events(checkpoint, ask.clip, ask.conversation, ask.form)
+        if "\n" in written.removeprefix("Is it (sharp)?\n").partition("\n1:")[0]:
+            continue  # The reason ran into its end: transformers has no limit of its own there.
+        assert written == "".join(text for _, text in texts(events))
+
+
+def _clip(seed: int) -> Clip:
+    return Clip((Frame(crops(1, 56, seed)[0], 0.0),), is_video=False)
+
+
+def test_groups_are_answered_one_after_the_other() -> None:
+    answers = in_groups([1, 2, 3], 2, lambda group: [f"{len(group)}"] * len(group))
+    assert [text for text, _ in answers] == ["2", "2", "1"]
+
+
+def test_the_table_says_how_far_others_are_from_ours() -> None:
+    ours = [Measured(1.0, [0.1, 0.1], ["a", "b"])]
+    theirs = [Measured(2.0, [0.3, 0.3], ["a", "c"])]
+    rows = table({("image CoT", 1, "ours"): ours, ("image CoT", 1, "vllm"): theirs}).splitlines()
+    assert rows[-1] == "| image CoT | 1 | vllm | 300 | 3.00 | 1.00 | 2.00 | 1 of 2 |"
