@@ -1,6 +1,5 @@
 """`python -m evaluation faithfulness`: do the reasoning's words say the grades, and does another photo change them?"""
 
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from evaluation.ladder import damaged, encoded, original
 from evaluation.manifest import BadManifest
 from evaluation.measure import Failed, Outcome, Settings, measure, models
 from evaluation.table import cell, columns, opening, opening_lines, share
-from evaluation.words import bucket_in_words, faults_in, grades_in, reasons_in
+from evaluation.words import bucket_in_words, grades_in, reasons_in
 from training.wording import bucket_of
 
 GRADED = tuple(kind.name for kind in KINDS.values() if kind.is_graded)
@@ -41,7 +40,6 @@ async def faithful(
         "photos": len(photos),
         "words": {name: _agreement(name, checkpoint, form_name, windows) for name in GRADED},
         "reasons": {name: _reasons(name, checkpoint, form_name, windows) for name in REASONED},
-        "faults": _faults(checkpoint, form_name, windows),
         "changes": {name: _changes(whole, outcomes) for name, outcomes in changed.items()},
         "rows": [_row(photo, outcome) for photo, outcome in zip(photos, whole, strict=True)],
     }
@@ -113,18 +111,6 @@ def _reasons(name: str, checkpoint: Checkpoint, form_name: FormName, windows: Se
     }
 
 
-def _faults(checkpoint: Checkpoint, form_name: FormName, windows: Sequence[Window]) -> dict[str, Any]:
-    """Fault named in a reason -> how often, and how often its attribute's grade says so too."""
-    named: Counter[str] = Counter()
-    agreed: Counter[str] = Counter()
-    for window in windows:
-        for reason in reasons_in(checkpoint, form_name, window.reasoning).values() if form_name == "regular" else ():
-            for fault, (name, grades) in faults_in(reason).items():
-                named[fault] += 1
-                agreed[fault] += name in window.attributes and window.attributes[name].grade in grades
-    return {fault: {"n": n, "agree": agreed[fault] / n} for fault, n in named.most_common()}
-
-
 def _changes(before: Sequence[Outcome], after: Sequence[Outcome]) -> dict[str, Any]:
     pairs = [
         (a.windows[0], b.windows[0])
@@ -175,9 +161,6 @@ def table(numbers: dict[str, Any]) -> str:
         f"{cell(row['same_or_next_fifth'])}, n {row['n']}, in other words {row['in_other_words']}"
         for name, row in numbers["reasons"].items()
     ]
-    faults = [
-        f'"{fault}": the grade agrees {row["agree"]:.3f}, n {row["n"]}' for fault, row in numbers["faults"].items()
-    ]
     moved = [
         f"{name}: reasoning changes {cell(row['reasoning'], '.2f')}, score by {cell(row['mean_score_change'], '+.2f')} "
         f"on average, n {row['n']}"
@@ -191,7 +174,6 @@ def table(numbers: dict[str, Any]) -> str:
             *columns(head, rows),
             "",
             *reasons,
-            *faults,
             *moved,
         ]
     )

@@ -1,7 +1,6 @@
 """Words: what the reasoning says of each grade, read from its text alone, without the grades that came beside it."""
 
 import re
-from collections.abc import Mapping
 
 from assay.attribute import KINDS
 from assay.checkpoint import Checkpoint, FormName
@@ -9,12 +8,6 @@ from assay.cot import CotReader, GradeRead
 from assay.form import Choice, Free, Literal
 from assay.prompt import REASON, answer_form
 from training import wording
-
-FAULTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    fault.words: (fault.attribute, fault.grades)
-    for fault in (*wording.COMPOSITION_FAULTS, *wording.EYE_CATCHING_FAULTS)
-}
-"""A fault that a reason can name -> the attribute that must say so too, and how."""
 
 # The word lists are wording's own; a copy here could differ from what was trained on.
 _REASONS = {"composition": wording._COMPOSITION, "eye_catching": wording._EYE_CATCHING}
@@ -68,8 +61,3 @@ def bucket_in_words(form_name: FormName, name: str, reason: str) -> int | None:
         ]
         said = (bucket for _, bucket in sorted(told, reverse=True))
     return next(said, None)
-
-
-def faults_in(reason: str) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """The FAULTS that a reason names."""
-    return {fault: meaning for fault, meaning in FAULTS.items() if fault in reason}

@@ -1,13 +1,12 @@
 """Wording: a picture's grades told in words. The same grade always keeps its fixed phrase; the rest varies.
 
-A reason stands in front of the grades that it speaks of, and must agree with them: it is made from the grades that
-will be written, and what it gives away of them goes into their soft targets.
+A reason stands in front of the grade that it speaks of, and must agree with it: it is made from the grade that will be
+written, and what it gives away of it goes into the soft target there.
 
 Reasons do not end in a full stop: "\\n" ends them, and ".\\n" would be read as one token where "." + "\\n" is two.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -40,34 +39,6 @@ Grades = Mapping[str, str]
 Likelihood = Mapping[str, Mapping[str, float]]
 """Attribute -> grade -> how probable the words are if that is the grade, relative to the other grades."""
 
-MENTIONED = 0.8
-"""How often a fault that is there is named in a reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something that a reason can name."""
-
-    words: str
-    attribute: str
-    grades: tuple[str, ...]
-    """It is there if the attribute has one of these."""
-
-
-# The first that is there is named, most often.
-COMPOSITION_FAULTS = (
-    Fault("the camera is tilted", "level_shot", ("no",)),
-    Fault("the subject is cut off", "subject_integrity", ("incomplete",)),
-    Fault("the background is busy", "background_clutter", ("cluttered",)),
-)
-EYE_CATCHING_FAULTS = (
-    Fault("it is too dark", "exposure", ("underexposed",)),
-    Fault("it is too bright", "exposure", ("overexposed",)),
-    Fault("blur takes the detail away", "clarity", ("very blurry", "moderately blurry")),
-    Fault("the colours are pale", "saturation", ("ultra-low",)),
-    Fault("the colours are too strong", "saturation", ("ultra-high",)),
-)
-
 
 def bucket_of(grade: str) -> int:
     """1..10 -> 0..4: the five steps of the words over ten grades."""
@@ -75,37 +46,23 @@ def bucket_of(grade: str) -> int:
 
 
 def composition_reason(grades: Grades, rng: np.random.Generator) -> tuple[str, Likelihood]:
-    """The reason, and what it gives away of the grades that are written after it."""
-    return _reason("composition", _COMPOSITION, COMPOSITION_FAULTS, grades, rng)
+    """The reason, and what it gives away of the grade that is written after it."""
+    return _reason("composition", _COMPOSITION, grades, rng)
 
 
 def eye_catching_reason(grades: Grades, rng: np.random.Generator) -> tuple[str, Likelihood]:
-    """The reason, and what it gives away of the grades that are written after it."""
-    return _reason("eye_catching", _EYE_CATCHING, EYE_CATCHING_FAULTS, grades, rng)
+    """The reason, and what it gives away of the grade that is written after it."""
+    return _reason("eye_catching", _EYE_CATCHING, grades, rng)
 
 
 def _reason(
-    name: str,
-    phrases: Mapping[int, Sequence[str]],
-    faults: Sequence[Fault],
-    grades: Grades,
-    rng: np.random.Generator,
+    name: str, phrases: Mapping[int, Sequence[str]], grades: Grades, rng: np.random.Generator
 ) -> tuple[str, Likelihood]:
+    # No faults of other attributes ("and blur takes the detail away"): greedy words name one as soon as all of them
+    # together are likelier than none, and the grade behind them then has to agree (training/LOG.md).
     bucket = bucket_of(grades[name])
-    likely: dict[str, dict[str, float]] = {name: {str(g): float(bucket_of(str(g)) == bucket) for g in range(1, 11)}}
-    text = str(rng.choice(phrases[bucket]))
-    there = next((fault for fault in faults if grades[fault.attribute] in fault.grades), None)
-    named = there if there is not None and rng.random() < MENTIONED else None
-    for fault in faults:
-        shares = likely.setdefault(fault.attribute, dict.fromkeys(KINDS[fault.attribute].grades, 1.0))
-        for grade in shares:
-            if fault is named:
-                shares[grade] *= grade in fault.grades
-            elif grade in fault.grades:
-                shares[grade] *= 1 - MENTIONED
-        if fault is named:
-            return f"{text}, and {fault.words}", likely
-    return text, likely
+    likely = {grade: float(bucket_of(grade) == bucket) for grade in KINDS[name].grades}
+    return str(rng.choice(phrases[bucket])), {name: likely}
 
 
 def background(seen: Looks, hue: str) -> str:
@@ -139,6 +96,7 @@ def every_text() -> list[str]:
     texts = [text for group in (_COMPOSITION, _EYE_CATCHING) for bucket in group.values() for text in bucket]
     texts += [*_OPENINGS, *(f" {word}" for word in (*_COMPOSITION_WORDS, *_EYE_WORDS))]
     texts += [f" {_article(kind + hue)} {kind}{hue} background" for hue in HUES for kind in ("", "plain ", "busy ")]
+    # The faults that reasons once named are still here, so that the vocabulary stays what it was.
     texts.append(
         ", and the camera is tilted, and the subject is cut off, and the background is busy, and blur takes the detail"
         " away, and it is too dark, and it is too bright, and the colours are pale, and the colours are too strong"

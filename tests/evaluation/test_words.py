@@ -3,13 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.attribute import KINDS
 from assay.checkpoint import read_checkpoint
-from evaluation.words import FAULTS, bucket_in_words, faults_in, grades_in, reasons_in
+from evaluation.words import bucket_in_words, grades_in, reasons_in
 from training import wording
 
 CHECKPOINT = read_checkpoint(Path(__file__).parents[2] / "checkpoints" / "nano")
@@ -59,18 +58,3 @@ def test_the_word_in_the_prose_has_the_bucket_of_its_list() -> None:
 
 def test_words_of_ones_own_have_no_bucket() -> None:
     assert bucket_in_words("regular", "composition", "nice dog") is None
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_every_fault_is_one_that_the_recipe_can_name(fault: str) -> None:
-    assert any(fault in text for text in wording.every_text())
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_what_a_fault_says_are_grades_of_its_attribute(fault: str) -> None:
-    name, grades = FAULTS[fault]
-    assert set(grades) <= set(KINDS[name].grades)
-
-
-def test_faults_are_found_behind_a_reason() -> None:
-    assert list(faults_in("it is plain with little appeal, and the colours are pale")) == ["the colours are pale"]

@@ -39,16 +39,3 @@ def test_a_reason_leaves_only_the_grades_of_its_fifth(grade: str) -> None:
     left = {int(each) for each, share in likely["composition"].items() if share}
     assert int(grade) in left
     assert {(each - 1) // 2 for each in left} == {(int(grade) - 1) // 2}
-
-
-def test_a_reason_that_names_a_fault_leaves_no_grade_that_denies_it() -> None:
-    told = [
-        wording.eye_catching_reason(GRADES | {"clarity": "very blurry"}, np.random.default_rng(i)) for i in range(9)
-    ]
-    _text, likely = next(each for each in told if "blur" in each[0])
-    assert {grade for grade, share in likely["clarity"].items() if share} == {"very blurry", "moderately blurry"}
-
-
-def test_a_reason_that_names_no_fault_makes_one_less_likely_but_possible() -> None:
-    _, likely = wording.composition_reason(GRADES, np.random.default_rng(0))
-    assert 0 < likely["level_shot"]["no"] < likely["level_shot"]["yes"]
