@@ -35,11 +35,11 @@ class Tray:
 
 # All of about the one area that assay.toml sets: a photo and the same photo enlarged are then the same picture.
 TRAYS = (
-    Tray("rated", 252, 252, 12, 0.44),
+    Tray("rated", 252, 252, 12, 0.30),
     Tray("rated", 196, 308, 12, 0.06),
     Tray("rated", 308, 196, 12, 0.03),
-    Tray("open", 196, 308, 12, 0.14),
-    Tray("open", 308, 196, 12, 0.06),
+    Tray("open", 196, 308, 12, 0.20),
+    Tray("open", 308, 196, 12, 0.09),
     Tray("open", 252, 252, 12, 0.05),
     Tray("open", 196, 280, 12, 0.05),
     Tray("open", 168, 336, 12, 0.02),

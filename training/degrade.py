@@ -21,7 +21,7 @@ EXPOSING = ("underexpose", "overexpose")
 COLOURING = ("desaturate", "oversaturate")
 KINDS = (*BLURRING, *EXPOSING, *COLOURING)
 # Ladders will be climbed along these five, so they are drawn more often; the shares add up to 1.
-LADDERS = {"blur": 0.13, "jpeg": 0.29, "underexpose": 0.13, "overexpose": 0.17, "desaturate": 0.28}
+LADDERS = {"blur": 0.1, "jpeg": 0.45, "underexpose": 0.1, "overexpose": 0.2, "desaturate": 0.15}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Degradation:
             case "noise":
                 return _fallen(amount, _NOISES)
             case "jpeg":
-                return float(np.interp(amount, _JPEG_QUALITIES, _QUALITY_PLACES)) / 4
+                return float(np.interp(amount, _JPEG_QUALITIES, _JPEG_PLACES)) / 4
             case "webp":
                 return float(np.interp(amount, _WEBP_QUALITIES, _QUALITY_PLACES)) / 4
         return 1.0
@@ -67,6 +67,9 @@ _NOISES = (2.0, 14.0, 36.0, 80.0, 200.0)
 _JPEG_QUALITIES = (1, 8, 25, 60, 90, 100)
 _WEBP_QUALITIES = (0, 6, 22, 55, 88, 100)
 _QUALITY_PLACES = (0.15, 1.0, 2.0, 3.0, 3.8, 4.0)
+# Stricter than JPEG's own borders by up to half a grade: in a photo that is brought down much of it cannot be seen, and
+# a model that is not sure says "very clear".
+_JPEG_PLACES = (0.1, 0.7, 1.6, 2.5, 3.75, 4.0)
 # kind -> (stops that do 63 % of the damage, steepness)
 _EXPOSURES = {"underexpose": (3.2, 1.25), "overexpose": (2.0, 1.15)}
 

@@ -134,7 +134,9 @@ def _from_pixels(seen: Looks) -> dict[str, float]:
 def _exposure(made: Made, seen: Looks) -> float:
     """Half a stop ends "properly exposed", a little over two stops "slightly"."""
     stops = sum(d.amount * (1 if d.kind == "overexpose" else -1) for d in made.degradations if d.kind in EXPOSING)
-    moved = float(np.sign(stops) * np.interp(abs(stops), (0, 0.5, 2.15, 5.5), (0, 0.5, 1.5, 2.45)))
+    # A third of a stop too much is easily taken for the scene's own light, so the label leans a little that way.
+    borders = (0, 0.35, 1.8, 5.0) if stops > 0 else (0, 0.5, 2.15, 5.5)
+    moved = float(np.sign(stops) * np.interp(abs(stops), borders, (0, 0.5, 1.5, 2.45)))
     natural = made.graded.get("exposure", 2.5 + float(np.clip((seen.luma - 0.45) * 1.5, -0.7, 0.7)))
     return float(np.clip(natural + moved, 0.02, 4.98))
 

@@ -52,7 +52,7 @@ def test_without_colour_there_is_ultra_low_saturation() -> None:
     assert truth_of(Degradation("desaturate", 0.0)).saturation < 1
 
 
-@pytest.mark.parametrize(("quality", "grade"), [(40, 2), (15, 1), (4, 0)])
+@pytest.mark.parametrize(("quality", "grade"), [(50, 2), (20, 1), (4, 0)])
 def test_jpeg_is_graded_by_its_quality_on_a_clear_photo(quality: int, grade: int) -> None:
     assert int(truth_of(Degradation("jpeg", quality), mos=3.8).clarity) == grade
 
