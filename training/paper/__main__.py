@@ -276,5 +276,16 @@ def _add_ablations(command: argparse.ArgumentParser) -> None:
     command.add_argument("--launch", metavar="COMMAND", help="for training: 'accelerate launch --config_file F'")
 
 
+def _part() -> None:
+    """Leave the group of processes, if there is one: a thread of it that outlives the interpreter aborts it."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    if status == 0:
+        _part()
+    sys.exit(status)
