@@ -40,6 +40,18 @@ def test_a_picture_is_asked_for_attributes_first_and_for_scores_later(writer: Wr
     assert ({b.first_digit for b in first}, min(b.first_digit for b in second) > 0) == ({-1}, True)
 
 
+def test_without_prose_a_picture_is_asked_for_the_other_two_answers(writer: Writer) -> None:
+    both = [writer.branches(picture_of(), 2, np.random.default_rng(0), prose) for prose in (True, False)]
+    assert [len(branches) for branches in both] == [3, 2]
+
+
+def test_the_grade_of_the_level_shot_weighs_more_than_that_of_clarity(writer: Writer) -> None:
+    branch = writer.branch(picture_of(), "regular", np.random.default_rng(0))
+    places = dict(branch.choices)
+    most = {name: max(branch.weights[places[name] : places[name] + 3]) for name in ("level_shot", "clarity")}
+    assert most["level_shot"] > most["clarity"]
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_a_grade_never_denies_the_reason_in_front_of_it(writer: Writer, tokenizer_file: Path, seed: int) -> None:
     branch = writer.branch(picture_of(), "regular", np.random.default_rng(seed))
