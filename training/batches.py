@@ -128,12 +128,12 @@ class Batches(Dataset[list[Picture]]):
         if tray.frames > 1:
             return self._clip_pair(tray, rated, pixels, rng)
         draw = rng.random()
-        if draw < 0.35:
-            tilt = float(rng.choice((-1, 1))) * (rng.uniform(2.5, 8) if rng.random() < 0.7 else rng.uniform(8, 14))
+        if draw < 0.45:
+            tilt = float(rng.choice((-1, 1))) * (rng.uniform(2.5, 8) if rng.random() < 0.8 else rng.uniform(8, 14))
             views = [turn(pixels, degrees, abs(tilt), tray.height_px, tray.width_px) for degrees in (0.0, tilt)]
             return [self._picture(tray, rated, view, (), "tilt", rng) for view in views]
         framing = framed(pixels, tray.height_px, tray.width_px, rng)
-        if draw < 0.47:
+        if draw < 0.55:
             # The same photo in another wrapping must keep its score.
             other = replace(framing, pixels=_wrapped(framing.pixels, rng))
             return [self._picture(tray, rated, view, (), "same", rng, framing.pixels) for view in (framing, other)]

@@ -18,7 +18,7 @@ from training.batches import TRUTH_NAMES, Picture, truth_vector
 _CENTRE = torch.tensor([5.2, 5.8, 5.6, 2.5, 0.9, 1.0, 1.46, 2.6, 2.5, 2.2])
 _SPREAD = torch.tensor([2.0, 1.5, 1.7, 0.4, 0.8, 0.8, 0.25, 1.0, 0.85, 1.1])
 _WEIGHT = torch.tensor([3.0, 1.0, 1.0, 0.5, 0.4, 0.4, 1.0, 1.5, 1.5, 1.0])
-_TURN_DEGREES, _TURN_WEIGHT = 5.0, 1.5
+_TURN_DEGREES, _TURN_WEIGHT = 5.0, 3.0
 # The labels that a kind of degradation must move, besides the score.
 _MOVED = {
     **dict.fromkeys(("blur", "motion", "downscale", "noise", "jpeg", "webp"), "clarity"),

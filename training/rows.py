@@ -75,11 +75,16 @@ class Writer:
     def branches(
         self, picture: Picture, stage: Stage, rng: np.random.Generator, with_prose: bool = True
     ) -> list[Branch]:
-        """Stage 1: questions about attributes. Stage 2: the direct row and the reasoned ones, in prose too if asked."""
+        """Stage 1: questions about attributes. Stage 2: the direct row and the reasoned ones, in prose too if asked.
+
+        Stage 2 goes on asking for the level shot by itself: behind a whole answer it is easier guessed from the words
+        about composition than seen, and where the words are the model's own, they know nothing of it.
+        """
         if stage == 1:
             return [self.attribute_branch(picture, task, rng) for task in stage1.drawn(rng)]
         forms: tuple[FormName, ...] = ("direct", "regular", "natural") if with_prose else ("direct", "regular")
-        return [self.branch(picture, form, rng) for form in forms]
+        scored = [self.branch(picture, form, rng) for form in forms]
+        return [*scored, self.attribute_branch(picture, "level_shot", rng)]
 
     def branch(self, picture: Picture, form_name: FormName, rng: np.random.Generator) -> Branch:
         asked = question(self._checkpoint, form_name, len(picture.frames) > 1)
