@@ -31,7 +31,7 @@ _GRADE_SPREAD = {"composition": 0.8, "eye_catching": 0.8, "level_shot": 0.3, "su
 _GRADE_SPREADS_ELSE = 0.5
 _WEIGHTS = {"literal": 0.05, "free": 0.3, "choice": 1.0}
 # Seen by nothing but the turn, and long taken for its more frequent grade.
-_CHOICE_WEIGHTS = {"level_shot": 2.5}
+_CHOICE_WEIGHTS = {"level_shot": 5.0}
 _DIGIT_WEIGHTS = (2.5, 0.5, 0.1)
 
 
