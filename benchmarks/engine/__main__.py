@@ -6,7 +6,7 @@ how far each is from ours. Texts are compared with ours, request by request. A s
     python -m benchmarks.engine --checkpoint checkpoints/nano --rounds 3 --engines ours transformers vllm
 
 Peers that take pictures only are left out of the workloads with clips, those that cannot be installed or started are
-named with their last words. vLLM gets an environment of its own below --environments, the first time.
+named with their last words. vLLM and OpenVINO get environments of their own below --environments, the first time.
 """
 
 import argparse
@@ -19,12 +19,11 @@ from statistics import median
 from assay.checkpoint import read_checkpoint
 from benchmarks.engine.batch import write_batch
 from benchmarks.engine.peers.process import Engine, Measured, Unavailable, command_of
+from benchmarks.engine.plot import Cell, plot
 from benchmarks.engine.workloads import NAMES, asks
 
-ENGINES = ("ours", "ours, nothing kept", "transformers", "vllm", "vllm ngram")
-PICTURES_ONLY = ("vllm", "vllm ngram")
-Cell = tuple[str, int, str]
-"""Workload, requests in flight, engine."""
+ENGINES = ("ours", "ours, nothing kept", "transformers", "vllm", "vllm ngram", "openvino")
+PICTURES_ONLY = ("vllm", "vllm ngram", "openvino")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for engine in engines:
             engine.close()
     print(table(found))
+    if options.plot:
+        plot(found, options.plot, options.caption)
     return 0 if len(engines) > 1 else 1
 
 
@@ -103,6 +104,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     runs = Path("runs/engine")
     parser.add_argument("--runs", type=Path, default=runs, metavar="DIR", help=f"for logs (default {runs})")
     parser.add_argument("--environments", type=Path, default=runs / "env", metavar="DIR", help="of peers")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="throughput against latency, as .png or .svg")
+    parser.add_argument("--caption", default="", help="below the plot: on what it was measured, and when")
     return parser.parse_args(argv)
 
 
