@@ -73,7 +73,9 @@ def _round(options: argparse.Namespace, engines: Sequence[Engine], turn: int) ->
         for workload in options.workloads:
             for in_flight in options.in_flight:
                 count = options.requests if in_flight == 1 else max(options.requests, 2 * in_flight)
-                wishes = asks(workload, served, count, seed=1000 * (turn + 1) + in_flight)
+                # No two cells show the same pictures, or what is kept of one would answer for the other.
+                seed = 1000 * (turn + 1) + 100 * NAMES.index(workload) + in_flight
+                wishes = asks(workload, served, count, seed)
                 batch = write_batch(Path(folder) / "batch.json", wishes)
                 # Who comes first changes from round to round.
                 for engine in [*engines[turn % len(engines) :], *engines[: turn % len(engines)]]:
@@ -97,7 +99,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES, metavar="NAME", help=str(ENGINES))
     parser.add_argument("--workloads", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=str(NAMES))
-    parser.add_argument("--in-flight", nargs="+", type=int, default=(1, 8), metavar="N", help="(default 1 8)")
+    parser.add_argument("--in-flight", nargs="+", type=int, default=(1, 8, 32), metavar="N", help="(default 1 8 32)")
     parser.add_argument("--rounds", type=int, default=5, help="that are counted (default 5)")
     parser.add_argument("--requests", type=int, default=4, help="of a round with one in flight (default 4)")
     parser.add_argument("--threads", type=int, default=2, help="of each engine (default 2)")

@@ -18,7 +18,7 @@ from assay.engine import Engine
 from assay.stack import Stack
 from assay.triton import TritonGenerator
 from benchmarks.engine.workloads import asks
-from benchmarks.stack.rungs import Judge, Measured, by_client, by_generator, measure
+from benchmarks.stack.rungs import Judge, Measured, OfTenant, by_client, by_generator, measure
 
 ALONE = "engine alone"
 Found = dict[tuple[int, str], list[Measured]]
@@ -34,7 +34,7 @@ async def main(options: argparse.Namespace) -> int:
             async with AsyncClient(stack.address) as client:
                 rungs = {
                     ALONE: by_generator(engine, served),
-                    "through Triton": by_generator(triton, served),
+                    "through Triton": by_generator(OfTenant(triton, "through Triton"), served),
                     "whole stack": by_client(client),
                 }
                 found = await _rounds(options, rungs)

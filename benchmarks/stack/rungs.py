@@ -3,8 +3,9 @@
 import asyncio
 import io
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image
@@ -12,8 +13,9 @@ from PIL import Image
 from assay.checkpoint import Checkpoint
 from assay.client import AsyncClient
 from assay.cot import Reasoning
+from assay.form import Form
 from assay.frame import Clip
-from assay.generator import Generator
+from assay.generator import Conversation, Event, Generator
 from assay.transcript import Transcript
 from services.attribute_extraction.extract import extract
 from services.scoring.score import FinalScore, score_clip
@@ -21,6 +23,20 @@ from services.scoring.score import FinalScore, score_clip
 Judged = tuple[str, float]
 """The reasoning as it was written, and the score."""
 Judge = Callable[[Clip], Awaitable[Judged]]
+
+
+@dataclass(frozen=True, slots=True)
+class OfTenant:
+    """Implements Generator: another one, asked in a name of its own, so that it finds nothing of other rungs' again."""
+
+    generator: Generator
+    tenant: str
+
+    async def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
+        asked = replace(conversation, tenant=self.tenant)
+        async with aclosing(self.generator.generate(clip, asked, form)) as events:
+            async for event in events:
+                yield event
 
 
 def by_generator(generator: Generator, checkpoint: Checkpoint) -> Judge:

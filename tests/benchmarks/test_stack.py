@@ -5,7 +5,7 @@ import pytest
 
 from assay.frame import Clip, Frame
 from benchmarks.stack.__main__ import ALONE, table
-from benchmarks.stack.rungs import Measured, by_generator, measure
+from benchmarks.stack.rungs import Measured, OfTenant, by_generator, measure
 from tests.checkpoints import small_checkpoint
 from tests.scripted_generator import ScriptedGenerator
 
@@ -22,6 +22,12 @@ async def test_a_generator_is_asked_what_both_services_ask() -> None:
     # For each picture the early score, the reasoning, and the score after it.
     assert [bool(each.answered) for each in generator.asked] == [False, False, True] * 2
     assert len(found.latencies) == 2
+
+
+async def test_a_rung_may_ask_in_a_name_of_its_own() -> None:
+    generator = ScriptedGenerator()
+    await measure(by_generator(OfTenant(generator, "a rung"), small_checkpoint()), _clips(1), in_flight=1)
+    assert {each.tenant for each in generator.asked} == {"a rung"}
 
 
 @pytest.mark.parametrize(("other", "agrees"), [(("Why.", 3.0), True), (("Why!", 3.0), False), (("Why.", 3.1), False)])
