@@ -37,19 +37,23 @@ class SandboxError(Exception):
     """This machine cannot lock a decoder up; the message says what is missing."""
 
 
-def lock_up() -> None:
+def lock_up() -> int:
     """Give up everything that decoding does not need. Import and open first; afterwards nothing can be.
 
-    Raises `SandboxError` if one of the nets cannot be put up. A kernel without Landlock (before 5.13, or not built in)
-    is the one exception: no system call that names a path is left in any case.
+    Returns the version of Landlock. A kernel without it (before 5.13, or not built in) returns 0 and goes on: no
+    system call that names a path is left in any case, and the gateway says so or refuses.
+    Raises `SandboxError` if another of the nets cannot be put up.
     """
     _limit()
     _become_nobody()
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # after the change of user, which clears it
     if _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise SandboxError(f"prctl(PR_SET_NO_NEW_PRIVS): {os.strerror(ctypes.get_errno())}")
-    _close_all_paths()
+    version = landlock_version()
+    if version:
+        _close_all_paths(version)
     _allow_few_calls()
+    return version
 
 
 def _limit() -> None:
@@ -80,11 +84,8 @@ def landlock_version() -> int:
     return max(0, int(_LIBC.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION)))
 
 
-def _close_all_paths() -> None:
+def _close_all_paths(version: int) -> None:
     """Landlock with everything that the kernel knows to deny, and not one exception."""
-    version = landlock_version()
-    if not version:
-        return
     kinds_of_fs_access = 13 + (version >= 2) + (version >= 3) + (version >= 5)
     everything = _Ruleset(
         fs=(1 << kinds_of_fs_access) - 1,

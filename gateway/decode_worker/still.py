@@ -113,9 +113,9 @@ def _rgb(frames: list[VideoFrame], container: str, warnings: list[str]) -> Pixel
     frame = frames[0]
     has_alpha = frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
     whole = VideoReformatter().reformat(
-        frame, format="rgba" if has_alpha else "rgb24", interpolation=PRECISE, threads=1, **colour.to_sdr(frame)
+        frame, format="rgba" if has_alpha else "rgb24", interpolation=PRECISE, threads=1
     )
-    pixels: Any = whole.to_ndarray()
+    pixels: Any = colour.to_sdr(whole.to_ndarray(), frame)
     return _over_white(Image.fromarray(pixels), warnings) if has_alpha else pixels
 
 
