@@ -42,15 +42,17 @@ def of_video(frame: av.VideoFrame) -> dict[str, Any]:
     return {}
 
 
-def to_sdr(pixels: Any, frame: av.VideoFrame) -> Any:
-    """(height, width, 3 or 4) uint8 RGB of this frame -> the same as an SDR screen shows it; only HDR is touched.
+def to_sdr(pixels: Any, curve: int | None, primaries: int | None) -> Any:
+    """(height, width, 3 or 4) uint8 RGB -> the same as an SDR screen shows it; only HDR is touched.
+
+    `curve` and `primaries` as the file says it, in the numbers of ITU-T H.273.
 
     The numbers of PQ and HLG taken for those of SDR are a grey and dark picture.
     """
-    if frame.color_trc not in _HDR:
+    if curve not in _HDR:
         return pixels
-    primaries = frame.color_primaries if frame.color_primaries in _CHROMATICITIES else ColorPrimaries.BT2020
-    return np.asarray(Image.fromarray(pixels).filter(_table(frame.color_trc, primaries)))
+    known = primaries if primaries in _CHROMATICITIES else ColorPrimaries.BT2020
+    return np.asarray(Image.fromarray(pixels).filter(_table(curve, known)))
 
 
 @cache

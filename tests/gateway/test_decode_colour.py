@@ -103,7 +103,7 @@ def test_the_first_hdr_frame_costs_little_more_than_the_next():
 
 def test_sdr_is_left_alone():
     pixels = np.zeros((2, 2, 3), np.uint8)
-    assert to_sdr(pixels, frame_of((128, 128, 128))) is pixels
+    assert to_sdr(pixels, 1, 1) is pixels
 
 
 @pytest.mark.asyncio(loop_scope="session")

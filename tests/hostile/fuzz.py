@@ -1,6 +1,6 @@
 """`make fuzz N=20000`: damaged files through a gateway that serves. Nothing but refusals and scores may come out.
 
-The mutants are made of the good files of tests/media/build.py, from a seed, so that each can be made again by number.
+The mutants are made of the good files of tests/media, from a seed, so that each can be made again by number.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import random
 import sys
 import time
 from contextlib import asynccontextmanager
+from functools import cache
 
 import psutil
 
@@ -21,7 +22,7 @@ from services.attribute_extraction.service import AttributeExtractionService
 from services.scoring.service import ScoringService
 from tests.checkpoints import small_checkpoint
 from tests.gateway.serving import events, upstream_service
-from tests.media.build import media
+from tests.media.corpus import content
 from tests.scripted_generator import ScriptedGenerator
 
 DIED = "INVALID_ARGUMENT, its worker died"
@@ -31,7 +32,7 @@ AT_ONCE = 2
 CHUNK_BYTES = 65536
 PICTURES = (
     *("jpeg.jpg", "jpeg_progressive.jpg", "png.png", "png_palette.png", "webp.webp", "webp_animated.webp"),
-    *("gif.gif", "bmp.bmp", "tiff.tiff", "avif.avif"),
+    *("gif.gif", "bmp.bmp", "tiff.tiff", "avif.avif", "heic_grid.heic"),
 )
 VIDEOS = (
     *("mp4_small.mp4", "mp4_small_fragmented.mp4", "mkv_small.mkv", "webm_small.webm", "mpegts_small.ts"),
@@ -40,11 +41,17 @@ VIDEOS = (
 WORDS = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\0\0\0\x01", b"moov", b"mdat", b"\x47")
 
 
+@cache
+def seed(name):
+    """The file as it was, made once."""
+    return content(name)
+
+
 def mutant(number, names=PICTURES + VIDEOS):
     """Name of the file it was made of, and its bytes."""
     chance = random.Random(number)
     name = names[number % len(names)]
-    data = bytearray(media(name).read_bytes())
+    data = bytearray(seed(name))
     head = min(len(data), 2048)  # where headers and tables are, half of all damage is done
     for _ in range(chance.choice((1, 2, 4, 16, 64))):
         at = chance.randrange(head if chance.random() < 0.5 else len(data))
