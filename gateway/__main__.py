@@ -6,6 +6,7 @@ import grpc
 
 from assay.rpc import settings as environment
 from assay.rpc.admission import Places
+from assay.rpc.logs import log_to_stderr
 from assay.rpc.serve import run, serve
 from assay.v1 import assay_pb2, assay_pb2_grpc
 from gateway.decode import DecodePool
@@ -16,6 +17,7 @@ from gateway.upstream import Upstream
 
 async def main() -> None:
     settings = environment.load(GatewaySettings)
+    log_to_stderr("gateway", settings.log_level)  # what the decoder finds on this machine is said before it serves
     upstream = Upstream(settings.attribute_extraction, settings.scoring)
 
     async def ready() -> None:
@@ -26,6 +28,7 @@ async def main() -> None:
         settings.decode_spares,
         jobs_per_worker=settings.decode_jobs_per_worker,
         max_idle_bytes=settings.decode_max_idle_bytes,
+        require_landlock=settings.require_landlock,
     ) as decoder:
         service = AssayService(settings, decoder, upstream, Places(settings.max_in_flight))
 

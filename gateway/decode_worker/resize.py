@@ -137,7 +137,7 @@ class FrameResizer:
         rgb: Any = self._reformatter.reformat(
             frame, width, height, "rgb24", interpolation=PRECISE, threads=1, **colour.of_video(frame)
         )
-        return turn.upright(rgb.to_ndarray())
+        return turn.upright(colour.to_sdr(rgb.to_ndarray(), frame.color_trc, frame.color_primaries))
 
 
 def resize_picture(picture: Image.Image, target: Target) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorRange, VideoReformatter
 from PIL import Image
 
+from tests.media import heic
 from tests.media.build import RECIPES, _exif, _faststart, _in_file, _still, _transparent_png, media, picture
 
 _TICK = Fraction(1, 12800)
@@ -129,6 +130,10 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "jpeg_cmyk.jpg": lambda: _still("jpeg", Image.fromarray(picture(2.0)).convert("CMYK"), quality=90),
     "bmp_palette.bmp": lambda: _still("bmp", Image.fromarray(picture(2.0)).convert("P")),
     "tiff_lzw.tiff": lambda: _still("tiff", compression="tiff_lzw"),
+    "heic_grid.heic": heic.grid,
+    "heic_grid_turned_90.heic": lambda: heic.grid(quarter_turns=1),
+    "heic_grid_odd_size.heic": lambda: heic.grid(411, 300),
+    "heic_grid_truncated.heic": lambda: heic.grid()[:-1],
 }
 VIDEOS: dict[str, Callable[[], bytes]] = {
     **{f"mp4_{name}.mp4": (lambda m=m: _matrix(*m)) for name, m in _MATRICES.items()},
