@@ -9,6 +9,7 @@ from assay.rpc.admission import Places
 from assay.rpc.serve import run, serve
 from assay.v1 import assay_pb2, assay_pb2_grpc
 from gateway.decode import DecodePool
+from gateway.fetching import Fetcher
 from gateway.service import AssayService
 from gateway.settings import GatewaySettings
 from gateway.upstream import Upstream
@@ -18,8 +19,14 @@ async def main() -> None:
     settings = environment.load(GatewaySettings)
     upstream = Upstream(settings.attribute_extraction, settings.scoring)
 
+    fetcher = Fetcher(settings.fetch)
+
     async def ready() -> None:
         await upstream.spec("regular")
+
+    async def close() -> None:
+        await upstream.close()
+        await fetcher.close()
 
     async with DecodePool(
         settings.decode_workers,
@@ -27,13 +34,13 @@ async def main() -> None:
         jobs_per_worker=settings.decode_jobs_per_worker,
         max_idle_bytes=settings.decode_max_idle_bytes,
     ) as decoder:
-        service = AssayService(settings, decoder, upstream, Places(settings.max_in_flight))
+        service = AssayService(settings, decoder, upstream, Places(settings.max_in_flight), fetcher)
 
         def add(server: grpc.aio.Server) -> None:
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)
 
         names = [assay_pb2.DESCRIPTOR.services_by_name["AssayService"].full_name]
-        await serve("gateway", settings, add, names, ready=ready, on_drain=upstream.close)
+        await serve("gateway", settings, add, names, ready=ready, on_drain=close)
 
 
 if __name__ == "__main__":

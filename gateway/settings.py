@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from assay.rpc.settings import Address, ServerSettings
+from assay.rpc.settings import Address, OptionalServer, ServerSettings
 from gateway.decode_spec import DecodeLimits
 
 _BUDGET = DecodeLimits()
@@ -21,6 +21,8 @@ class GatewaySettings(ServerSettings):
     """Where clients are served."""
     attribute_extraction: Address = "127.0.0.1:50052"
     scoring: Address = "127.0.0.1:50053"
+    fetch: OptionalServer = ""
+    """The fetch service; empty: files are taken by upload only."""
     decode_workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Uploads decoded at once, each in a process of its own."""
     decode_spares: Annotated[int, Field(ge=0, le=64)] = 1

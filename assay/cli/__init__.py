@@ -70,7 +70,11 @@ def _add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="a file, a directory (every picture and video in it), or - for stdin"
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="a file, a directory (every picture and video in it), - for stdin, or an address that the server gets "
+        "itself (https://…, s3://…) if it is set up to",
     )
     parser.add_argument(
         "--form",

@@ -12,8 +12,9 @@ import grpc
 from assay.attribute import KINDS
 from assay.client.failure import failure, gone
 from assay.client.judgement import Judgement, judgement_from_wire
-from assay.client.upload import Source, can_be_read_again, chunks, is_picture
+from assay.client.upload import Source, can_be_read_again, chunks, is_uri
 from assay.errors import Busy, InvalidRequest, ServiceUnavailable
+from assay.magic import is_picture
 from assay.rpc.options import CHANNEL
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
 from assay.wire import FORM_TO_WIRE
@@ -79,13 +80,15 @@ class AsyncClient:
         `form` is direct, regular or natural; `attributes` are the names to report, all if empty; `tenant` is
         whose composite weights to use, none if empty.
         Raises OSError (the file cannot be read) or an AssayError: InvalidRequest, BadMedia, OverLimit,
-        UnreadableVerdict, Busy, ModelUnavailable, ServiceUnavailable, NoServer, TookTooLong.
+        UnreadableVerdict, Busy, ModelUnavailable, ServiceUnavailable, NoServer, TookTooLong; for an address also
+        UriRefused, UriFailed, UriUnreachable.
         """
         config = config_of(form, attributes, tenant)
         has_begun = False
         for wait_seconds in (*BUSY_WAITS_SECONDS, None):
             try:
-                async with aclosing(self._call(source, config)) as events:
+                call = self._call_by_uri(str(source), config) if is_uri(source) else self._call(source, config)
+                async with aclosing(call) as events:
                     async for event in events:
                         has_begun = True
                         yield event
@@ -110,13 +113,24 @@ class AsyncClient:
                 # It holds the file, and must have let go of it before the file is closed.
                 await asyncio.wait([upload])
 
+    async def _call_by_uri(self, uri: str, config: assay_pb2.ScoreConfig) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+        request = assay_pb2.ScoreUriRequest(config=config, uri=uri)
+        call = self._stub.ScoreUri(request, timeout=self._timeout_seconds)
+        try:
+            async for event in self._answers(call):
+                yield event
+        finally:
+            call.cancel()
+
     def _opened(self, first: bytes) -> tuple[Any, Any]:
         """The call for a file that begins like this, and the class of its requests."""
         if is_picture(first):
             return self._stub.StreamImage(timeout=self._timeout_seconds), assay_pb2.StreamImageRequest
         return self._stub.StreamVideo(timeout=self._timeout_seconds), assay_pb2.StreamVideoRequest
 
-    async def _answers(self, call: Any, upload: "asyncio.Task[None]") -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+    async def _answers(
+        self, call: Any, upload: "asyncio.Task[None] | None" = None
+    ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
         """Events up to the result. Raises what the call failed with, or what the upload did."""
         has_begun = False
         while True:
@@ -129,7 +143,7 @@ class AsyncClient:
                 raise failure(error, self.server, self._timeout_seconds, has_begun) from error
             except asyncio.CancelledError:
                 # The upload cancels its call when the file cannot be read; the reason is the upload's own.
-                if upload.done() and not upload.cancelled() and (reason := upload.exception()):
+                if upload and upload.done() and not upload.cancelled() and (reason := upload.exception()):
                     raise reason from None
                 raise
             if response is grpc.aio.EOF:

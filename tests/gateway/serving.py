@@ -22,6 +22,7 @@ from assay.v1 import (
     scoring_pb2_grpc,
 )
 from gateway.decode import DecodePool
+from gateway.fetching import Fetcher
 from gateway.service import AssayService
 from gateway.settings import GatewaySettings
 from gateway.upstream import Upstream
@@ -56,15 +57,17 @@ async def gateway(
             ),
         )
         chosen = GatewaySettings(**settings)
-        service = AssayService(chosen, pool, upstream, Places(chosen.max_in_flight))
+        fetcher = Fetcher(chosen.fetch)
+        service = AssayService(chosen, pool, upstream, Places(chosen.max_in_flight), fetcher)
 
         def add(server: grpc.aio.Server) -> None:
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)
 
         async with listening("127.0.0.1:0", add, []) as (_, address), channel(address) as connected:
             stops = {"attribute extraction": extracts.aclose, "scoring": scores.aclose}
-            yield Caller(assay_pb2_grpc.AssayServiceStub(connected), stops)
+            yield Caller(assay_pb2_grpc.AssayServiceStub(connected), stops, address)
         await upstream.close()
+        await fetcher.close()
 
 
 @asynccontextmanager
@@ -83,8 +86,9 @@ async def _service(
 class Caller:
     """Sends files of tests.media and collects what comes back."""
 
-    def __init__(self, stub: Any, stops: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
+    def __init__(self, stub: Any, stops: Mapping[str, Callable[[], Awaitable[None]]], address: str) -> None:
         self.stub = stub
+        self.address = address
         self._stops = stops
 
     async def stop(self, service: str) -> None:
