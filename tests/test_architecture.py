@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("assay", "gateway", "services", "triton_server", "triton_models", "training", "evaluation", "benchmarks")
 SOURCES = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "/v1/" not in str(path)]
-NOUNS = ("attribute", "form", "frame", "score", "transcript", "errors")
+NOUNS = ("attribute", "form", "frame", "score", "transcript", "spread", "errors")
 
 
 def imports(path: Path) -> set[str]:
