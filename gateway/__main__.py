@@ -7,9 +7,10 @@ import grpc
 from assay.rpc import settings as environment
 from assay.rpc.admission import Places
 from assay.rpc.serve import run, serve
-from assay.v1 import assay_pb2, assay_pb2_grpc
+from assay.v1 import assay_pb2, assay_pb2_grpc, live_pb2, live_pb2_grpc
 from gateway.decode import DecodePool
 from gateway.fetching import Fetcher
+from gateway.live_service import LiveService
 from gateway.service import AssayService
 from gateway.settings import GatewaySettings
 from gateway.upstream import Upstream
@@ -35,11 +36,14 @@ async def main() -> None:
         max_idle_bytes=settings.decode_max_idle_bytes,
     ) as decoder:
         service = AssayService(settings, decoder, upstream, Places(settings.max_in_flight), fetcher)
+        live = LiveService(settings, upstream, Places(settings.max_live_streams))
 
         def add(server: grpc.aio.Server) -> None:
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)
+            live_pb2_grpc.add_LiveServiceServicer_to_server(live, server)
 
-        names = [assay_pb2.DESCRIPTOR.services_by_name["AssayService"].full_name]
+        services = {assay_pb2: "AssayService", live_pb2: "LiveService"}
+        names = [module.DESCRIPTOR.services_by_name[name].full_name for module, name in services.items()]
         await serve("gateway", settings, add, names, ready=ready, on_drain=close)
 
 

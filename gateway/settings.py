@@ -33,6 +33,10 @@ class GatewaySettings(ServerSettings):
     """Resident memory between two uploads above which a process is replaced."""
     max_in_flight: Annotated[int, Field(ge=1, le=4096)] = 32
     """Requests at once; one more is refused with RESOURCE_EXHAUSTED before a byte of it is read."""
+    max_live_streams: Annotated[int, Field(ge=0, le=256)] = 4
+    """Live streams at once, each with a decode process of its own; 0: none are taken."""
+    max_waiting_windows: Annotated[int, Field(ge=1, le=64)] = 2
+    """Windows of a live stream that wait to be judged before the oldest is left out, or the client has to wait."""
     windows_at_once: Annotated[int, Field(ge=1, le=64)] = 2
     """Clips of one video that are judged at the same time."""
     heartbeat_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0
