@@ -142,8 +142,11 @@ class DecodeSpec:
 class Lost:
     """What a live stream has lost since the last frame that came through."""
 
-    damaged_frames: int
-    clock_jumps: int
+    damaged_frames: int = 0
+    clock_jumps: int = 0
+
+    def __add__(self, other: "Lost") -> "Lost":
+        return Lost(self.damaged_frames + other.damaged_frames, self.clock_jumps + other.clock_jumps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class LiveStream:
     windows_at_once: int = 2
     tenant: str = ""
     _media: event_pb2.MediaInfo = field(default_factory=event_pb2.MediaInfo)
-    _lost: Lost = field(default_factory=lambda: Lost(0, 0))
+    _lost: Lost = field(default_factory=Lost)
     _cut_windows: int = 0
     _judged_windows: int = 0
     _dropped_windows: int = 0
@@ -151,25 +151,27 @@ class LiveStream:
         length = self.window_seconds or spec.clip_seconds
         hop = self.hop_seconds or length
         windows = Windows(length, spec.clip_max_frames, hop_seconds=hop, joins_rest=False)
+        lost = Lost()
         async for item in job.events():
             match item:
                 case MediaInfo():
                     yield self._started(item, spec)
                 case Lost():
-                    self._lost = Lost(
-                        self._lost.damaged_frames + item.damaged_frames, self._lost.clock_jumps + item.clock_jumps
-                    )
+                    lost = item
                 case Frame():
                     for clip in windows.feed(item):
                         await waiting.put(self._counted(clip))
+                    # What was lost in front of this frame belongs to its window, and not to the one that it closes.
+                    self._lost, lost = self._lost + lost, Lost()
                 case DecodeSummary():
                     self._complete_media(item)
+        self._lost += lost
         for clip in windows.finish():
             await waiting.put(self._counted(clip))
         await waiting.end()
 
     def _counted(self, clip: Clip) -> Cut:
-        lost, self._lost = self._lost, Lost(0, 0)
+        lost, self._lost = self._lost, Lost()
         cut = Cut(
             clip,
             self._cut_windows,

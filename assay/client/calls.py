@@ -12,6 +12,7 @@ import grpc
 from assay.attribute import KINDS
 from assay.client.failure import failure, gone
 from assay.client.judgement import Judgement, judgement_from_wire
+from assay.client.live import LiveSource, LiveWindow, live_config, live_windows
 from assay.client.upload import Source, can_be_read_again, chunks, is_uri
 from assay.errors import Busy, InvalidRequest, ServiceUnavailable
 from assay.magic import is_picture
@@ -98,6 +99,27 @@ class AsyncClient:
                 if has_begun or wait_seconds is None or not can_be_read_again(source):
                     raise
             await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.5))
+
+    async def live(
+        self,
+        source: LiveSource,
+        *,
+        window_seconds: float = 0.0,
+        hop_seconds: float = 0.0,
+        waits: bool = False,
+        form: str = "regular",
+        attributes: Sequence[str] = (),
+        tenant: str = "",
+    ) -> AsyncGenerator[LiveWindow, None]:
+        """The windows of a live stream as they are judged, for as long as the source goes on.
+
+        0 seconds leave the window to the model, and the hop to the window. Where the model is slower than the stream
+        the oldest windows are left out, or, if it `waits`, the source is read more slowly. Raises as `events` does.
+        """
+        config = live_config(config_of(form, attributes, tenant), window_seconds, hop_seconds, waits)
+        async with aclosing(live_windows(self._channel, self.server, self._quiet_seconds, source, config)) as windows:
+            async for window in windows:
+                yield window
 
     async def _call(self, source: Source, config: assay_pb2.ScoreConfig) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
         async with aclosing(chunks(source)) as pieces:

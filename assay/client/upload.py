@@ -51,3 +51,14 @@ def _opened(source: Source) -> Any:
             return open(source, "rb")
         case _:
             return nullcontext(source)
+
+
+async def pieces(source: Source) -> AsyncGenerator[bytes, None]:
+    """The bytes as soon as they are there, for a stream that goes on: of a pipe, whatever it holds.
+
+    OSError if the file cannot be opened or read.
+    """
+    with _opened(source) as file:
+        read = getattr(file, "read1", file.read)
+        while chunk := await asyncio.to_thread(read, CHUNK_BYTES):
+            yield chunk

@@ -1,6 +1,7 @@
 """A live stream becomes sampled frames for as long as it runs: budgets begin anew, clocks may jump, nothing grows."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from assay.live_time import LiveTime
 from assay.sampling import FixedRate
 from gateway.decode_spec import RAW_FRAME, DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo
 from gateway.decode_worker.budget import Budget
+from gateway.decode_worker.fragments import Fragments
 from gateway.decode_worker.reader import BoundedReader, Upload
 from gateway.decode_worker.resize import FrameResizer, Turn, resize_picture
 from gateway.decode_worker.rlimits import grant_cpu
@@ -50,8 +52,9 @@ class LiveBudget(Budget):
 class _Watch:
     """Hands bytes on, unless too many have come since the last picture."""
 
-    def __init__(self, upload: Upload) -> None:
+    def __init__(self, upload: Upload, read: Callable[[int], bytes]) -> None:
         self._upload = upload
+        self._read = read
         self._seen_bytes = 0
 
     def saw_a_picture(self) -> None:
@@ -63,20 +66,20 @@ class _Watch:
                 f"{_BLIND_BYTES >> 20} MiB of the stream came without a picture in its first video track; start the "
                 "stream again after its tracks have changed"
             )
-        return self._upload.read(size)
+        return self._read(size)
 
 
 class _Sampler:
     """Frames of the stream in order -> those to look at, in one size."""
 
     def __init__(self, spec: DecodeSpec, budget: LiveBudget, container: str) -> None:
-        self._budget = budget
+        self.budget = budget
         self._container = container
         self._time = LiveTime()
         self._rate = FixedRate(spec.frames_per_second)
         self._sampled = 0
         self._last_seconds = 0.0
-        self._told = Lost(0, 0)
+        self._told = Lost()
         self._has_begun = False
 
     def feed(
@@ -86,11 +89,11 @@ class _Sampler:
         pts_seconds = self._time.feed(seconds)
         if pts_seconds is None:
             return
-        self._budget.frame(shown[0] * shown[1], pts_seconds)
+        self.budget.frame(shown[0] * shown[1], pts_seconds)
         self._last_seconds = pts_seconds
         if pixels is None:
-            self._budget.corrupt += 1
-            self._budget.frames -= 1
+            self.budget.corrupt += 1
+            self.budget.frames -= 1
             return
         if not self._has_begun:
             self._has_begun = True
@@ -101,14 +104,14 @@ class _Sampler:
             yield Frame(pixels(), pts_seconds)
 
     def _lost(self) -> Iterator[Lost]:
-        total = Lost(self._budget.corrupt_before + self._budget.corrupt, self._time.jumps)
+        total = Lost(self.budget.corrupt_before + self.budget.corrupt, self._time.jumps)
         if total != self._told:
             yield Lost(total.damaged_frames - self._told.damaged_frames, total.clock_jumps - self._told.clock_jumps)
             self._told = total
 
     def summary(self) -> Iterator[Event]:
         """Raises `BadMedia` if there was nothing to look at."""
-        budget = self._budget
+        budget = self.budget
         if not self._sampled:
             raise BadMedia("the stream ended before its first whole picture; send it from a key frame on")
         yield from self._lost()
@@ -121,26 +124,38 @@ def decode_stream(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[
 
     Raises `BadMedia`, `OverLimit`, and anything that FFmpeg or PyAV come up with.
     """
-    limits, watch = spec.limits, _Watch(upload)
     if open_source(upload, container, spec, may_spool=False) is None:
         raise BadMedia(_NO_INDEX)
-    budget = LiveBudget(limits, upload, spec.renew_seconds)
-    source = BoundedReader(watch.read)
-    with open_container(source, container, limits.max_video_pixels, limits.max_streams) as media:
+    budget = LiveBudget(spec.limits, upload, spec.renew_seconds)
+    sampler, resize = _Sampler(spec, budget, container), FrameResizer(spec.target)
+    if container == "mp4":
+        fragments = Fragments(upload)
+        watch = _Watch(upload, fragments.read)
+        while fragments.next_stretch():
+            yield from _stretch(watch, container, spec, sampler, resize)
+    else:
+        yield from _stretch(_Watch(upload, upload.read), container, spec, sampler, resize)
+    yield from sampler.summary()
+
+
+def _stretch(
+    watch: _Watch, container: str, spec: DecodeSpec, sampler: _Sampler, resize: FrameResizer
+) -> Iterator[Event]:
+    """What FFmpeg sees as one file."""
+    limits = spec.limits
+    with open_container(BoundedReader(watch.read), container, limits.max_video_pixels, limits.max_streams) as media:
         stream = video_stream(media)
         prepare(stream, limits.max_video_pixels)
-        sampler, resize, turns = _Sampler(spec, budget, container), FrameResizer(spec.target), Turn()
-        codec = stream.codec_context.codec.canonical_name
-        for frame in frames_of(media, stream, budget):
+        turns, codec = Turn(), stream.codec_context.codec.canonical_name
+        for frame in frames_of(media, stream, sampler.budget):
             if frame.time is None:
                 continue
             watch.saw_a_picture()
             turn = turns.of(frame)
             shown = shown_size(frame, stream, turn)
-            pixels = None if frame.is_corrupt else lambda f=frame, s=shown, t=turn: resize(f, s, t)
+            pixels = None if frame.is_corrupt else partial(resize, frame, shown, turn)
             yield from sampler.feed(frame.time, shown, codec, pixels)
-    yield from sampler.summary()
-    if budget.broke_off:
+    if sampler.budget.broke_off:
         raise BadMedia("the stream is damaged so badly that it cannot be read on; start it again")
 
 
