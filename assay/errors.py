@@ -42,6 +42,27 @@ class OverLimit(AssayError):
     reason = "OVER_LIMIT"
 
 
+class UriRefused(AssayError):
+    """A URI whose scheme, host or address an operator does not allow; the message names the setting that could."""
+
+    grpc_status = "PERMISSION_DENIED"
+    reason = "URI_REFUSED"
+
+
+class UriFailed(AssayError):
+    """A server was reached at an allowed URI, and what it answered is no file."""
+
+    grpc_status = "INVALID_ARGUMENT"
+    reason = "URI_FAILED"
+
+
+class UriUnreachable(AssayError):
+    """The server of an allowed URI is down, too slow, not who it should be, or broke off."""
+
+    grpc_status = "UNAVAILABLE"
+    reason = "URI_UNREACHABLE"
+
+
 class UploadStalled(AssayError):
     """The client stopped sending before its upload was complete."""
 

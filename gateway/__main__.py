@@ -8,8 +8,10 @@ from assay.rpc import settings as environment
 from assay.rpc.admission import Places
 from assay.rpc.logs import log_to_stderr
 from assay.rpc.serve import run, serve
-from assay.v1 import assay_pb2, assay_pb2_grpc
+from assay.v1 import assay_pb2, assay_pb2_grpc, live_pb2, live_pb2_grpc
 from gateway.decode import DecodePool
+from gateway.fetching import Fetcher
+from gateway.live_service import LiveService
 from gateway.service import AssayService
 from gateway.settings import GatewaySettings
 from gateway.upstream import Upstream
@@ -20,8 +22,14 @@ async def main() -> None:
     log_to_stderr("gateway", settings.log_level)  # what the decoder finds on this machine is said before it serves
     upstream = Upstream(settings.attribute_extraction, settings.scoring)
 
+    fetcher = Fetcher(settings.fetch)
+
     async def ready() -> None:
         await upstream.spec("regular")
+
+    async def close() -> None:
+        await upstream.close()
+        await fetcher.close()
 
     async with DecodePool(
         settings.decode_workers,
@@ -30,13 +38,16 @@ async def main() -> None:
         max_idle_bytes=settings.decode_max_idle_bytes,
         require_landlock=settings.require_landlock,
     ) as decoder:
-        service = AssayService(settings, decoder, upstream, Places(settings.max_in_flight))
+        service = AssayService(settings, decoder, upstream, Places(settings.max_in_flight), fetcher)
+        live = LiveService(settings, upstream, Places(settings.max_live_streams))
 
         def add(server: grpc.aio.Server) -> None:
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)
+            live_pb2_grpc.add_LiveServiceServicer_to_server(live, server)
 
-        names = [assay_pb2.DESCRIPTOR.services_by_name["AssayService"].full_name]
-        await serve("gateway", settings, add, names, ready=ready, on_drain=upstream.close)
+        services = {assay_pb2: "AssayService", live_pb2: "LiveService"}
+        names = [module.DESCRIPTOR.services_by_name[name].full_name for module, name in services.items()]
+        await serve("gateway", settings, add, names, ready=ready, on_drain=close)
 
 
 if __name__ == "__main__":

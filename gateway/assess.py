@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from assay.checkpoint import FormName
 from assay.frame import Clip, Frame
 from assay.pooling import pool_attributes, pool_mean
-from assay.sampling import Windows
 from assay.v1 import event_pb2, score_pb2
+from assay.windows import Windows
 from assay.wire import (
     attribute_from_wire,
     attribute_name,
@@ -108,12 +108,11 @@ class Assessment:
                     )
                 case Frame():
                     self._sampled_frames += 1
-                    clip = windows.feed(item) if self.is_video else Clip((item,), is_video=False)
-                    if clip:
+                    for clip in windows.feed(item) if self.is_video else [Clip((item,), is_video=False)]:
                         yield self._window(clip)
                 case DecodeSummary():
                     self._complete_media(item)
-        if clip := windows.finish():
+        for clip in windows.finish():
             yield self._window(clip)
 
     def _open_media(self, info: MediaInfo) -> None:

@@ -22,7 +22,7 @@ from assay.frame import Frame
 from gateway import decode_wire as wire
 from gateway.decode_pool import WorkerPool
 from gateway.decode_process import DecodeWorker
-from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo, Target
+from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo, Target
 from gateway.decode_wire import Kind
 
 __all__ = [
@@ -32,18 +32,19 @@ __all__ = [
     "DecodePool",
     "DecodeSpec",
     "DecodeSummary",
+    "Lost",
     "MediaInfo",
     "Target",
 ]
 
 log = logging.getLogger(__name__)
 
-DecodeEvent = MediaInfo | Frame | DecodeSummary
+DecodeEvent = MediaInfo | Frame | Lost | DecodeSummary
 
 _FRAMES_AHEAD = 4
 """Frames that wait for the reader of `events()` before the worker has to."""
-_ONCE = {Kind.INFO, Kind.SUMMARY, Kind.ERROR}
-"""What a worker may say once per job: one that was taken over shall not fill our memory or our log."""
+_ONCE = {Kind.INFO, Kind.SUMMARY, Kind.ERROR, Kind.LOST}
+"""What a worker may say once per job (LOST: once per frame), so that one that was taken over fills no memory or log."""
 _BROKE_OFF = "the decoder broke off while it read this file; the file is damaged, export it again"
 
 
@@ -78,6 +79,7 @@ class DecodeJob:
         self._ended = False
         self._busy_seconds = 0.0
         self._media_seconds = 0.0
+        self._renewed_seconds = 0.0
         self._worker: DecodeWorker
         self._talk: asyncio.Task[None]
 
@@ -120,7 +122,7 @@ class DecodeJob:
             await self._hand_on(b"")
 
     async def events(self) -> AsyncIterator[DecodeEvent]:
-        """`MediaInfo`, then `Frame`s in order of time, then one `DecodeSummary`.
+        """`MediaInfo`, then `Frame`s in order of time, then one `DecodeSummary`; of a live stream also `Lost`.
 
         Raises the job's error after the frames that came before it.
         """
@@ -173,12 +175,15 @@ class DecodeJob:
             if kind is Kind.WANT:
                 await self._worker.feed(await self._chunks.get())
             elif kind is Kind.FRAME:
+                told.discard(Kind.LOST)
                 frame = await self._worker.take(body)
-                self._media_seconds = min(frame.pts_seconds, self._spec.limits.max_duration_seconds)
+                self._count(frame.pts_seconds)
                 await self._frames_ahead.acquire()
                 self._events.put_nowait(frame)
             elif kind is Kind.INFO:
                 self._events.put_nowait(wire.info_from_body(body))
+            elif kind is Kind.LOST:
+                self._events.put_nowait(wire.lost_from_body(body))
             elif kind is Kind.SUMMARY:
                 self._events.put_nowait(wire.summary_from_body(body))
             elif kind is Kind.ERROR:
@@ -189,6 +194,13 @@ class DecodeJob:
                 return
             else:
                 raise wire.WireError(f"unexpected {kind.name}")
+
+    def _count(self, pts_seconds: float) -> None:
+        """A frame shown at this time came out: what the worker's clock has been granted grows with it."""
+        if self._spec.live and pts_seconds - self._renewed_seconds >= self._spec.renew_seconds:
+            self._renewed_seconds, self._busy_seconds = pts_seconds, 0.0
+        shown = pts_seconds - self._renewed_seconds
+        self._media_seconds = min(shown, self._spec.limits.max_duration_seconds)
 
     async def _receive(self) -> tuple[Kind, bytes]:
         """The worker's next message. Only here the worker computes, so only here its clock runs."""
@@ -214,7 +226,7 @@ class DecodeJob:
         log.warning("decode worker %d died of %s after %d bytes", self._worker.pid, name, self._bytes_written)
         if status == -signal.SIGXCPU:
             limits = self._spec.limits
-            granted = limits.cpu_budget_seconds(limits.max_duration_seconds if self._spec.is_video else 0.0)
+            granted = limits.cpu_budget_seconds(self._spec.granted_media_seconds)
             return OverLimit(
                 f"decoding took more than the {granted:.0f} s of processor time granted; send a shorter or smaller file"
             )

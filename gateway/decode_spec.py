@@ -1,11 +1,15 @@
 """What the decoder is asked for and what it answers: plain values that both sides of the worker's socket share."""
 
 import math
+import struct
 from dataclasses import dataclass, field
 
 from assay.errors import InvalidRequest
 
 MIB = 1024 * 1024
+RAW_FRAME = struct.Struct(">dII")
+"""In front of the pixels of a frame that a client has decoded: its time in seconds, height and width in pixels."""
+_ENDLESS_BYTES = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,11 @@ class DecodeSpec:
     frames_per_second: float = 2.0
     """Frames sampled per second of presentation time, 0 < x <= 60; a still picture ignores it."""
     limits: DecodeLimits = field(default_factory=DecodeLimits)
+    live: str = ""
+    """Empty for a file. "stream": bytes of a container that come for as long as they come; "frames": decoded ones, each
+    `RAW_FRAME` and its pixels."""
+    renew_seconds: float = 10.0
+    """Of a live stream: seconds of it after which the budgets of time, frames and packets begin anew."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.frames_per_second) and 0.0 < self.frames_per_second <= 60.0):
@@ -111,8 +120,33 @@ class DecodeSpec:
     @property
     def max_bytes(self) -> int:
         """Bytes of the file that are accepted."""
+        if self.live:
+            return _ENDLESS_BYTES
         limits = self.limits
         return limits.max_upload_bytes if self.is_video else min(limits.max_image_bytes, limits.max_upload_bytes)
+
+    @property
+    def spool_bytes(self) -> int:
+        """Bytes that may have to be held until the file is whole."""
+        return 0 if self.live else self.max_bytes
+
+    @property
+    def granted_media_seconds(self) -> float:
+        """Presentation time for which budgets are granted at once."""
+        if self.live:
+            return 2 * self.renew_seconds
+        return self.limits.max_duration_seconds if self.is_video else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What a live stream has lost since the last frame that came through."""
+
+    damaged_frames: int = 0
+    clock_jumps: int = 0
+
+    def __add__(self, other: "Lost") -> "Lost":
+        return Lost(self.damaged_frames + other.damaged_frames, self.clock_jumps + other.clock_jumps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from assay import errors
 from assay.errors import AssayError, BadMedia, InvalidRequest, OverLimit
 from assay.frame import Frame
 from gateway.decode_slots import FrameSlots
-from gateway.decode_spec import MIB, DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo, Shrink, Target
+from gateway.decode_spec import MIB, DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo, Shrink, Target
 
 HEADER = struct.Struct(">BI")
 """Kind of message, length of its body in bytes."""
@@ -57,6 +57,7 @@ class Kind(IntEnum):
     ESCAPED = 22
     LOCKED = 23
     """Once, before the first READY: the lock is on. Version of Landlock in it, 0 for a kernel without."""
+    LOST = 24
 
 
 class WireError(Exception):
@@ -87,13 +88,15 @@ def job_from_body(body: bytes) -> tuple[DecodeSpec, int]:
         target=Target(**fields["target"], shrink_first=Shrink(**shrink) if shrink else None),
         frames_per_second=fields["frames_per_second"],
         limits=DecodeLimits(**fields["limits"]),
+        live=fields["live"],
+        renew_seconds=fields["renew_seconds"],
     )
     return spec, JOB.unpack_from(body)[0]
 
 
-def event_message(event: MediaInfo | DecodeSummary) -> bytes:
-    body = json.dumps(dataclasses.asdict(event)).encode()
-    return pack(Kind.INFO if isinstance(event, MediaInfo) else Kind.SUMMARY, body)
+def event_message(event: MediaInfo | Lost | DecodeSummary) -> bytes:
+    kinds = {MediaInfo: Kind.INFO, Lost: Kind.LOST, DecodeSummary: Kind.SUMMARY}
+    return pack(kinds[type(event)], json.dumps(dataclasses.asdict(event)).encode())
 
 
 def frame_message(frame: Frame, slot: int) -> bytes:
@@ -136,6 +139,11 @@ def info_from_body(body: bytes) -> MediaInfo:
     r = _record(body)
     width, height = int(_number(r.get("width_px"))), int(_number(r.get("height_px")))
     return MediaInfo(r.get("is_video") is True, _text(r.get("container")), _text(r.get("codec")), width, height)
+
+
+def lost_from_body(body: bytes) -> Lost:
+    r = _record(body)
+    return Lost(int(_number(r.get("damaged_frames"))), int(_number(r.get("clock_jumps"))))
 
 
 def summary_from_body(body: bytes) -> DecodeSummary:

@@ -1,6 +1,7 @@
 """Several streams -> one. What arrives is passed on; the first error ends everything and is raised."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ async def in_turn(streams: AsyncGenerator[AsyncGenerator[T, None], None], at_onc
     A stream that runs before its turn keeps its items in memory. `streams` is held back while all places are taken.
     """
     places = asyncio.Semaphore(at_once)
-    opened: list[_Running[T]] = []
+    opened: deque[_Running[T]] = deque()
 
     async def open_streams() -> AsyncGenerator[_Running[T], None]:
         async with aclosing(streams):
@@ -88,6 +89,7 @@ async def in_turn(streams: AsyncGenerator[AsyncGenerator[T, None], None], at_onc
         async for stream in running:
             async for item in stream:
                 yield item
+            await opened.popleft().close()
             places.release()
     finally:
         await running.close()

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from assay.errors import InvalidRequest, UploadStalled
+from assay.magic import is_picture
 from assay.rpc.admission import Places
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
 from assay.wire import form_from_wire
 from gateway.assess import Assessment
 from gateway.decode import DecodePool
+from gateway.fetching import Fetcher, with_head
 from gateway.merge import beating
 from gateway.settings import GatewaySettings
 from gateway.upstream import Upstream
@@ -30,6 +32,7 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
     decoder: DecodePool
     upstream: Upstream
     places: Places
+    fetcher: Fetcher
 
     async def ScoreImage(  # noqa: N802 - named by the contract
         self, request: assay_pb2.ScoreImageRequest, context: Context
@@ -57,11 +60,30 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
             async for event in events:
                 yield assay_pb2.StreamVideoResponse(event=event)
 
+    async def ScoreUri(  # noqa: N802
+        self, request: assay_pb2.ScoreUriRequest, context: Context
+    ) -> AsyncGenerator[assay_pb2.ScoreUriResponse, None]:
+        async with aclosing(self._told(self._assess_uri(request))) as events:
+            async for event in events:
+                yield assay_pb2.ScoreUriResponse(event=event)
+
+    async def _assess_uri(self, request: assay_pb2.ScoreUriRequest) -> AsyncGenerator[Event, None]:
+        async with aclosing(self.fetcher.chunks(request.uri, self.settings.max_video_bytes)) as chunks:
+            head, upload = await with_head(chunks)
+            async with aclosing(self._assess(request.config, upload, is_video=not is_picture(head))) as events:
+                async for event in events:
+                    yield event
+
     async def _stream(self, requests: AsyncIterator[UploadRequest], is_video: bool) -> AsyncGenerator[Event, None]:
         first = await self._next(requests)
         if first is None or first.WhichOneof("part") != "config":
             raise InvalidRequest("the first message must hold the config", field="config")
-        assessed = self._assess(first.config, self._chunks(requests), is_video)
+        async with aclosing(self._told(self._assess(first.config, self._chunks(requests), is_video))) as events:
+            async for event in events:
+                yield event
+
+    async def _told(self, assessed: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        """The events numbered, with heartbeats in quiet times."""
         beat = Event(heartbeat=event_pb2.Heartbeat())
         sequence = 0
         async with aclosing(beating(assessed, self.settings.heartbeat_seconds, beat)) as events:

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from assay.rpc.settings import Address, ServerSettings
+from assay.rpc.settings import Address, OptionalServer, ServerSettings
 from gateway.decode_spec import DecodeLimits
 
 _BUDGET = DecodeLimits()
@@ -21,6 +21,8 @@ class GatewaySettings(ServerSettings):
     """Where clients are served."""
     attribute_extraction: Address = "127.0.0.1:50052"
     scoring: Address = "127.0.0.1:50053"
+    fetch: OptionalServer = ""
+    """The fetch service; empty: files are taken by upload only."""
     decode_workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Uploads decoded at once, each in a process of its own."""
     decode_spares: Annotated[int, Field(ge=0, le=64)] = 1
@@ -33,6 +35,10 @@ class GatewaySettings(ServerSettings):
     """True: do not start on a kernel without Landlock. False: say so in the log and go on behind the other locks."""
     max_in_flight: Annotated[int, Field(ge=1, le=4096)] = 32
     """Requests at once; one more is refused with RESOURCE_EXHAUSTED before a byte of it is read."""
+    max_live_streams: Annotated[int, Field(ge=0, le=256)] = 4
+    """Live streams at once, each with a decode process of its own; 0: none are taken."""
+    max_waiting_windows: Annotated[int, Field(ge=1, le=64)] = 2
+    """Windows of a live stream that wait to be judged before the oldest is left out, or the client has to wait."""
     windows_at_once: Annotated[int, Field(ge=1, le=64)] = 2
     """Clips of one video that are judged at the same time."""
     heartbeat_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0

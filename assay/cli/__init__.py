@@ -1,4 +1,4 @@
-"""The command line: `assay score`, `assay up`, `assay demo`, `assay checkpoint`."""
+"""The command line: `assay score`, `assay live`, `assay up`, `assay demo`, `assay checkpoint`."""
 
 import argparse
 import os
@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_score(commands)
+    _add_live(commands)
     _add_up(commands)
     _add_demo(commands)
     add_checkpoint(commands)
@@ -70,13 +71,59 @@ def _add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="a file, a directory (every picture and video in it), or - for stdin"
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="a file, a directory (every picture and video in it), - for stdin, or an address that the server gets "
+        "itself (https://…, s3://…) if it is set up to",
     )
+    _add_wishes(parser, "regular")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per file")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no reasoning, attributes or progress; errors stay")
+    parser.add_argument(
+        "--concurrency", type=_positive, default=1, metavar="N", help="files in flight at once (default 1)"
+    )
+    parser.add_argument(
+        "--timeout", type=_seconds, default=1800.0, metavar="SECONDS", help="longest time per file (default 1800)"
+    )
+    parser.set_defaults(run=_run_score)
+
+
+def _add_live(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "live",
+        help="score a live stream while it goes on",
+        description="Scores a stream of MPEG-TS, fragmented MP4, Matroska, WebM or FLV for as long as it goes on: one "
+        "line per window.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", metavar="SOURCE", help="- for stdin, or a file")
+    parser.add_argument("--pace", action="store_true", help="send a file of MPEG-TS at the pace of its own clock")
+    parser.add_argument(
+        "--window", type=_seconds, default=0.0, metavar="SECONDS", help="length of a window (default: the model's)"
+    )
+    parser.add_argument(
+        "--hop", type=_seconds, default=0.0, metavar="SECONDS", help="from window to window (default: one window)"
+    )
+    parser.add_argument(
+        "--lateness",
+        choices=("drop", "wait"),
+        default="drop",
+        help="when windows come faster than they are judged: drop the oldest (default), or read more slowly",
+    )
+    _add_wishes(parser, "direct")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per window")
+    parser.set_defaults(run=_run_live)
+
+
+def _add_wishes(parser: argparse.ArgumentParser, default_form: str) -> None:
     parser.add_argument(
         "--form",
         choices=list(FORM_TO_WIRE),
-        default="regular",
-        help="direct: the number alone, fastest. regular: ten attributes with reasons (default). natural: in prose",
+        default=default_form,
+        help="direct: the number alone, fastest. regular: ten attributes with reasons. natural: in prose "
+        f"(default {default_form})",
     )
     parser.add_argument(
         "--attributes",
@@ -88,18 +135,9 @@ def _add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--tenant", default="", metavar="NAME", help="also a composite score, with the weights stored under this name"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object per file")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no reasoning, attributes or progress; errors stay")
-    parser.add_argument(
-        "--concurrency", type=_positive, default=1, metavar="N", help="files in flight at once (default 1)"
-    )
     parser.add_argument(
         "--server", metavar="HOST:PORT", help="the gateway (default: the variable ASSAY_SERVER, or 127.0.0.1:50051)"
     )
-    parser.add_argument(
-        "--timeout", type=_seconds, default=1800.0, metavar="SECONDS", help="longest time per file (default 1800)"
-    )
-    parser.set_defaults(run=_run_score)
 
 
 def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -138,6 +176,13 @@ def _run_score(options: argparse.Namespace) -> int:
     from assay.cli.score import run_score
 
     return run_score(options)
+
+
+def _run_live(options: argparse.Namespace) -> int:
+    os.putenv("GRPC_VERBOSITY", "NONE")  # as above
+    from assay.cli.live import run_live
+
+    return run_live(options)
 
 
 def _run_up(options: argparse.Namespace) -> int:

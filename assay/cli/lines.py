@@ -80,7 +80,7 @@ def judgement_json(name: str, judgement: Judgement) -> str:
             "file": name,
             "score": _score(judgement.score),
             "attributes": _attributes(judgement.attributes),
-            "windows": [_window(window) for window in judgement.windows],
+            "windows": [window_values(window) for window in judgement.windows],
             "media": asdict(judgement.media),
             "model": asdict(judgement.model),
             **_composite(judgement.composite_score),
@@ -98,7 +98,8 @@ def _one_object(values: dict[str, Any]) -> str:
     return json.dumps(values, allow_nan=False)
 
 
-def _window(window: Window) -> dict[str, Any]:
+def window_values(window: Window) -> dict[str, Any]:
+    """A window as values of JSON."""
     return {
         "start_seconds": window.start_seconds,
         "end_seconds": window.end_seconds,

@@ -6,19 +6,26 @@ async with AsyncClient("127.0.0.1:50051") as client:
 
 with Client() as client:                      # the same without asyncio
     print(client.score("photo.jpg").score.value)
+    print(client.score("https://media.example.com/clip.mp4").score.value)   # which the server gets itself
+    for window in client.live(sys.stdin.buffer):                            # MPEG-TS, for as long as it comes
+        print(window.window.score.value)
 """
 
 from assay.client.calls import DEFAULT_SERVER, AsyncClient
 from assay.client.failure import NoServer, TookTooLong
 from assay.client.judgement import Judgement, Media, Model, Window, judgement_from_wire
+from assay.client.live import LiveSource, LiveWindow
 from assay.client.sync import Client
-from assay.client.upload import Source, is_picture
+from assay.client.upload import Source, is_uri
+from assay.magic import is_picture
 
 __all__ = [
     "DEFAULT_SERVER",
     "AsyncClient",
     "Client",
     "Judgement",
+    "LiveSource",
+    "LiveWindow",
     "Media",
     "Model",
     "NoServer",
@@ -26,5 +33,6 @@ __all__ = [
     "TookTooLong",
     "Window",
     "is_picture",
+    "is_uri",
     "judgement_from_wire",
 ]

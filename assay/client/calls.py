@@ -12,8 +12,10 @@ import grpc
 from assay.attribute import KINDS
 from assay.client.failure import failure, gone
 from assay.client.judgement import Judgement, judgement_from_wire
-from assay.client.upload import Source, can_be_read_again, chunks, is_picture
+from assay.client.live import LiveSource, LiveWindow, live_config, live_windows
+from assay.client.upload import Source, can_be_read_again, chunks, is_uri
 from assay.errors import Busy, InvalidRequest, ServiceUnavailable
+from assay.magic import is_picture
 from assay.rpc.options import CHANNEL
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
 from assay.wire import FORM_TO_WIRE
@@ -79,13 +81,15 @@ class AsyncClient:
         `form` is direct, regular or natural; `attributes` are the names to report, all if empty; `tenant` is
         whose composite weights to use, none if empty.
         Raises OSError (the file cannot be read) or an AssayError: InvalidRequest, BadMedia, OverLimit,
-        UnreadableVerdict, Busy, ModelUnavailable, ServiceUnavailable, NoServer, TookTooLong.
+        UnreadableVerdict, Busy, ModelUnavailable, ServiceUnavailable, NoServer, TookTooLong; for an address also
+        UriRefused, UriFailed, UriUnreachable.
         """
         config = config_of(form, attributes, tenant)
         has_begun = False
         for wait_seconds in (*BUSY_WAITS_SECONDS, None):
             try:
-                async with aclosing(self._call(source, config)) as events:
+                call = self._call_by_uri(str(source), config) if is_uri(source) else self._call(source, config)
+                async with aclosing(call) as events:
                     async for event in events:
                         has_begun = True
                         yield event
@@ -95,6 +99,27 @@ class AsyncClient:
                 if has_begun or wait_seconds is None or not can_be_read_again(source):
                     raise
             await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.5))
+
+    async def live(
+        self,
+        source: LiveSource,
+        *,
+        window_seconds: float = 0.0,
+        hop_seconds: float = 0.0,
+        waits: bool = False,
+        form: str = "regular",
+        attributes: Sequence[str] = (),
+        tenant: str = "",
+    ) -> AsyncGenerator[LiveWindow, None]:
+        """The windows of a live stream as they are judged, for as long as the source goes on.
+
+        0 seconds leave the window to the model, and the hop to the window. Where the model is slower than the stream
+        the oldest windows are left out, or, if it `waits`, the source is read more slowly. Raises as `events` does.
+        """
+        config = live_config(config_of(form, attributes, tenant), window_seconds, hop_seconds, waits)
+        async with aclosing(live_windows(self._channel, self.server, self._quiet_seconds, source, config)) as windows:
+            async for window in windows:
+                yield window
 
     async def _call(self, source: Source, config: assay_pb2.ScoreConfig) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
         async with aclosing(chunks(source)) as pieces:
@@ -110,13 +135,24 @@ class AsyncClient:
                 # It holds the file, and must have let go of it before the file is closed.
                 await asyncio.wait([upload])
 
+    async def _call_by_uri(self, uri: str, config: assay_pb2.ScoreConfig) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+        request = assay_pb2.ScoreUriRequest(config=config, uri=uri)
+        call = self._stub.ScoreUri(request, timeout=self._timeout_seconds)
+        try:
+            async for event in self._answers(call):
+                yield event
+        finally:
+            call.cancel()
+
     def _opened(self, first: bytes) -> tuple[Any, Any]:
         """The call for a file that begins like this, and the class of its requests."""
         if is_picture(first):
             return self._stub.StreamImage(timeout=self._timeout_seconds), assay_pb2.StreamImageRequest
         return self._stub.StreamVideo(timeout=self._timeout_seconds), assay_pb2.StreamVideoRequest
 
-    async def _answers(self, call: Any, upload: "asyncio.Task[None]") -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+    async def _answers(
+        self, call: Any, upload: "asyncio.Task[None] | None" = None
+    ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
         """Events up to the result. Raises what the call failed with, or what the upload did."""
         has_begun = False
         while True:
@@ -129,7 +165,7 @@ class AsyncClient:
                 raise failure(error, self.server, self._timeout_seconds, has_begun) from error
             except asyncio.CancelledError:
                 # The upload cancels its call when the file cannot be read; the reason is the upload's own.
-                if upload.done() and not upload.cancelled() and (reason := upload.exception()):
+                if upload and upload.done() and not upload.cancelled() and (reason := upload.exception()):
                     raise reason from None
                 raise
             if response is grpc.aio.EOF:

@@ -77,7 +77,7 @@ def judgement_from_wire(result: event_pb2.Result) -> Judgement:
     return Judgement(
         score=wire.score_from_wire(result.score),
         attributes=_attributes(result.attributes),
-        windows=tuple(_window(each) for each in result.windows),
+        windows=tuple(window_from_wire(each) for each in result.windows),
         media=_media(result.media),
         model=Model(result.model.name, result.model.checkpoint_fingerprint, result.model.preprocessing_fingerprint),
         composite_score=_score_if_set(result, "composite_score"),
@@ -88,7 +88,8 @@ def _attributes(messages: Iterable[attribute_pb2.Attribute]) -> dict[str, Attrib
     return {attribute.name: attribute for attribute in map(wire.attribute_from_wire, messages)}
 
 
-def _window(message: score_pb2.WindowResult) -> Window:
+def window_from_wire(message: score_pb2.WindowResult) -> Window:
+    """ValueError if an attribute or grade is not one of the schema."""
     return Window(
         start_seconds=message.start_offset.ToNanoseconds() / 1e9,
         end_seconds=message.end_offset.ToNanoseconds() / 1e9,

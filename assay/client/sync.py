@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar
 
 from assay.client.calls import DEFAULT_SERVER, AsyncClient
 from assay.client.judgement import Judgement
+from assay.client.live import LiveSource, LiveWindow
 from assay.client.upload import Source
 from assay.v1 import event_pb2
 
@@ -58,6 +59,15 @@ class Client:
         finally:
             self._run(events.aclose())
 
+    def live(self, source: LiveSource, **wishes: Any) -> Iterator[LiveWindow]:
+        """As AsyncClient.live."""
+        windows = self._client.live(source, **wishes)
+        try:
+            while (window := self._run(_next_window(windows))) is not None:
+                yield window
+        finally:
+            self._run(windows.aclose())
+
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
@@ -76,3 +86,8 @@ async def _made(server: str, timeout_seconds: float, quiet_seconds: float) -> As
 async def _next(events: Any) -> event_pb2.ScoreEvent | None:
     event: event_pb2.ScoreEvent | None = await anext(events, None)
     return event
+
+
+async def _next_window(windows: Any) -> LiveWindow | None:
+    window: LiveWindow | None = await anext(windows, None)
+    return window

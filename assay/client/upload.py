@@ -1,8 +1,9 @@
-"""Upload: a path, bytes or an open file as chunks, and the question whether they are a picture."""
+"""Upload: a path, bytes or an open file as chunks; an address is sent as it is."""
 
 import asyncio
 import io
 import os
+import re
 from collections.abc import AsyncGenerator
 from contextlib import nullcontext
 from typing import IO, Any
@@ -12,20 +13,14 @@ from assay.errors import BadMedia
 CHUNK_BYTES = 256 * 1024
 
 Source = str | os.PathLike[str] | bytes | IO[bytes]
-"""A path, the bytes of a file, or a file opened for reading bytes."""
+"""A path, the bytes of a file, a file opened for reading bytes, or an address that the server gets (https://…)."""
 
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*")
-# Brands of ISO files that hold pictures; all other brands (isom, mp42, qt, …) are videos.
-_PICTURE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-def is_picture(head: bytes) -> bool:
-    """Whether the first 12 bytes are those of JPEG, PNG, GIF, WebP, BMP, TIFF, AVIF or HEIC. The name plays no part."""
-    if head.startswith(_MAGIC):
-        return True
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return True
-    return head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS
+def is_uri(source: Source) -> bool:
+    """Whether it says where a file is that the server can get itself, such as https://… or s3://…."""
+    return isinstance(source, str) and _URI.match(source) is not None
 
 
 def can_be_read_again(source: Source) -> bool:
@@ -56,3 +51,14 @@ def _opened(source: Source) -> Any:
             return open(source, "rb")
         case _:
             return nullcontext(source)
+
+
+async def pieces(source: Source) -> AsyncGenerator[bytes, None]:
+    """The bytes as soon as they are there, for a stream that goes on: of a pipe, whatever it holds.
+
+    OSError if the file cannot be opened or read.
+    """
+    with _opened(source) as file:
+        read = getattr(file, "read1", file.read)
+        while chunk := await asyncio.to_thread(read, CHUNK_BYTES):
+            yield chunk

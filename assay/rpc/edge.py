@@ -24,8 +24,7 @@ _log = logging.getLogger(__name__)
 
 _NOT_OURS = ("/grpc.health.", "/grpc.reflection.")
 _DRAIN_SECONDS = 0.5
-_WRITE_SECONDS = 30.0
-"""A client that reads nothing for so long loses its call, and the model is free for others."""
+WRITE_SECONDS = 30.0
 
 Context = Any  # grpc.aio.ServicerContext; its two type parameters differ from method to method.
 Handler = Any  # grpc.RpcMethodHandler
@@ -34,9 +33,13 @@ Handler = Any  # grpc.RpcMethodHandler
 class Edge(grpc.aio.ServerInterceptor):
     """Goes first among interceptors: inner ones then see handlers as they were written."""
 
-    def __init__(self, drain_bytes: int) -> None:
-        """`drain_bytes`: how much of an upload is read and dropped so that its sender gets to see the refusal."""
+    def __init__(self, drain_bytes: int, write_seconds: float = WRITE_SECONDS) -> None:
+        """`drain_bytes`: how much of an upload is read and dropped so that its sender gets to see the refusal.
+
+        A client that reads nothing for `write_seconds` loses its call, and the model is free for others.
+        """
         self._drain_bytes = drain_bytes
+        self._write_seconds = write_seconds
 
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]], details: grpc.HandlerCallDetails
@@ -66,7 +69,7 @@ class Edge(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: Context) -> None:
             async with self._guarded(method, request, context), aclosing(inner(_valid(request), context)) as responses:
                 async for response in responses:
-                    await _write(response, context)
+                    await self._write(response, context)
 
         return answer
 
@@ -99,6 +102,13 @@ class Edge(grpc.aio.ServerInterceptor):
             metrics.SECONDS.labels(method).observe(seconds)
             _log.info("call ended", extra={"facts": {"method": method, "reason": reason, "seconds": round(seconds, 4)}})
 
+    async def _write(self, response: Message, context: Context) -> None:
+        try:
+            async with asyncio.timeout(self._write_seconds):
+                await context.write(response)
+        except TimeoutError:
+            raise OverLimit(f"no answer was read for {self._write_seconds:g} s, so the call was given up") from None
+
     async def _refuse(self, error: AssayError, request: Any, context: Context) -> None:
         # grpc.aio shows a client INTERNAL in place of our status if its next write fails before it reads the status
         # (grpc/grpc #36066). So what it is still sending is read and dropped first, within limits.
@@ -124,14 +134,6 @@ async def _valid_stream(requests: AsyncIterator[Message]) -> AsyncGenerator[Mess
     async for request in requests:
         check(request)
         yield request
-
-
-async def _write(response: Message, context: Context) -> None:
-    try:
-        async with asyncio.timeout(_WRITE_SECONDS):
-            await context.write(response)
-    except TimeoutError:
-        raise OverLimit(f"no answer was read for {_WRITE_SECONDS:g} s, so the call was given up") from None
 
 
 async def _drop(requests: AsyncIterator[Message], num_bytes: int) -> None:

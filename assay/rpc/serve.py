@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 from assay.errors import AssayError, SettingsError
 from assay.rpc import options
-from assay.rpc.edge import Edge
+from assay.rpc.edge import WRITE_SECONDS, Edge
 from assay.rpc.health import Check, Health, watch
 from assay.rpc.logs import log_to_stderr
 from assay.rpc.metrics import serve_metrics
@@ -47,12 +47,13 @@ async def serve(
     *,
     ready: Check | None = None,
     on_drain: Check | None = None,
+    write_seconds: float = WRITE_SECONDS,
 ) -> None:
     """Serves until SIGTERM or SIGINT; prints `ready NAME ADDRESS` on stdout once `ready` has returned.
 
     `add` adds the servicers named in `service_names`. `ready` goes on being asked, and health follows it. At the
     signal health turns to NOT_SERVING and calls in flight have `settings.grace_seconds` to end; `on_drain` then closes
-    what they needed.
+    what they needed. A client may leave an answer unread for `write_seconds`.
     """
     log_to_stderr(name, settings.log_level)
     if settings.metrics_address:
@@ -60,7 +61,8 @@ async def serve(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with listening(settings.address, add, service_names, settings.grace_seconds) as (health_of, bound):
+    served = listening(settings.address, add, service_names, settings.grace_seconds, write_seconds=write_seconds)
+    async with served as (health_of, bound):
         _log.info("listening", extra={"facts": {"address": bound}})
         announce = partial(print, f"ready {name} {bound}", flush=True)
         await _first_of(stop.wait(), watch(health_of, ready, announce))
@@ -86,12 +88,13 @@ async def listening(
     service_names: Sequence[str],
     grace_seconds: float = 0.0,
     drain_bytes: int = DRAIN_BYTES,
+    write_seconds: float = WRITE_SECONDS,
 ) -> AsyncIterator[tuple[Health, str]]:
     """A server for the length of the block, NOT_SERVING at first: its health, and the address it is reached at.
 
     SettingsError if it cannot listen there.
     """
-    server = grpc.aio.server(interceptors=[Edge(drain_bytes)], options=options.SERVER)
+    server = grpc.aio.server(interceptors=[Edge(drain_bytes, write_seconds)], options=options.SERVER)
     add(server)
     servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)

@@ -6,18 +6,46 @@ A misspelt variable stops the program and names itself; a value out of range nam
 import difflib
 import os
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from assay.errors import SettingsError
 
 Address = Annotated[str, Field(pattern=r"^(unix:.+|[^\s]+:\d{1,5})$", description="HOST:PORT or unix:PATH")]
 """Where a program listens or is reached. Port 0 lets the system choose one."""
 
+OptionalServer = Annotated[
+    str, Field(pattern=r"^(unix:.+|[^\s]+:\d{1,5})?$", description="HOST:PORT or unix:PATH, or empty for none")
+]
+
 OptionalAddress = Annotated[str, Field(pattern=r"^([^\s]+:\d{1,5})?$", description="HOST:PORT, or empty for none")]
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+_HOST = Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?(:\d{1,5})?$")]
+
+Hosts = Annotated[
+    tuple[_HOST, ...],
+    BeforeValidator(_split),
+    NoDecode,
+    Field(description="HOST, HOST:PORT or *.DOMAIN, several with commas"),
+]
+Networks = Annotated[
+    tuple[IPv4Network | IPv6Network, ...],
+    BeforeValidator(_split),
+    NoDecode,
+    Field(description="networks such as 10.1.0.0/16, several with commas"),
+]
+WebSchemes = Annotated[
+    tuple[Literal["https", "http"], ...], BeforeValidator(_split), NoDecode, Field(description="https, or https,http")
+]
 
 
 class ServerSettings(BaseSettings):

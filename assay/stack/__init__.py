@@ -71,7 +71,12 @@ STAGES: Sequence[Sequence[Part]] = (
             ready_seconds=300.0,
         ),
     ),
-    (_service("attribute_extraction"), _service("scoring")),
+    (
+        _service("attribute_extraction"),
+        _service("scoring"),
+        # What it may ask for comes from FETCH_… in the environment; without these it refuses every URI.
+        Part("fetch", "services.fetch", lambda known: {"FETCH_ADDRESS": "127.0.0.1:0"}),
+    ),
     (
         Part(
             "gateway",
@@ -80,6 +85,7 @@ STAGES: Sequence[Sequence[Part]] = (
                 "GATEWAY_ADDRESS": known["address"],
                 "GATEWAY_ATTRIBUTE_EXTRACTION": known["attribute_extraction"],
                 "GATEWAY_SCORING": known["scoring"],
+                "GATEWAY_FETCH": known["fetch"],
             },
         ),
     ),

@@ -5,7 +5,7 @@ The public service, at the gateway.
 
 Errors: INVALID_ARGUMENT (request or media are wrong; BadRequest or ErrorInfo say what), RESOURCE_EXHAUSTED (a limit
 was passed, or too busy), UNAVAILABLE (a program behind the gateway is down; try again), DATA_LOSS (the model's
-answer holds no score), INTERNAL (ours). Every error carries google.rpc.ErrorInfo with domain "assay" and a reason.
+answer holds no score), PERMISSION_DENIED (a URI that is not allowed), INTERNAL (ours). Every error carries google.rpc.ErrorInfo with domain "assay" and a reason.
 """
 
 from assay.v1 import event_pb2 as _event_pb2
@@ -223,3 +223,58 @@ class StreamVideoResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamVideoResponse: _TypeAlias = StreamVideoResponse  # noqa: Y015
+
+@_typing.final
+class ScoreUriRequest(_message.Message):
+    """A picture or video that is elsewhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIG_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    uri: _builtins.str
+    """https://HOST/PATH, or s3://BUCKET/KEY of a bucket that the operator has set up. Only hosts that the operator allows
+    are asked (PERMISSION_DENIED names the setting); redirects must lead to such hosts as well. Whether it is a picture
+    or a video is decided by its bytes.
+    """
+    @_builtins.property
+    def config(self) -> Global___ScoreConfig:
+        """How to judge; defaults if not set."""
+
+    def __init__(
+        self,
+        *,
+        config: Global___ScoreConfig | None = ...,
+        uri: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoreUriRequest: _TypeAlias = ScoreUriRequest  # noqa: Y015
+
+@_typing.final
+class ScoreUriResponse(_message.Message):
+    """One event about the picture or video."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def event(self) -> _event_pb2.ScoreEvent:
+        """What happened."""
+
+    def __init__(
+        self,
+        *,
+        event: _event_pb2.ScoreEvent | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoreUriResponse: _TypeAlias = ScoreUriResponse  # noqa: Y015

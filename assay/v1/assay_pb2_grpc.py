@@ -50,6 +50,11 @@ class AssayServiceStub:
                 request_serializer=assay_dot_v1_dot_assay__pb2.StreamVideoRequest.SerializeToString,
                 response_deserializer=assay_dot_v1_dot_assay__pb2.StreamVideoResponse.FromString,
                 _registered_method=True)
+        self.ScoreUri = channel.unary_stream(
+                '/assay.v1.AssayService/ScoreUri',
+                request_serializer=assay_dot_v1_dot_assay__pb2.ScoreUriRequest.SerializeToString,
+                response_deserializer=assay_dot_v1_dot_assay__pb2.ScoreUriResponse.FromString,
+                _registered_method=True)
 
 
 class AssayServiceServicer:
@@ -77,6 +82,13 @@ class AssayServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ScoreUri(self, request, context):
+        """Judges a picture or video that the server gets itself, and sends events as they happen.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AssayServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +106,11 @@ def add_AssayServiceServicer_to_server(servicer, server):
                     servicer.StreamVideo,
                     request_deserializer=assay_dot_v1_dot_assay__pb2.StreamVideoRequest.FromString,
                     response_serializer=assay_dot_v1_dot_assay__pb2.StreamVideoResponse.SerializeToString,
+            ),
+            'ScoreUri': grpc.unary_stream_rpc_method_handler(
+                    servicer.ScoreUri,
+                    request_deserializer=assay_dot_v1_dot_assay__pb2.ScoreUriRequest.FromString,
+                    response_serializer=assay_dot_v1_dot_assay__pb2.ScoreUriResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +195,33 @@ class AssayService:
             '/assay.v1.AssayService/StreamVideo',
             assay_dot_v1_dot_assay__pb2.StreamVideoRequest.SerializeToString,
             assay_dot_v1_dot_assay__pb2.StreamVideoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ScoreUri(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/assay.v1.AssayService/ScoreUri',
+            assay_dot_v1_dot_assay__pb2.ScoreUriRequest.SerializeToString,
+            assay_dot_v1_dot_assay__pb2.ScoreUriResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,7 +5,7 @@ The public service, at the gateway.
 
 Errors: INVALID_ARGUMENT (request or media are wrong; BadRequest or ErrorInfo say what), RESOURCE_EXHAUSTED (a limit
 was passed, or too busy), UNAVAILABLE (a program behind the gateway is down; try again), DATA_LOSS (the model's
-answer holds no score), INTERNAL (ours). Every error carries google.rpc.ErrorInfo with domain "assay" and a reason.
+answer holds no score), PERMISSION_DENIED (a URI that is not allowed), INTERNAL (ours). Every error carries google.rpc.ErrorInfo with domain "assay" and a reason.
 """
 
 from assay.v1 import assay_pb2 as _assay_pb2
@@ -44,6 +44,8 @@ class AssayServiceStub:
     """Judges a picture and sends events as they happen. Half-close after the last chunk."""
     StreamVideo: _grpc.StreamStreamMultiCallable[_assay_pb2.StreamVideoRequest, _assay_pb2.StreamVideoResponse]
     """Judges a video in clips while it is uploaded. Half-close after the last chunk."""
+    ScoreUri: _grpc.UnaryStreamMultiCallable[_assay_pb2.ScoreUriRequest, _assay_pb2.ScoreUriResponse]
+    """Judges a picture or video that the server gets itself, and sends events as they happen."""
 
 @_typing.type_check_only
 class AssayServiceAsyncStub(AssayServiceStub):
@@ -56,6 +58,8 @@ class AssayServiceAsyncStub(AssayServiceStub):
     """Judges a picture and sends events as they happen. Half-close after the last chunk."""
     StreamVideo: _aio.StreamStreamMultiCallable[_assay_pb2.StreamVideoRequest, _assay_pb2.StreamVideoResponse]  # type: ignore[assignment]
     """Judges a video in clips while it is uploaded. Half-close after the last chunk."""
+    ScoreUri: _aio.UnaryStreamMultiCallable[_assay_pb2.ScoreUriRequest, _assay_pb2.ScoreUriResponse]  # type: ignore[assignment]
+    """Judges a picture or video that the server gets itself, and sends events as they happen."""
 
 class AssayServiceServicer(metaclass=_abc_1.ABCMeta):
     """Scores pictures and videos and says why."""
@@ -83,5 +87,13 @@ class AssayServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_assay_pb2.StreamVideoResponse], _abc.AsyncIterator[_assay_pb2.StreamVideoResponse]]:
         """Judges a video in clips while it is uploaded. Half-close after the last chunk."""
+
+    @_abc_1.abstractmethod
+    def ScoreUri(
+        self,
+        request: _assay_pb2.ScoreUriRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_assay_pb2.ScoreUriResponse], _abc.AsyncIterator[_assay_pb2.ScoreUriResponse]]:
+        """Judges a picture or video that the server gets itself, and sends events as they happen."""
 
 def add_AssayServiceServicer_to_server(servicer: AssayServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -6,15 +6,14 @@ import codecs
 import contextlib
 import gc
 import importlib
-import math
 import os
 import pkgutil
 import resource
 import signal
 import socket
 import sys
-import time
 import warnings
+from collections.abc import Iterator
 
 import av
 from PIL import Image
@@ -23,10 +22,12 @@ from assay.errors import AssayError, BadMedia, OverLimit
 from assay.frame import Frame
 from gateway import decode_wire as wire
 from gateway.decode_slots import SLOTS, FrameSlots
-from gateway.decode_spec import DecodeSpec
+from gateway.decode_spec import DecodeSpec, DecodeSummary, Lost, MediaInfo
 from gateway.decode_wire import Kind
 from gateway.decode_worker import escape
+from gateway.decode_worker.live import decode_frames, decode_stream
 from gateway.decode_worker.reader import Abandoned, Upload
+from gateway.decode_worker.rlimits import grant_cpu
 from gateway.decode_worker.sandbox import lock_up
 from gateway.decode_worker.sniff import SNIFF_BYTES, sniff
 from gateway.decode_worker.still import decode_still
@@ -128,9 +129,8 @@ class Memory:
 def limit_job(spec: DecodeSpec, memory: Memory) -> None:
     """The nets behind the budgets: processor time ends in SIGXCPU, address space in a failed allocation."""
     limits = spec.limits
-    cpu = time.process_time() + limits.cpu_budget_seconds(limits.max_duration_seconds if spec.is_video else 0.0)
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(cpu) + 1, resource.RLIM_INFINITY))
-    space = memory.address_space_bytes() + limits.max_memory_bytes + spec.max_bytes
+    grant_cpu(limits.cpu_budget_seconds(spec.granted_media_seconds))
+    space = memory.address_space_bytes() + limits.max_memory_bytes + spec.spool_bytes
     resource.setrlimit(resource.RLIMIT_AS, (space, resource.RLIM_INFINITY))
 
 
@@ -138,15 +138,22 @@ def decode(spec: DecodeSpec, connection: Connection) -> None:
     """One job, told event by event."""
     upload = Upload(connection.next_chunk, spec.max_bytes)
     try:
-        container = sniff(upload.peek(SNIFF_BYTES), spec.is_video)
-        events = decode_video if spec.is_video else decode_still
-        for event in events(upload, container, spec):
+        for event in _events(upload, spec):
             if isinstance(event, Frame):
                 connection.send_frame(event)
             else:
                 connection.send(wire.event_message(event))
     finally:
         upload.free()
+
+
+def _events(upload: Upload, spec: DecodeSpec) -> Iterator[MediaInfo | Frame | Lost | DecodeSummary]:
+    if spec.live == "frames":
+        return decode_frames(upload, spec)
+    container = sniff(upload.peek(SNIFF_BYTES), spec.is_video)
+    if spec.live == "stream":
+        return decode_stream(upload, container, spec)
+    return (decode_video if spec.is_video else decode_still)(upload, container, spec)
 
 
 def run_job(body: bytes, connection: Connection, memory: Memory) -> None:

@@ -83,15 +83,16 @@ class _Opened:
     """The file says that it has at least so many; 0 if it does not say."""
 
 
-def _open(upload: Upload, container: str, spec: DecodeSpec) -> _Opened:
+def open_source(upload: Upload, container: str, spec: DecodeSpec, *, may_spool: bool = True) -> _Opened | None:
+    """What FFmpeg is to read from; None if that would be the whole upload, and it may not be waited for."""
     if container == "mp4":
-        return _open_mp4(upload, spec)
+        return _open_mp4(upload, spec, may_spool)
     if container == "matroska":
         return _Opened(BoundedReader(upload.read), matroska.declared_bytes(upload.peek(matroska.HEAD_BYTES)))
     return _Opened(BoundedReader(upload.read))
 
 
-def _open_mp4(upload: Upload, spec: DecodeSpec) -> _Opened:
+def _open_mp4(upload: Upload, spec: DecodeSpec, may_spool: bool) -> _Opened | None:
     """Decide by the order of the boxes whether frames can leave before the upload ends, and check the index."""
 
     def ahead(start: int, size: int) -> bytes:
@@ -100,6 +101,8 @@ def _open_mp4(upload: Upload, spec: DecodeSpec) -> _Opened:
     limits = spec.limits
     layout = mp4.layout(ahead, limits.max_index_bytes, _LOOK_AHEAD_BYTES)
     if layout.index is None:
+        if not may_spool:
+            return None
         spool = upload.spool()
         start, end = mp4.index_of(spool.at, len(spool))
         mp4.check_index(spool.at(start, end - start), limits)
@@ -114,13 +117,14 @@ def decode_video(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[E
 
     Raises `BadMedia`, `OverLimit`, and anything that FFmpeg or PyAV come up with.
     """
-    opened = _open(upload, container, spec)
+    opened = open_source(upload, container, spec)
+    assert opened is not None
     limits = spec.limits
     with open_container(opened.source, container, limits.max_video_pixels, limits.max_streams) as media:
         stream = video_stream(media)
         prepare(stream, limits.max_video_pixels)
         sampler = _Sampler(spec, Budget(limits, upload), container, stream)
-        for frame in _frames(media, stream, sampler.budget):
+        for frame in frames_of(media, stream, sampler.budget):
             yield from sampler.feed(frame)
     sampler.budget.check_quality()
     if opened.declared_bytes > upload.bytes_arrived or sampler.budget.broke_off:
@@ -128,7 +132,7 @@ def decode_video(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[E
     yield sampler.summary()
 
 
-def _frames(media: InputContainer, stream: VideoStream, budget: Budget) -> Iterator[av.VideoFrame]:
+def frames_of(media: InputContainer, stream: VideoStream, budget: Budget) -> Iterator[av.VideoFrame]:
     """Decoded frames in order of presentation; what cannot be decoded is counted and passed over."""
     packets = media.demux(stream)
     while True:
@@ -183,7 +187,7 @@ class _Sampler:
         pts_seconds = seconds - self._origin
         self.budget.frame(frame.width * frame.height, pts_seconds)
         turn = self._turn.of(frame)
-        shown = _shown_size(frame, self._stream, turn)
+        shown = shown_size(frame, self._stream, turn)
         if self._shown is None:
             self._shown = shown
             codec = self._stream.codec_context.codec.canonical_name
@@ -213,7 +217,7 @@ class _Sampler:
         return DecodeSummary(max(self._last, 0.0), *counts, tuple(self.warnings))
 
 
-def _shown_size(frame: av.VideoFrame, stream: VideoStream, turn: Orientation) -> tuple[int, int]:
+def shown_size(frame: av.VideoFrame, stream: VideoStream, turn: Orientation) -> tuple[int, int]:
     """(height, width) in square pixels, upright."""
     height, width, aspect = frame.height, frame.width, stream.sample_aspect_ratio
     if aspect and 0.1 < aspect < 10:

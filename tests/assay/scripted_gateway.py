@@ -68,6 +68,14 @@ class ScriptedGateway(assay_pb2_grpc.AssayServiceServicer):
         for event in self._events("StreamVideo", request_iterator, context):
             yield assay_pb2.StreamVideoResponse(event=event)
 
+    def ScoreUri(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+        parts = [
+            assay_pb2.StreamVideoRequest(config=request.config),
+            assay_pb2.StreamVideoRequest(chunk=request.uri.encode()),
+        ]
+        for event in self._events("ScoreUri", parts, context):
+            yield assay_pb2.ScoreUriResponse(event=event)
+
     def _events(self, method: str, requests: Any, context: Any) -> Iterator[event_pb2.ScoreEvent]:
         call = Call(method)
         self.calls.append(call)

@@ -63,6 +63,12 @@ def test_a_scored_file_is_exit_code_0(gateway: ScriptedGateway, folder: Path) ->
     assert assay(gateway, "photo.jpg") == 0
 
 
+def test_an_address_is_passed_on_and_not_looked_for_on_the_disk(gateway: ScriptedGateway, capsys: Captured) -> None:
+    assert assay(gateway, "--quiet", "https://media.test/photo.jpg?size=2") == 0
+    assert capsys.readouterr().out == "https://media.test/photo.jpg?size=2: 6.53 ± 0.41 of 10\n"
+    assert (gateway.calls[0].method, gateway.calls[0].chunks) == ("ScoreUri", [b"https://media.test/photo.jpg?size=2"])
+
+
 def test_the_reasoning_goes_to_stderr(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
     assay(gateway, "photo.jpg")
     assert capsys.readouterr().err.startswith("Sharp. Well lit.\n")

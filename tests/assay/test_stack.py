@@ -204,7 +204,7 @@ def test_the_services_are_told_where_triton_is() -> None:
 
 
 def test_interrupting_assay_up_stops_everything(tmp_path: Path) -> None:
-    for name in ("triton_server", "gateway", "services/attribute_extraction", "services/scoring"):
+    for name in ("triton_server", "gateway", "services/attribute_extraction", "services/scoring", "services/fetch"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "__init__.py").touch()
         body = f"NAME = {Path(name).name!r}{STAND_IN}{SERVES}"
@@ -222,11 +222,11 @@ def test_interrupting_assay_up_stops_everything(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    addresses = [process.stdout.readline().split()[0] for _ in range(4)]
+    addresses = [process.stdout.readline().split()[0] for _ in range(5)]
     process.send_signal(signal.SIGINT)
     code_at_end = process.wait(20)
     assert (code_at_end, addresses, (tmp_path / "ends").read_text()) == (
         0,
-        ["triton_server", "attribute_extraction", "scoring", "gateway"],
-        "gateway scoring attribute_extraction triton_server ",
+        ["triton_server", "attribute_extraction", "scoring", "fetch", "gateway"],
+        "gateway fetch scoring attribute_extraction triton_server ",
     )

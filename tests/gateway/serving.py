@@ -1,7 +1,7 @@
 """The gateway on a real socket, with both services on theirs and a ScriptedGenerator behind them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any
 
 import grpc
@@ -19,9 +19,13 @@ from assay.v1 import (
     assay_pb2_grpc,
     attribute_extraction_pb2_grpc,
     event_pb2,
+    live_pb2_grpc,
     scoring_pb2_grpc,
 )
 from gateway.decode import DecodePool
+from gateway.fetching import Fetcher
+from gateway.live import Decoder
+from gateway.live_service import LiveService
 from gateway.service import AssayService
 from gateway.settings import GatewaySettings
 from gateway.upstream import Upstream
@@ -42,9 +46,13 @@ async def gateway(
     scoring: ScriptedGenerator | None = None,
     composites: Mapping[str, CompositeWeights] | None = None,
     checkpoint: Checkpoint | None = None,
+    live_decoder: Decoder | None = None,
     **settings: Any,
 ) -> AsyncIterator["Caller"]:
-    """A client of a gateway. A service without a generator is down; without a checkpoint they have the small one."""
+    """A client of a gateway. A service without a generator is down; without a checkpoint they have the small one.
+
+    Live streams are decoded by the pool as well, unless they shall have a process of their own.
+    """
     spoken = checkpoint or small_checkpoint()
     async with AsyncExitStack() as extracts, AsyncExitStack() as scores:
         upstream = Upstream(
@@ -56,15 +64,21 @@ async def gateway(
             ),
         )
         chosen = GatewaySettings(**settings)
-        service = AssayService(chosen, pool, upstream, Places(chosen.max_in_flight))
+        fetcher = Fetcher(chosen.fetch)
+        service = AssayService(chosen, pool, upstream, Places(chosen.max_in_flight), fetcher)
+        live = LiveService(
+            chosen, upstream, Places(chosen.max_live_streams), live_decoder or (lambda: nullcontext(pool))
+        )
 
         def add(server: grpc.aio.Server) -> None:
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)
+            live_pb2_grpc.add_LiveServiceServicer_to_server(live, server)
 
         async with listening("127.0.0.1:0", add, []) as (_, address), channel(address) as connected:
             stops = {"attribute extraction": extracts.aclose, "scoring": scores.aclose}
-            yield Caller(assay_pb2_grpc.AssayServiceStub(connected), stops)
+            yield Caller(connected, stops, address)
         await upstream.close()
+        await fetcher.close()
 
 
 @asynccontextmanager
@@ -83,8 +97,12 @@ async def upstream_service(
 class Caller:
     """Sends files of tests.media and collects what comes back."""
 
-    def __init__(self, stub: Any, stops: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
-        self.stub = stub
+    def __init__(
+        self, connected: grpc.aio.Channel, stops: Mapping[str, Callable[[], Awaitable[None]]], address: str
+    ) -> None:
+        self.stub = assay_pb2_grpc.AssayServiceStub(connected)
+        self.live = live_pb2_grpc.LiveServiceStub(connected)
+        self.address = address
         self._stops = stops
 
     async def stop(self, service: str) -> None:

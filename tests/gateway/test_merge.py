@@ -1,6 +1,8 @@
 """Several streams -> one."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -100,3 +102,19 @@ async def test_heartbeats_lose_nothing_of_the_stream():
 async def test_an_error_comes_through_the_heartbeats():
     with pytest.raises(ValueError, match="broken"):
         await collect(beating(stream("a", ValueError("broken")), 1.0, "beat"))
+
+
+async def test_streams_in_turn_leave_nothing_behind_when_they_have_ended():
+    kept: weakref.WeakSet[AsyncGenerator[object, None]] = weakref.WeakSet()
+
+    async def many() -> AsyncGenerator[AsyncGenerator[object, None], None]:
+        for number in range(50):
+            one = stream(number)
+            kept.add(one)
+            yield one
+
+    most = 0
+    async for _ in in_turn(many(), at_once=2):
+        gc.collect()
+        most = max(most, len(kept))
+    assert most < 10

@@ -10,7 +10,6 @@ import pytest
 from prometheus_client import REGISTRY
 
 from assay.errors import AssayError, InvalidRequest, OverLimit
-from assay.rpc import edge
 from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
 from assay.rpc.logs import JsonLines, request_id
@@ -45,11 +44,11 @@ class Misbehaving(assay_pb2_grpc.AssayServiceServicer):
 
 
 @asynccontextmanager
-async def misbehaving(service=None):
+async def misbehaving(service=None, **options):
     def add(server):
         assay_pb2_grpc.add_AssayServiceServicer_to_server(service or Misbehaving(), server)
 
-    async with listening("127.0.0.1:0", add, []) as (_, address), channel(address) as to:
+    async with listening("127.0.0.1:0", add, [], **options) as (_, address), channel(address) as to:
         yield assay_pb2_grpc.AssayServiceStub(to)
 
 
@@ -125,10 +124,9 @@ async def test_a_client_that_goes_away_closes_the_handler():
             await service.is_closed.wait()
 
 
-async def test_a_client_that_reads_nothing_loses_its_call(monkeypatch):
-    monkeypatch.setattr(edge, "_WRITE_SECONDS", 0.1)
+async def test_a_client_that_reads_nothing_loses_its_call():
     service = Misbehaving()
-    async with misbehaving(service) as stub:
+    async with misbehaving(service, write_seconds=0.1) as stub:
         call = stub.StreamVideo(iter([]))
         await asyncio.wait_for(service.is_closed.wait(), 5)
         error = await failure(read_all(call))

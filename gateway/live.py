@@ -1,0 +1,242 @@
+"""A live stream on its way from bytes to one result per window, for as long as it runs, at constant memory."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, field
+
+from assay.checkpoint import FormName
+from assay.frame import Clip, Frame
+from assay.v1 import event_pb2, live_pb2, score_pb2
+from assay.windows import Windows
+from assay.wire import attribute_name, resampling_from_wire
+from gateway.decode import DecodeJob, DecodePool
+from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo, Shrink, Target
+from gateway.merge import in_turn, merged
+from gateway.upstream import ModelSpec, Upstream
+from gateway.window import offset, window_events
+
+Response = live_pb2.ScoreLiveResponse
+Decoder = Callable[[], AbstractAsyncContextManager[DecodePool]]
+"""Makes what decodes one stream."""
+_RENEW_SECONDS = 10.0
+
+
+def own_process() -> DecodePool:
+    """A process for as long as the stream runs: it takes no place from uploads, and goes when the stream ends."""
+    return DecodePool(workers=1, spares=0)
+
+
+@dataclass(slots=True)
+class Cut:
+    """A window that waits to be judged, and what happened since the one before."""
+
+    clip: Clip
+    index: int
+    at_seconds: float
+    """When its last frame left the decoder, by the loop's clock."""
+    dropped_windows: int = 0
+    dropped_frames: int = 0
+    damaged_frames: int = 0
+    clock_jumps: int = 0
+
+    def takes_over(self, dropped: "Cut") -> None:
+        """The window before this one is left out, and with it what it would have told."""
+        self.dropped_windows += dropped.dropped_windows + 1
+        self.dropped_frames += dropped.dropped_frames + len(dropped.clip.frames)
+        self.damaged_frames += dropped.damaged_frames
+        self.clock_jumps += dropped.clock_jumps
+
+
+class Waiting:
+    """Windows between the decoder and the model, at most `most`: then the oldest is left out, or the decoder waits."""
+
+    def __init__(self, most: int, drops_oldest: bool) -> None:
+        self._most = most
+        self._drops_oldest = drops_oldest
+        self._cuts: deque[Cut] = deque()
+        self._changed = asyncio.Condition()
+        self._has_ended = False
+
+    async def put(self, cut: Cut) -> None:
+        async with self._changed:
+            if not self._drops_oldest:
+                await self._changed.wait_for(lambda: len(self._cuts) < self._most)
+            self._cuts.append(cut)
+            if len(self._cuts) > self._most:
+                dropped = self._cuts.popleft()
+                self._cuts[0].takes_over(dropped)
+            self._changed.notify_all()
+
+    async def end(self) -> None:
+        async with self._changed:
+            self._has_ended = True
+            self._changed.notify_all()
+
+    async def get(self) -> Cut | None:
+        """The oldest; None after the last."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._cuts or self._has_ended)
+            cut = self._cuts.popleft() if self._cuts else None
+            self._changed.notify_all()
+            return cut
+
+
+@dataclass(slots=True)
+class LiveStream:
+    """One live stream."""
+
+    request_id: str
+    form: FormName
+    attributes: frozenset[str]
+    """Names to report; all if empty."""
+    decoder: Decoder
+    upstream: Upstream
+    limits: DecodeLimits
+    is_frames: bool = False
+    """Frames that are decoded already, instead of a container's bytes."""
+    window_seconds: float = 0.0
+    """0: the length that the model was made for."""
+    hop_seconds: float = 0.0
+    """0: the length of a window."""
+    drops_oldest: bool = True
+    max_waiting_windows: int = 2
+    windows_at_once: int = 2
+    tenant: str = ""
+    _media: event_pb2.MediaInfo = field(default_factory=event_pb2.MediaInfo)
+    _lost: Lost = field(default_factory=Lost)
+    _cut_windows: int = 0
+    _judged_windows: int = 0
+    _dropped_windows: int = 0
+
+    async def responses(self, upload: AsyncIterator[bytes]) -> AsyncGenerator[Response, None]:
+        """Started, a result per window in order of time, ended.
+
+        Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
+        """
+        spec = await self.upstream.spec(self.form)
+        waiting = Waiting(self.max_waiting_windows, self.drops_oldest)
+        async with (
+            self.decoder() as pool,
+            pool.open(self._decode_spec(spec)) as job,
+            aclosing(merged(_receive(upload, job), self._cut(job, spec, waiting), self._judge(waiting))) as responses,
+        ):
+            async for response in responses:
+                yield response
+        yield Response(
+            ended=live_pb2.LiveEnded(
+                judged_windows=self._judged_windows, dropped_windows=self._dropped_windows, media=self._media
+            )
+        )
+
+    def _decode_spec(self, spec: ModelSpec) -> DecodeSpec:
+        first = spec.shrink_first
+        shrink = (
+            Shrink(first.video_pixels, resampling_from_wire(first.resampling))
+            if spec.HasField("shrink_first")
+            else None
+        )
+        return DecodeSpec(
+            is_video=True,
+            target=Target(spec.video_min_pixels, spec.video_max_pixels, spec.factor_px, shrink),
+            frames_per_second=spec.frames_per_second,
+            limits=self.limits,
+            live="frames" if self.is_frames else "stream",
+            renew_seconds=_RENEW_SECONDS,
+        )
+
+    async def _cut(self, job: DecodeJob, spec: ModelSpec, waiting: Waiting) -> AsyncGenerator[Response, None]:
+        """Frames become windows; what a window's result has to tell beside its score is put with it."""
+        length = self.window_seconds or spec.clip_seconds
+        hop = self.hop_seconds or length
+        windows = Windows(length, spec.clip_max_frames, hop_seconds=hop, joins_rest=False)
+        lost = Lost()
+        async for item in job.events():
+            match item:
+                case MediaInfo():
+                    yield self._started(item, spec)
+                case Lost():
+                    lost = item
+                case Frame():
+                    for clip in windows.feed(item):
+                        await waiting.put(self._counted(clip))
+                    # What was lost in front of this frame belongs to its window, and not to the one that it closes.
+                    self._lost, lost = self._lost + lost, Lost()
+                case DecodeSummary():
+                    self._complete_media(item)
+        self._lost += lost
+        for clip in windows.finish():
+            await waiting.put(self._counted(clip))
+        await waiting.end()
+
+    def _counted(self, clip: Clip) -> Cut:
+        lost, self._lost = self._lost, Lost()
+        cut = Cut(
+            clip,
+            self._cut_windows,
+            asyncio.get_running_loop().time(),
+            damaged_frames=lost.damaged_frames,
+            clock_jumps=lost.clock_jumps,
+        )
+        self._cut_windows += 1
+        return cut
+
+    async def _judge(self, waiting: Waiting) -> AsyncGenerator[Response, None]:
+        async def streams() -> AsyncGenerator[AsyncGenerator[Response, None], None]:
+            while cut := await waiting.get():
+                yield self._judged(cut)
+
+        async with aclosing(in_turn(streams(), self.windows_at_once)) as responses:
+            async for response in responses:
+                self._judged_windows += 1
+                self._dropped_windows += response.window.dropped_windows
+                yield response
+
+    async def _judged(self, cut: Cut) -> AsyncGenerator[Response, None]:
+        events = window_events(self.upstream, self.request_id, self.form, cut.clip, cut.index, self.tenant)
+        async with aclosing(events):
+            async for event in events:
+                if event.HasField("window"):
+                    yield self._result(cut, event.window)
+
+    def _result(self, cut: Cut, window: score_pb2.WindowResult) -> Response:
+        if self.attributes:
+            wanted = [each for each in window.attributes if attribute_name(each) in self.attributes]
+            del window.attributes[:]
+            window.attributes.extend(wanted)
+        return Response(
+            window=live_pb2.LiveWindow(
+                window=window,
+                dropped_windows=cut.dropped_windows,
+                dropped_frames=cut.dropped_frames,
+                damaged_frames=cut.damaged_frames,
+                clock_jumps=cut.clock_jumps,
+                lag=offset(asyncio.get_running_loop().time() - cut.at_seconds),
+            )
+        )
+
+    def _started(self, info: MediaInfo, spec: ModelSpec) -> Response:
+        self._media = event_pb2.MediaInfo(
+            kind=event_pb2.MEDIA_KIND_VIDEO,
+            container=info.container,
+            codec=info.codec,
+            width_px=info.width_px,
+            height_px=info.height_px,
+        )
+        return Response(started=event_pb2.Started(request_id=self.request_id, media=self._media, model=spec.model))
+
+    def _complete_media(self, summary: DecodeSummary) -> None:
+        self._media.decoded_frames = summary.frames_decoded
+        self._media.corrupt_frames = summary.frames_corrupt
+        self._media.sampled_frames = summary.frames_sampled
+        self._media.duration.CopyFrom(offset(summary.duration_seconds))
+
+
+async def _receive(upload: AsyncIterator[bytes], job: DecodeJob) -> AsyncGenerator[Response, None]:
+    async for chunk in upload:
+        await job.write(chunk)
+    await job.end()
+    nothing: tuple[Response, ...] = ()
+    for response in nothing:  # a generator all the same, because it is merged with generators
+        yield response

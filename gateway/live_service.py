@@ -1,0 +1,116 @@
+"""The public edge for live streams: reads messages, numbers nothing, translates nothing else."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from assay.errors import Busy, InvalidRequest, UploadStalled
+from assay.rpc.admission import Places
+from assay.v1 import event_pb2, live_pb2, live_pb2_grpc
+from assay.wire import form_from_wire
+from gateway.decode_spec import RAW_FRAME
+from gateway.live import Decoder, LiveStream, Response, own_process
+from gateway.merge import beating
+from gateway.settings import GatewaySettings
+from gateway.upstream import Upstream
+
+Request = live_pb2.ScoreLiveRequest
+
+
+@dataclass(slots=True)
+class LiveService(live_pb2_grpc.LiveServiceServicer):
+    """Serves clients; every stream gets a LiveStream of its own."""
+
+    settings: GatewaySettings
+    upstream: Upstream
+    places: Places
+    decoder: Decoder = own_process
+
+    async def ScoreLive(  # noqa: N802 - named by the contract
+        self, requests: AsyncIterator[Request], context: Any
+    ) -> AsyncGenerator[Response, None]:
+        first = await self._next(requests)
+        if first is None or first.WhichOneof("part") != "config":
+            raise InvalidRequest("the first message must hold the config", field="config")
+        if not self.settings.max_live_streams:
+            raise Busy("this server takes no live streams: GATEWAY_MAX_LIVE_STREAMS is 0")
+        with self.places.one():
+            second = await self._next(requests)
+            if second is None:
+                raise InvalidRequest("nothing came after the config; send chunks, or frames with pixels", field="chunk")
+            is_frames = second.WhichOneof("part") == "frame"
+            parts = _Parts(self._next, requests, second)
+            stream = self._stream(first.config, is_frames)
+            told = stream.responses(parts.frames() if is_frames else parts.chunks())
+            beat = Response(heartbeat=event_pb2.Heartbeat())
+            async with aclosing(beating(told, self.settings.heartbeat_seconds, beat)) as responses:
+                async for response in responses:
+                    yield response
+
+    def _stream(self, config: live_pb2.LiveConfig, is_frames: bool) -> LiveStream:
+        return LiveStream(
+            request_id=uuid.uuid4().hex,
+            form=form_from_wire(config.config.form),
+            attributes=frozenset(config.config.attributes),
+            decoder=self.decoder,
+            upstream=self.upstream,
+            limits=self.settings.decode_limits(),
+            is_frames=is_frames,
+            window_seconds=config.window.ToNanoseconds() / 1e9,
+            hop_seconds=config.hop.ToNanoseconds() / 1e9,
+            drops_oldest=config.lateness != live_pb2.LATENESS_WAIT,
+            max_waiting_windows=self.settings.max_waiting_windows,
+            windows_at_once=self.settings.windows_at_once,
+            tenant=config.config.tenant,
+        )
+
+    async def _next(self, requests: AsyncIterator[Request]) -> Request | None:
+        idle_seconds = self.settings.upload_idle_seconds
+        try:
+            async with asyncio.timeout(idle_seconds):
+                return await anext(requests, None)
+        except TimeoutError:
+            raise UploadStalled(
+                f"nothing came for {idle_seconds:g} s; start the stream again, and half-close after its last byte"
+            ) from None
+
+
+class _Parts:
+    """What follows the config, as the bytes that a decode worker reads."""
+
+    def __init__(self, next_of: Any, requests: AsyncIterator[Request], first: Request) -> None:
+        self._next = next_of
+        self._requests = requests
+        self._first = first
+
+    async def _all(self) -> AsyncGenerator[Request, None]:
+        yield self._first
+        while (request := await self._next(self._requests)) is not None:
+            yield request
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        async for request in self._all():
+            if request.WhichOneof("part") != "chunk":
+                raise InvalidRequest("after a chunk only chunks may come", field=str(request.WhichOneof("part")))
+            yield request.chunk
+
+    async def frames(self) -> AsyncGenerator[bytes, None]:
+        """Each frame's head and its pixels, of which there must be neither too few nor too many."""
+        missing_bytes = 0
+        async for request in self._all():
+            frame = request.frame
+            if request.WhichOneof("part") == "frame" and not missing_bytes:
+                missing_bytes = 3 * frame.height_px * frame.width_px
+                yield RAW_FRAME.pack(frame.pts_seconds, frame.height_px, frame.width_px)
+            elif request.WhichOneof("part") == "pixels" and 0 < len(request.pixels) <= missing_bytes:
+                missing_bytes -= len(request.pixels)
+                yield request.pixels
+            else:
+                raise InvalidRequest(
+                    f"{request.WhichOneof('part')} came while {missing_bytes} bytes of pixels were due; "
+                    "a frame is followed by height x width x 3 bytes",
+                    field=str(request.WhichOneof("part")),
+                )

@@ -1,0 +1,1 @@
+"""Gets files from elsewhere, so that no other program needs a way out."""
