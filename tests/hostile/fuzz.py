@@ -36,7 +36,7 @@ PICTURES = (
 )
 VIDEOS = (
     *("mp4_small.mp4", "mp4_small_fragmented.mp4", "mkv_small.mkv", "webm_small.webm", "mpegts_small.ts"),
-    *("flv_small.flv", "mp4_small_hevc.mp4"),
+    *("flv_small.flv", "mp4_small_hevc.mp4", "webm_vp9_alpha.webm"),
 )
 WORDS = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\0\0\0\x01", b"moov", b"mdat", b"\x47")
 

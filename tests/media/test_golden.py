@@ -46,6 +46,15 @@ async def test_hdr_is_converted_behind_the_lock(pool, name):
     assert difference(REMEMBERED[name], await seen(pool, name)) == ""
 
 
+@pytest.mark.parametrize("name", ["webm_vp9_alpha.webm", "webm_vp8_alpha.webm"])
+async def test_a_transparent_video_is_shown_on_white_and_told(pool, name):
+    decoded = await decode(pool, content(name), VIDEO)
+    left, right = np.split(decoded.frames[-1].pixels[-40:].astype(int), 2, axis=1)
+    assert abs(left[:, :-8].mean() - level_at(1.5)) < 4
+    assert right[:, 8:].min() > 250
+    assert decoded.summary.warnings == ("transparent parts of the video were judged as they look on white",)
+
+
 @pytest.mark.parametrize("turn", MATRIX_CORNERS)
 async def test_a_video_is_shown_as_its_display_matrix_says(pool, turn):
     decoded = await decode(pool, content(f"mp4_{turn}.mp4"), VIDEO)
