@@ -19,7 +19,7 @@ async def main() -> None:
     settings = load(IngestSettings)
     log_to_stderr("ingest", "info")
     if not settings.source:
-        raise SettingsError("INGEST_SOURCE names no playlist; it looks like https://HOST/PLAYLIST.m3u8")
+        raise SettingsError("INGEST_SOURCE names nothing to pull; it looks like https://HOST/PLAYLIST.m3u8")
     web = Web(settings.rules(), settings.limits(), authorities=settings.authorities)
     web.rules.place(settings.source)  # before anything is started for it
     async with (

@@ -3,13 +3,19 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from assay.rpc.settings import Address, Hosts, Networks, WebSchemes
+from assay.rpc.settings import Address, Hosts, Networks, split_at_commas
 from assay.web import WebLimits, WebRules
 
-_SECONDS = Annotated[float, Field(gt=0, le=3600)]
+_Schemes = Annotated[
+    tuple[Literal["https", "http", "rtsp"], ...],
+    BeforeValidator(split_at_commas),
+    NoDecode,
+    Field(description="some of https, http and rtsp, with commas"),
+]
+_Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class IngestSettings(BaseSettings):
@@ -17,20 +23,21 @@ class IngestSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="INGEST_", validate_default=True)
 
-    source: Annotated[str, Field(description="https://HOST/PLAYLIST.m3u8", max_length=2048)] = ""
-    """The playlist to pull. A secret may stand in it, so it is set here and is no argument that others can list."""
+    source: Annotated[str, Field(description="https://HOST/PLAYLIST.m3u8 or rtsp://HOST/PATH", max_length=2048)] = ""
+    """The playlist or camera to pull. A secret may stand in it, so it is no argument that others could list."""
     server: Address = "127.0.0.1:50051"
     """The gateway."""
     allowed_hosts: Hosts = ()
     """HOST, HOST:PORT or *.DOMAIN, with commas: of playlists, segments and redirects; empty: nothing is pulled."""
-    schemes: WebSchemes = ("https",)
+    schemes: _Schemes = ("https",)
+    """http and rtsp are neither secret nor safe from change on their way."""
     allowed_networks: Networks = ()
     """Networks that are not public and may be connected to all the same."""
     authorities: Annotated[Path | None, Field(description="a PEM file of certificate authorities")] = None
     """Trusted beside the machine's own."""
     max_file_bytes: Annotated[int, Field(ge=1)] = 64 << 20
     """Of one playlist or segment."""
-    max_file_seconds: _SECONDS = 60.0
+    max_file_seconds: _Seconds = 60.0
     """Longest wait for one playlist or segment."""
     window_seconds: Annotated[float, Field(ge=0, le=60)] = 0.0
     """0: the length that the model was made for."""
