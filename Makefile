@@ -3,10 +3,10 @@ VENV ?= .venv
 PYTHON ?= python3.11
 BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-version-check
-SOURCES := assay services gateway triton_server triton_models training evaluation benchmarks protos demo tests
+SOURCES := assay services gateway ingest triton_server triton_models training evaluation benchmarks protos demo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs fuzz media first-frame
+.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs fuzz media first-frame live-memory
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ bombs: setup ## Send small files that want to cost much, and show how each is re
 fuzz: setup ## Send N damaged files (N=20000) to the worker pool, and show what came back
 	@$(BIN)/python -m tests.hostile.fuzz $(or $(N),20000)
 
+live-memory: setup ## Push MINUTES of a live stream (MINUTES=60) and show what its decoder holds
+	@$(BIN)/python -m tests.media.live_memory --minutes $(or $(MINUTES),60)
+
 check: setup lint types imports generated test ## All that CI asks for
 
 format: setup ## Format the code
@@ -60,7 +63,7 @@ lint: setup
 	$(BIN)/ruff check $(SOURCES)
 
 types: setup
-	$(BIN)/mypy assay services gateway triton_server training evaluation benchmarks protos/generate.py
+	$(BIN)/mypy assay services gateway ingest triton_server training evaluation benchmarks protos/generate.py
 
 imports: setup
 	$(BIN)/lint-imports

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("assay", "gateway", "services", "triton_server", "triton_models", "training", "evaluation", "benchmarks")
+PACKAGES = (
+    "assay",
+    "gateway",
+    "services",
+    "ingest",
+    "triton_server",
+    "triton_models",
+    "training",
+    "evaluation",
+    "benchmarks",
+)
 SOURCES = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "/v1/" not in str(path)]
 NOUNS = ("attribute", "form", "frame", "score", "transcript", "spread", "errors")
 
@@ -46,7 +56,8 @@ def test_a_noun_imports_nothing_of_ours_but_errors(noun):
 @pytest.mark.parametrize(
     ("module", "doors"),
     [
-        ("av", ("gateway/decode", "evaluation/clips.py", "benchmarks/decode/clips.py")),  # the latter make clips
+        # The last two make clips.
+        ("av", ("gateway/decode", "ingest/pull.py", "evaluation/clips.py", "benchmarks/decode/clips.py")),
         ("torch", ("assay/engine/", "training/", "benchmarks/")),
         ("tritonclient", ("assay/triton.py",)),
         ("httpcore2", ("assay/web/",)),
@@ -75,7 +86,8 @@ def test_the_client_loads_neither_torch_nor_av_nor_triton():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "program", ["gateway", "services.scoring", "services.attribute_extraction", "services.fetch", "triton_server"]
+    "program",
+    ["gateway", "services.scoring", "services.attribute_extraction", "services.fetch", "ingest", "triton_server"],
 )
 def test_a_program_starts_without_torch(program):
     assert "torch" not in modules_after(f"import {program}.__main__")

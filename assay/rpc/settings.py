@@ -25,7 +25,8 @@ OptionalServer = Annotated[
 OptionalAddress = Annotated[str, Field(pattern=r"^([^\s]+:\d{1,5})?$", description="HOST:PORT, or empty for none")]
 
 
-def _split(value: object) -> object:
+def split_at_commas(value: object) -> object:
+    """For settings that are lists."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
@@ -33,18 +34,21 @@ _HOST = Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za
 
 Hosts = Annotated[
     tuple[_HOST, ...],
-    BeforeValidator(_split),
+    BeforeValidator(split_at_commas),
     NoDecode,
     Field(description="HOST, HOST:PORT or *.DOMAIN, several with commas"),
 ]
 Networks = Annotated[
     tuple[IPv4Network | IPv6Network, ...],
-    BeforeValidator(_split),
+    BeforeValidator(split_at_commas),
     NoDecode,
     Field(description="networks such as 10.1.0.0/16, several with commas"),
 ]
 WebSchemes = Annotated[
-    tuple[Literal["https", "http"], ...], BeforeValidator(_split), NoDecode, Field(description="https, or https,http")
+    tuple[Literal["https", "http"], ...],
+    BeforeValidator(split_at_commas),
+    NoDecode,
+    Field(description="https, or https,http"),
 ]
 
 

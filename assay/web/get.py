@@ -45,7 +45,8 @@ class Web:
     ) -> None:
         """`authorities` is a PEM file of certificate authorities that are trusted beside the machine's own."""
         self.rules = rules
-        self._limits = limits or WebLimits()
+        self.limits = limits or WebLimits()
+        self.resolve = resolve
         self._dialer = CheckedDialer(rules, resolve)
         self._tls = ssl.create_default_context()
         if authorities:
@@ -59,8 +60,8 @@ class Web:
 
     async def get_place(self, place: Place, max_bytes: int) -> AsyncGenerator[bytes, None]:
         """As `get`, of a place that somebody else has allowed; its addresses and redirects are checked all the same."""
-        clock = _Clock(self._limits, self.rules.prefix)
-        for _ in range(self._limits.redirects + 1):
+        clock = _Clock(self.limits, self.rules.prefix)
+        for _ in range(self.limits.redirects + 1):
             async with self._response(place, clock) as response:
                 if response.status not in _MOVED:
                     async with aclosing(_body(response, place, clock, max_bytes)) as chunks:
@@ -69,7 +70,7 @@ class Web:
                     return
                 place = self._moved(response, place)
         raise UriRefused(
-            f"more than {self._limits.redirects} redirects ({self.rules.prefix}MAX_REDIRECTS); "
+            f"more than {self.limits.redirects} redirects ({self.rules.prefix}MAX_REDIRECTS); "
             "give the address that they lead to",
             field="uri",
         )
@@ -97,7 +98,7 @@ class Web:
                 await response.aclose()
 
     def _first_seconds(self) -> float:
-        return self._limits.connect_seconds + self._limits.idle_seconds
+        return self.limits.connect_seconds + self.limits.idle_seconds
 
     def _moved(self, response: httpcore2.Response, place: Place) -> Place:
         """Where a redirect leads; the rules are asked again as if a client had named it."""

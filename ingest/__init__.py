@@ -1,0 +1,1 @@
+"""Pulls a live stream from a configured place and pushes it to a gateway. Decodes nothing."""
