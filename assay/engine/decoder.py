@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from assay.engine.linear import Linear
 from assay.engine.rotary import TextAngles, turned
 from assay.engine.steady import KEYS_STEP, attend, padded_rows
 
@@ -32,11 +33,11 @@ class Rows:
 @dataclass(frozen=True, slots=True)
 class _Layer:
     norm1: Tensor
-    qkv: tuple[Tensor, Tensor]
-    out: Tensor
+    qkv: Linear
+    out: Linear
     norm2: Tensor
-    gate_up: Tensor
-    down: Tensor
+    gate_up: Linear
+    down: Linear
 
 
 class Decoder:
@@ -50,15 +51,15 @@ class Decoder:
         self.embedding = language.embed_tokens.weight.detach()
         self._eps = float(config.rms_norm_eps)
         self._norm = language.norm.weight.detach()
-        self._head = model.lm_head.weight.detach()
+        self._head = Linear(model.lm_head.weight.detach())
         rotary = language.rotary_emb
         self._angles = TextAngles(rotary.inv_freq, tuple(rotary.mrope_section))
 
     @property
-    def weights(self) -> list[Tensor]:
-        """All that rows are multiplied with, (out, in) each."""
-        by_layer = [(layer.qkv[0], layer.out, layer.gate_up, layer.down) for layer in self.layers]
-        return [self._head, *(weight for layer in by_layer for weight in layer)]
+    def products(self) -> list[Linear]:
+        """All that rows are multiplied with."""
+        by_layer = [(layer.qkv, layer.out, layer.gate_up, layer.down) for layer in self.layers]
+        return [self._head, *(product for layer in by_layer for product in layer)]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -86,20 +87,20 @@ class Decoder:
         cos, sin = self._angles(functional.pad(positions, (0, len(x) - count)))
         for index, layer in enumerate(self.layers):
             normed = functional.rms_norm(x, (x.shape[-1],), layer.norm1, self._eps)
-            q, k, v = self._queries_keys_values(functional.linear(normed, *layer.qkv), cos, sin)
+            q, k, v = self._queries_keys_values(layer.qkv(normed), cos, sin)
             seen = torch.zeros_like(q)
             for (first, end), rows in zip(bounds, sequences, strict=True):
                 seen[first:end] = _remember_and_attend(q[first:end], k[first:end], v[first:end], rows, index)
-            x = x + functional.linear(seen.flatten(1), layer.out)
+            x = x + layer.out(seen.flatten(1))
             normed = functional.rms_norm(x, (x.shape[-1],), layer.norm2, self._eps)
-            gate, up = functional.linear(normed, layer.gate_up).chunk(2, dim=-1)
-            x = x + functional.linear(functional.silu(gate) * up, layer.down)
+            gate, up = layer.gate_up(normed).chunk(2, dim=-1)
+            x = x + layer.down(functional.silu(gate) * up)
         return x[:count]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(rows, width) -> (rows, vocabulary) float32, on the CPU."""
         normed = functional.rms_norm(padded_rows(hidden), (hidden.shape[-1],), self._norm, self._eps)
-        return functional.linear(normed, self._head)[: len(hidden)].float().cpu()
+        return self._head(normed)[: len(hidden)].float().cpu()
 
     def _queries_keys_values(self, together: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(rows, heads, head_dim) each; queries and keys turned to where they stand."""
@@ -131,11 +132,11 @@ def _layer(layer: Any) -> _Layer:
     qkv = (attention.q_proj, attention.k_proj, attention.v_proj)
     return _Layer(
         norm1=layer.input_layernorm.weight.detach(),
-        qkv=(_joined(qkv), torch.cat([part.bias.detach() for part in qkv])),
-        out=attention.o_proj.weight.detach(),
+        qkv=Linear(_joined(qkv), torch.cat([part.bias.detach() for part in qkv])),
+        out=Linear(attention.o_proj.weight.detach()),
         norm2=layer.post_attention_layernorm.weight.detach(),
-        gate_up=_joined((mlp.gate_proj, mlp.up_proj)),
-        down=mlp.down_proj.weight.detach(),
+        gate_up=Linear(_joined((mlp.gate_proj, mlp.up_proj))),
+        down=Linear(mlp.down_proj.weight.detach()),
     )
 
 

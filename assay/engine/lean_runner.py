@@ -10,6 +10,7 @@ from transformers import Qwen2VLForConditionalGeneration
 
 from assay.engine.cache import Cache
 from assay.engine.decoder import Decoder, Rows
+from assay.engine.linear import Linear
 from assay.engine.prefixes import Memory, Prefixes
 from assay.engine.prompt_tokens import PromptTokens
 from assay.engine.rotary import prompt_positions
@@ -63,7 +64,8 @@ class LeanRunner:
     @torch.inference_mode()
     def settle(self) -> None:
         """Say so if this machine's products are such that a last bit may hang on who is beside."""
-        if self._decoder.device.type == "cpu" and not is_steady([*self._decoder.weights, *self._seen.vision.weights]):
+        seen = [Linear(weight, may_pack=False) for weight in self._seen.vision.weights]
+        if self._decoder.device.type == "cpu" and not is_steady([*self._decoder.products, *seen]):
             _log.warning("the matrix products of this machine are not steady: batch-mates may change last bits")
 
     @torch.inference_mode()

@@ -2,9 +2,9 @@
 
 A matrix library picks its kernel, and with it the order in which it adds up, by the shapes it is given; so a row's
 last bits hang on how many rows there are, and a weighted sum's on how many keys, even where the others weigh nothing.
-On the CPUs tried (MKL with AVX2) two habits remove that: rows in multiples of 4, and keys in multiples of 512, those
-that are not seen weighing exactly nothing. `is_steady` tries it out on the machine at hand. On a GPU no such promise
-is made, and attention is torch's own.
+On the CPUs tried (MKL and FBGEMM with AVX2) two habits remove that: rows in multiples of 4, of many of 12, and keys in
+multiples of 512, those that are not seen weighing exactly nothing. `is_steady` tries it out on the machine at hand. On
+a GPU no such promise is made, and attention is torch's own.
 """
 
 import math
@@ -14,13 +14,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from assay.engine.linear import Linear
+
 ROWS_STEP = 4
+MANY_ROWS, MANY_ROWS_STEP = 28, 12
+"""FBGEMM goes through rows six at a time, and adds up in another order where one or two are left over."""
 KEYS_STEP = 512
 
 
 def padded_rows(x: Tensor) -> Tensor:
-    """(rows, width) with rows of zeros up to a multiple of ROWS_STEP."""
-    missing = -len(x) % ROWS_STEP
+    """(rows, width) with rows of zeros up to a multiple of ROWS_STEP, of more than MANY_ROWS of MANY_ROWS_STEP."""
+    missing = -len(x) % (ROWS_STEP if len(x) <= MANY_ROWS else MANY_ROWS_STEP)
     return functional.pad(x, (0, 0, 0, missing)) if missing else x
 
 
@@ -45,16 +49,17 @@ def attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
     return seen.view(heads, -1, width).transpose(0, 1)[:rows]
 
 
-def is_steady(weights: Iterable[Tensor], rows: Iterable[int] = (4, 8, 12, 16, 20, 36, 64, 100, 260)) -> bool:
-    """True if products with these weights give a row the same bits in any multiple of ROWS_STEP, on this thread.
+def is_steady(products: Iterable[Linear], rows: Iterable[int] = (1, 5, 9, 13, 17, 21, 25, 30, 40, 64, 80, 100)) -> bool:
+    """True if these products give a row the same bits in however many padded rows, on this thread.
 
-    One weight of each shape is tried.
+    One of each shape and kind is tried.
     """
     generator = torch.Generator().manual_seed(0)
-    for height, width in sorted({(int(weight.shape[0]), int(weight.shape[1])) for weight in weights}):
-        weight = torch.randn(height, width, generator=generator)
-        most = torch.randn(max(rows), width, generator=generator)
-        whole = functional.linear(most, weight)
-        if not all(torch.equal(functional.linear(most[:count], weight), whole[:count]) for count in rows):
-            return False
+    for product in {(each.weight.shape, each.is_packed): each for each in products}.values():
+        most = padded_rows(torch.randn(260, product.weight.shape[1], generator=generator))
+        whole = product(most)
+        for count in rows:
+            padded = len(padded_rows(most[:count]))
+            if not torch.equal(product(most[:padded]), whole[:padded]):
+                return False
     return True

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for cell, measured in _round(options, engines, turn):
                 if turn >= 0:
                     found.setdefault(cell, []).append(measured)
-            print(f"round {turn + 1} of {options.rounds}", file=sys.stderr)
+            print(f"round {turn + 1} of {options.rounds}\n{table(found)}", file=sys.stderr)
     finally:
         for engine in engines:
             engine.close()
@@ -50,19 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def table(found: dict[Cell, list[Measured]]) -> str:
     """Markdown: medians, ratios to ours (above 1: ours is better) and the share of texts that are the same as ours."""
-    lines = [
-        "| workload | in flight | engine | latency ms | x ours | requests/s | ours x | same text |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    heads = "workload", "in flight", "engine", "latency ms", "x ours", "requests/s", "ours x", "CPU ms each", "x ours"
+    lines = [f"| {' | '.join(heads)} | same text |", "|---" * (len(heads) + 1) + "|"]
     for (workload, in_flight, name), rounds in found.items():
         ours = found.get((workload, in_flight, "ours"), rounds)
         latency, ours_latency = (median(s for each in some for s in each.latencies) for some in (rounds, ours))
         rate, ours_rate = (median(len(each.texts) / each.seconds for each in some) for some in (rounds, ours))
+        cpu, ours_cpu = (median(each.cpu_seconds / len(each.texts) for each in some) for some in (rounds, ours))
         pairs = [pair for a, b in zip(rounds, ours, strict=True) for pair in zip(a.texts, b.texts, strict=True)]
         same = sum(mine == theirs for mine, theirs in pairs)
         lines.append(
             f"| {workload} | {in_flight} | {name} | {1e3 * latency:,.0f} | {latency / ours_latency:.2f} | {rate:.2f} "
-            f"| {ours_rate / rate:.2f} | {same} of {len(pairs)} |"
+            f"| {ours_rate / rate:.2f} | {1e3 * cpu:,.0f} | {cpu / ours_cpu:.2f} | {same} of {len(pairs)} |"
         )
     return "\n".join(lines)
 

@@ -68,14 +68,16 @@ async def _rounds(options: argparse.Namespace, rungs: dict[str, Judge]) -> Found
 
 def table(found: Found) -> str:
     """Markdown: medians, and how many times as long as the engine alone."""
-    lines = ["| in flight | what | latency ms | x alone | pictures/s | x alone |", "|---|---|---|---|---|---|"]
+    heads = "in flight", "what", "latency ms", "x alone", "pictures/s", "x alone", "CPU ms each", "x alone"
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for (in_flight, name), some in found.items():
         alone = found[in_flight, ALONE]
         latency, alone_latency = (median(s for each in those for s in each.latencies) for those in (some, alone))
         rate, alone_rate = (median(len(each.judged) / each.seconds for each in those) for those in (some, alone))
+        cpu, alone_cpu = (median(each.cpu_seconds / len(each.judged) for each in those) for those in (some, alone))
         lines.append(
             f"| {in_flight} | {name} | {1e3 * latency:,.0f} | {latency / alone_latency:.2f} | {rate:.2f} "
-            f"| {alone_rate / rate:.2f} |"
+            f"| {alone_rate / rate:.2f} | {1e3 * cpu:,.0f} | {cpu / alone_cpu:.2f} |"
         )
     return "\n".join(lines)
 

@@ -17,6 +17,7 @@ from assay.form import Form
 from assay.frame import Clip
 from assay.generator import Conversation, Event, Generator
 from assay.transcript import Transcript
+from benchmarks.stack.processor import cpu_seconds
 from services.attribute_extraction.extract import extract
 from services.scoring.score import FinalScore, score_clip
 
@@ -92,6 +93,8 @@ class Measured:
     seconds: float
     latencies: list[float] = field(default_factory=list)
     judged: list[Judged] = field(default_factory=list)
+    cpu_seconds: float = 0.0
+    """Of all processes."""
 
     def agrees_with(self, other: "Measured") -> bool:
         """The same words, and scores that differ by less than the wire rounds."""
@@ -111,6 +114,7 @@ async def measure(judge: Judge, clips: Sequence[Clip], in_flight: int) -> Measur
             judged = await judge(clip)
             return judged, time.perf_counter() - started
 
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), cpu_seconds()
     found = await asyncio.gather(*map(one, clips))
-    return Measured(time.perf_counter() - started, [took for _, took in found], [judged for judged, _ in found])
+    latencies, judged = [took for _, took in found], [judged for judged, _ in found]
+    return Measured(time.perf_counter() - started, latencies, judged, cpu_seconds() - cpu_started)

@@ -115,7 +115,7 @@ def test_the_plot_is_a_picture(tmp_path: Path) -> None:
 
 
 def test_the_table_says_how_far_others_are_from_ours() -> None:
-    ours = [Measured(1.0, [0.1, 0.1], ["a", "b"])]
-    theirs = [Measured(2.0, [0.3, 0.3], ["a", "c"])]
+    ours = [Measured(1.0, [0.1, 0.1], ["a", "b"], 0.4)]
+    theirs = [Measured(2.0, [0.3, 0.3], ["a", "c"], 1.0)]
     rows = table({("image CoT", 1, "ours"): ours, ("image CoT", 1, "vllm"): theirs}).splitlines()
-    assert rows[-1] == "| image CoT | 1 | vllm | 300 | 3.00 | 1.00 | 2.00 | 1 of 2 |"
+    assert rows[-1] == "| image CoT | 1 | vllm | 300 | 3.00 | 1.00 | 2.00 | 500 | 2.50 | 1 of 2 |"

@@ -1,10 +1,14 @@
 """Every rung judges the same pictures, and the table says how much longer than the engine alone each takes."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from assay.frame import Clip, Frame
 from benchmarks.stack.__main__ import ALONE, table
+from benchmarks.stack.processor import cpu_seconds
 from benchmarks.stack.rungs import Measured, OfTenant, by_generator, measure
 from tests.checkpoints import small_checkpoint
 from tests.scripted_generator import ScriptedGenerator
@@ -37,6 +41,16 @@ def test_rungs_agree_if_words_and_scores_are_the_same(other: tuple[str, float], 
 
 def test_the_table_says_how_many_times_as_long_as_the_engine_alone() -> None:
     judged = [("Why.", 3.0)] * 4
-    alone, stack = Measured(2.0, [0.5] * 4, judged), Measured(2.5, [0.6] * 4, judged)
+    alone, stack = Measured(2.0, [0.5] * 4, judged, 1.0), Measured(2.5, [0.6] * 4, judged, 1.1)
     rows = table({(1, ALONE): [alone], (1, "whole stack"): [stack]}).splitlines()
-    assert rows[-1] == "| 1 | whole stack | 600 | 1.20 | 1.60 | 1.25 |"
+    assert rows[-1] == "| 1 | whole stack | 600 | 1.20 | 1.60 | 1.25 | 275 | 1.10 |"
+
+
+def test_processor_time_is_that_of_all_below() -> None:
+    before = cpu_seconds()
+    burn = "import time\nwhile time.process_time() < 0.3: pass\nprint('burnt', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"burnt\n"
+        assert cpu_seconds() - before >= 0.3
+        child.communicate(b"\n")

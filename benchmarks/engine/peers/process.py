@@ -42,6 +42,8 @@ class Measured:
     seconds: float
     latencies: list[float]
     texts: list[str]
+    cpu_seconds: float = 0.0
+    """Of all threads: what a busy machine changes least."""
 
 
 class Engine:

@@ -1,7 +1,7 @@
 """The talk between the benchmark and its workers: a line of JSON each way. Imports nothing but the standard library.
 
 The benchmark names a batch file (benchmarks/engine/batch.py) and how many requests may be in flight; the worker
-answers with the seconds that all took, those of each, and the texts.
+answers with the seconds that all took, those of each, the CPU seconds of all its threads, and the texts.
 """
 
 import json
@@ -30,10 +30,14 @@ def serve(load: Callable[[], Answer]) -> None:
         asked = json.loads(line)
         with open(asked["batch"], encoding="utf-8") as file:
             batch = json.load(file)
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         answers = answer(batch, asked["in_flight"])
-        seconds = time.perf_counter() - started
-        told = {"seconds": seconds, "latencies": [took for _, took in answers], "texts": [text for text, _ in answers]}
+        told = {
+            "seconds": time.perf_counter() - started,
+            "cpu_seconds": time.process_time() - cpu_started,
+            "latencies": [took for _, took in answers],
+            "texts": [text for text, _ in answers],
+        }
         print(json.dumps(told), file=talk, flush=True)
 
 

@@ -1,16 +1,35 @@
+import pytest
 import torch
 
-from assay.engine.steady import KEYS_STEP, ROWS_STEP, attend, is_steady, padded_rows
+from assay.engine.linear import Linear
+from assay.engine.steady import KEYS_STEP, attend, is_steady, padded_rows
 
 
-def test_products_of_any_number_of_rows_agree_to_the_last_bit_on_this_machine() -> None:
-    assert is_steady([torch.empty(96, 64), torch.empty(64, 384)])
+@pytest.mark.parametrize("may_pack", [True, False])
+@pytest.mark.parametrize(("out", "width"), [(96, 64), (64, 384), (512, 256), (2056, 256)])
+def test_products_of_any_number_of_rows_agree_to_the_last_bit_on_this_machine(
+    out: int, width: int, may_pack: bool
+) -> None:
+    torch.manual_seed(0)
+    assert is_steady([Linear(torch.randn(out, width).half().float(), may_pack=may_pack)], range(1, 200))
 
 
-def test_rows_are_filled_up_with_zeros() -> None:
-    padded = padded_rows(torch.ones(ROWS_STEP + 1, 3))
-    assert padded.shape == (2 * ROWS_STEP, 3)
-    assert float(padded.sum()) == 3 * (ROWS_STEP + 1)
+class Unsteady(Linear):
+    """Its rows hang on how many there are."""
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return super().__call__(x) + len(x)
+
+
+def test_a_product_whose_rows_hang_on_their_number_is_found_out() -> None:
+    assert not is_steady([Unsteady(torch.ones(4, 4))])
+
+
+@pytest.mark.parametrize(("count", "filled"), [(1, 4), (4, 4), (5, 8), (28, 28), (29, 36), (32, 36), (200, 204)])
+def test_rows_are_filled_up_with_zeros(count: int, filled: int) -> None:
+    padded = padded_rows(torch.ones(count, 3))
+    assert padded.shape == (filled, 3)
+    assert float(padded.sum()) == 3 * count
 
 
 def test_attention_is_torchs() -> None:
