@@ -6,7 +6,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-versi
 SOURCES := assay services gateway ingest triton_server triton_models training evaluation benchmarks protos demo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs fuzz media live-memory
+.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs fuzz media first-frame live-memory
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ sandbox: setup ## Show that a decode worker can do nothing but decode, and what 
 
 media: setup ## Decode every odd kind of picture and video, and compare with what came out before
 	@$(BIN)/python -m tests.media.golden
+
+first-frame: setup ## Time the first frame after the first 512 kB of an upload
+	@$(BIN)/python -m tests.media.first_frame
 
 bombs: setup ## Send small files that want to cost much, and show how each is refused
 	@$(BIN)/python -m tests.hostile.bombs

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from assay.errors import CheckpointError
+from assay.form import Reading
 from assay.score import Scale
 
 FormName = Literal["direct", "regular", "natural"]
@@ -121,6 +122,9 @@ class Checkpoint(_Strict):
     """The one of `[variants]` that lies over the rest; empty for none."""
     pixels: Pixels
     clip: ClipBudget = ClipBudget()
+    grade_reading: Reading = "likeliest"
+    """How the grade of an attribute is read from the probabilities of all its grades, which stand from worst to best:
+    the paper's greedy choice, or their median, which errs by fewer steps where the model is unsure."""
     score: ScoreRules
     form: Mapping[FormName, AnswerTemplate]
     digits: Mapping[str, DigitRules] = {}
@@ -138,7 +142,8 @@ class Checkpoint(_Strict):
     def preprocessing_fingerprint(self) -> str:
         """Hash of everything in assay.toml that can change a score, 16 hexadecimal digits."""
         # What is not set is left out: a key that is new in a release must not change the hash of those without it.
-        settings = self.model_dump_json(exclude={"name", "summary", "variant"}, exclude_none=True)
+        unset = {"grade_reading"} if self.grade_reading == "likeliest" else set()
+        settings = self.model_dump_json(exclude={"name", "summary", "variant", *unset}, exclude_none=True)
         return hashlib.sha256(settings.encode()).hexdigest()[:16]
 
 

@@ -11,7 +11,12 @@ Tokens: text is tokenised segment by segment. A segment that follows a colon the
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
+from typing import Literal as OneOf
+
+Reading = OneOf["likeliest", "median"]
+"""How a choice is made. likeliest: token by token the most probable one. median: the first option at which the
+probabilities, added up in the order of the options, reach one half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +32,18 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of several texts, chosen greedily; the engine also reports the probability of each."""
+    """One of several texts; the engine also reports the probability of each."""
 
     name: str
     options: tuple[str, ...]
+    """In their order, if they have one."""
+    reading: Reading = "likeliest"
 
     def __post_init__(self) -> None:
         if len(self.options) < 2 or len(set(self.options)) != len(self.options) or not all(self.options):
             raise ValueError(f"a choice needs two or more different, non-empty options, got {self.options = }")
+        if self.reading not in get_args(Reading):
+            raise ValueError(f"reading must be one of {get_args(Reading)}, got {self.reading = }")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,9 @@ class Conversation:
     answered: tuple[str, ...] = ()
     """Assistant text that already stands, a text for each segment that wrote it, because text is tokenised segment by
     segment; the form goes on from there."""
+    tenant: str = ""
+    """Whose it is. What was read for one is found again for the same one alone, so that nobody can tell from the time
+    that an answer takes what somebody else has asked about."""
 
     def __post_init__(self) -> None:
         if isinstance(self.answered, str):

@@ -53,7 +53,8 @@ def _segment(checkpoint: Checkpoint, form_name: FormName, name: str) -> Segment:
         lead = checkpoint.form[form_name].score_lead
         return Digits(name, rules.integer_digits, rules.decimals, lead, rules.branch_probability)
     if name in KINDS and KINDS[name].is_graded:
-        return Choice(name, tuple(_option(checkpoint, name, grade) for grade in KINDS[name].grades))
+        options = tuple(_option(checkpoint, name, grade) for grade in KINDS[name].grades)
+        return Choice(name, options, checkpoint.grade_reading)
     if name in FREE_NAMES:
         free = checkpoint.free.get(name, FreeRules())
         return Free(name, free.max_tokens, free.stops)

@@ -56,6 +56,7 @@ def request_to_tensors(request: Request) -> dict[str, NDArray[Any]]:
         # Triton has no empty tensors: what was not answered yet is left out.
         **({"ANSWERED": _texts(*conversation.answered)} if conversation.answered else {}),
         "FORM": _texts(form_to_json(request.form)),
+        "TENANT": _texts(conversation.tenant),
     }
 
 
@@ -73,6 +74,7 @@ def request_from_tensors(tensors: Tensors) -> Request | Cancel:
         question=_text(tensors, "QUESTION"),
         system=_text(tensors, "SYSTEM"),
         answered=tuple(_decoded(each, "ANSWERED") for each in tensors.get("ANSWERED", ())),
+        tenant=_text(tensors, "TENANT") if "TENANT" in tensors else "",
     )
     try:
         form = form_from_json(_text(tensors, "FORM"))

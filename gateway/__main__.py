@@ -6,6 +6,7 @@ import grpc
 
 from assay.rpc import settings as environment
 from assay.rpc.admission import Places
+from assay.rpc.logs import log_to_stderr
 from assay.rpc.serve import run, serve
 from assay.v1 import assay_pb2, assay_pb2_grpc, live_pb2, live_pb2_grpc
 from gateway.decode import DecodePool
@@ -18,6 +19,7 @@ from gateway.upstream import Upstream
 
 async def main() -> None:
     settings = environment.load(GatewaySettings)
+    log_to_stderr("gateway", settings.log_level)  # what the decoder finds on this machine is said before it serves
     upstream = Upstream(settings.attribute_extraction, settings.scoring)
 
     fetcher = Fetcher(settings.fetch)
@@ -34,6 +36,7 @@ async def main() -> None:
         settings.decode_spares,
         jobs_per_worker=settings.decode_jobs_per_worker,
         max_idle_bytes=settings.decode_max_idle_bytes,
+        require_landlock=settings.require_landlock,
     ) as decoder:
         service = AssayService(settings, decoder, upstream, Places(settings.max_in_flight), fetcher)
         live = LiveService(settings, upstream, Places(settings.max_live_streams))

@@ -20,7 +20,8 @@ from typing import Self
 from assay.errors import AssayError, BadMedia, OverLimit, ServiceUnavailable
 from assay.frame import Frame
 from gateway import decode_wire as wire
-from gateway.decode_pool import DecodeWorker, WorkerPool
+from gateway.decode_pool import WorkerPool
+from gateway.decode_process import DecodeWorker
 from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo, Target
 from gateway.decode_wire import Kind
 

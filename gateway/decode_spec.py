@@ -155,7 +155,7 @@ class MediaInfo:
 
     is_video: bool
     container: str
-    """jpeg, png, webp, gif, bmp, tiff, avif; mp4, matroska (also WebM), mpegts, flv."""
+    """jpeg, png, webp, gif, bmp, tiff, avif, heic; mp4, matroska (also WebM), mpegts, flv."""
     codec: str
     """FFmpeg's name of the codec: h264, hevc, vp9, av1, mjpeg, ..."""
     width_px: int

@@ -26,6 +26,8 @@ JOB = struct.Struct(">Q")
 FRAME = struct.Struct(">dIII")
 """pts in seconds, height and width in pixels, slot that holds the height x width x 3 bytes RGB."""
 MAX_CHUNK_BYTES = MIB
+FRAMES_PER_TAKEN = 2
+"""Each message wakes somebody, so not every frame is acknowledged; less than `SLOTS`, or both would wait for ever."""
 PERMITTED = "permitted"
 """What came of an attempt to break out that nothing stopped."""
 MAX_TEXT_BYTES = 64 * 1024
@@ -42,7 +44,7 @@ class Kind(IntEnum):
     ABANDON = 4
     """Nobody wants this job any more."""
     TAKEN = 5
-    """The oldest slot that was filled is free again."""
+    """The `FRAMES_PER_TAKEN` oldest slots that were filled are free again."""
     ESCAPE = 6
     """Try to break out of the sandbox and tell how far it went."""
     # from the worker
@@ -53,7 +55,9 @@ class Kind(IntEnum):
     SUMMARY = 20
     ERROR = 21
     ESCAPED = 22
-    LOST = 23
+    LOCKED = 23
+    """Once, before the first READY: the lock is on. Version of Landlock in it, 0 for a kernel without."""
+    LOST = 24
 
 
 class WireError(Exception):

@@ -31,6 +31,8 @@ class GatewaySettings(ServerSettings):
     """Uploads after which a process is replaced."""
     decode_max_idle_bytes: Annotated[int, Field(ge=1)] = 300 << 20
     """Resident memory between two uploads above which a process is replaced."""
+    require_landlock: bool = False
+    """True: do not start on a kernel without Landlock. False: say so in the log and go on behind the other locks."""
     max_in_flight: Annotated[int, Field(ge=1, le=4096)] = 32
     """Requests at once; one more is refused with RESOURCE_EXHAUSTED before a byte of it is read."""
     max_live_streams: Annotated[int, Field(ge=0, le=256)] = 4

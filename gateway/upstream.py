@@ -51,13 +51,13 @@ class Upstream:
             return (await self._extraction.DescribeModel(request)).spec
 
     async def extract(
-        self, request_id: str, form: FormName, clip: Clip
+        self, request_id: str, form: FormName, clip: Clip, *, tenant: str = ""
     ) -> AsyncGenerator[extraction_pb2.ExtractAttributesResponse, None]:
         """Reasoning and attributes of the clip, the transcript last."""
 
         async def parts() -> AsyncIterator[extraction_pb2.ExtractAttributesRequest]:
             config = extraction_pb2.ExtractionConfig(
-                request_id=request_id, form=FORM_TO_WIRE[form], clip=clip_header(clip)
+                request_id=request_id, form=FORM_TO_WIRE[form], clip=clip_header(clip), tenant=tenant
             )
             yield extraction_pb2.ExtractAttributesRequest(config=config)
             for pixels in pixel_slices(clip):

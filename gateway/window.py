@@ -38,7 +38,7 @@ async def window_events(
     scores = upstream.score(request_id, form, clip, transcript, tenant=tenant, attributes=result.attributes)
     streams = [_scored(scores, result)]
     if form != "direct":
-        streams.append(_reasoned(upstream.extract(request_id, form, clip), result, transcript))
+        streams.append(_reasoned(upstream.extract(request_id, form, clip, tenant=tenant), result, transcript))
     async with aclosing(merged(*streams)) as events:
         async for event in events:
             yield event

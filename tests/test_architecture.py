@@ -56,7 +56,8 @@ def test_a_noun_imports_nothing_of_ours_but_errors(noun):
 @pytest.mark.parametrize(
     ("module", "doors"),
     [
-        ("av", ("gateway/decode", "ingest/pull.py", "evaluation/clips.py")),  # the latter for clips to measure with
+        # The last two make clips.
+        ("av", ("gateway/decode", "ingest/pull.py", "evaluation/clips.py", "benchmarks/decode/clips.py")),
         ("torch", ("assay/engine/", "training/", "benchmarks/")),
         ("tritonclient", ("assay/triton.py",)),
         ("httpcore2", ("assay/web/",)),

@@ -45,14 +45,14 @@ TRAYS = (
     Tray("open", 168, 336, 12, 0.02),
 )
 VIDEO_TRAYS = (
-    Tray("open", 168, 280, 4, 0.06, frames=8),
-    Tray("open", 140, 280, 4, 0.06, frames=8),
-    Tray("open", 252, 168, 4, 0.01, frames=8),
-    Tray("rated", 196, 196, 6, 0.02, frames=8),
+    Tray("open", 168, 280, 4, 0.09, frames=8),
+    Tray("open", 140, 280, 4, 0.09, frames=8),
+    Tray("open", 252, 168, 4, 0.02, frames=8),
+    Tray("rated", 196, 196, 6, 0.04, frames=8),
 )
 _VIDEO_KINDS = {
-    "freeze": 0.22, "shake": 0.2, "webp": 0.16, "jpeg": 0.06, "downscale": 0.14, "blur": 0.08, "underexpose": 0.06,
-    "overexpose": 0.04, "desaturate": 0.04,
+    "freeze": 0.32, "shake": 0.22, "webp": 0.14, "jpeg": 0.06, "downscale": 0.1, "blur": 0.05, "underexpose": 0.05,
+    "overexpose": 0.03, "desaturate": 0.03,
 }  # fmt: skip
 
 
@@ -128,12 +128,12 @@ class Batches(Dataset[list[Picture]]):
         if tray.frames > 1:
             return self._clip_pair(tray, rated, pixels, rng)
         draw = rng.random()
-        if draw < 0.22:
-            tilt = float(rng.choice((-1, 1))) * (rng.uniform(2.5, 8) if rng.random() < 0.7 else rng.uniform(8, 14))
+        if draw < 0.45:
+            tilt = float(rng.choice((-1, 1))) * (rng.uniform(2.5, 8) if rng.random() < 0.8 else rng.uniform(8, 14))
             views = [turn(pixels, degrees, abs(tilt), tray.height_px, tray.width_px) for degrees in (0.0, tilt)]
             return [self._picture(tray, rated, view, (), "tilt", rng) for view in views]
         framing = framed(pixels, tray.height_px, tray.width_px, rng)
-        if draw < 0.3:
+        if draw < 0.55:
             # The same photo in another wrapping must keep its score.
             other = replace(framing, pixels=_wrapped(framing.pixels, rng))
             return [self._picture(tray, rated, view, (), "same", rng, framing.pixels) for view in (framing, other)]

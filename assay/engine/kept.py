@@ -46,6 +46,10 @@ class Kept(Generic[Key, Value]):
         """Keep this; others go until all fits, and so does this one if it is too large by itself."""
         self._values[key] = value
         self._values.move_to_end(key)
+        self.trim()
+
+    def trim(self) -> None:
+        """Let go of the least recently used until all fits; to be called where a value that is kept has grown."""
         held = self.held_bytes
         while held > self._most_bytes:
             _, gone = self._values.popitem(last=False)

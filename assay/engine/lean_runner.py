@@ -120,6 +120,7 @@ class LeanRunner:
         if needed > held.shape[3]:
             memory.keys_values = self._decoder.new_memory(needed)
             memory.keys_values[:, :, :, : feed.keep] = held[:, :, :, : feed.keep]
+            self._prefixes.kept.trim()
 
     def _embedded(self, cache: Cache, feed: Feed) -> Tensor:
         """(tokens, width): rows of the embedding, and the clip's own where its placeholders stand."""

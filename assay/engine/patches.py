@@ -19,6 +19,7 @@ class Patches:
     layout: "PatchLayout"
     frames: NDArray[np.uint8]
     """(time * temporal_patch_size, height, width, 3): an incomplete last group has its last frame repeated."""
+    tenant: str = ""
 
     @property
     def grid_thw(self) -> tuple[int, int, int]:
@@ -39,13 +40,14 @@ class Patches:
 
     @cached_property
     def group_keys(self) -> tuple[bytes, ...]:
-        """For each place in time a hash of its frames and their size."""
+        """For each place in time a hash of its frames, their size and the tenant: what is kept, is kept by these."""
         return tuple(self._key(self._frames_at(time)) for time in range(self.grid_thw[0]))
 
     def _key(self, frames: NDArray[np.uint8]) -> bytes:
-        return hashlib.blake2b(
-            frames.data, digest_size=16, person=f"{frames.shape[1]}x{frames.shape[2]}".encode()
-        ).digest()
+        # A name may be longer than the hash's key, which is this hash of it.
+        salt = hashlib.blake2b(self.tenant.encode(), digest_size=32).digest()
+        size = f"{frames.shape[1]}x{frames.shape[2]}".encode()
+        return hashlib.blake2b(frames.data, digest_size=16, key=salt, person=size).digest()
 
     def _frames_at(self, time: int) -> NDArray[np.uint8]:
         size = self.layout.temporal_patch_size
@@ -79,7 +81,7 @@ class PatchLayout:
         sizes = {key: config[key] for key in ("patch_size", "temporal_patch_size", "merge_size") if key in config}
         return cls(tuple(config["image_mean"]), tuple(config["image_std"]), **sizes)
 
-    def patches(self, clip: Clip) -> Patches:
+    def patches(self, clip: Clip, tenant: str = "") -> Patches:
         """Cut the clip; the last frame is repeated until the temporal patches are full (an image is one frame).
 
         InvalidRequest if the frames' sides are no multiples of patch_size * merge_size.
@@ -90,7 +92,7 @@ class PatchLayout:
             raise InvalidRequest(f"frames must have sides that are multiples of {side} px, got {width} x {height} px")
         frames = clip.stacked()
         missing = -len(frames) % self.temporal_patch_size
-        return Patches(self, np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)]))
+        return Patches(self, np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)]), tenant)
 
     def tokens(self, grid_thw: tuple[int, int, int]) -> int:
         """Tokens that a clip of this grid takes in the prompt."""

@@ -1,7 +1,8 @@
 """Prefixes: keys and values of sequences that were read, for others that begin like them.
 
 A conversation goes on in a second service, and several questions are asked about one clip: what they have in common
-is read once. They are found by content, the clip's frames and then the token ids. A row's numbers depend on what is in
+is read once. They are found by content, the clip's frames and then the token ids, and by the tenant, who finds what was
+read for the same tenant alone (`Patches.group_keys`). A row's numbers depend on what is in
 front of it alone (`steady`), so an answer is the same to the last bit whether its beginning was read or found.
 """
 

@@ -23,7 +23,7 @@ def prompt_tokens(clip: Clip, conversation: Conversation, layout: PatchLayout, t
     The frame is built from ids, so nothing in the conversation's texts can open or close a turn.
     InvalidRequest if the frames do not fit the patches or a text is not Unicode.
     """
-    patches = layout.patches(clip)
+    patches = layout.patches(clip, conversation.tenant)
     special = text.special
     pad = special.video_pad if clip.is_video else special.image_pad
     ids = (

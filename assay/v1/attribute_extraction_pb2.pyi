@@ -30,10 +30,15 @@ class ExtractionConfig(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     FORM_FIELD_NUMBER: _builtins.int
     CLIP_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Identifies the request in the logs."""
     form: _score_pb2.AnswerForm.ValueType
     """ANSWER_FORM_REGULAR or ANSWER_FORM_NATURAL."""
+    tenant: _builtins.str
+    """Whose request it is; nobody in particular's if empty. What the model has read for one tenant is reused for the same
+    one alone.
+    """
     @_builtins.property
     def clip(self) -> _clip_pb2.ClipHeader:
         """The clip whose pixels follow."""
@@ -44,10 +49,11 @@ class ExtractionConfig(_message.Message):
         request_id: _builtins.str = ...,
         form: _score_pb2.AnswerForm.ValueType = ...,
         clip: _clip_pb2.ClipHeader | None = ...,
+        tenant: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip", "form", b"form", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip", "form", b"form", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

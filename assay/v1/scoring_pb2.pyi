@@ -38,7 +38,8 @@ class ScoringConfig(_message.Message):
     """With ANSWER_FORM_DIRECT the direct score is final; with the others a transcript is awaited."""
     tenant: _builtins.str
     """Whose weights make a composite score of the attributes; none if empty. An unknown tenant is refused, and so is one
-    with ANSWER_FORM_DIRECT, which grades nothing.
+    with ANSWER_FORM_DIRECT, which grades nothing. What the model has read for one tenant is reused for the same one
+    alone.
     """
     @_builtins.property
     def clip(self) -> _clip_pb2.ClipHeader:

@@ -6,7 +6,7 @@ how far each is from ours. Texts are compared with ours, request by request. A s
     python -m benchmarks.engine --checkpoint checkpoints/nano --rounds 3 --engines ours transformers vllm
 
 Peers that take pictures only are left out of the workloads with clips, those that cannot be installed or started are
-named with their last words. vLLM gets an environment of its own below --environments, the first time.
+named with their last words. vLLM and OpenVINO get environments of their own below --environments, the first time.
 """
 
 import argparse
@@ -19,12 +19,11 @@ from statistics import median
 from assay.checkpoint import read_checkpoint
 from benchmarks.engine.batch import write_batch
 from benchmarks.engine.peers.process import Engine, Measured, Unavailable, command_of
+from benchmarks.engine.plot import Cell, plot
 from benchmarks.engine.workloads import NAMES, asks
 
-ENGINES = ("ours", "ours, nothing kept", "transformers", "vllm", "vllm ngram")
-PICTURES_ONLY = ("vllm", "vllm ngram")
-Cell = tuple[str, int, str]
-"""Workload, requests in flight, engine."""
+ENGINES = ("ours", "ours, nothing kept", "transformers", "vllm", "vllm ngram", "openvino")
+PICTURES_ONLY = ("vllm", "vllm ngram", "openvino")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for engine in engines:
             engine.close()
     print(table(found))
+    if options.plot:
+        plot(found, options.plot, options.caption)
     return 0 if len(engines) > 1 else 1
 
 
@@ -72,7 +73,9 @@ def _round(options: argparse.Namespace, engines: Sequence[Engine], turn: int) ->
         for workload in options.workloads:
             for in_flight in options.in_flight:
                 count = options.requests if in_flight == 1 else max(options.requests, 2 * in_flight)
-                wishes = asks(workload, served, count, seed=1000 * (turn + 1) + in_flight)
+                # No two cells show the same pictures, or what is kept of one would answer for the other.
+                seed = 1000 * (turn + 1) + 100 * NAMES.index(workload) + in_flight
+                wishes = asks(workload, served, count, seed)
                 batch = write_batch(Path(folder) / "batch.json", wishes)
                 # Who comes first changes from round to round.
                 for engine in [*engines[turn % len(engines) :], *engines[: turn % len(engines)]]:
@@ -96,13 +99,15 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES, metavar="NAME", help=str(ENGINES))
     parser.add_argument("--workloads", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=str(NAMES))
-    parser.add_argument("--in-flight", nargs="+", type=int, default=(1, 8), metavar="N", help="(default 1 8)")
+    parser.add_argument("--in-flight", nargs="+", type=int, default=(1, 8, 32), metavar="N", help="(default 1 8 32)")
     parser.add_argument("--rounds", type=int, default=5, help="that are counted (default 5)")
     parser.add_argument("--requests", type=int, default=4, help="of a round with one in flight (default 4)")
     parser.add_argument("--threads", type=int, default=2, help="of each engine (default 2)")
     runs = Path("runs/engine")
     parser.add_argument("--runs", type=Path, default=runs, metavar="DIR", help=f"for logs (default {runs})")
     parser.add_argument("--environments", type=Path, default=runs / "env", metavar="DIR", help="of peers")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="throughput against latency, as .png or .svg")
+    parser.add_argument("--caption", default="", help="below the plot: on what it was measured, and when")
     return parser.parse_args(argv)
 
 

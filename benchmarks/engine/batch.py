@@ -43,7 +43,7 @@ def write_batch(path: Path, asks: Sequence[Ask]) -> Batch:
                 "is_video": first.clip.is_video,
                 "form": form_to_json(first.form),
                 "regex": regex(first.form),
-                "prompt": prompt(first.conversation),
+                "prompt": prompt(first.conversation, is_video=first.clip.is_video),
                 "most_tokens": MOST_TOKENS,
                 "frames_each": len(first.clip.frames),
                 "clips": [[_png(frame) for frame in ask.clip.frames] for ask in asks],
@@ -59,10 +59,11 @@ def wishes(batch: dict[str, Any]) -> list[Wish]:
     return [Ask(_clip(pngs, batch["is_video"]), conversation, form) for pngs in batch["clips"]]
 
 
-def prompt(conversation: Conversation) -> str:
-    """Qwen2-VL's chat template around one picture."""
+def prompt(conversation: Conversation, *, is_video: bool) -> str:
+    """Qwen2-VL's chat template around one picture or video."""
+    pad = "<|video_pad|>" if is_video else "<|image_pad|>"
     return (
-        f"<|im_start|>system\n{conversation.system}<|im_end|>\n<|im_start|>user\n<|vision_start|><|image_pad|>"
+        f"<|im_start|>system\n{conversation.system}<|im_end|>\n<|im_start|>user\n<|vision_start|>{pad}"
         f"<|vision_end|>{conversation.question}<|im_end|>\n<|im_start|>assistant\n"
     )
 

@@ -4,7 +4,6 @@ Both are descriptors: the socket to the gateway, and the memory through which fr
 
 import codecs
 import contextlib
-import ctypes
 import gc
 import importlib
 import os
@@ -60,14 +59,11 @@ class Connection:
         return Kind(kind), self._exactly(size)
 
     def _exactly(self, size: int) -> bytes:
-        data = bytearray(size)
-        view = memoryview(data)
-        while view:
-            count = self._sock.recv_into(view)
-            if not count:
-                raise GatewayGone
-            view = view[count:]
-        return bytes(data)
+        # One call and no copy; no signal has a handler here, so fewer bytes can only mean the end.
+        data = self._sock.recv(size, socket.MSG_WAITALL) if size else b""
+        if len(data) < size:
+            raise GatewayGone
+        return data
 
     def send(self, message: bytes) -> None:
         self._sock.sendall(message)
@@ -83,7 +79,7 @@ class Connection:
 
     def _answer(self) -> tuple[Kind, bytes]:
         kind, body = self.receive()
-        self._taken += kind is Kind.TAKEN
+        self._taken += wire.FRAMES_PER_TAKEN if kind is Kind.TAKEN else 0
         return kind, body
 
     def next_chunk(self) -> bytes:
@@ -101,7 +97,6 @@ def prepare() -> None:
     """Once, as long as files can still be opened."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the gateway, which then closes the socket
     av.logging.set_level(None)
-    count_one_processor()
     warnings.simplefilter("ignore")  # Pillow warns about files; what matters comes as an error
     Image.init()  # its plug-ins would otherwise be imported when the first odd file comes
     Image.MAX_IMAGE_PIXELS = None  # our own limit is checked before anything is decoded
@@ -113,13 +108,6 @@ def prepare() -> None:
         codecs.lookup(name)  # each is a module, and texts inside pictures are in any of them
     gc.collect()
     gc.freeze()  # what is there now stays, so that the collection after each job is quick
-
-
-def count_one_processor() -> None:
-    """Let FFmpeg believe that there is one: its scaler starts as many threads for HDR, and the lock allows none."""
-    with open("/proc/self/maps") as maps:
-        loaded = next(line.split(maxsplit=5)[5].strip() for line in maps if "/libavutil" in line)
-    ctypes.CDLL(loaded).av_cpu_force_count(1)
 
 
 class Memory:
@@ -192,7 +180,7 @@ def main() -> None:
     connection = Connection(socket.socket(fileno=sock), FrameSlots(slots))
     memory = Memory()
     prepare()
-    lock_up()
+    connection.send(wire.pack(Kind.LOCKED, bytes([lock_up()])))
     try:
         while True:
             gc.collect()

@@ -1,33 +1,114 @@
-"""What the numbers of a frame mean, where FFmpeg's scaler would take them for something else."""
+"""What the numbers of a frame mean, where FFmpeg's scaler would take them for something else.
 
+HDR is brought to SDR here and not by the scaler, which computes a table for 3.4 s of processor time first.
+"""
+
+from functools import cache
 from typing import Any
 
 import av
+import numpy as np
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
 
-_HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
 _UNSPECIFIED = 2
 """Of `AVColorSpace`: the file does not say how brightness and colour were parted."""
 _HD_HEIGHT_PX, _HD_WIDTH_PX = 720, 1280
 
-
-def to_sdr(frame: av.VideoFrame) -> dict[str, Any]:
-    """Arguments for `VideoReformatter.reformat`: HDR (PQ and HLG) is brought to the brightness and colours of BT.709.
-
-    Without them the scaler copies the numbers, and an HDR picture comes out grey and dark.
-    """
-    if frame.color_trc not in _HDR:
-        return {}
-    return {"dst_color_trc": ColorTrc.BT709, "dst_color_primaries": ColorPrimaries.BT709}
+_HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
+_PEAK, _WHITE = 1000.0, 203.0
+"""cd/m2: the brightest that a scene is taken to have, and white on paper in it (ITU-R BT.2408), for an SDR screen."""
+_PER_SIDE = 33
+"""Of the table; what lies between its colours is interpolated."""
+# x and y of red, green, blue and white.
+_CHROMATICITIES: dict[int, tuple[tuple[float, float], ...]] = {
+    ColorPrimaries.BT709: ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06), (0.3127, 0.3290)),
+    ColorPrimaries.BT2020: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), (0.3127, 0.3290)),
+    ColorPrimaries.SMPTE432: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.3127, 0.3290)),
+}
+Floats = NDArray[np.float64]
 
 
 def of_video(frame: av.VideoFrame) -> dict[str, Any]:
-    """The same for a frame of a video, which in addition may not say by which matrix it was made.
+    """Arguments for `VideoReformatter.reformat`, for a video that may not say by which matrix it was made.
 
     Players take BT.709 then if it is high definition, and BT.601 if it is not; the scaler would always take the latter
     (a red of 220, 20, 20 becomes 203, 0, 23).
     """
     is_hd = frame.height >= _HD_HEIGHT_PX or frame.width >= _HD_WIDTH_PX
     if frame.colorspace == _UNSPECIFIED and is_hd and not frame.format.is_rgb:
-        return {"src_colorspace": Colorspace.ITU709, **to_sdr(frame)}
-    return to_sdr(frame)
+        return {"src_colorspace": Colorspace.ITU709}
+    return {}
+
+
+def to_sdr(pixels: Any, curve: int | None, primaries: int | None) -> Any:
+    """(height, width, 3 or 4) uint8 RGB -> the same as an SDR screen shows it; only HDR is touched.
+
+    `curve` and `primaries` as the file says it, in the numbers of ITU-T H.273.
+
+    The numbers of PQ and HLG taken for those of SDR are a grey and dark picture.
+    """
+    if curve not in _HDR:
+        return pixels
+    known = primaries if primaries in _CHROMATICITIES else ColorPrimaries.BT2020
+    return np.asarray(Image.fromarray(pixels).filter(_table(curve, known)))
+
+
+@cache
+def _table(curve: int, primaries: int) -> ImageFilter.Color3DLUT:
+    """RGB as coded by PQ or HLG -> RGB for a screen of BT.709 and gamma 2.4 (BT.1886)."""
+    steps = np.linspace(0.0, 1.0, _PER_SIDE)
+    blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")  # red changes fastest
+    coded = np.stack([red, green, blue], axis=-1).reshape(-1, 3)
+    light: Floats = _pq_light(coded) if curve == ColorTrc.SMPTE2084 else _hlg_light(coded, primaries)
+    shown = _within_sdr(light) @ _to_bt709(primaries).T
+    table = np.clip(shown, 0.0, 1.0) ** (1 / 2.4)
+    return ImageFilter.Color3DLUT(_PER_SIDE, table.astype(np.float32).ravel())
+
+
+def _pq_light(coded: Floats) -> Floats:
+    """SMPTE ST 2084: 0..1 -> cd/m2."""
+    root = coded ** (32 / 2523)
+    power = np.maximum(root - 107 / 128, 0.0) / (2413 / 128 - 2392 / 128 * root)
+    return np.asarray(10_000 * power ** (8192 / 1305))
+
+
+def _pq_coded(light: Floats | float) -> Floats:
+    """The inverse."""
+    power = (np.asarray(light) / 10_000) ** (1305 / 8192)
+    return ((107 / 128 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32)
+
+
+def _hlg_light(coded: Floats, primaries: int) -> Floats:
+    """ARIB STD-B67 (ITU-R BT.2100): 0..1 -> cd/m2 on a screen of 1000, whose system gamma is 1.2."""
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    scene = np.where(coded <= 0.5, coded**2 / 3, (np.exp((coded - c) / a) + b) / 12)
+    brightness = scene @ _to_xyz(primaries)[1]
+    return np.asarray(_PEAK * brightness[:, None] ** 0.2 * scene)
+
+
+def _within_sdr(light: Floats) -> Floats:
+    """cd/m2 -> shares of an SDR screen's white. Up to about half of it nothing changes, highlights are rolled off.
+
+    The curve is the EETF of ITU-R BT.2390 without its part for black, applied to the brightest of the three colours,
+    so that the hue stays.
+    """
+    brightest = np.clip(light.max(axis=1, keepdims=True), 1e-6, _PEAK)
+    top = float(_pq_coded(_WHITE) / _pq_coded(_PEAK))
+    knee = 1.5 * top - 0.5
+    coded = _pq_coded(brightest) / _pq_coded(_PEAK)
+    t = (coded - knee) / (1 - knee)
+    rolled = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (3 * t**2 - 2 * t**3) * top
+    mapped = _pq_light(np.where(coded < knee, coded, rolled) * _pq_coded(_PEAK))
+    return np.asarray(np.minimum(light, _PEAK) * (mapped / brightest / _WHITE))
+
+
+def _to_bt709(primaries: int) -> Floats:
+    return np.asarray(np.linalg.inv(_to_xyz(ColorPrimaries.BT709)) @ _to_xyz(primaries))
+
+
+def _to_xyz(primaries: int) -> Floats:
+    """Linear RGB -> CIE XYZ, so that full red, green and blue are white."""
+    columns = np.array([(x / y, 1.0, (1 - x - y) / y) for x, y in _CHROMATICITIES[primaries]]).T
+    return np.asarray(columns[:, :3] * np.linalg.solve(columns[:, :3], columns[:, 3]))

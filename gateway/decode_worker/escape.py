@@ -3,7 +3,6 @@
 Every worker does so before its first upload, and the gateway lends none that got through anywhere.
 """
 
-import _thread
 import ctypes
 import errno
 import mmap
@@ -35,7 +34,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "datagram socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
     "unix socket": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),
     "fork": _fork,
-    "thread": lambda: _thread.start_new_thread(int, ()),
+    "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
     "exec": lambda: os.execv("/bin/true", ["true"]),
     "kill the gateway": lambda: os.kill(os.getppid(), 0),  # signal 0 asks whether it could
     "read the gateway's memory": lambda: _checked(_LIBC.process_vm_readv(os.getppid(), None, 0, None, 0, 0)),
@@ -55,6 +54,4 @@ def _outcome(attempt: Callable[[], object]) -> str:
         attempt()
     except OSError as denied:
         return errno.errorcode.get(denied.errno or 0, "OSError")
-    except RuntimeError:
-        return "EAGAIN"  # how Python says that no thread can be started
     return PERMITTED

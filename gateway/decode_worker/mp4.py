@@ -98,10 +98,10 @@ def check_index(moov: bytes, limits: DecodeLimits) -> None:
         if kind in _ENTRY_BYTES:
             _check_entries(kind, _u32(body, 4), _ENTRY_BYTES[kind], body, limits)
         if kind == b"stbl":
-            _check_samples(dict(_siblings(body)), limits)
+            _check_samples(dict(siblings(body)), limits)
 
 
-def _siblings(rest: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+def siblings(rest: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """Type and body of the boxes of one level."""
     while len(rest) >= 8:
         size, kind = struct.unpack_from(">I4s", rest)
@@ -117,7 +117,7 @@ def _walk(box: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """Every box inside; a stack instead of recursion, so that nesting costs nothing."""
     stack = [box]
     while stack:
-        for kind, body in _siblings(stack.pop()):
+        for kind, body in siblings(stack.pop()):
             yield kind, body
             if kind in _CONTAINERS:
                 stack.append(body)

@@ -40,7 +40,8 @@ class Upload:
         """From 1 to `size` bytes, b"" at the end; waits only if there is nothing at hand."""
         if not self._ahead and not self.ended:
             self._fill()
-        data = bytes(self._ahead[:size])
+        with memoryview(self._ahead) as ahead:
+            data = bytes(ahead[:size])
         del self._ahead[:size]
         return data
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from assay.errors import BadMedia
 from gateway.decode_spec import Shrink, Target
-from gateway.decode_worker import colour
+from gateway.decode_worker import alpha, colour
 
 # swscale's fast paths round coarsely and repeat chroma instead of interpolating it. Against Pillow's antialiased
 # BICUBIC on full RGB (what the model was trained with; 1080p -> 504x280, four photos): plain BICUBIC differs by 1.7
@@ -119,6 +119,7 @@ class FrameResizer:
         self._shown: tuple[int, int] | None = None
         # One for all frames: each `frame.reformat` would keep a scaler of its own alive.
         self._reformatter = VideoReformatter()
+        self.saw_transparency = False
 
     def __call__(self, frame: av.VideoFrame, shown: tuple[int, int], turn: Orientation) -> NDArray[np.uint8]:
         """`shown` is (height, width) as displayed; returns (height, width, 3) uint8 RGB in the size for the model."""
@@ -134,10 +135,16 @@ class FrameResizer:
     def _rgb(self, frame: av.VideoFrame, size: tuple[int, int], turn: Orientation) -> NDArray[np.uint8]:
         """The frame upright, in RGB and in this (height, width)."""
         height, width = size[::-1] if turn.swaps_axes else size
+        has_alpha = any(part.is_alpha for part in frame.format.components)
+        layout = "rgba" if has_alpha else "rgb24"
         rgb: Any = self._reformatter.reformat(
-            frame, width, height, "rgb24", interpolation=PRECISE, threads=1, **colour.of_video(frame)
+            frame, width, height, layout, interpolation=PRECISE, threads=1, **colour.of_video(frame)
         )
-        return turn.upright(rgb.to_ndarray())
+        pixels = colour.to_sdr(rgb.to_ndarray(), frame.color_trc, frame.color_primaries)
+        if has_alpha:
+            self.saw_transparency = self.saw_transparency or int(pixels[:, :, 3].min()) < 255
+            pixels = alpha.over_white(pixels)
+        return turn.upright(pixels)
 
 
 def resize_picture(picture: Image.Image, target: Target) -> NDArray[np.uint8]:

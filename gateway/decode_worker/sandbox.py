@@ -21,6 +21,9 @@ _LANDLOCK_VERSION = 1
 """Flag of the first: answer with the version that the kernel speaks."""
 _NOBODY = 65534
 _F_DUPFD_CLOEXEC = 1030
+_CLONE_THREAD = 0x10000
+_MOST_TASKS = 4096
+"""Processes and threads that this user may have on the whole machine, ours and all others."""
 
 _ALLOWED = (
     # the socket to the gateway, /proc/self/statm (opened before), stderr
@@ -30,6 +33,7 @@ _ALLOWED = (
     *("futex", "clock_gettime", "clock_nanosleep", "gettimeofday", "getrusage", "getrandom"),
     *("sched_yield", "sched_getaffinity", "getpid", "gettid", "rseq", "membarrier"),
     *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall", "exit", "exit_group"),
+    "set_robust_list",
 )
 
 
@@ -37,19 +41,23 @@ class SandboxError(Exception):
     """This machine cannot lock a decoder up; the message says what is missing."""
 
 
-def lock_up() -> None:
+def lock_up() -> int:
     """Give up everything that decoding does not need. Import and open first; afterwards nothing can be.
 
-    Raises `SandboxError` if one of the nets cannot be put up. A kernel without Landlock (before 5.13, or not built in)
-    is the one exception: no system call that names a path is left in any case.
+    Returns the version of Landlock. A kernel without it (before 5.13, or not built in) returns 0 and goes on: no
+    system call that names a path is left in any case, and the gateway says so or refuses.
+    Raises `SandboxError` if another of the nets cannot be put up.
     """
     _limit()
     _become_nobody()
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # after the change of user, which clears it
     if _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise SandboxError(f"prctl(PR_SET_NO_NEW_PRIVS): {os.strerror(ctypes.get_errno())}")
-    _close_all_paths()
+    version = landlock_version()
+    if version:
+        _close_all_paths(version)
     _allow_few_calls()
+    return version
 
 
 def _limit() -> None:
@@ -65,8 +73,8 @@ def _become_nobody() -> None:
         os.setgroups([])
         os.setresgid(_NOBODY, _NOBODY, _NOBODY)
         os.setresuid(_NOBODY, _NOBODY, _NOBODY)
-    # As nobody or another user: not one process or thread more. Root would not be bound by it.
-    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    # As nobody or another user; root would not be bound by it. The filter of system calls permits threads only.
+    resource.setrlimit(resource.RLIMIT_NPROC, (_MOST_TASKS, _MOST_TASKS))
 
 
 class _Ruleset(ctypes.Structure):
@@ -80,11 +88,8 @@ def landlock_version() -> int:
     return max(0, int(_LIBC.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION)))
 
 
-def _close_all_paths() -> None:
+def _close_all_paths(version: int) -> None:
     """Landlock with everything that the kernel knows to deny, and not one exception."""
-    version = landlock_version()
-    if not version:
-        return
     kinds_of_fs_access = 13 + (version >= 2) + (version >= 3) + (version >= 5)
     everything = _Ruleset(
         fs=(1 << kinds_of_fs_access) - 1,
@@ -106,6 +111,10 @@ def _allow_few_calls() -> None:
     not_executable = pyseccomp.Arg(2, pyseccomp.MASKED_EQ, mmap.PROT_EXEC, 0)
     calls.add_rule(pyseccomp.ALLOW, "mmap", not_executable)
     calls.add_rule(pyseccomp.ALLOW, "mprotect", not_executable)
+    # The decoder of HEIC starts a thread and dies if it gets none; a process is never started. The flags of clone3 lie
+    # in memory where no filter can look, and without it the C library takes clone.
+    calls.add_rule(pyseccomp.ALLOW, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD))
+    calls.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
     # `mmap` of the slots for frames duplicates their descriptor.
     calls.add_rule(pyseccomp.ALLOW, "fcntl", pyseccomp.Arg(1, pyseccomp.EQ, _F_DUPFD_CLOEXEC))
     # Its own limits, for `limit_job`; its own death, for abort().

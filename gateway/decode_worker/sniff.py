@@ -4,7 +4,7 @@ from assay.errors import BadMedia, InvalidRequest
 
 SNIFF_BYTES = 4096
 
-STILL = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif")
+STILL = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heic")
 VIDEO = ("mp4", "matroska", "mpegts", "flv")
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -72,20 +72,19 @@ def _by_brand(head: bytes) -> str | None:
     if brands & {b"avif", b"avis"}:
         return "avif"
     if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"}:
-        return None
+        return "heic"
     return "mp4"
 
 
 def _refusal(head: bytes) -> str:
     # Both kinds are named: whoever calls does not always know which call a file belongs to.
-    accepted = "a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture, or an MP4, MOV, MKV, WebM, MPEG-TS or FLV video"
+    pictures, videos = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC", "MP4, MOV, MKV, WebM, MPEG-TS or FLV"
+    accepted = f"a {pictures} picture, or an {videos} video"
     if not head:
         return f"the file is empty; send {accepted}"
     for magic, name in _REFUSED:
         if head.startswith(magic):
             return f"this is {name}, which is not accepted; send {accepted}"
-    if head[4:8] == b"ftyp":
-        return "HEIC pictures are not accepted; convert it to JPEG, PNG or WebP"
     if head[:4] == b"RIFF":
         kind = {b"WAVE": "a sound file (WAV)", b"AVI ": "an AVI video"}.get(head[8:12], "a RIFF file")
         return f"this is {kind}, which is not accepted; send {accepted}"

@@ -19,6 +19,7 @@ from assay.frame import Frame
 from gateway.decode_spec import DecodeSpec, DecodeSummary, MediaInfo
 from gateway.decode_worker import colour
 from gateway.decode_worker.budget import too_many_pixels
+from gateway.decode_worker.heic import decode_heic
 from gateway.decode_worker.reader import Spool, Upload
 from gateway.decode_worker.resize import PRECISE, Orientation, from_exif, orientation_of, resize_picture
 from gateway.decode_worker.video import open_container, prepare, video_stream
@@ -47,6 +48,8 @@ def decode_still(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[M
     warnings: list[str] = []
     if container == "avif":
         codec, picture = "av1", _decode_avif(data, limit, warnings)
+    elif container == "heic":
+        codec, picture = "hevc", _over_white(decode_heic(data, limit), warnings)
     else:
         header = _read_header(data, container)
         if header.width_px * header.height_px > limit:
@@ -113,9 +116,9 @@ def _rgb(frames: list[VideoFrame], container: str, warnings: list[str]) -> Pixel
     frame = frames[0]
     has_alpha = frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
     whole = VideoReformatter().reformat(
-        frame, format="rgba" if has_alpha else "rgb24", interpolation=PRECISE, threads=1, **colour.to_sdr(frame)
+        frame, format="rgba" if has_alpha else "rgb24", interpolation=PRECISE, threads=1
     )
-    pixels: Any = whole.to_ndarray()
+    pixels: Any = colour.to_sdr(whole.to_ndarray(), frame.color_trc, frame.color_primaries)
     return _over_white(Image.fromarray(pixels), warnings) if has_alpha else pixels
 
 
@@ -134,7 +137,9 @@ def _decode_by_pillow(data: bytes, container: str, warnings: list[str]) -> Pixel
 
 
 def _over_white(picture: Image.Image, warnings: list[str]) -> Pixels:
-    """RGBA -> (height, width, 3) RGB; says so where it made a difference."""
+    """RGB or RGBA -> (height, width, 3) RGB; says so where it made a difference."""
+    if picture.mode == "RGB":
+        return np.asarray(picture)
     if int(np.asarray(picture.getchannel("A")).min()) < 255:
         warnings.append(_TRANSPARENT)
     white = Image.new("RGBA", picture.size, "white")

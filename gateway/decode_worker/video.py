@@ -7,13 +7,14 @@ import av
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from assay.errors import BadMedia, OverLimit
 from assay.frame import Frame
 from assay.sampling import FixedRate
 from gateway.decode_spec import MIB, DecodeSpec, DecodeSummary, MediaInfo
-from gateway.decode_worker import matroska, mp4
+from gateway.decode_worker import alpha, matroska, mp4
 from gateway.decode_worker.budget import Budget, too_many_pixels
 from gateway.decode_worker.reader import BoundedReader, Upload
 from gateway.decode_worker.resize import FrameResizer, Orientation, Turn
@@ -134,7 +135,7 @@ def decode_video(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[E
 
 def frames_of(media: InputContainer, stream: VideoStream, budget: Budget) -> Iterator[av.VideoFrame]:
     """Decoded frames in order of presentation; what cannot be decoded is counted and passed over."""
-    packets = media.demux(stream)
+    packets, decoder = media.demux(stream), alpha.decoder_of(stream)
     while True:
         try:
             packet = next(packets, None)
@@ -147,13 +148,13 @@ def frames_of(media: InputContainer, stream: VideoStream, budget: Budget) -> Ite
         if packet is None:
             break
         budget.packet(packet.size)
-        yield from _decode(stream, packet, budget)
-    yield from _decode(stream, None, budget)
+        yield from _decode(decoder, packet, budget)
+    yield from _decode(decoder, None, budget)
 
 
-def _decode(stream: VideoStream, packet: "av.Packet[VideoStream] | None", budget: Budget) -> list[av.VideoFrame]:
+def _decode(decoder: VideoCodecContext, packet: "av.Packet[VideoStream] | None", budget: Budget) -> list[av.VideoFrame]:
     try:
-        return stream.codec_context.decode(packet)
+        return decoder.decode(packet)
     except EOFError:
         return []  # flushed before
     except FFmpegError:
@@ -211,6 +212,8 @@ class _Sampler:
             raise BadMedia("no frame of the video has a usable time; convert it to MP4 and send it again")
         if self.budget.corrupt:
             self.warnings.append(f"{self.budget.corrupt} damaged frames were left out")
+        if self._resize.saw_transparency:
+            self.warnings.append(alpha.TRANSPARENT)
         if self._untimely:
             self.warnings.append(f"{self._untimely} frames without a time or going back in time were left out")
         counts = self.budget.frames, self.budget.corrupt, self._sampled

@@ -27,11 +27,11 @@ def refuse_unusable(checkpoint: Checkpoint) -> None:
 
 
 async def extract(
-    generator: Generator, checkpoint: Checkpoint, form_name: FormName, clip: Clip
+    generator: Generator, checkpoint: Checkpoint, form_name: FormName, clip: Clip, tenant: str = ""
 ) -> AsyncGenerator[Told, None]:
     """Text as it is written, attributes as soon as they are certain, the transcript last."""
     form = answer_form(checkpoint, form_name).before(SCORE)
-    conversation = Conversation(question(checkpoint, form_name, clip.is_video))
+    conversation = Conversation(question(checkpoint, form_name, clip.is_video), tenant=tenant)
     listener = _Listener(checkpoint, form)
     async with aclosing(generator.generate(clip, conversation, form)) as events:
         async for event in events:

@@ -51,7 +51,8 @@ class AttributeExtractionService(AttributeExtractionServiceServicer):
             clip = await upload.clip(config.clip, self._checkpoint)
             await upload.end()
             form_name = form_from_wire(config.form)
-            async with aclosing(extract(self._generator, self._checkpoint, form_name, clip)) as events:
+            told = extract(self._generator, self._checkpoint, form_name, clip, config.tenant)
+            async with aclosing(told) as events:
                 async for event in events:
                     yield _to_wire(event)
 

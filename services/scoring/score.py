@@ -41,6 +41,7 @@ class FinalScore:
 class Tenant:
     """Whose composite score is wanted."""
 
+    name: str
     weights: CompositeWeights
     grades: Callable[[], Awaitable[Sequence[Attribute]]]
     """Awaited after the transcript."""
@@ -61,7 +62,8 @@ async def score_clip(
     tenant: Tenant | None = None,
 ) -> AsyncGenerator[EarlyScore | FinalScore, None]:
     """The early score first, the final one last. `transcript` is awaited between them; None if the form has none."""
-    conversation = Conversation(question(checkpoint, "direct", clip.is_video))
+    name = tenant.name if tenant else ""
+    conversation = Conversation(question(checkpoint, "direct", clip.is_video), tenant=name)
     direct, fingerprint = await _ask(generator, checkpoint, clip, conversation, answer_form(checkpoint, "direct"))
     yield EarlyScore(direct)
     told = await transcript()
@@ -71,7 +73,7 @@ async def score_clip(
     form = answer_form(checkpoint, form_name)
     _refuse_unfit(told, form, fingerprint)
     composite = await _composite(tenant, fingerprint) if tenant else None
-    conversation = Conversation(question(checkpoint, form_name, clip.is_video), answered=told.texts)
+    conversation = Conversation(question(checkpoint, form_name, clip.is_video), answered=told.texts, tenant=name)
     reasoned, _ = await _ask(generator, checkpoint, clip, conversation, form.starting_at(SCORE))
     yield FinalScore(reconcile(direct, reasoned, checkpoint.score.direct_weight), direct, reasoned, composite)
 

@@ -73,7 +73,7 @@ class ScoringService(ScoringServiceServicer):
                 await upload.end()
                 return attributes_from_wire(part.attributes)
 
-            tenant = Tenant(weights, grades) if weights else None
+            tenant = Tenant(config.tenant, weights, grades) if weights else None
             scores = score_clip(self._generator, self._checkpoint, form_name, clip, transcript, tenant)
             async with aclosing(scores) as events:
                 async for event in events:

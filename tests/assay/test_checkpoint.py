@@ -27,6 +27,7 @@ def test_a_directory_without_assay_toml_is_refused_by_name(tmp_path):
         (("[form.natural]", "[form.poetic]"), "poetic"),
         (("max_pixels = 100352", "max_pixels = 3"), "least area"),
         (("[score]", "[score"), "TOML"),
+        (('name = "test"', 'name = "test"\ngrade_reading = "mean"'), "grade_reading"),
     ],
 )
 def test_a_misspelt_or_impossible_key_is_refused_by_name(tmp_path, change, culprit):
@@ -44,6 +45,14 @@ def test_another_name_is_not_another_fingerprint(tmp_path):
     before = read_checkpoint(written(tmp_path)).preprocessing_fingerprint
     renamed = ASSAY_TOML.replace('name = "test"', 'name = "other"')
     assert read_checkpoint(written(tmp_path, renamed)).preprocessing_fingerprint == before
+
+
+def test_how_grades_are_read_is_fingerprinted_unless_it_is_the_default(tmp_path):
+    unset, likeliest, median = (
+        read_checkpoint(written(tmp_path, line + ASSAY_TOML)).preprocessing_fingerprint
+        for line in ("", 'grade_reading = "likeliest"\n', 'grade_reading = "median"\n')
+    )
+    assert unset == likeliest != median
 
 
 VARIANTS = """

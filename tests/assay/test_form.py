@@ -1,15 +1,21 @@
 """Forms: the grammar of an answer as data."""
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.form import Choice, Digits, Form, Free, Literal, form_from_json, form_to_json
+from assay.form import Choice, Digits, Form, Free, Literal, Reading, form_from_json, form_to_json
 
 TEXT = st.text(min_size=1, max_size=8)
 SEGMENTS = st.one_of(
     st.builds(Literal, TEXT),
-    st.builds(lambda options: ("choice", tuple(options)), st.lists(TEXT, min_size=2, max_size=4, unique=True)),
+    st.builds(
+        lambda options, reading: ("choice", tuple(options), reading),
+        st.lists(TEXT, min_size=2, max_size=4, unique=True),
+        st.sampled_from(get_args(Reading)),
+    ),
     st.builds(lambda m, n: ("digits", m, n), st.integers(1, 3), st.integers(0, 3)),
     st.builds(lambda n, stops: ("free", n, tuple(stops)), st.integers(1, 99), st.lists(TEXT, max_size=2)),
 )
@@ -19,8 +25,8 @@ def _named(parts: list[object]) -> Form:
     made: list[Literal | Choice | Digits | Free] = []
     for number, part in enumerate(parts):
         match part:
-            case ("choice", options):
-                made.append(Choice(f"s{number}", options))
+            case ("choice", options, reading):
+                made.append(Choice(f"s{number}", options, reading))
             case ("digits", integer_digits, decimals):
                 made.append(Digits(f"s{number}", integer_digits, decimals))
             case ("free", max_tokens, stops):
@@ -47,6 +53,7 @@ def test_a_form_splits_at_a_name_into_two_that_make_the_whole():
         ('[{"kind": "riddle"}]', "riddle"),
         ('[{"kind": "literal", "txt": "x"}]', "txt"),
         ('[{"kind": "choice", "name": "a", "options": ["x"]}]', "options"),
+        ('[{"kind": "choice", "name": "a", "options": ["x", "y"], "reading": "mean"}]', "mean"),
     ],
 )
 def test_unreadable_json_is_refused_and_names_the_culprit(text, culprit):

@@ -42,6 +42,12 @@ def test_a_checkpoint_may_word_its_grades_differently():
     assert answer_form(worded, "direct").named("level_shot") == Choice("level_shot", (" no", " straight"))
 
 
+@pytest.mark.parametrize("reading", ["likeliest", "median"])
+def test_grades_are_read_as_the_checkpoint_says(reading):
+    form = answer_form(small_checkpoint().model_copy(update={"grade_reading": reading}), "regular")
+    assert {segment.reading for segment in form if isinstance(segment, Choice)} == {reading}
+
+
 def test_an_option_leads_back_to_its_grade():
     worded = with_answer("{level_shot}{score}", wording={"level_shot": {"yes": " straight"}})
     assert grade_of_option(worded, "level_shot", " straight") == "yes"

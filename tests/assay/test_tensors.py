@@ -43,7 +43,7 @@ FORM = Form((Literal("Score:"), Choice("clutter", (" a", " b")), Digits("score",
 def request(pixels=None, question="How good?") -> Request:
     frames = np.zeros((2, 4, 6, 3), np.uint8) if pixels is None else pixels
     clip = Clip(tuple(Frame(picture, index / 3) for index, picture in enumerate(frames)), is_video=True)
-    return Request("an id", clip, Conversation(question, "a system", ("what", " stands")), FORM)
+    return Request("an id", clip, Conversation(question, "a system", ("what", " stands"), "acme"), FORM)
 
 
 @given(events)
@@ -83,6 +83,14 @@ def test_the_answer_so_far_comes_out_segment_by_segment(answered):
     assert received.conversation.answered == answered
 
 
+def test_a_request_that_names_no_tenant_is_nobodys():
+    tensors = request_to_tensors(request())
+    del tensors["TENANT"]
+    received = request_from_tensors(tensors)
+    assert isinstance(received, Request)
+    assert received.conversation.tenant == ""
+
+
 def test_the_pictures_of_a_request_are_a_copy():
     tensors = request_to_tensors(request())
     received = request_from_tensors(tensors)
@@ -110,6 +118,7 @@ def test_a_cancel_needs_nothing_but_the_id():
         ("REQUEST_ID", np.array([b"a", b"b"], np.object_)),
         ("QUESTION", np.array([b"\xff"], np.object_)),
         ("QUESTION", np.array([1.0])),
+        ("TENANT", np.array([b"\xff"], np.object_)),
         ("FORM", np.array([b"{}"], np.object_)),
         ("FORM", np.array([b"[" * 100_000], np.object_)),
         ("FORM", np.array([b'[{"kind": "choice", "name": "a", "options": 5}]'], np.object_)),
@@ -138,4 +147,4 @@ def test_an_unknown_kind_of_event_is_an_error():
 
 
 def test_every_field_of_a_conversation_crosses():
-    assert {field.name for field in dataclasses.fields(Conversation)} == {"question", "system", "answered"}
+    assert {field.name for field in dataclasses.fields(Conversation)} == {"question", "system", "answered", "tenant"}

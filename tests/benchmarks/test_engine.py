@@ -1,9 +1,11 @@
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from assay.checkpoint import Checkpoint as Served
 from assay.checkpoint import read_checkpoint
@@ -12,10 +14,11 @@ from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip, Frame
 from assay.generator import Conversation
 from benchmarks.engine.__main__ import table
-from benchmarks.engine.batch import regex, wishes, write_batch
+from benchmarks.engine.batch import Batch, regex, wishes, write_batch
 from benchmarks.engine.peers import transformers_generate
-from benchmarks.engine.peers.process import Measured
+from benchmarks.engine.peers.process import Engine, Measured, Unavailable
 from benchmarks.engine.peers.worker import in_groups
+from benchmarks.engine.plot import plot
 from benchmarks.engine.workloads import NAMES, Ask, asks, crops
 from tests.assay.engine.oracle import engine_events, texts
 from tests.tiny_checkpoint import write_tiny_checkpoint
@@ -76,6 +79,39 @@ def _clip(seed: int) -> Clip:
 def test_groups_are_answered_one_after_the_other() -> None:
     answers = in_groups([1, 2, 3], 2, lambda group: [f"{len(group)}"] * len(group))
     assert [text for text, _ in answers] == ["2", "2", "1"]
+
+
+def test_a_video_is_asked_about_as_a_video(tmp_path: Path, served: Served) -> None:
+    batch = json.loads(write_batch(tmp_path / "batch.json", asks("clip CoT", served, 1, seed=1)).path.read_text())
+    assert "<|video_pad|>" in batch["prompt"]
+    assert "<|image_pad|>" not in batch["prompt"]
+
+
+def test_what_an_engine_prints_does_not_get_into_the_talk(tmp_path: Path) -> None:
+    worker = (
+        "import os; from benchmarks.engine.peers.worker import serve\n"
+        "def load():\n  os.write(1, b'loud'); print('louder')\n  return lambda batch, n: [(batch['it'], 0.5)] * n\n"
+        "serve(load)"
+    )
+    (tmp_path / "batch.json").write_text('{"it": "said"}')
+    engine = Engine("loud", [sys.executable, "-c", worker], tmp_path / "log")
+    try:
+        assert engine.answer(Batch(tmp_path / "batch.json", 2), 2).texts == ["said", "said"]
+    finally:
+        engine.close()
+    assert "loud" in (tmp_path / "log").read_text()
+
+
+def test_an_engine_that_ends_is_unavailable_with_its_last_words(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="no such model"):
+        Engine("gone", [sys.executable, "-c", "raise SystemExit('no such model')"], tmp_path / "log")
+
+
+def test_the_plot_is_a_picture(tmp_path: Path) -> None:
+    found = {("image CoT", n, name): [Measured(1.0, [0.1 * n], ["a"] * n)] for n in (1, 8) for name in ("ours", "vllm")}
+    plot(found, tmp_path / "plot.png", "two cores")
+    with Image.open(tmp_path / "plot.png") as picture:
+        assert picture.width > 300
 
 
 def test_the_table_says_how_far_others_are_from_ours() -> None:

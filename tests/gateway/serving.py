@@ -57,10 +57,10 @@ async def gateway(
     async with AsyncExitStack() as extracts, AsyncExitStack() as scores:
         upstream = Upstream(
             await extracts.enter_async_context(
-                _service(spoken, extraction, AttributeExtractionService, attribute_extraction_pb2_grpc)
+                upstream_service(spoken, extraction, AttributeExtractionService, attribute_extraction_pb2_grpc)
             ),
             await scores.enter_async_context(
-                _service(spoken, scoring, ScoringService, scoring_pb2_grpc, composites=composites)
+                upstream_service(spoken, scoring, ScoringService, scoring_pb2_grpc, composites=composites)
             ),
         )
         chosen = GatewaySettings(**settings)
@@ -82,7 +82,7 @@ async def gateway(
 
 
 @asynccontextmanager
-async def _service(
+async def upstream_service(
     checkpoint: Checkpoint, generator: ScriptedGenerator | None, kind: Any, stubs: Any, **options: Any
 ) -> AsyncIterator[str]:
     if generator is None:

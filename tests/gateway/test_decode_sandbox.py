@@ -5,10 +5,12 @@ import sys
 
 import pytest
 
+from gateway.decode import DecodePool
 from gateway.decode_wire import PERMITTED
 from gateway.decode_worker.escape import ATTEMPTS
 from tests.gateway.decode_upload import VIDEO, decode
-from tests.hostile.sandbox import status_of
+from tests.hostile.sandbox import cost, status_of
+from tests.media.build import media
 
 
 @pytest.mark.asyncio(loop_scope="session")
@@ -34,7 +36,7 @@ async def test_a_worker_is_filtered_and_never_root(pool):
 
 
 def test_the_attempts_succeed_where_nothing_stops_them():
-    harmless = "open a file", "create a file", "list a directory", "datagram socket", "fork", "thread"
+    harmless = "open a file", "create a file", "list a directory", "datagram socket", "fork", "spawn"
     program = (
         "import json, sys\n"
         "from gateway.decode_worker.escape import ATTEMPTS, _outcome\n"
@@ -48,3 +50,42 @@ def test_the_attempts_succeed_where_nothing_stops_them():
 @pytest.mark.asyncio(loop_scope="session")
 async def test_under_root_a_worker_is_nobody(pool):
     assert {status_of(pid)["Uid"] for pid in pool.worker_pids} == {"65534"}
+
+
+WITHOUT_LANDLOCK = """
+import asyncio, errno, pyseccomp, sys
+calls = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+calls.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "landlock_create_ruleset")  # as a kernel that does not know it
+calls.load()
+from assay.errors import AssayError
+from gateway.decode import DecodePool
+
+async def main():
+    async with DecodePool(workers=1, spares=0, require_landlock=sys.argv[1] == "True") as pool:
+        print(sorted(set((await pool.escapes()).values())))
+
+try:
+    asyncio.run(main())
+except AssayError as refusal:
+    print("refused:", refusal.message)
+"""
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_a_kernel_without_landlock_is_named_and_refused_where_it_is_required(required):
+    command = (sys.executable, "-c", WITHOUT_LANDLOCK, str(required))
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    if required:
+        assert told.stdout.startswith("refused: this kernel has no Landlock")
+    else:
+        assert told.stdout == "['EPERM']\n"  # the other locks hold
+        assert "this kernel has no Landlock" in told.stderr
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_the_cost_of_the_lock_is_measured_on_both_sides():
+    async with DecodePool(workers=1, spares=0) as lonely:
+        (pair,) = await cost(lonely, media("mp4_faststart.mp4").read_bytes(), 2.0, rounds=1)
+    alone, locked = pair
+    assert alone > 0
+    assert locked < 3 * alone  # a small file, of which starting and ending is the most

@@ -10,6 +10,7 @@ from gateway.decode import DecodeLimits
 from gateway.decode_spec import Shrink
 from tests.gateway.decode_upload import PICTURE, decode
 from tests.media.build import media
+from tests.media.heic import grid
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -92,13 +93,38 @@ async def test_a_picture_that_lacks_only_its_last_rows_is_refused(pool, missing)
         ("random_bytes.jpg", "no known kind"),
         ("text_renamed.jpg", "this is a text"),
         ("pdf_renamed.jpg", "a PDF document"),
-        ("heic.heic", "convert it to JPEG"),
+        ("heic.heic", "the HEIC picture is damaged"),
         ("png_too_narrow.png", "3 x 1000 pixels"),
     ],
 )
 async def test_a_complaint_names_what_was_sent(pool, name, complaint):
     with pytest.raises(BadMedia, match=complaint):
         await decode(pool, name, PICTURE)
+
+
+async def test_a_grid_of_tiles_is_one_upright_picture(pool):
+    decoded = await decode(pool, grid(411, 300, quarter_turns=1), PICTURE)
+    assert (decoded.info.container, decoded.info.width_px, decoded.info.height_px) == ("heic", 300, 411)
+    assert decoded.red_corner() == "bottom left"
+    below = decoded.frames[0].pixels[-90:].astype(int)
+    above = decoded.frames[0].pixels[:200].astype(int)
+    assert abs(above.mean() - 80) < 4  # every tile is there, in its own colours
+    assert (below[:, :, 0] - below[:, :, 1]).max() > 150
+
+
+async def test_a_grid_without_its_last_tiles_is_refused(pool):
+    whole = grid()
+    for size in (len(whole) - 1, len(whole) // 2, 1000, 100):
+        with pytest.raises(BadMedia, match="HEIC picture is damaged or cut off"):
+            await decode(pool, whole[:size], PICTURE)
+
+
+async def test_a_grid_whose_tiles_lie_behind_the_end_is_refused(pool):
+    data = bytearray(grid())
+    places = data.index(b"iloc") + 12
+    data[places + 8 : places + 12] = (len(data) - 10).to_bytes(4, "big")
+    with pytest.raises(BadMedia, match="HEIC picture is damaged or cut off"):
+        await decode(pool, bytes(data), PICTURE)
 
 
 async def test_a_video_sent_as_a_picture_is_pointed_to_the_right_call(pool):

@@ -274,6 +274,13 @@ async def test_a_tenant_gets_a_composite_score_of_the_whole(pool):
     assert result.composite_score.value == pytest.approx(result.windows[0].composite_score.value)
 
 
+async def test_both_services_ask_the_model_in_the_name_of_the_tenant(pool):
+    model = ScriptedGenerator()
+    async with gateway(pool, model, model, composites=ACME) as caller:
+        await caller.image(PHOTO, tenant="acme")
+    assert [conversation.tenant for conversation in model.asked] == ["acme"] * 3
+
+
 async def test_a_composite_counts_attributes_that_are_not_reported(pool):
     of_all = result_of(await composed(pool, tenant="acme")).composite_score
     assert result_of(await composed(pool, tenant="acme", attributes=["level_shot"])).composite_score == of_all

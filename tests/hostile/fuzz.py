@@ -1,42 +1,57 @@
-"""`make fuzz N=20000`: damaged files through the worker pool that serves. Nothing but refusals and frames may come out.
+"""`make fuzz N=20000`: damaged files through a gateway that serves. Nothing but refusals and scores may come out.
 
-The mutants are made of the good files of tests/media/build.py, from a seed, so that each can be made again by number.
+The mutants are made of the good files of tests/media, from a seed, so that each can be made again by number.
 """
 
 import argparse
 import asyncio
 import collections
+import os
 import random
 import sys
 import time
+from contextlib import asynccontextmanager
+from functools import cache
 
 import psutil
 
 from assay.errors import AssayError
-from gateway.decode import DecodePool
-from tests.gateway.decode_upload import PICTURE, VIDEO, decode
-from tests.media.build import media
+from assay.rpc.channel import channel
+from assay.v1 import assay_pb2, assay_pb2_grpc, attribute_extraction_pb2_grpc, score_pb2, scoring_pb2_grpc
+from services.attribute_extraction.service import AttributeExtractionService
+from services.scoring.service import ScoringService
+from tests.checkpoints import small_checkpoint
+from tests.gateway.serving import events, upstream_service
+from tests.media.corpus import content
+from tests.scripted_generator import ScriptedGenerator
 
 DIED = "INVALID_ARGUMENT, its worker died"
 STATUSES = {"OK", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNAVAILABLE", DIED}
 MOST_GROWTH_BYTES = 20 << 20
 AT_ONCE = 2
+CHUNK_BYTES = 65536
 PICTURES = (
     *("jpeg.jpg", "jpeg_progressive.jpg", "png.png", "png_palette.png", "webp.webp", "webp_animated.webp"),
-    *("gif.gif", "bmp.bmp", "tiff.tiff", "avif.avif"),
+    *("gif.gif", "bmp.bmp", "tiff.tiff", "avif.avif", "heic_grid.heic"),
 )
 VIDEOS = (
     *("mp4_small.mp4", "mp4_small_fragmented.mp4", "mkv_small.mkv", "webm_small.webm", "mpegts_small.ts"),
-    *("flv_small.flv", "mp4_small_hevc.mp4"),
+    *("flv_small.flv", "mp4_small_hevc.mp4", "webm_vp9_alpha.webm"),
 )
 WORDS = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\0\0\0\x01", b"moov", b"mdat", b"\x47")
+
+
+@cache
+def seed(name):
+    """The file as it was, made once."""
+    return content(name)
 
 
 def mutant(number, names=PICTURES + VIDEOS):
     """Name of the file it was made of, and its bytes."""
     chance = random.Random(number)
     name = names[number % len(names)]
-    data = bytearray(media(name).read_bytes())
+    data = bytearray(seed(name))
     head = min(len(data), 2048)  # where headers and tables are, half of all damage is done
     for _ in range(chance.choice((1, 2, 4, 16, 64))):
         at = chance.randrange(head if chance.random() < 0.5 else len(data))
@@ -59,26 +74,29 @@ def mutant(number, names=PICTURES + VIDEOS):
     return name, bytes(data)
 
 
-async def outcome(pool, number):
+async def outcome(stub, number):
     """gRPC status of one mutant; anything that is not ours comes as the name of the exception."""
     name, data = mutant(number)
+    method, part = (stub.StreamImage, assay_pb2.StreamImageRequest)
+    if name in VIDEOS:
+        method, part = (stub.StreamVideo, assay_pb2.StreamVideoRequest)
+    parts = [part(config=assay_pb2.ScoreConfig(form=score_pb2.ANSWER_FORM_DIRECT))]
+    parts += [part(chunk=data[start : start + CHUNK_BYTES]) for start in range(0, len(data), CHUNK_BYTES)]
     try:
-        await decode(pool, data, VIDEO if name in VIDEOS else PICTURE)
+        await events(method, parts)
     except AssayError as error:
-        return f"{error.grpc_status}, its worker died" if "broke off" in error.message else error.grpc_status
-    except BaseExceptionGroup as group:
-        return repr(group)
+        return DIED if "broke off" in error.message else error.grpc_status
     return "OK"
 
 
-async def fuzz(pool, first, count, on_progress=lambda done, told: None):
+async def fuzz(stub, first, count, on_progress=lambda done, told: None):
     """Statuses of the mutants from `first` on, counted."""
     told = collections.Counter()
     numbers = iter(range(first, first + count))
 
     async def work():
         for number in numbers:
-            status = await outcome(pool, number)
+            status = await outcome(stub, number)
             told[status] += 1
             if status not in STATUSES:
                 print(f"mutant {number} ({mutant(number)[0]}): {status}", flush=True)
@@ -90,24 +108,57 @@ async def fuzz(pool, first, count, on_progress=lambda done, told: None):
     return told
 
 
+@asynccontextmanager
+async def gateway_process():
+    """`python -m gateway` before services whose model answers at once: the process, and a client's stub for it."""
+    model = ScriptedGenerator()
+    checkpoint = small_checkpoint()
+    async with (
+        upstream_service(checkpoint, model, AttributeExtractionService, attribute_extraction_pb2_grpc) as extraction,
+        upstream_service(checkpoint, model, ScoringService, scoring_pb2_grpc) as scoring,
+    ):
+        settings = {
+            "GATEWAY_ADDRESS": "127.0.0.1:0",
+            "GATEWAY_ATTRIBUTE_EXTRACTION": extraction,
+            "GATEWAY_SCORING": scoring,
+            "GATEWAY_DECODE_WORKERS": str(AT_ONCE),
+            "GATEWAY_LOG_LEVEL": "error",
+        }
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway"), env={**os.environ, **settings}, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            async with asyncio.timeout(120):
+                address = (await process.stdout.readline()).decode().split()[-1]
+            async with channel(address) as connected:
+                yield process, assay_pb2_grpc.AssayServiceStub(connected)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
 async def main(count, first):
-    me, start = psutil.Process(), time.monotonic()
+    start = time.monotonic()
+    async with gateway_process() as (process, stub):
+        gateway = psutil.Process(process.pid)
 
-    def progress(done, told):
-        if done % max(1, count // 20) == 0 or done == count:
-            megabytes = me.memory_info().rss / 1e6
-            print(
-                f"{done:6} of {count}, {time.monotonic() - start:5.0f} s, {megabytes:.0f} MB: {dict(told)}", flush=True
-            )
+        def progress(done, told):
+            if done % max(1, count // 20) == 0 or done == count:
+                megabytes = gateway.memory_info().rss / 1e6
+                seconds = time.monotonic() - start
+                print(f"{done:6} of {count}, {seconds:5.0f} s, {megabytes:.0f} MB: {dict(told)}", flush=True)
 
-    async with DecodePool(workers=AT_ONCE, spares=1) as pool:
-        await fuzz(pool, 10_000_000, 3 * len(PICTURES + VIDEOS))  # loads what is loaded once
-        before = me.memory_info().rss
-        told = await fuzz(pool, first, count, progress)
-        growth = me.memory_info().rss - before
-        print(f"RSS of the gateway's process grew by {growth / 1e6:.1f} MB; {told[DIED]} workers died of a file")
-    if set(told) - STATUSES or growth > MOST_GROWTH_BYTES:
-        sys.exit(f"other statuses: {set(told) - STATUSES}, growth {growth / 1e6:.1f} MB")
+        await fuzz(stub, 10_000_000, 3 * len(PICTURES + VIDEOS))  # loads what is loaded once
+        before = gateway.memory_info().rss
+        told = await fuzz(stub, first, count, progress)
+        exits = int(process.returncode is not None)
+        growth = gateway.memory_info().rss - before if not exits else 0
+    others = sorted(set(told) - STATUSES)
+    print(f"{exits} gateway exits; {told[DIED]} workers died of a file; other statuses: {', '.join(others) or 'none'}")
+    print(f"RSS of the gateway's process grew by {growth / 1e6:.1f} MB in {count} requests")
+    if exits or others or growth > MOST_GROWTH_BYTES:
+        sys.exit("the gateway did not hold")
 
 
 if __name__ == "__main__":

@@ -11,12 +11,7 @@ import numpy as np
 from PIL import Image
 
 from tests.media.build import media, picture
-
-
-def box(kind: bytes, *bodies: bytes) -> bytes:
-    """One box of an MP4."""
-    body = b"".join(bodies)
-    return struct.pack(">I4s", 8 + len(body), kind) + body
+from tests.media.heic import box, grid
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
@@ -195,6 +190,7 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "bmp_30k.bmp": _bmp,
     "tiff_60k.tiff": _tiff,
     "jpeg_65k.jpg": _jpeg,
+    "heic_grid_16k.heic": lambda: grid(claimed=(16_384, 16_384)),
     "svg.jpg": lambda: b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
 }
 VIDEOS: dict[str, Callable[[], bytes]] = {

@@ -13,6 +13,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorRange, VideoReformatter
 from PIL import Image
 
+from tests.media import heic
 from tests.media.build import RECIPES, _exif, _faststart, _in_file, _still, _transparent_png, media, picture
 
 _TICK = Fraction(1, 12800)
@@ -89,6 +90,26 @@ def _cover(out: "av.container.OutputContainer") -> "av.Packet[av.VideoStream]":
     return [*stream.encode(frame), *stream.encode(None)][0]
 
 
+def _transparent(codec: str) -> bytes:
+    """Two seconds of the picture whose right half is transparent, and black where nobody looks."""
+
+    def write(path: str) -> None:
+        with av.open(path, "w", format="webm") as out:
+            stream = out.add_stream(codec, rate=10, options={"deadline": "realtime", "auto-alt-ref": "0"})
+            assert isinstance(stream, av.VideoStream)
+            (stream.width, stream.height), stream.pix_fmt = _SIZE, "yuva420p"
+            stream.codec_context.thread_count = 1
+            for index in range(20):
+                seen = np.zeros((_SIZE[1], _SIZE[0], 4), np.uint8)
+                seen[:, : _SIZE[0] // 2, :3] = _scaled(index / 10, _SIZE)[:, : _SIZE[0] // 2]
+                seen[:, : _SIZE[0] // 2, 3] = 255
+                frame = av.VideoFrame.from_ndarray(seen, format="rgba")
+                out.mux(stream.encode(VideoReformatter().reformat(frame, format="yuva420p")))
+            out.mux(stream.encode(None))
+
+    return _in_file(write)
+
+
 def _matrix(a: int, b: int, c: int, d: int) -> bytes:
     """Of a small file: x' = a x + c y, y' = b x + d y."""
     data = bytearray(_clip("mp4", "libx264", muxing={"movflags": "faststart"}, preset="ultrafast"))
@@ -129,6 +150,10 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "jpeg_cmyk.jpg": lambda: _still("jpeg", Image.fromarray(picture(2.0)).convert("CMYK"), quality=90),
     "bmp_palette.bmp": lambda: _still("bmp", Image.fromarray(picture(2.0)).convert("P")),
     "tiff_lzw.tiff": lambda: _still("tiff", compression="tiff_lzw"),
+    "heic_grid.heic": heic.grid,
+    "heic_grid_turned_90.heic": lambda: heic.grid(quarter_turns=1),
+    "heic_grid_odd_size.heic": lambda: heic.grid(411, 300),
+    "heic_grid_truncated.heic": lambda: heic.grid()[:-1],
 }
 VIDEOS: dict[str, Callable[[], bytes]] = {
     **{f"mp4_{name}.mp4": (lambda m=m: _matrix(*m)) for name, m in _MATRICES.items()},
@@ -147,6 +172,8 @@ VIDEOS: dict[str, Callable[[], bytes]] = {
     ),
     "mp4_odd_size.mp4": lambda: _clip("mp4", "libx264", (161, 121), "yuv444p", preset="ultrafast"),
     "webm_odd_size.webm": lambda: _clip("webm", "libvpx-vp9", (161, 121), deadline="realtime"),
+    "webm_vp9_alpha.webm": lambda: _transparent("libvpx-vp9"),
+    "webm_vp8_alpha.webm": lambda: _transparent("libvpx"),
     "webm_vp8.webm": lambda: _clip("webm", "libvpx", deadline="realtime"),
     "mp4_narrow_pixels.mp4": lambda: _clip("mp4", "libx264", aspect=Fraction(1, 2), preset="ultrafast"),
     "mp4_edit_list.mp4": _edit_list,

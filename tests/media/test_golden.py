@@ -11,7 +11,7 @@ from tests.media.golden import GOLDEN, difference, seen
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 REMEMBERED = json.loads(GOLDEN.read_text())
-SAMPLE = [name for name in CORPUS if name not in ("mp4_hdr10.mp4", "mp4_hlg.mp4")][::6]
+SAMPLE = list(CORPUS)[::6]
 
 
 async def test_every_file_of_the_corpus_is_remembered():
@@ -41,10 +41,18 @@ async def test_a_tiff_with_exif_is_turned_once(pool):
     assert (await decode(pool, content("tiff_exif_3.tiff"), PICTURE)).red_corner() == "bottom right"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mp4_hdr10.mp4", "mp4_hlg.mp4"])
 async def test_hdr_is_converted_behind_the_lock(pool, name):
     assert difference(REMEMBERED[name], await seen(pool, name)) == ""
+
+
+@pytest.mark.parametrize("name", ["webm_vp9_alpha.webm", "webm_vp8_alpha.webm"])
+async def test_a_transparent_video_is_shown_on_white_and_told(pool, name):
+    decoded = await decode(pool, content(name), VIDEO)
+    left, right = np.split(decoded.frames[-1].pixels[-40:].astype(int), 2, axis=1)
+    assert abs(left[:, :-8].mean() - level_at(1.5)) < 4
+    assert right[:, 8:].min() > 250
+    assert decoded.summary.warnings == ("transparent parts of the video were judged as they look on white",)
 
 
 @pytest.mark.parametrize("turn", MATRIX_CORNERS)

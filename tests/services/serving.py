@@ -64,8 +64,10 @@ def to_score(
     return parts
 
 
-def to_extract(clip: Clip, form: Any = score_pb2.ANSWER_FORM_REGULAR) -> list[extraction_pb2.ExtractAttributesRequest]:
-    config = extraction_pb2.ExtractionConfig(request_id="r1", form=form, clip=clip_header(clip))
+def to_extract(
+    clip: Clip, form: Any = score_pb2.ANSWER_FORM_REGULAR, tenant: str = ""
+) -> list[extraction_pb2.ExtractAttributesRequest]:
+    config = extraction_pb2.ExtractionConfig(request_id="r1", form=form, clip=clip_header(clip), tenant=tenant)
     pixels = [extraction_pb2.ExtractAttributesRequest(pixels=pixels) for pixels in pixel_slices(clip)]
     return [extraction_pb2.ExtractAttributesRequest(config=config), *pixels]
 

@@ -42,6 +42,13 @@ async def test_the_transcript_is_the_answer_up_to_the_number_byte_for_byte(gener
     assert "".join(last.transcript.texts) == REGULAR_TEXT
 
 
+async def test_what_is_asked_for_a_tenant_is_asked_in_its_name(generator):
+    async with extraction(generator) as stub:
+        for tenant in ("acme", ""):
+            await answers(stub.ExtractAttributes, to_extract(picture(), tenant=tenant))
+    assert [conversation.tenant for conversation in generator.asked] == ["acme", ""]
+
+
 async def test_the_reasoning_pieces_joined_are_the_transcript(generator):
     *events, last = await extracted(generator)
     assert "".join(event.reasoning for event in events) == "".join(last.transcript.texts)

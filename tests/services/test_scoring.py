@@ -310,6 +310,14 @@ async def test_a_tenant_gets_a_composite_of_the_grades(told):
     assert (final.composite_score.value, final.composite_score.scale.maximum) == (9.0, 10.0)
 
 
+async def test_what_is_asked_for_a_tenant_is_asked_in_its_name(told):
+    generator = ScriptedGenerator()
+    async with scoring(generator, composites={"acme": ACME}) as stub:
+        await answers(stub.Score, [*to_score(picture(), tenant="acme", **told), grades()])
+        await answers(stub.Score, to_score(picture(), **told))
+    assert [conversation.tenant for conversation in generator.asked] == ["acme", "acme", "", ""]
+
+
 async def test_a_composite_leaves_the_score_alone(told):
     final = await composed(told, Attribute("clarity", "very clear"))
     assert final.score.value == pytest.approx((3.72 + 5.04) / 2)

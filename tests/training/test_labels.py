@@ -44,6 +44,11 @@ def test_a_stop_less_light_is_seen_in_exposure_and_not_in_clarity() -> None:
     assert (dark.exposure < truth_of().exposure, dark.clarity) == (True, truth_of().clarity)
 
 
+def test_four_times_the_colour_hurts_less_than_losing_half_of_it() -> None:
+    strong, weak = (truth_of(Degradation(kind, x)) for kind, x in (("oversaturate", 4.0), ("desaturate", 0.5)))
+    assert weak.score < strong.score < truth_of().score
+
+
 def test_a_tilted_picture_is_not_level() -> None:
     assert (truth_of(tilt_degrees=8).level_shot < 1, truth_of().level_shot > 1) == (True, True)
 

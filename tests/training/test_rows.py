@@ -37,7 +37,19 @@ def test_the_direct_answer_reads_as_its_template(writer: Writer, tokenizer_file:
 
 def test_a_picture_is_asked_for_attributes_first_and_for_scores_later(writer: Writer) -> None:
     first, second = (writer.branches(picture_of(), stage, np.random.default_rng(0)) for stage in (1, 2))
-    assert ({b.first_digit for b in first}, min(b.first_digit for b in second) > 0) == ({-1}, True)
+    assert ({b.first_digit for b in first}, sum(b.first_digit > 0 for b in second)) == ({-1}, 3)
+
+
+def test_without_prose_a_picture_is_asked_for_the_other_two_answers(writer: Writer) -> None:
+    both = [writer.branches(picture_of(), 2, np.random.default_rng(0), prose) for prose in (True, False)]
+    assert [len(branches) for branches in both] == [4, 3]
+
+
+def test_the_grade_of_the_level_shot_weighs_more_than_that_of_clarity(writer: Writer) -> None:
+    branch = writer.branch(picture_of(), "regular", np.random.default_rng(0))
+    places = dict(branch.choices)
+    most = {name: max(branch.weights[places[name] : places[name] + 3]) for name in ("level_shot", "clarity")}
+    assert most["level_shot"] > most["clarity"]
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,25 @@ async def test_events_come_through_triton_as_the_engine_wrote_them(generator):
     assert sum(chose.probabilities.values()) == pytest.approx(1)
     assert sum(counted.by_prefix[""]) == pytest.approx(1)
     assert events[-1].checkpoint_fingerprint == await generator.ready()
+
+
+async def test_what_is_found_again_stands_in_the_metrics(triton_server, generator):
+    before = served_metrics(triton_server)
+    for tenant in ("acme", "acme", "others"):
+        await answer(generator, conversation=Conversation("How good is this one?", tenant=tenant))
+    after = served_metrics(triton_server)
+    changed = {name: after[name] - before.get(name, 0) for name in after}
+    assert changed["assay_engine_prefixes_found_total"] == 1
+    assert changed["assay_engine_prefixes_missed_total"] == 2
+    assert changed["assay_engine_frame_groups_missed_total"] == 2
+    assert after["assay_engine_prefix_bytes"] > 0
+
+
+def served_metrics(server: Triton) -> dict[str, float]:
+    command = Path(f"/proc/{server.pids()['server']}/cmdline").read_text().split("\0")
+    port = next(each.partition("=")[2] for each in command if each.startswith("--metrics-port="))
+    lines = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode().splitlines()
+    return {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("assay_engine_")}
 
 
 async def test_answers_to_several_at_once_do_not_mix(generator):

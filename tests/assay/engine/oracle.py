@@ -115,11 +115,15 @@ class Oracle:
             probabilities[option] = 1.0
             for length, token in enumerate([*row, -1]):
                 probabilities[option] *= conditionals[row[:length]][token]
-        greedy: tuple[int, ...] = ()
-        while (best := max(conditionals[greedy], key=lambda token: conditionals[greedy][token])) != -1:
-            greedy = (*greedy, best)
-        chosen = next(option for option, row in tokens.items() if row == greedy)
-        self.answer += greedy
+        if choice.reading == "median":
+            below = [sum(list(probabilities.values())[: place + 1]) for place in range(len(tokens))]
+            chosen = choice.options[[each >= 0.5 for each in below].index(True)]
+        else:
+            greedy: tuple[int, ...] = ()
+            while (best := max(conditionals[greedy], key=lambda token: conditionals[greedy][token])) != -1:
+                greedy = (*greedy, best)
+            chosen = next(option for option, row in tokens.items() if row == greedy)
+        self.answer += tokens[chosen]
         self.events += [Wrote(choice.name, chosen), Chose(choice.name, chosen, probabilities)]
 
     def _conditional(

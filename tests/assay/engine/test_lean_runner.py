@@ -1,5 +1,6 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from assay.engine.runners import make_runner
 from assay.engine.scheduler import Request, Scheduler
 from assay.engine.transformers_runner import TransformersRunner
 from assay.errors import CheckpointError, InvalidRequest
-from assay.form import Form
+from assay.form import Choice, Form, Literal, Reading
 from assay.frame import Clip
 from assay.generator import Conversation, Event
 from assay.prompt import answer_form, question
@@ -148,6 +149,20 @@ def test_a_model_with_another_activation_is_refused_by_name(checkpoint: Checkpoi
 @pytest.mark.parametrize(("name", "kind"), [("auto", LeanRunner), ("transformers", TransformersRunner)])
 def test_the_runner_is_the_one_that_was_asked_for(checkpoint: Checkpoint, name: str, kind: type) -> None:
     assert isinstance(make_runner(checkpoint, name, kept_bytes=0), kind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("reading", get_args(Reading))
+@pytest.mark.parametrize("seed", range(4))
+def test_both_runners_choose_alike(checkpoint: Checkpoint, make_clip: MakeClip, reading: Reading, seed: int) -> None:
+    options = (" cluttered", " clutter", " a", " a.", "\n")
+    choices = [Choice(f"{n}", options[n:] + options[:n], reading) for n in range(4)]
+    form = Form(tuple(segment for choice in choices for segment in (choice, Literal(" c"))))
+    mine, theirs = (
+        engine_events(checkpoint, make_clip(seed=seed), RATE, form, run_of(runner))
+        for runner in (LeanRunner(checkpoint.model), TransformersRunner(checkpoint.model))
+    )
+    assert mine[1] == theirs[1]
+    assert texts(mine[0]) == texts(theirs[0])
 
 
 @pytest.mark.slow

@@ -1,15 +1,18 @@
 """What was read for one request is found for the next, and the answer is the same to the last bit as without."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
 from assay.engine.checkpoint import Checkpoint
+from assay.engine.drafts import Drafts
 from assay.engine.lean_runner import LeanRunner
 from assay.engine.scheduler import Request, Scheduler
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip, Frame
 from assay.generator import Conversation, Event, Finished, Wrote
+from benchmarks.engine.profile import Timed
 
 MakeClip = Callable[..., Clip]
 RATE, WHY = Conversation("Rate this image."), Conversation("Why?")
@@ -90,6 +93,27 @@ def test_another_clip_with_the_same_question_finds_nothing(checkpoint: Checkpoin
     runner = LeanRunner(checkpoint.model)
     _answers(checkpoint, runner, *((make_clip(seed=seed), RATE, SCORE) for seed in range(3)))
     assert (runner.counters["prefixes_found"], runner.counters["frame_groups_found"]) == (0, 0)
+
+
+def test_what_was_read_for_one_tenant_is_found_by_the_same_alone(checkpoint: Checkpoint, video: Clip) -> None:
+    runner = LeanRunner(checkpoint.model)
+    asks = [replace(RATE, tenant=tenant) for tenant in ("", "acme", "acme and sons", "acme")]
+    answers = _answers(checkpoint, runner, *((video, each, SCORE) for each in asks))
+    assert answers == [answers[0]] * 4
+    assert (runner.counters["prefixes_found"], runner.counters["prefixes_missed"]) == (1, 3)
+    assert runner.counters["frame_groups_missed"] == 3 * 2
+
+
+def test_what_one_tenant_was_answered_is_no_draft_for_another(checkpoint: Checkpoint, image: Clip) -> None:
+    drafts, forwards = Drafts(), list[int]()
+    for tenant in ("acme", "others", "acme"):
+        runner = Timed(LeanRunner(checkpoint.model, kept_bytes=0))
+        scheduler = Scheduler(checkpoint, runner, 1, forget=lambda _: None, drafts=drafts)
+        scheduler.admit(Request("0", image, replace(RATE, tenant=tenant), REASONED, on_event=lambda _: None))
+        while not scheduler.is_idle:
+            scheduler.step()
+        forwards.append(len(runner.spent))
+    assert forwards[0] == forwards[1] > forwards[2]
 
 
 def test_frames_of_another_shape_are_other_frames(checkpoint: Checkpoint, make_clip: MakeClip) -> None:

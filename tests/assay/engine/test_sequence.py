@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from assay.engine.checkpoint import Checkpoint
 from assay.engine.prompt_tokens import prompt_tokens
 from assay.engine.runner import Feed
 from assay.errors import InvalidRequest
-from assay.form import Choice, Digits, Form, Free, Literal, Segment
+from assay.form import Choice, Digits, Form, Free, Literal, Reading, Segment
 from assay.frame import Clip
 from assay.generator import Chose, Conversation, Counted, Event, Finished, Wrote
 from tests.assay.engine.oracle import Oracle, Run, engine_events, model_inputs, texts
@@ -29,6 +29,7 @@ _segments = st.lists(
             st.lists(
                 _text | st.sampled_from([" 1", " 10", "clutter", "cluttered"]), min_size=2, max_size=5, unique=True
             ).map(tuple),
+            st.sampled_from(get_args(Reading)),
         ),
         st.builds(
             Digits,
@@ -99,6 +100,39 @@ def _choices(events: list[Event]) -> list[object]:
 
 def _numbers(events: list[Event]) -> list[Counted]:
     return [event for event in events if isinstance(event, Counted)]
+
+
+def _says(checkpoint: Checkpoint, shares: dict[str, float]) -> Run:
+    """A model that goes on with these texts, a token each, so often; whatever it reads."""
+    logits = torch.full((1, 288), float("-inf"))
+    for text, share in shares.items():
+        (token,) = checkpoint.text.encode(text)
+        logits[0, token] = torch.tensor(share).log()
+    return lambda _cache, _feed: logits
+
+
+@pytest.mark.parametrize(
+    ("reading", "shares", "option"),
+    [
+        ("likeliest", (0.4, 0.3, 0.3), "1"),
+        ("median", (0.4, 0.3, 0.3), "2"),
+        ("median", (0.3, 0.3, 0.4), "2"),
+        ("median", (0.6, 0.3, 0.1), "1"),
+        ("median", (0.1, 0.3, 0.6), "3"),
+        ("median", (0.5, 0.25, 0.25), "1"),
+    ],
+)
+def test_a_choice_is_read_as_the_form_says(
+    checkpoint: Checkpoint, image: Clip, reading: Reading, shares: tuple[float, ...], option: str
+) -> None:
+    form = Form((Literal("a"), Choice("clutter", ("1", "2", "3"), reading), Literal(".")))
+    run = _says(checkpoint, dict(zip("123", shares, strict=True)))
+    events, answer, _ = engine_events(checkpoint, image, RATE, form, run)
+    (chose,) = (event for event in events if isinstance(event, Chose))
+    assert chose.option == option
+    assert chose.probabilities == pytest.approx(dict(zip("123", shares, strict=True)))
+    assert texts(events) == [("", "a"), ("clutter", option), ("", ".")]
+    assert [*answer] == checkpoint.text.encode(f"a{option}.")
 
 
 @with_a_model

@@ -1,7 +1,6 @@
-"""The door from Triton to assay.engine: tensors in, events out. Everything else is in `assay`.
+"""The door from Triton to assay.engine: tensors in, events out. Settings are environment variables, see _Settings.
 
-Settings are environment variables of the server, QWEN2_VL_*: see _Settings. Torch is imported in initialize(), because
-Triton gives up on a stub that takes long to come up, but waits for initialize().
+Torch is imported in initialize(), as Triton gives up on a stub that takes long to come up, but waits for initialize().
 """
 
 import atexit
@@ -12,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy
 import triton_python_backend_utils as pb_utils
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -43,7 +43,7 @@ class TritonPythonModel:
         # Runs last of all at exit: taking down an interpreter with torch in it would hold up Triton for seconds.
         atexit.register(os._exit, 0)
         try:
-            self._engine = _load_engine()
+            self._engine, self._metrics = _load_engine()
         except AssayError as error:
             told = json.dumps({"reason": error.reason, "message": error.message})
             raise pb_utils.TritonModelException(f"assay_error {told}") from error
@@ -72,8 +72,9 @@ class TritonPythonModel:
             return
 
         def on_event(event: Any) -> None:
-            is_last = self._tell(sender, event)
-            if not is_last and sender.is_cancelled():
+            if self._tell(sender, event):
+                self._metrics.tell(self._engine.counters)
+            elif sender.is_cancelled():
                 logging.info("the client of a request has left without a word")
                 self._engine.cancel(wish.request_id)
 
@@ -88,13 +89,12 @@ class TritonPythonModel:
         return is_last
 
 
-def _load_engine() -> Any:
-    import numpy
-
+def _load_engine() -> tuple[Any, Any]:
     from assay.engine import Engine
+    from assay.engine.metrics import Metrics
 
     if int(numpy.__version__.split(".")[0]) >= 2:
         # Triton's backend up to 24.10 sends numpy 2 arrays as empty ones, without an error.
         raise SettingsError(f"Triton's python backend needs numpy < 2, this environment has {numpy.__version__}.")
-    settings = load(_Settings)
-    return Engine.load(settings.checkpoint, **settings.model_dump(exclude={"checkpoint"}))
+    settings = load(_Settings).model_dump()
+    return Engine.load(settings.pop("checkpoint"), **settings), Metrics(pb_utils.MetricFamily)

@@ -1,0 +1,65 @@
+"""What the engine counts is told to the server, and no more of it than has changed."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pytest
+
+from assay.engine.checkpoint import Checkpoint
+from assay.engine.lean_runner import LeanRunner
+from assay.engine.metrics import DESCRIPTIONS, Metrics
+
+
+@dataclass
+class ScriptedFamily:
+    """Stands in for triton_python_backend_utils.MetricFamily, which exists within Triton alone."""
+
+    name: str
+    description: str
+    kind: int
+    COUNTER: ClassVar[int] = 0
+    GAUGE: ClassVar[int] = 1
+    heard: ClassVar[list[tuple[str, str, float]]] = []
+    labels: dict[str, str] = field(default_factory=dict)
+
+    def Metric(self, labels: dict[str, str]) -> Any:  # noqa: N802 the name is Triton's
+        self.labels = labels
+        return self
+
+    def increment(self, by: float) -> None:
+        assert self.kind == self.COUNTER
+        self.heard.append((self.name, "increment", by))
+
+    def set(self, value: float) -> None:
+        assert self.kind == self.GAUGE
+        self.heard.append((self.name, "set", value))
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, float]]:
+    heard: list[tuple[str, str, float]] = []
+    monkeypatch.setattr(ScriptedFamily, "heard", heard)
+    return heard
+
+
+def test_what_goes_up_is_added_and_what_is_held_is_set(heard: list[tuple[str, str, float]]) -> None:
+    metrics = Metrics(ScriptedFamily)
+    metrics.tell({"prefixes_found": 2, "prefix_bytes": 100})
+    metrics.tell({"prefixes_found": 5, "prefix_bytes": 40})
+    assert heard == [
+        ("assay_engine_prefixes_found_total", "increment", 2),
+        ("assay_engine_prefix_bytes", "set", 100),
+        ("assay_engine_prefixes_found_total", "increment", 3),
+        ("assay_engine_prefix_bytes", "set", 40),
+    ]
+
+
+def test_what_has_not_changed_is_not_told_again(heard: list[tuple[str, str, float]]) -> None:
+    metrics = Metrics(ScriptedFamily)
+    for _ in range(3):
+        metrics.tell({"frame_groups_missed": 1, "frame_group_bytes": 7, "prefixes_found": 0})
+    assert len(heard) == 2
+
+
+def test_everything_that_the_runner_counts_has_a_description(checkpoint: Checkpoint) -> None:
+    assert set(LeanRunner(checkpoint.model).counters) == set(DESCRIPTIONS)

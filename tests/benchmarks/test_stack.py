@@ -1,0 +1,42 @@
+"""Every rung judges the same pictures, and the table says how much longer than the engine alone each takes."""
+
+import numpy as np
+import pytest
+
+from assay.frame import Clip, Frame
+from benchmarks.stack.__main__ import ALONE, table
+from benchmarks.stack.rungs import Measured, OfTenant, by_generator, measure
+from tests.checkpoints import small_checkpoint
+from tests.scripted_generator import ScriptedGenerator
+
+
+def _clips(count: int) -> list[Clip]:
+    return [Clip((Frame(np.full((56, 56, 3), n, np.uint8)),), is_video=False) for n in range(count)]
+
+
+async def test_a_generator_is_asked_what_both_services_ask() -> None:
+    generator = ScriptedGenerator(texts={"subject": " a dog"}, direct="3.00", reasoned="5.00")
+    found = await measure(by_generator(generator, small_checkpoint()), _clips(2), in_flight=1)
+    assert [score for _, score in found.judged] == pytest.approx([4.0, 4.0])
+    assert all("a dog" in text for text, _ in found.judged)
+    # For each picture the early score, the reasoning, and the score after it.
+    assert [bool(each.answered) for each in generator.asked] == [False, False, True] * 2
+    assert len(found.latencies) == 2
+
+
+async def test_a_rung_may_ask_in_a_name_of_its_own() -> None:
+    generator = ScriptedGenerator()
+    await measure(by_generator(OfTenant(generator, "a rung"), small_checkpoint()), _clips(1), in_flight=1)
+    assert {each.tenant for each in generator.asked} == {"a rung"}
+
+
+@pytest.mark.parametrize(("other", "agrees"), [(("Why.", 3.0), True), (("Why!", 3.0), False), (("Why.", 3.1), False)])
+def test_rungs_agree_if_words_and_scores_are_the_same(other: tuple[str, float], agrees: bool) -> None:
+    assert Measured(1.0, [1.0], [("Why.", 3.0)]).agrees_with(Measured(1.0, [1.0], [other])) is agrees
+
+
+def test_the_table_says_how_many_times_as_long_as_the_engine_alone() -> None:
+    judged = [("Why.", 3.0)] * 4
+    alone, stack = Measured(2.0, [0.5] * 4, judged), Measured(2.5, [0.6] * 4, judged)
+    rows = table({(1, ALONE): [alone], (1, "whole stack"): [stack]}).splitlines()
+    assert rows[-1] == "| 1 | whole stack | 600 | 1.20 | 1.60 | 1.25 |"
