@@ -1,6 +1,7 @@
 """Serves clients: `python -m gateway`, settings from GATEWAY_… (see gateway/settings.py)."""
 
 import sys
+from functools import partial
 
 import grpc
 
@@ -11,6 +12,7 @@ from assay.rpc.serve import run, serve
 from assay.v1 import assay_pb2, assay_pb2_grpc, live_pb2, live_pb2_grpc
 from gateway.decode import DecodePool
 from gateway.fetching import Fetcher
+from gateway.live import own_process
 from gateway.live_service import LiveService
 from gateway.service import AssayService
 from gateway.settings import GatewaySettings
@@ -39,7 +41,8 @@ async def main() -> None:
         require_landlock=settings.require_landlock,
     ) as decoder:
         service = AssayService(settings, decoder, upstream, Places(settings.max_in_flight), fetcher)
-        live = LiveService(settings, upstream, Places(settings.max_live_streams))
+        live_decoder = partial(own_process, settings.require_landlock)
+        live = LiveService(settings, upstream, Places(settings.max_live_streams), live_decoder)
 
         def add(server: grpc.aio.Server) -> None:
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)

@@ -23,9 +23,9 @@ Decoder = Callable[[], AbstractAsyncContextManager[DecodePool]]
 _RENEW_SECONDS = 10.0
 
 
-def own_process() -> DecodePool:
+def own_process(require_landlock: bool = False) -> DecodePool:
     """A process for as long as the stream runs: it takes no place from uploads, and goes when the stream ends."""
-    return DecodePool(workers=1, spares=0)
+    return DecodePool(workers=1, spares=0, require_landlock=require_landlock)
 
 
 @dataclass(slots=True)

@@ -27,6 +27,17 @@ def moved(location: str) -> bytes:
     return plain(b"", "302 Found", Location=location)
 
 
+async def pour(writer: asyncio.StreamWriter, piece_bytes: int, sent: list[int] | None = None) -> None:
+    """Sends for as long as the client takes it; `sent` grows by what the network has taken."""
+    # On a lost TLS connection neither write nor drain raises or waits in Python 3.11: hence the question and the sleep.
+    while not writer.is_closing():
+        writer.write(bytes(piece_bytes))
+        await writer.drain()
+        await asyncio.sleep(0)
+        if sent is not None:
+            sent.append(piece_bytes)
+
+
 @dataclass
 class WebServer:
     """One that runs."""

@@ -9,7 +9,7 @@ import pytest
 from assay.errors import OverLimit, UriFailed, UriRefused, UriUnreachable
 from assay.web import Web, WebLimits, WebRules
 from assay.web.dial import system_resolve
-from tests.web_server import HOST, moved, plain, web_server
+from tests.web_server import HOST, moved, plain, pour, web_server
 
 FILE = bytes(range(256)) * 1000
 LOOPBACK = (ip_network("127.0.0.0/8"),)
@@ -145,9 +145,7 @@ async def test_a_file_that_says_it_is_too_large_is_refused_before_its_first_byte
 async def test_a_file_that_does_not_say_so_is_cut_at_the_limit(tmp_path):
     async def endless(writer):
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        while True:
-            writer.write(bytes(65536))
-            await writer.drain()
+        await pour(writer, 65536)
 
     async with web_server(tmp_path, {"/file": endless}) as server:
         with pytest.raises(OverLimit, match="1000000 bytes"):
@@ -186,7 +184,7 @@ async def test_a_server_that_falls_silent_is_given_up(tmp_path):
 async def test_a_server_that_drips_is_given_up_when_its_time_is_over(tmp_path):
     async def dripping(writer):
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        while True:
+        while not writer.is_closing():
             writer.write(b".")
             await writer.drain()
             await asyncio.sleep(0.1)
@@ -206,21 +204,17 @@ async def test_the_time_of_a_slow_reader_is_not_the_servers(tmp_path):
 
 
 async def test_a_slow_reader_slows_the_server_down(tmp_path):
-    sent = 0
+    sent: list[int] = []
 
     async def counting(writer):
-        nonlocal sent
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        while True:
-            writer.write(bytes(1 << 20))
-            await writer.drain()
-            sent += 1 << 20
+        await pour(writer, 1 << 20, sent)
 
     async with web_server(tmp_path, {"/file": counting}) as server:
         chunks = web(server).get(server.uri(), 1 << 40)
         await anext(chunks)
         await asyncio.sleep(0.5)
-        before_close = sent
+        before_close = sum(sent)
         await chunks.aclose()
     assert before_close < 32 << 20  # what the kernel's buffers hold; a reader that hoards would have hundreds
 
