@@ -82,6 +82,17 @@ async def gateway(
 
 
 @asynccontextmanager
+async def services(model: ScriptedGenerator) -> AsyncIterator[tuple[str, str]]:
+    """Addresses of attribute extraction and of scoring, for a gateway of another process."""
+    spoken = small_checkpoint()
+    async with (
+        upstream_service(spoken, model, AttributeExtractionService, attribute_extraction_pb2_grpc) as extraction,
+        upstream_service(spoken, model, ScoringService, scoring_pb2_grpc) as scoring,
+    ):
+        yield extraction, scoring
+
+
+@asynccontextmanager
 async def upstream_service(
     checkpoint: Checkpoint, generator: ScriptedGenerator | None, kind: Any, stubs: Any, **options: Any
 ) -> AsyncIterator[str]:
