@@ -22,6 +22,8 @@ from gateway.upstream import ModelSpec, Upstream
 from gateway.window import Event, Questions
 
 PROGRESS_BYTES = 1 << 20
+_ENOUGH = Event()
+"""The rest of the upload is not waited for."""
 
 
 @dataclass(slots=True)
@@ -72,6 +74,8 @@ class Assessment:
             aclosing(merged(self._receive(upload, job), self._judge(job))) as events,
         ):
             async for event in events:
+                if event is _ENOUGH:
+                    break
                 yield event
         yield Event(result=self._result())
 
@@ -112,6 +116,8 @@ class Assessment:
                 if event.HasField("window"):
                     self._timeline.feed(event.window)
                     yield self._progress()
+        if self._spent is not None:
+            yield _ENOUGH
 
     async def _streams(self, job: DecodeJob) -> AsyncGenerator[AsyncGenerator[Event, None], None]:
         windows = self._plan.windows()

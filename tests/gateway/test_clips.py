@@ -1,15 +1,20 @@
 """How a video is looked at, over real sockets: sampling, windows, pooling, repeats, budgets."""
 
+import asyncio
+import io
 import itertools
+import struct
+import time
 
 import numpy as np
 import pytest
 
+from assay.client import AsyncClient
 from assay.errors import InvalidRequest, OverLimit
 from assay.v1 import assay_pb2, event_pb2, score_pb2
 from assay.video import VideoOptions
 from assay.video_wire import video_options_to_wire
-from tests.gateway.serving import gateway
+from tests.gateway.serving import events, gateway
 from tests.media.film import film
 from tests.scripted_generator import ScriptedGenerator
 
@@ -191,6 +196,36 @@ async def test_a_budget_that_is_spent_leaves_what_was_scored(pool, budget, limit
     judged = await result(pool, settings={budget: limit})
     assert (judged.partial.budget, len(judged.windows) >= 2) == (budget, True)
     assert 8.0 <= judged.partial.reached_offset.ToTimedelta().total_seconds() <= reached
+
+
+@pytest.mark.parametrize(("budget", "limit"), [("max_windows", 2), ("max_frames", 150), ("max_video_bytes", len(FILM))])
+async def test_a_client_that_is_still_sending_gets_what_was_scored(pool, budget, limit):
+    model = ScriptedGenerator()
+    async with gateway(pool, model, model, **{budget: limit}) as caller, AsyncClient(caller.address) as client:
+        judgement = await asyncio.wait_for(client.score(_Endless(FILM), form="direct"), 30)
+    assert judgement.partial.budget == budget
+
+
+class _Endless(io.BytesIO):
+    """A video, and after it more than anybody wants, slowly."""
+
+    def read(self, size=-1):
+        data = super().read(size)
+        if not data:
+            time.sleep(0.01)
+        return data or struct.pack(">I4s", size, b"free").ljust(size, b"\0")
+
+
+async def test_a_client_that_pauses_gets_what_was_scored(pool):
+    async def paused():
+        yield assay_pb2.StreamVideoRequest(config=assay_pb2.ScoreConfig(form=DIRECT))
+        yield assay_pb2.StreamVideoRequest(chunk=FILM)
+        await asyncio.sleep(60)
+
+    model = ScriptedGenerator()
+    async with gateway(pool, model, model, max_windows=2) as caller:
+        happened = await asyncio.wait_for(events(caller.stub.StreamVideo, paused()), 20)
+    assert happened[-1].result.partial.budget == "max_windows"
 
 
 async def test_a_whole_video_is_not_marked_as_partial(pool):
