@@ -6,7 +6,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-versi
 SOURCES := assay services gateway ingest triton_server triton_models training evaluation benchmarks protos demo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs fuzz media first-frame live-memory
+.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs fuzz media first-frame live-memory hour
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ fuzz: setup ## Send N damaged files (N=20000) to the worker pool, and show what 
 
 live-memory: setup ## Push MINUTES of a live stream (MINUTES=60) and show what its decoder holds
 	@$(BIN)/python -m tests.media.live_memory --minutes $(or $(MINUTES),60)
+
+hour: setup ## Score an hour-long video and a minute, and show what memory each took (half an hour)
+	@$(BIN)/python -m tests.hour --window 8 --sampling fps:1
 
 check: setup lint types imports generated test ## All that CI asks for
 

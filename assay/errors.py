@@ -41,6 +41,12 @@ class OverLimit(AssayError):
     grpc_status = "RESOURCE_EXHAUSTED"
     reason = "OVER_LIMIT"
 
+    def __init__(self, message: str, *, field: str = "", budget: str = "") -> None:
+        super().__init__(message, field=field)
+        self.budget = budget
+        """What was spent on a sound file that is long, by the name of its setting; empty for other limits. What was
+        scored before it was spent is still good."""
+
 
 class UriRefused(AssayError):
     """A URI whose scheme, host or address an operator does not allow; the message names the setting that could."""

@@ -1,10 +1,14 @@
 """Several scores -> one score; several gradings -> one grading."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
 from math import sqrt
 
 from assay.attribute import KINDS, Attribute
-from assay.score import Score
+from assay.score import PoolingRule, Score
+
+MEAN = PoolingRule()
 
 
 def reconcile(direct: Score, reasoned: Score, direct_weight: float) -> Score:
@@ -23,57 +27,100 @@ def reconcile(direct: Score, reasoned: Score, direct_weight: float) -> Score:
     return Score(value, sqrt(max(second - value**2, 0.0)), direct.scale)
 
 
-def pool_mean(scores: Sequence[Score], weights: Sequence[float]) -> Score:
-    """Weighted mean over windows; `weights` are >= 0, in any unit (seconds, frames), with a sum > 0.
+def pool(scores: Sequence[Score], weights: Sequence[float], rule: PoolingRule = MEAN) -> Score:
+    """One score from those of the windows; `weights` are >= 0, in any unit (seconds, frames), with a sum > 0.
 
-    The standard deviation is the weighted mean of theirs: windows of one video share what the model gets wrong, so
-    their errors do not cancel. A single score is returned as it is.
+    The standard deviation is the weighted mean of those that went in: windows of one video share what the model gets
+    wrong, so their errors do not cancel. A single score is returned as it is.
     """
-    total = sum(weights)
     if len(scores) != len(weights) or not scores:
         raise ValueError(f"each score needs one weight, got {len(scores)} scores and {len(weights)} weights")
-    if min(weights) < 0 or total <= 0:
+    if min(weights) < 0 or sum(weights) <= 0:
         raise ValueError(f"weights must be >= 0 with a sum > 0, got {weights = }")
     if len({score.scale for score in scores}) != 1:
         raise ValueError(f"scales differ: {sorted({str(score.scale) for score in scores})}")
     if len(scores) == 1:
         return scores[0]
-    value = sum(w * score.value for w, score in zip(weights, scores, strict=True)) / total
-    deviation = sum(w * score.standard_deviation for w, score in zip(weights, scores, strict=True)) / total
-    return Score(value, deviation, scores[0].scale)
+    worst_first = sorted(zip(scores, weights, strict=True), key=lambda pair: pair[0].value)
+    match rule.method:
+        case "percentile":
+            return _bare(_at_percentile(worst_first, rule.percentile))
+        case "worst":
+            return _mean(worst_first[: rule.worst_count])
+        case _:
+            return _mean(list(zip(scores, weights, strict=True)))
 
 
-def pool_attributes(windows: Sequence[Sequence[Attribute]], weights: Sequence[float]) -> list[Attribute]:
+def _at_percentile(worst_first: Sequence[tuple[Score, float]], percentile: float) -> Score:
+    """The first score at which so much of the whole weight is reached."""
+    wanted = sum(weight for _, weight in worst_first) * percentile / 100
+    for (score, _), reached in zip(worst_first, accumulate(weight for _, weight in worst_first), strict=True):
+        if reached >= wanted * (1 - 1e-9):
+            return score
+    return worst_first[-1][0]
+
+
+def _mean(pairs: Sequence[tuple[Score, float]]) -> Score:
+    total = sum(weight for _, weight in pairs)
+    if total <= 0:  # the worst windows may be those that cover no time
+        pairs, total = [(score, 1.0) for score, _ in pairs], float(len(pairs))
+    value = sum(weight * score.value for score, weight in pairs) / total
+    deviation = sum(weight * score.standard_deviation for score, weight in pairs) / total
+    return Score(value, deviation, pairs[0][0].scale)
+
+
+def _bare(score: Score) -> Score:
+    """Without the digits, which were those of one window."""
+    return Score(score.value, score.standard_deviation, score.scale)
+
+
+class AttributePool:
     """What is said of the whole, from what is said of each window, in the order of the first window that tells it.
 
     A graded attribute gets the mean of the windows' probabilities (a grade without probabilities counts as sure) and
-    the most probable grade. Words are those of the window that weighs most; the first of equals.
+    the most probable grade. Words are those of the window that weighs most; the first of equals. What is kept does not
+    grow with the number of windows.
     """
-    names = list(dict.fromkeys(attribute.name for window in windows for attribute in window))
-    return [_pool_one(name, windows, weights) for name in names]
+
+    def __init__(self) -> None:
+        self._told: dict[str, _Told] = {}
+
+    def feed(self, attributes: Iterable[Attribute], weight: float) -> None:
+        for attribute in attributes:
+            self._told.setdefault(attribute.name, _Told()).feed(attribute, weight)
+
+    def pooled(self) -> list[Attribute]:
+        return [told.pooled() for told in self._told.values()]
 
 
-def _pool_one(name: str, windows: Sequence[Sequence[Attribute]], weights: Sequence[float]) -> Attribute:
-    told = [
-        (weight, attribute)
-        for weight, window in zip(weights, windows, strict=True)
-        for attribute in window
-        if attribute.name == name
-    ]
-    if len(told) == 1:
-        return told[0][1]
-    if not KINDS[name].is_graded:
-        return max(told, key=lambda pair: pair[0])[1]
-    total = sum(weight for weight, _ in told)
-    probabilities = {
-        grade: sum(weight * _sure(attribute).get(grade, 0.0) for weight, attribute in told) / total
-        for grade in KINDS[name].grades
-    }
-    grade = max(probabilities, key=lambda each: probabilities[each])
-    text = next((a.text for _, a in sorted(told, key=lambda pair: -pair[0]) if a.grade == grade), "")
-    has_probabilities = all(attribute.probabilities for _, attribute in told)
-    return Attribute(name, grade, probabilities if has_probabilities else {}, text)
+@dataclass(slots=True)
+class _Told:
+    """One attribute, as several windows tell it."""
 
+    heaviest: dict[str, tuple[float, Attribute]] = field(default_factory=dict)
+    """Grade to the weightiest window that gave it; the words of an attribute without grades are under ""."""
+    probabilities: dict[str, float] = field(default_factory=dict)
+    """Sums over windows, each times its weight."""
+    weight: float = 0.0
+    count: int = 0
+    has_probabilities: bool = True
 
-def _sure(attribute: Attribute) -> dict[str, float]:
-    return dict(attribute.probabilities) or {attribute.grade: 1.0}
+    def feed(self, attribute: Attribute, weight: float) -> None:
+        self.count += 1
+        self.weight += weight
+        self.has_probabilities &= bool(attribute.probabilities)
+        before = self.heaviest.get(attribute.grade)
+        if before is None or weight > before[0]:
+            self.heaviest[attribute.grade] = (weight, attribute)
+        for grade, probability in (attribute.probabilities or {attribute.grade: 1.0}).items():
+            self.probabilities[grade] = self.probabilities.get(grade, 0.0) + weight * probability
+
+    def pooled(self) -> Attribute:
+        first = next(iter(self.heaviest.values()))[1]
+        if self.count == 1 or not KINDS[first.name].is_graded:
+            return first
+        grades = KINDS[first.name].grades
+        probabilities = {grade: self.probabilities.get(grade, 0.0) / self.weight for grade in grades}
+        grade = max(grades, key=lambda each: probabilities[each])
+        text = self.heaviest[grade][1].text if grade in self.heaviest else ""
+        return Attribute(first.name, grade, probabilities if self.has_probabilities else {}, text)

@@ -5,6 +5,11 @@ rate is never used; only the times of frames that are really there.
 """
 
 import math
+from typing import Generic, TypeVar
+
+from assay.spread import uniform
+
+T = TypeVar("T")
 
 _TOLERANCE = 1e-6
 """Part of a slot by which a time may fall short of it: 29.97 frames per second are never exactly on the grid."""
@@ -21,19 +26,98 @@ class FixedRate:
     [True, False, True, True, True]
     """
 
-    def __init__(self, frames_per_second: float) -> None:
+    def __init__(
+        self, frames_per_second: float, window_seconds: float = math.inf, hop_seconds: float = math.inf
+    ) -> None:
+        """With a hop that is longer than the window only frames of [k * hop, k * hop + window) are taken."""
         if not 0.0 < frames_per_second < math.inf:
             raise ValueError(f"frames_per_second must be above 0 and finite, got {frames_per_second = }")
-        self._frames_per_second = frames_per_second
+        self.frames_per_second = frames_per_second
+        self._window_seconds = window_seconds
+        self._hop_seconds = hop_seconds
         self._slot = -1
+        self._origin_seconds = 0.0
         self._last_seconds = 0.0
+
+    @property
+    def slot_seconds(self) -> float:
+        return 1.0 / self.frames_per_second
+
+    @property
+    def next_seconds(self) -> float:
+        """No frame is taken that is shown before this time."""
+        slot_seconds = (self._slot + 1 - _TOLERANCE) / self.frames_per_second
+        return self._origin_seconds + self._out_of_gap(max(slot_seconds, 0.0))
 
     def feed(self, pts_seconds: float) -> bool:
         """True if the frame shown at this time is to be taken. Raises `ValueError` if time goes back."""
         if not self._last_seconds <= pts_seconds < math.inf:
             raise ValueError(f"times must rise from 0, got {pts_seconds = } after {self._last_seconds}")
         self._last_seconds = pts_seconds
-        slot = math.floor(pts_seconds * self._frames_per_second + _TOLERANCE)
+        seconds = pts_seconds - self._origin_seconds
+        if self._out_of_gap(seconds) > seconds:
+            return False
+        slot = math.floor(seconds * self.frames_per_second + _TOLERANCE)
         is_taken = slot > self._slot
         self._slot = slot
         return is_taken
+
+    def _out_of_gap(self, seconds: float) -> float:
+        """The time, or the start of the next window if none holds it."""
+        if self._hop_seconds <= self._window_seconds or math.isinf(self._hop_seconds):
+            return seconds
+        index = math.floor(seconds / self._hop_seconds + _TOLERANCE)
+        is_inside = seconds < index * self._hop_seconds + self._window_seconds * (1 - _TOLERANCE)
+        return seconds if is_inside else (index + 1) * self._hop_seconds
+
+    def begin_at(self, pts_seconds: float) -> None:
+        """Lay the grid anew, so that the frame shown at this time is taken."""
+        self._origin_seconds, self._slot = pts_seconds, -1
+
+
+class Spread(Generic[T]):
+    """Frames spread evenly over a video whose length nobody knows: feed times in order, put what is wanted, finish.
+
+    Kept is the first frame of every slot of a grid. Whenever there are more than four times as many as wanted, slots
+    become twice as long and every second frame goes; so what is kept does not grow with the video.
+
+    >>> spread = Spread[str](num_frames=3, slot_seconds=0.5)
+    >>> for i in range(1000):
+    ...     if spread.feed(i / 10):
+    ...         spread.put(f"frame {i}")
+    >>> spread.finish()
+    [(0.0, 'frame 0'), (48.0, 'frame 480'), (96.0, 'frame 960')]
+    """
+
+    _KEPT = 4
+
+    def __init__(self, num_frames: int, slot_seconds: float = 0.04) -> None:
+        self._num_frames = num_frames
+        self._rate = FixedRate(1.0 / slot_seconds)
+        self._kept: list[tuple[float, T]] = []
+        self._wanted_seconds = 0.0
+
+    @property
+    def slot_seconds(self) -> float:
+        return self._rate.slot_seconds
+
+    @property
+    def next_seconds(self) -> float:
+        """No frame is taken that is shown before this time."""
+        return self._rate.next_seconds
+
+    def feed(self, pts_seconds: float) -> bool:
+        """True if the frame shown at this time shall be `put`. Raises `ValueError` if time goes back."""
+        self._wanted_seconds = pts_seconds
+        return self._rate.feed(pts_seconds)
+
+    def put(self, item: T) -> None:
+        """What belongs to the time that was fed last."""
+        self._kept.append((self._wanted_seconds, item))
+        while len(self._kept) > self._KEPT * self._num_frames:
+            self._rate = FixedRate(self._rate.frames_per_second / 2)
+            self._kept = [(seconds, item) for seconds, item in self._kept if self._rate.feed(seconds)]
+
+    def finish(self) -> list[tuple[float, T]]:
+        """As many as were wanted, or as there are, in order of time."""
+        return [self._kept[i] for i in uniform([seconds for seconds, _ in self._kept], self._num_frames)]

@@ -43,6 +43,7 @@ class Windows:
         self._hop_seconds = hop_seconds
         self._max_frames = max_frames
         self._joins_rest = joins_rest and hop_seconds <= length_seconds
+        self._origin_seconds = 0.0
         self._index = 0
         self._open: list[Frame] = []
         """Frames of window `_index`, which is not complete."""
@@ -53,11 +54,14 @@ class Windows:
         self._last_seconds = -1.0
 
     def feed(self, frame: Frame) -> list[Clip]:
-        """Take the next frame; the clips that became certain by it. Raises `ValueError` if time goes back."""
+        """Take the next frame; the clips that became certain by it. Raises `ValueError` if time goes back.
+
+        Where a scene begins so does the grid, and what was before it is left behind.
+        """
         if frame.pts_seconds <= self._last_seconds:
             raise ValueError(f"frames go back in time: {frame.pts_seconds} s after {self._last_seconds} s")
         self._last_seconds = frame.pts_seconds
-        clips: list[Clip] = []
+        clips = self._begin_at(frame) if frame.begins_scene else []
         while self._open and self._is_at(frame, self._starts_at(self._index) + self._length_seconds):
             clips += self._complete()
         if not self._open:
@@ -75,6 +79,11 @@ class Windows:
         self._open, self._held = [], []
         return [self._clip(rest)] if rest else []
 
+    def _begin_at(self, frame: Frame) -> list[Clip]:
+        clips = self.finish()
+        self._origin_seconds, self._index = frame.pts_seconds, 0
+        return clips
+
     def _complete(self) -> list[Clip]:
         """Close the open window and open the next."""
         frames, fresh = self._open, self._fresh()
@@ -91,7 +100,9 @@ class Windows:
 
     def _skip_to(self, frame: Frame) -> list[Clip]:
         """The first window that can hold the frame is the open one."""
-        ended = math.floor((frame.pts_seconds - self._length_seconds) / self._hop_seconds + _TOLERANCE)
+        ended = math.floor(
+            (frame.pts_seconds - self._origin_seconds - self._length_seconds) / self._hop_seconds + _TOLERANCE
+        )
         if ended + 1 <= self._index:
             return []
         self._index = ended + 1
@@ -108,7 +119,7 @@ class Windows:
         return [frame for frame in self._open if frame.pts_seconds > self._shown_seconds]
 
     def _starts_at(self, index: int) -> float:
-        return index * self._hop_seconds
+        return self._origin_seconds + index * self._hop_seconds
 
     def _is_at(self, frame: Frame, seconds: float) -> bool:
         """The frame is shown at this time or later."""
@@ -117,3 +128,21 @@ class Windows:
     def _clip(self, frames: list[Frame]) -> Clip:
         kept = uniform([frame.pts_seconds for frame in frames], self._max_frames)
         return Clip(tuple(frames[i] for i in kept), is_video=True)
+
+
+class Runs:
+    """As Windows, for a known number of frames far apart: clips are runs of them, as equal as can be."""
+
+    def __init__(self, num_frames: int, max_frames: int) -> None:
+        self._run = math.ceil(num_frames / math.ceil(num_frames / max_frames))
+        self._open: list[Frame] = []
+
+    def feed(self, frame: Frame) -> list[Clip]:
+        """Take the next frame; the clip that is complete with it."""
+        self._open.append(frame)
+        return self.finish() if len(self._open) == self._run else []
+
+    def finish(self) -> list[Clip]:
+        """What is left, once the stream has ended."""
+        frames, self._open = self._open, []
+        return [Clip(tuple(frames), is_video=True)] if frames else []

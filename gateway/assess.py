@@ -5,25 +5,25 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from assay.checkpoint import FormName
+from assay.errors import OverLimit
 from assay.frame import Clip, Frame
-from assay.pooling import pool_attributes, pool_mean
-from assay.v1 import event_pb2, score_pb2
-from assay.windows import Windows
-from assay.wire import (
-    attribute_from_wire,
-    attribute_name,
-    attribute_to_wire,
-    resampling_from_wire,
-    score_from_wire,
-    score_to_wire,
-)
-from gateway.decode import DecodeJob, DecodePool
+from assay.repeats import Repeats
+from assay.v1 import event_pb2
+from assay.video import VideoOptions
+from assay.video_wire import duration
+from assay.wire import attribute_name, resampling_from_wire
+from gateway.decode import DecodeEvent, DecodeJob, DecodePool
 from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo, Shrink, Target
 from gateway.merge import in_turn, merged
+from gateway.plan import Looking, Plan
+from gateway.scenes import Scenes
+from gateway.timeline import Timeline
 from gateway.upstream import ModelSpec, Upstream
-from gateway.window import Event, offset, window_events
+from gateway.window import Event, Questions
 
 PROGRESS_BYTES = 1 << 20
+_ENOUGH = Event()
+"""The rest of the upload is not waited for."""
 
 
 @dataclass(slots=True)
@@ -38,37 +38,54 @@ class Assessment:
     decoder: DecodePool
     upstream: Upstream
     limits: DecodeLimits
+    looking: Looking
+    options: VideoOptions = field(default_factory=VideoOptions)
+    """What the request says of a video."""
     windows_at_once: int = 2
     tenant: str = ""
     """Whose composite weights to use; empty for none."""
     _received_bytes: int = 0
     _sampled_frames: int = 0
+    _reached_seconds: float = 0.0
     _started_windows: int = 0
+    _skipped_packets: int = 0
     _media: event_pb2.MediaInfo = field(default_factory=event_pb2.MediaInfo)
-    _windows: list[score_pb2.WindowResult] = field(default_factory=list)
+    _spec: ModelSpec = field(init=False)
+    _plan: Plan = field(init=False)
+    _repeats: Repeats = field(init=False)
+    _timeline: Timeline = field(init=False)
+    _scenes: Scenes | None = None
+    _spent: OverLimit | None = None
+    """The budget that ended a video of which something could be scored."""
 
     async def events(self, upload: AsyncIterator[bytes]) -> AsyncGenerator[Event, None]:
         """Everything that a client is told, in order, without sequence numbers; the result last.
 
         Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
         """
-        spec = await self.upstream.spec(self.form)
+        self._spec = await self.upstream.spec(self.form)
+        self._plan = Plan.of(self.options, self._spec, self.looking)
+        self._repeats = Repeats(0.0 if self._plan.keep_repeats else self.looking.repeat_levels)
+        self._timeline = Timeline(self._plan.rule)
+        if self.is_video and self._plan.sampling == "scene":
+            self._scenes = Scenes(self._plan.frames_per_second)
         async with (
-            self.decoder.open(self._decode_spec(spec)) as job,
-            aclosing(merged(self._receive(upload, job), self._judge(job, spec))) as events,
+            self.decoder.open(self._decode_spec()) as job,
+            aclosing(merged(self._receive(upload, job), self._judge(job))) as events,
         ):
             async for event in events:
+                if event is _ENOUGH:
+                    break
                 yield event
-        yield Event(result=self._result(spec))
+        yield Event(result=self._result())
 
-    def _decode_spec(self, spec: ModelSpec) -> DecodeSpec:
-        low, high = (
-            (spec.video_min_pixels, spec.video_max_pixels)
-            if self.is_video
-            else (spec.image_min_pixels, spec.image_max_pixels)
-        )
-        target = Target(low, high, spec.factor_px, self._shrink(spec))
-        return DecodeSpec(self.is_video, target, spec.frames_per_second, self.limits)
+    def _decode_spec(self) -> DecodeSpec:
+        spec = self._spec
+        if self.is_video:
+            target = Target(spec.video_min_pixels, spec.video_max_pixels, spec.factor_px, self._shrink(spec))
+            return self._plan.decode_spec(target, self.limits)
+        target = Target(spec.image_min_pixels, spec.image_max_pixels, spec.factor_px, self._shrink(spec))
+        return DecodeSpec(is_video=False, target=target, limits=self.limits)
 
     def _shrink(self, spec: ModelSpec) -> Shrink | None:
         if not spec.HasField("shrink_first"):
@@ -79,41 +96,65 @@ class Assessment:
 
     async def _receive(self, upload: AsyncIterator[bytes], job: DecodeJob) -> AsyncGenerator[Event, None]:
         told_bytes = 0
-        async for chunk in upload:
-            await job.write(chunk)
-            self._received_bytes += len(chunk)
-            if self._received_bytes - told_bytes >= PROGRESS_BYTES and self._media.container:
-                told_bytes = self._received_bytes
-                yield self._progress()
-        await job.end()
+        try:
+            async for chunk in upload:
+                await job.write(chunk)
+                self._received_bytes += len(chunk)
+                if self._received_bytes - told_bytes >= PROGRESS_BYTES and self._media.container:
+                    told_bytes = self._received_bytes
+                    yield self._progress()
+            await job.end()
+        except OverLimit as spent:
+            if not spent.budget:
+                raise
+            # Whoever reads the frames gets the same error, and knows whether something was scored before it.
 
-    async def _judge(self, job: DecodeJob, spec: ModelSpec) -> AsyncGenerator[Event, None]:
-        async with aclosing(in_turn(self._streams(job, spec), self.windows_at_once)) as events:
+    async def _judge(self, job: DecodeJob) -> AsyncGenerator[Event, None]:
+        async with aclosing(in_turn(self._streams(job), self.windows_at_once)) as events:
             async for event in events:
                 yield event
                 if event.HasField("window"):
-                    self._windows.append(event.window)
+                    self._timeline.feed(event.window)
                     yield self._progress()
+        if self._spent is not None:
+            yield _ENOUGH
 
-    async def _streams(self, job: DecodeJob, spec: ModelSpec) -> AsyncGenerator[AsyncGenerator[Event, None], None]:
-        windows = Windows(spec.clip_seconds, spec.clip_max_frames)
-        async for item in job.events():
+    async def _streams(self, job: DecodeJob) -> AsyncGenerator[AsyncGenerator[Event, None], None]:
+        windows = self._plan.windows()
+        questions = Questions(self.upstream, self.request_id, self.form, self.tenant)
+        async for item in self._until_spent(job):
             match item:
                 case MediaInfo():
                     self._open_media(item)
-                    yield _alone(
-                        Event(
-                            started=event_pb2.Started(request_id=self.request_id, media=self._media, model=spec.model)
-                        )
-                    )
+                    started = event_pb2.Started(request_id=self.request_id, media=self._media, model=self._spec.model)
+                    yield _alone(Event(started=started))
                 case Frame():
+                    self._reached_seconds = item.pts_seconds
+                    frame = self._scenes.feed(item) if self._scenes else item
+                    if frame is None:
+                        continue
                     self._sampled_frames += 1
-                    for clip in windows.feed(item) if self.is_video else [Clip((item,), is_video=False)]:
-                        yield self._window(clip)
+                    for clip in windows.feed(self._repeats.feed(frame)) if self.is_video else [Clip((frame,), False)]:
+                        yield self._window(questions, clip)
                 case DecodeSummary():
                     self._complete_media(item)
         for clip in windows.finish():
-            yield self._window(clip)
+            yield self._window(questions, clip)
+
+    async def _until_spent(self, job: DecodeJob) -> AsyncGenerator[DecodeEvent, None]:
+        """What the decoder says. A budget that is spent after the first window ends it, as the file's end would."""
+        try:
+            async for item in job.events():
+                yield item
+                if self._started_windows >= self.looking.max_windows:
+                    most = self.looking.max_windows
+                    raise OverLimit(
+                        f"the video has more than {most} windows; choose a longer hop", budget="max_windows"
+                    )
+        except OverLimit as spent:
+            if not (spent.budget and self._started_windows):
+                raise
+            self._spent = spent
 
     def _open_media(self, info: MediaInfo) -> None:
         self._media = event_pb2.MediaInfo(
@@ -124,10 +165,9 @@ class Assessment:
             height_px=info.height_px,
         )
 
-    def _window(self, clip: Clip) -> AsyncGenerator[Event, None]:
-        index = self._started_windows
+    def _window(self, questions: Questions, clip: Clip) -> AsyncGenerator[Event, None]:
         self._started_windows += 1
-        return self._reported(window_events(self.upstream, self.request_id, self.form, clip, index, self.tenant))
+        return self._reported(questions.ask(clip))
 
     async def _reported(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """The events without the attributes that nobody asked for."""
@@ -147,38 +187,43 @@ class Assessment:
     def _complete_media(self, summary: DecodeSummary) -> None:
         self._media.decoded_frames = summary.frames_decoded
         self._media.corrupt_frames = summary.frames_corrupt
-        self._media.sampled_frames = summary.frames_sampled
+        self._media.sampled_frames = self._sampled_frames
         self._media.warnings.extend(summary.warnings)
+        self._skipped_packets = summary.packets_skipped
         if self.is_video:
-            self._media.duration.CopyFrom(offset(summary.duration_seconds))
+            self._media.duration.CopyFrom(duration(summary.duration_seconds))
 
     def _progress(self) -> Event:
         return Event(
             progress=event_pb2.Progress(
                 received_bytes=self._received_bytes,
                 sampled_frames=self._sampled_frames,
-                finished_windows=len(self._windows),
+                finished_windows=len(self._timeline),
                 started_windows=self._started_windows,
             )
         )
 
-    def _result(self, spec: ModelSpec) -> event_pb2.Result:
-        # Frames are sampled at an even rate, so a window's share of the time is its share of the frames.
-        weights = [float(window.frame_count) for window in self._windows]
-        score = pool_mean([score_from_wire(window.score) for window in self._windows], weights)
-        told = [[attribute_from_wire(each) for each in window.attributes] for window in self._windows]
-        result = event_pb2.Result(
-            score=score_to_wire(score),
-            pooling=event_pb2.POOLING_MEAN,
-            attributes=[attribute_to_wire(each) for each in pool_attributes(told, weights)],
-            windows=self._windows,
-            media=self._media,
-            model=spec.model,
-        )
-        if all(window.HasField("composite_score") for window in self._windows):
-            composites = [score_from_wire(window.composite_score) for window in self._windows]
-            result.composite_score.CopyFrom(score_to_wire(pool_mean(composites, weights)))
+    def _result(self) -> event_pb2.Result:
+        result = event_pb2.Result(media=self._media, model=self._spec.model)
+        self._timeline.fill(result, is_video=self.is_video)
+        if self.is_video:
+            result.video.CopyFrom(self._plan.report())
+            result.video.repeated_frames = self._repeats.count
+            result.video.scene_cuts = self._scenes.cuts if self._scenes else 0
+            result.video.skipped_packets = self._skipped_packets
+        if self._spent is not None:
+            self._tell_how_far(result, self._spent)
         return result
+
+    def _tell_how_far(self, result: event_pb2.Result, spent: OverLimit) -> None:
+        result.partial.budget = spent.budget
+        result.partial.message = spent.message
+        result.partial.reached_offset.CopyFrom(duration(self._reached_seconds))
+        result.partial.received_bytes = self._received_bytes
+        if not result.media.HasField("duration"):  # the decoder was stopped before it could say
+            result.media.duration.CopyFrom(result.partial.reached_offset)
+            result.media.decoded_frames = result.media.sampled_frames = self._sampled_frames
+            result.media.warnings.append("how many frames were decoded is not known; counted are those sampled")
 
 
 async def _alone(event: Event) -> AsyncGenerator[Event, None]:

@@ -110,10 +110,23 @@ class DecodeJob:
             raise ValueError("write() after end()")
         for start in range(0, len(chunk), wire.MAX_CHUNK_BYTES):
             piece = bytes(chunk[start : start + wire.MAX_CHUNK_BYTES])
+            room = self._spec.max_bytes - self._bytes_written
             self._bytes_written += len(piece)
-            if self._bytes_written > self._spec.max_bytes:
-                self._fail(OverLimit(f"the file is larger than the limit of {self._spec.max_bytes} bytes"))
+            if len(piece) > room:
+                await self._end_at_limit(piece[:room])
             await self._hand_on(piece)
+
+    async def _end_at_limit(self, piece: bytes) -> None:
+        """What fits is decoded as if the file ended there; then comes the error, to whoever writes at once."""
+        too_large = f"the file is larger than the limit of {self._spec.max_bytes} bytes"
+        if piece and self._spec.is_video:
+            await self._hand_on(piece)
+        self._failure = self._failure or OverLimit(too_large, budget="max_video_bytes")
+        if self._spec.is_video:
+            self._ended = True
+            await self._hand_on(b"")
+        self._talk.cancel()
+        raise self._failure
 
     async def end(self) -> None:
         """There are no more bytes. Raises the job's error if there is one already."""
@@ -212,7 +225,8 @@ class DecodeJob:
                 return await self._worker.receive()
         except TimeoutError:
             raise OverLimit(
-                f"decoding took more than the {granted:.3g} s granted for this file; send a shorter or smaller one"
+                f"decoding took more than the {granted:.3g} s granted for this file; send a shorter or smaller one",
+                budget="max_wall_seconds",
             ) from None
         finally:
             self._busy_seconds += loop.time() - start
@@ -227,7 +241,6 @@ class DecodeJob:
         if status == -signal.SIGXCPU:
             limits = self._spec.limits
             granted = limits.cpu_budget_seconds(self._spec.granted_media_seconds)
-            return OverLimit(
-                f"decoding took more than the {granted:.0f} s of processor time granted; send a shorter or smaller file"
-            )
+            spent = f"decoding took more than the {granted:.0f} s of processor time granted"
+            return OverLimit(f"{spent}; send a shorter or smaller file", budget="max_cpu_seconds")
         return BadMedia(_BROKE_OFF)

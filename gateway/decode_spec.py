@@ -103,6 +103,17 @@ class DecodeSpec:
     target: Target
     frames_per_second: float = 2.0
     """Frames sampled per second of presentation time, 0 < x <= 60; a still picture ignores it."""
+    sampling: str = "fps"
+    """fps, or uniform: `frame_count` frames over the whole video."""
+    frame_count: int = 8
+    """Frames of a uniform sample, which is not by the second."""
+    window_seconds: float = math.inf
+    hop_seconds: float = math.inf
+    """Where the hop is longer than the window, frames between two windows are not sampled."""
+    key_frames: str = "auto"
+    """One of `assay.video.KEY_FRAMES`: whether they may stand for others."""
+    key_frames_from_seconds: float = 2.0
+    """With "auto" they may from this length of a time slot on; below it every frame is decoded."""
     limits: DecodeLimits = field(default_factory=DecodeLimits)
     live: str = ""
     """Empty for a file. "stream": bytes of a container that come for as long as they come; "frames": decoded ones, each
@@ -175,3 +186,5 @@ class DecodeSummary:
     frames_sampled: int
     warnings: tuple[str, ...] = ()
     """Sentences for the client about what was wrong with the file but did not stop the decode."""
+    packets_skipped: int = 0
+    """Compressed packets that were not decoded, because no sample needed them."""

@@ -82,14 +82,12 @@ def job_body(spec: DecodeSpec, slot_bytes: int) -> bytes:
 def job_from_body(body: bytes) -> tuple[DecodeSpec, int]:
     """Inverse of `job_body`; the gateway is trusted."""
     fields = json.loads(body[JOB.size :])
-    shrink = fields["target"].pop("shrink_first")
+    target, limits = fields.pop("target"), fields.pop("limits")
+    shrink = target.pop("shrink_first")
     spec = DecodeSpec(
-        is_video=fields["is_video"],
-        target=Target(**fields["target"], shrink_first=Shrink(**shrink) if shrink else None),
-        frames_per_second=fields["frames_per_second"],
-        limits=DecodeLimits(**fields["limits"]),
-        live=fields["live"],
-        renew_seconds=fields["renew_seconds"],
+        target=Target(**target, shrink_first=Shrink(**shrink) if shrink else None),
+        limits=DecodeLimits(**limits),
+        **fields,
     )
     return spec, JOB.unpack_from(body)[0]
 
@@ -153,7 +151,8 @@ def summary_from_body(body: bytes) -> DecodeSummary:
     if not isinstance(warnings, list) or len(warnings) > 20:
         raise WireError("warnings must be a short list")
     texts = tuple(_text(warning) for warning in warnings)
-    return DecodeSummary(_number(r.get("duration_seconds")), decoded, corrupt, sampled, texts)
+    skipped = int(_number(r.get("packets_skipped")))
+    return DecodeSummary(_number(r.get("duration_seconds")), decoded, corrupt, sampled, texts, skipped)
 
 
 def escapes_body(outcomes: dict[str, str]) -> bytes:
@@ -168,6 +167,8 @@ def escapes_from_body(body: bytes) -> dict[str, str]:
 def error_body(error: AssayError, detail: str) -> bytes:
     """`detail` is for the gateway's log; only `error.message` may reach a client."""
     record = {"kind": type(error).__name__, "message": error.message, "field": error.field, "detail": detail[:500]}
+    if isinstance(error, OverLimit):
+        record["budget"] = error.budget
     return json.dumps(record).encode()
 
 
@@ -178,4 +179,7 @@ def error_from_body(body: bytes) -> tuple[AssayError, str]:
     kind = kinds.get(_text(r.get("kind")))
     if kind is None:
         raise WireError("unknown kind of error")
-    return kind(_text(r.get("message")), field=_text(r.get("field"))), _text(r.get("detail"))
+    error = kind(_text(r.get("message")), field=_text(r.get("field")))
+    if isinstance(error, OverLimit):
+        error.budget = _text(r.get("budget", ""))
+    return error, _text(r.get("detail"))

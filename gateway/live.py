@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from assay.checkpoint import FormName
 from assay.frame import Clip, Frame
 from assay.v1 import event_pb2, live_pb2, score_pb2
+from assay.video_wire import duration
 from assay.windows import Windows
 from assay.wire import attribute_name, resampling_from_wire
 from gateway.decode import DecodeJob, DecodePool
 from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo, Shrink, Target
 from gateway.merge import in_turn, merged
 from gateway.upstream import ModelSpec, Upstream
-from gateway.window import offset, window_events
+from gateway.window import window_events
 
 Response = live_pb2.ScoreLiveResponse
 Decoder = Callable[[], AbstractAsyncContextManager[DecodePool]]
@@ -212,7 +213,7 @@ class LiveStream:
                 dropped_frames=cut.dropped_frames,
                 damaged_frames=cut.damaged_frames,
                 clock_jumps=cut.clock_jumps,
-                lag=offset(asyncio.get_running_loop().time() - cut.at_seconds),
+                lag=duration(asyncio.get_running_loop().time() - cut.at_seconds),
             )
         )
 
@@ -230,7 +231,7 @@ class LiveStream:
         self._media.decoded_frames = summary.frames_decoded
         self._media.corrupt_frames = summary.frames_corrupt
         self._media.sampled_frames = summary.frames_sampled
-        self._media.duration.CopyFrom(offset(summary.duration_seconds))
+        self._media.duration.CopyFrom(duration(summary.duration_seconds))
 
 
 async def _receive(upload: AsyncIterator[bytes], job: DecodeJob) -> AsyncGenerator[Response, None]:

@@ -11,6 +11,8 @@ from assay.errors import InvalidRequest, UploadStalled
 from assay.magic import is_picture
 from assay.rpc.admission import Places
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
+from assay.video import VideoOptions
+from assay.video_wire import video_options_from_wire
 from assay.wire import form_from_wire
 from gateway.assess import Assessment
 from gateway.decode import DecodePool
@@ -120,6 +122,8 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
             decoder=self.decoder,
             upstream=self.upstream,
             limits=self.settings.decode_limits(),
+            looking=self.settings.looking(),
+            options=video_options_from_wire(config.video) if is_video else VideoOptions(),
             windows_at_once=self.settings.windows_at_once,
             tenant=config.tenant,
         )

@@ -1,13 +1,15 @@
 """What an operator can set, as environment variables GATEWAY_…."""
 
 from dataclasses import fields
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from assay.rpc.settings import Address, OptionalServer, ServerSettings
+from assay.video import VideoOptions
 from gateway.decode_spec import DecodeLimits
+from gateway.plan import Looking
 
 _BUDGET = DecodeLimits()
 
@@ -49,6 +51,30 @@ class GatewaySettings(ServerSettings):
     max_duration_seconds: Annotated[float, Field(gt=0)] = 1200.0
     """Longest video, by the presentation time of its frames."""
 
+    # How a video is looked at where a request does not say; see VideoOptions in protos/assay/v1/assay.proto.
+    sampling: Literal["fps", "uniform", "scene"] = "fps"
+    sampling_frames_per_second: Annotated[float, Field(ge=0, le=60)] = 0.0
+    """For fps and scene; 0: the model's."""
+    sampling_frame_count: Annotated[int, Field(ge=1, le=64)] = 16
+    """For uniform."""
+    key_frames: Literal["exact", "auto", "only"] = "auto"
+    key_frames_from_seconds: Annotated[float, Field(gt=0)] = 2.0
+    """With auto, key frames stand for others where a sample stands for so long, and every frame is decoded where not;
+    measured in benchmarks/LOG.md."""
+    keep_repeats: bool = False
+    """Show the model a frame that is nearly the same as the last one."""
+    repeat_levels: Annotated[float, Field(ge=0, le=255)] = 1.0
+    """Mean difference, in grey levels of 255, up to which two frames are nearly the same; see assay/repeats.py."""
+    window_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
+    """Length of a window; 0: the model's."""
+    window_hop_seconds: Annotated[float, Field(ge=0, le=86400)] = 0.0
+    """From the start of one window to the start of the next; 0: the length."""
+    max_windows: Annotated[int, Field(ge=1, le=10_000)] = 10_000
+    """Windows of one video; more of them end it with a partial result."""
+    pooling: Literal["mean", "percentile", "worst"] = "mean"
+    pooling_percentile: Annotated[float, Field(gt=0, le=100)] = 10.0
+    pooling_worst_count: Annotated[int, Field(ge=1, le=10_000)] = 3
+
     # Budgets of one decode; what each means stands in `gateway.decode_spec.DecodeLimits`.
     max_image_pixels: Annotated[int, Field(ge=1)] = _BUDGET.max_image_pixels
     max_video_pixels: Annotated[int, Field(ge=1)] = _BUDGET.max_video_pixels
@@ -64,6 +90,22 @@ class GatewaySettings(ServerSettings):
     max_wall_seconds: Annotated[float, Field(gt=0)] = _BUDGET.max_wall_seconds
     wall_seconds_per_media_second: Annotated[float, Field(ge=0)] = _BUDGET.wall_seconds_per_media_second
     max_memory_bytes: Annotated[int, Field(ge=64 << 20)] = _BUDGET.max_memory_bytes
+
+    def looking(self) -> Looking:
+        """How a video is looked at where a request does not say."""
+        options = VideoOptions(
+            sampling=self.sampling,
+            frames_per_second=self.sampling_frames_per_second or None,
+            frame_count=self.sampling_frame_count,
+            key_frames=self.key_frames,
+            keep_repeats=self.keep_repeats,
+            window_seconds=self.window_seconds or None,
+            hop_seconds=self.window_hop_seconds or None,
+            pooling=self.pooling,
+            percentile=self.pooling_percentile,
+            worst_count=self.pooling_worst_count,
+        )
+        return Looking(options, self.key_frames_from_seconds, self.repeat_levels, self.max_windows)
 
     def decode_limits(self) -> DecodeLimits:
         """The budgets of one decode."""

@@ -8,12 +8,15 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from google.protobuf.duration_pb2 import Duration
+import numpy as np
+from numpy.typing import NDArray
 
 from assay.checkpoint import FormName
 from assay.errors import ServiceUnavailable
 from assay.frame import Clip
+from assay.repeats import distinct
 from assay.v1 import attribute_extraction_pb2, event_pb2, score_pb2, scoring_pb2
+from assay.video_wire import duration
 from gateway.merge import merged
 from gateway.upstream import Upstream
 
@@ -27,12 +30,78 @@ async def window_events(
 
     Raises what Upstream raises.
     """
-    result = score_pb2.WindowResult(
+    events = _events(upstream, request_id, form, clip, _begun(index, clip, clip), tenant)
+    async with aclosing(events):
+        async for event in events:
+            yield event
+
+
+class Questions:
+    """Asks about the clips of one request, in their order."""
+
+    def __init__(self, upstream: Upstream, request_id: str, form: FormName, tenant: str = "") -> None:
+        self._upstream = upstream
+        self._request_id = request_id
+        self._form = form
+        self._tenant = tenant
+        self._count = 0
+        self._still: NDArray[np.uint8] | None = None
+        """All that the last clip shows, if that is one picture."""
+        self._answer: asyncio.Future[score_pb2.WindowResult]
+        """What is said of the last clip."""
+
+    def ask(self, clip: Clip) -> AsyncGenerator[Event, None]:
+        """The clip's events. A frame that repeats the one before is not sent, nor a clip that repeats the one before.
+
+        Raises what Upstream raises.
+        """
+        sent = distinct(clip)
+        result = _begun(self._count, clip, sent)
+        self._count += 1
+        before, self._still = self._still, sent.frames[0].pixels if len(sent.frames) == 1 else None
+        if before is not None and before is self._still:
+            return _repeated(self._answer, result)
+        self._answer = asyncio.get_running_loop().create_future()
+        return self._asked(sent, result, self._answer)
+
+    async def _asked(
+        self, clip: Clip, result: score_pb2.WindowResult, answer: "asyncio.Future[score_pb2.WindowResult]"
+    ) -> AsyncGenerator[Event, None]:
+        events = _events(self._upstream, self._request_id, self._form, clip, result, self._tenant)
+        async with aclosing(events):
+            async for event in events:
+                if event.HasField("window"):
+                    answer.set_result(result)
+                yield event
+
+
+def _begun(index: int, clip: Clip, sent: Clip) -> score_pb2.WindowResult:
+    return score_pb2.WindowResult(
         window_index=index,
-        start_offset=offset(clip.frames[0].pts_seconds),
-        end_offset=offset(clip.frames[-1].pts_seconds),
-        frame_count=len(clip.frames),
+        start_offset=duration(clip.frames[0].pts_seconds),
+        end_offset=duration(clip.frames[-1].pts_seconds),
+        frame_count=len(sent.frames),
+        repeated_frames=len(clip.frames) - len(sent.frames),
     )
+
+
+async def _repeated(
+    answer: "asyncio.Future[score_pb2.WindowResult]", result: score_pb2.WindowResult
+) -> AsyncGenerator[Event, None]:
+    """The answer to an earlier clip, at the time of this one."""
+    repeat = score_pb2.WindowResult()
+    repeat.CopyFrom(await answer)
+    for name in ("window_index", "frame_count", "repeated_frames"):
+        setattr(repeat, name, getattr(result, name))
+    repeat.start_offset.CopyFrom(result.start_offset)
+    repeat.end_offset.CopyFrom(result.end_offset)
+    repeat.is_repeat = True
+    yield Event(window=repeat)
+
+
+async def _events(
+    upstream: Upstream, request_id: str, form: FormName, clip: Clip, result: score_pb2.WindowResult, tenant: str
+) -> AsyncGenerator[Event, None]:
     transcript: asyncio.Future[attribute_extraction_pb2.Transcript] = asyncio.get_running_loop().create_future()
     # `result.attributes` grows while the attributes are told; all of them are there when the transcript is.
     scores = upstream.score(request_id, form, clip, transcript, tenant=tenant, attributes=result.attributes)
@@ -89,10 +158,3 @@ def _put(final: scoring_pb2.FinalScore, result: score_pb2.WindowResult) -> None:
         result.reasoned_score.CopyFrom(final.reasoned_score)
     if final.HasField("composite_score"):
         result.composite_score.CopyFrom(final.composite_score)
-
-
-def offset(seconds: float) -> Duration:
-    """Seconds as a Duration, to the nanosecond."""
-    duration = Duration()
-    duration.FromNanoseconds(round(seconds * 1e9))
-    return duration

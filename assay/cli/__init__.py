@@ -8,6 +8,7 @@ from pathlib import Path
 
 from assay.attribute import KINDS
 from assay.cli.checkpoint import add_checkpoint
+from assay.cli.video import add_video_options
 from assay.errors import AssayError
 from assay.wire import FORM_TO_WIRE
 
@@ -21,8 +22,11 @@ exit codes:
 _JSON = """\
 --json prints one object per file and line:
   file, score{value, stddev, scale{minimum, maximum}}, attributes{NAME: {grade, probabilities, text}},
-  windows[{start_seconds, end_seconds, frame_count, score, direct_score, reasoned_score, attributes, reasoning}],
-  media, model
+  windows[{start_seconds, end_seconds, frame_count, repeated_frames, is_repeat, score, direct_score, reasoned_score,
+  attributes, reasoning}], media, model
+  of a video also pooling{method, percentile or worst_count}, worst and best{window_index, start_seconds, end_seconds,
+  score}, looked{sampling, frames_per_second, frame_count, key_frames, window_seconds, hop_seconds, repeated_frames,
+  scene_cuts, skipped_packets}, partial{budget, message, reached_seconds, received_bytes} or null
   with --tenant also composite (as score), beside model and in windows[]; absent where prose left out an attribute
 and for a file that could not be scored:
   file, error{reason, message}
@@ -83,6 +87,7 @@ def _add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--concurrency", type=_positive, default=1, metavar="N", help="files in flight at once (default 1)"
     )
+    add_video_options(parser)
     parser.add_argument(
         "--timeout", type=_seconds, default=1800.0, metavar="SECONDS", help="longest time per file (default 1800)"
     )

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from assay.attribute import KINDS, Attribute
-from assay.client import Judgement, Window
-from assay.score import Score
+from assay.client import Judgement, Segment, Window
+from assay.score import PoolingRule, Score
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _BAR_WIDTH = 20
@@ -52,6 +52,35 @@ def timeline_lines(windows: Iterable[Window]) -> list[str]:
     return [_timeline_line(window) for window in windows]
 
 
+def video_lines(judgement: Judgement) -> list[str]:
+    """The timeline, its worst and best window, how it was pooled, and what was left out."""
+    told = [*timeline_lines(judgement.windows)]
+    for name, segment in (("worst", judgement.worst), ("best", judgement.best)):
+        if segment and len(judgement.windows) > 1:
+            times = f"{clock(segment.start_seconds)} to {clock(segment.end_seconds)}"
+            told.append(f"  {times:>18}  {segment.score.value:5.2f}  {name}")
+    if len(judgement.windows) > 1:
+        told.append(f"  pooled: {pooling_words(judgement.pooling)}")
+    if judgement.looked and judgement.looked.repeated_frames:
+        told.append(
+            f"  note: {judgement.looked.repeated_frames} frames showed nothing new and were not looked at again"
+        )
+    if partial := judgement.partial:
+        reached = f"up to {clock(partial.reached_seconds)}, {partial.received_bytes} bytes"
+        told.append(f"  PARTIAL, {reached}: {one_line(partial.message)} ({one_line(partial.budget)})")
+    return told
+
+
+def pooling_words(rule: PoolingRule) -> str:
+    match rule.method:
+        case "percentile":
+            return f"the score at {rule.percentile:g} % of the time, counted from the worst"
+        case "worst":
+            return f"mean of the worst {rule.worst_count} windows"
+        case _:
+            return "mean over windows, by time"
+
+
 def _timeline_line(window: Window) -> str:
     score = window.score
     part = (score.value - score.scale.minimum) / (score.scale.maximum - score.scale.minimum)
@@ -84,6 +113,7 @@ def judgement_json(name: str, judgement: Judgement) -> str:
             "media": asdict(judgement.media),
             "model": asdict(judgement.model),
             **_composite(judgement.composite_score),
+            **(_video(judgement) if judgement.media.kind == "video" else {}),
         }
     )
 
@@ -104,6 +134,8 @@ def window_values(window: Window) -> dict[str, Any]:
         "start_seconds": window.start_seconds,
         "end_seconds": window.end_seconds,
         "frame_count": window.frame_count,
+        "repeated_frames": window.repeated_frames,
+        "is_repeat": window.is_repeat,
         "score": _score(window.score),
         "direct_score": _score(window.direct_score),
         "reasoned_score": _score(window.reasoned_score) if window.reasoned_score else None,
@@ -111,6 +143,26 @@ def window_values(window: Window) -> dict[str, Any]:
         "reasoning": window.reasoning,
         **_composite(window.composite_score),
     }
+
+
+def _video(judgement: Judgement) -> dict[str, Any]:
+    """The keys of a video alone."""
+    rule, partial = judgement.pooling, judgement.partial
+    refined: dict[str, dict[str, float]] = {
+        "percentile": {"percentile": rule.percentile},
+        "worst": {"worst_count": rule.worst_count},
+    }
+    return {
+        "pooling": {"method": rule.method, **refined.get(rule.method, {})},
+        "worst": _segment(judgement.worst),
+        "best": _segment(judgement.best),
+        "looked": asdict(judgement.looked) if judgement.looked else None,
+        "partial": asdict(partial) if partial else None,
+    }
+
+
+def _segment(segment: Segment | None) -> dict[str, Any] | None:
+    return {**asdict(segment), "score": _score(segment.score)} if segment else None
 
 
 def _score(score: Score) -> dict[str, Any]:

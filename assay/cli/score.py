@@ -4,16 +4,17 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from assay.cli import lines
 from assay.cli.inputs import Input, inputs_of
 from assay.cli.narrator import Narrator
 from assay.cli.screen import QuietScreen, Screen, stderr_screen
 from assay.cli.tally import Tally
-from assay.client import DEFAULT_SERVER, AsyncClient, Judgement, NoServer, judgement_from_wire
+from assay.cli.video import video_of
+from assay.client import DEFAULT_SERVER, AsyncClient, Judgement, NoServer, VideoOptions, judgement_from_wire
 from assay.errors import AssayError
-from assay.v1 import event_pb2
+from assay.v1 import event_pb2, score_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Wish:
     concurrency: int = 1
     timeout_seconds: float = 1800.0
     tenant: str = ""
+    video: VideoOptions = field(default_factory=VideoOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ def run_score(options: argparse.Namespace) -> int:
         concurrency=options.concurrency,
         timeout_seconds=options.timeout,
         tenant=options.tenant,
+        video=video_of(options),
     )
     return asyncio.run(score_files(options.server or _server_from_environment(), options.paths, wish))
 
@@ -123,14 +126,19 @@ async def _judged(client: AsyncClient, each: Input, wish: Wish, screen: Screen) 
     narrator, tally = Narrator(), Tally(len(wish.attributes))
     result = event_pb2.Result()
     screen.progress(*tally.shown())
-    told = client.events(each.source(), form=wish.form, attributes=wish.attributes, tenant=wish.tenant)
+    windows: list[score_pb2.WindowResult] = []
+    told = client.events(
+        each.source(), form=wish.form, attributes=wish.attributes, tenant=wish.tenant, video=wish.video
+    )
     async for event in told:
         screen.write(narrator.feed(event))
         tally.feed(event)
         screen.progress(*tally.shown())
+        if event.HasField("window"):
+            windows.append(event.window)
         if event.HasField("result"):
             result = event.result
-    return judgement_from_wire(result)
+    return judgement_from_wire(result, windows)
 
 
 def _show(each: Input, outcome: Outcome, wish: Wish) -> None:
@@ -154,7 +162,7 @@ def _show_reasoning(each: Input, judgement: Judgement) -> None:
 
 
 def _show_details(judgement: Judgement) -> None:
-    timeline = lines.timeline_lines(judgement.windows) if judgement.media.kind == "video" else []
+    timeline = lines.video_lines(judgement) if judgement.media.kind == "video" else []
     composite = [lines.composite_line(judgement.composite_score)] if judgement.composite_score else []
     warnings = [f"  note: {lines.one_line(warning)}" for warning in judgement.media.warnings]
     for line in (*lines.attribute_lines(judgement.attributes), *composite, *timeline, *warnings):

@@ -13,11 +13,21 @@ with Client() as client:                      # the same without asyncio
 
 from assay.client.calls import DEFAULT_SERVER, AsyncClient
 from assay.client.failure import NoServer, TookTooLong
-from assay.client.judgement import Judgement, Media, Model, Window, judgement_from_wire
+from assay.client.judgement import (
+    Judgement,
+    Looked,
+    Media,
+    Model,
+    Partial,
+    Segment,
+    Window,
+    judgement_from_wire,
+)
 from assay.client.live import LiveSource, LiveWindow
 from assay.client.sync import Client
 from assay.client.upload import Source, is_uri
 from assay.magic import is_picture
+from assay.video import VideoOptions
 
 __all__ = [
     "DEFAULT_SERVER",
@@ -26,11 +36,15 @@ __all__ = [
     "Judgement",
     "LiveSource",
     "LiveWindow",
+    "Looked",
     "Media",
     "Model",
     "NoServer",
+    "Partial",
+    "Segment",
     "Source",
     "TookTooLong",
+    "VideoOptions",
     "Window",
     "is_picture",
     "is_uri",

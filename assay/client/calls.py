@@ -17,12 +17,17 @@ from assay.client.upload import Source, can_be_read_again, chunks, is_uri
 from assay.errors import Busy, InvalidRequest, ServiceUnavailable
 from assay.magic import is_picture
 from assay.rpc.options import CHANNEL
-from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
+from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2, score_pb2
+from assay.video import VideoOptions
+from assay.video_wire import video_options_to_wire
 from assay.wire import FORM_TO_WIRE
 
 DEFAULT_SERVER = "127.0.0.1:50051"
 BUSY_WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
 """How long to wait before a call that the server was too busy for is made again, each give or take a half."""
+
+_AS_SERVED = VideoOptions()
+"""Everything as the server's operator has set it."""
 
 _CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
     *CHANNEL,
@@ -64,27 +69,43 @@ class AsyncClient:
         await self._channel.close()
 
     async def score(
-        self, source: Source, *, form: str = "regular", attributes: Sequence[str] = (), tenant: str = ""
+        self,
+        source: Source,
+        *,
+        form: str = "regular",
+        attributes: Sequence[str] = (),
+        tenant: str = "",
+        video: VideoOptions = _AS_SERVED,
     ) -> Judgement:
         """The judgement of one file; raises as `events` does."""
-        async with aclosing(self.events(source, form=form, attributes=attributes, tenant=tenant)) as events:
+        told: list[score_pb2.WindowResult] = []
+        asked = self.events(source, form=form, attributes=attributes, tenant=tenant, video=video)
+        async with aclosing(asked) as events:
             async for event in events:
+                if event.HasField("window"):
+                    told.append(event.window)
                 if event.HasField("result"):
-                    return judgement_from_wire(event.result)
+                    return judgement_from_wire(event.result, told)
         raise gone(self.server)
 
     async def events(
-        self, source: Source, *, form: str = "regular", attributes: Sequence[str] = (), tenant: str = ""
+        self,
+        source: Source,
+        *,
+        form: str = "regular",
+        attributes: Sequence[str] = (),
+        tenant: str = "",
+        video: VideoOptions = _AS_SERVED,
     ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
         """What happens while the file is judged: `started` first, `result` last. Closing the generator cancels.
 
         `form` is direct, regular or natural; `attributes` are the names to report, all if empty; `tenant` is
-        whose composite weights to use, none if empty.
+        whose composite weights to use, none if empty; `video` is how to look at a video.
         Raises OSError (the file cannot be read) or an AssayError: InvalidRequest, BadMedia, OverLimit,
         UnreadableVerdict, Busy, ModelUnavailable, ServiceUnavailable, NoServer, TookTooLong; for an address also
         UriRefused, UriFailed, UriUnreachable.
         """
-        config = config_of(form, attributes, tenant)
+        config = config_of(form, attributes, tenant, video)
         has_begun = False
         for wait_seconds in (*BUSY_WAITS_SECONDS, None):
             try:
@@ -193,7 +214,9 @@ async def _upload(
         raise
 
 
-def config_of(form: str, attributes: Sequence[str], tenant: str = "") -> assay_pb2.ScoreConfig:
+def config_of(
+    form: str, attributes: Sequence[str], tenant: str = "", video: VideoOptions = _AS_SERVED
+) -> assay_pb2.ScoreConfig:
     """InvalidRequest names a form or attribute that does not exist, and those that do."""
     forms = {str(name): number for name, number in FORM_TO_WIRE.items()}
     if form not in forms:
@@ -203,4 +226,7 @@ def config_of(form: str, attributes: Sequence[str], tenant: str = "") -> assay_p
             f"unknown attribute {', '.join(map(repr, unknown))}; known are {', '.join(KINDS)}",
             field="config.attributes",
         )
-    return assay_pb2.ScoreConfig(form=forms[form], attributes=dict.fromkeys(attributes), tenant=tenant)
+    config = assay_pb2.ScoreConfig(form=forms[form], attributes=dict.fromkeys(attributes), tenant=tenant)
+    if video != _AS_SERVED:
+        config.video.CopyFrom(video_options_to_wire(video))
+    return config

@@ -1,12 +1,13 @@
 """Judgement: what a server says of one file, as plain values."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from assay import wire
 from assay.attribute import Attribute
-from assay.score import Score
+from assay.score import PoolingRule, Score
 from assay.v1 import attribute_pb2, event_pb2, score_pb2
+from assay.video_wire import KEY_FRAMES_FROM_WIRE, POOLING_FROM_WIRE, SAMPLING_FROM_WIRE, seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,10 @@ class Window:
     reasoning: str
     composite_score: Score | None = None
     """The tenant's; None if none was named, or if free prose left out an attribute that weighs."""
+    repeated_frames: int = 0
+    """Sampled frames of it that were nearly the same as the one before, and not shown to the model again."""
+    is_repeat: bool = False
+    """Nothing moved since the window before, so the model was not asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,51 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A window by its place in time."""
+
+    window_index: int
+    start_seconds: float
+    end_seconds: float
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """How a video was looked at, by what was asked for and what the server and the model say where nothing was."""
+
+    sampling: str
+    """fps, uniform or scene."""
+    frames_per_second: float | None
+    """None for uniform."""
+    frame_count: int | None
+    """Frames that were wanted; None but for uniform."""
+    key_frames: str
+    """exact, auto or only."""
+    window_seconds: float | None
+    """None for uniform."""
+    hop_seconds: float | None
+    """None for uniform."""
+    repeated_frames: int
+    """Sampled frames that were nearly the same as the last different one."""
+    scene_cuts: int
+    skipped_packets: int
+    """Compressed packets that were not decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """A budget ended the video: the judgement speaks of the part in front."""
+
+    budget: str
+    """Name of the server's setting, without its prefix and in lower case."""
+    message: str
+    reached_seconds: float
+    """Time of the last frame that was looked at."""
+    received_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """The score of a whole file and what it came from."""
 
@@ -70,18 +120,69 @@ class Judgement:
     model: Model
     composite_score: Score | None = None
     """The tenant's, of the whole file; None unless every window has one."""
+    pooling: PoolingRule = field(default_factory=PoolingRule)
+    """How the score came of the windows'."""
+    worst: Segment | None = None
+    """The window with the lowest score; None for a picture."""
+    best: Segment | None = None
+    """The window with the highest score; None for a picture."""
+    looked: Looked | None = None
+    """None for a picture."""
+    partial: Partial | None = None
+    """Set if a budget ended the video before its end."""
 
 
-def judgement_from_wire(result: event_pb2.Result) -> Judgement:
-    """ValueError if an attribute or grade is not one of the schema."""
+def judgement_from_wire(result: event_pb2.Result, told: Sequence[score_pb2.WindowResult] = ()) -> Judgement:
+    """`told`: the windows as they came in events, from which a long video's result leaves out the details.
+
+    ValueError if an attribute or grade is not one of the schema.
+    """
+    windows = told if len(told) == len(result.windows) else result.windows
     return Judgement(
         score=wire.score_from_wire(result.score),
         attributes=_attributes(result.attributes),
-        windows=tuple(window_from_wire(each) for each in result.windows),
+        windows=tuple(window_from_wire(each) for each in windows),
         media=_media(result.media),
         model=Model(result.model.name, result.model.checkpoint_fingerprint, result.model.preprocessing_fingerprint),
         composite_score=_score_if_set(result, "composite_score"),
+        pooling=_pooling(result.pooling_rule),
+        worst=_segment(result.worst) if result.HasField("worst") else None,
+        best=_segment(result.best) if result.HasField("best") else None,
+        looked=_looked(result.video) if result.HasField("video") else None,
+        partial=_partial(result.partial) if result.HasField("partial") else None,
     )
+
+
+def _pooling(message: event_pb2.PoolingRule) -> PoolingRule:
+    default = PoolingRule()
+    return PoolingRule(
+        POOLING_FROM_WIRE[message.method] or default.method,
+        message.percentile or default.percentile,
+        message.worst_count or default.worst_count,
+    )
+
+
+def _segment(message: event_pb2.Segment) -> Segment:
+    times = seconds(message.start_offset), seconds(message.end_offset)
+    return Segment(message.window_index, *times, wire.score_from_wire(message.score))
+
+
+def _looked(message: event_pb2.VideoReport) -> Looked:
+    return Looked(
+        sampling=SAMPLING_FROM_WIRE[message.policy],
+        frames_per_second=message.frames_per_second or None,
+        frame_count=message.frame_count or None,
+        key_frames=KEY_FRAMES_FROM_WIRE[message.key_frames],
+        window_seconds=seconds(message.window_length) if message.HasField("window_length") else None,
+        hop_seconds=seconds(message.window_hop) if message.HasField("window_hop") else None,
+        repeated_frames=message.repeated_frames,
+        scene_cuts=message.scene_cuts,
+        skipped_packets=message.skipped_packets,
+    )
+
+
+def _partial(message: event_pb2.Partial) -> Partial:
+    return Partial(message.budget, message.message, seconds(message.reached_offset), message.received_bytes)
 
 
 def _attributes(messages: Iterable[attribute_pb2.Attribute]) -> dict[str, Attribute]:
@@ -91,8 +192,8 @@ def _attributes(messages: Iterable[attribute_pb2.Attribute]) -> dict[str, Attrib
 def window_from_wire(message: score_pb2.WindowResult) -> Window:
     """ValueError if an attribute or grade is not one of the schema."""
     return Window(
-        start_seconds=message.start_offset.ToNanoseconds() / 1e9,
-        end_seconds=message.end_offset.ToNanoseconds() / 1e9,
+        start_seconds=seconds(message.start_offset),
+        end_seconds=seconds(message.end_offset),
         frame_count=message.frame_count,
         score=wire.score_from_wire(message.score),
         direct_score=wire.score_from_wire(message.direct_score),
@@ -100,6 +201,8 @@ def window_from_wire(message: score_pb2.WindowResult) -> Window:
         attributes=_attributes(message.attributes),
         reasoning=message.reasoning,
         composite_score=_score_if_set(message, "composite_score"),
+        repeated_frames=message.repeated_frames,
+        is_repeat=message.is_repeat,
     )
 
 
@@ -114,7 +217,7 @@ def _media(message: event_pb2.MediaInfo) -> Media:
         codec=message.codec,
         width_px=message.width_px,
         height_px=message.height_px,
-        duration_seconds=message.duration.ToNanoseconds() / 1e9 if message.HasField("duration") else None,
+        duration_seconds=seconds(message.duration) if message.HasField("duration") else None,
         decoded_frames=message.decoded_frames,
         corrupt_frames=message.corrupt_frames,
         sampled_frames=message.sampled_frames,

@@ -11,8 +11,10 @@ from assay.client.judgement import Judgement
 from assay.client.live import LiveSource, LiveWindow
 from assay.client.upload import Source
 from assay.v1 import event_pb2
+from assay.video import VideoOptions
 
 T = TypeVar("T")
+_AS_SERVED = VideoOptions()
 
 
 class Client:
@@ -43,16 +45,28 @@ class Client:
         self._loop.close()
 
     def score(
-        self, source: Source, *, form: str = "regular", attributes: Sequence[str] = (), tenant: str = ""
+        self,
+        source: Source,
+        *,
+        form: str = "regular",
+        attributes: Sequence[str] = (),
+        tenant: str = "",
+        video: VideoOptions = _AS_SERVED,
     ) -> Judgement:
         """As AsyncClient.score."""
-        return self._run(self._client.score(source, form=form, attributes=attributes, tenant=tenant))
+        return self._run(self._client.score(source, form=form, attributes=attributes, tenant=tenant, video=video))
 
     def events(
-        self, source: Source, *, form: str = "regular", attributes: Sequence[str] = (), tenant: str = ""
+        self,
+        source: Source,
+        *,
+        form: str = "regular",
+        attributes: Sequence[str] = (),
+        tenant: str = "",
+        video: VideoOptions = _AS_SERVED,
     ) -> Iterator[event_pb2.ScoreEvent]:
         """As AsyncClient.events."""
-        events = self._client.events(source, form=form, attributes=attributes, tenant=tenant)
+        events = self._client.events(source, form=form, attributes=attributes, tenant=tenant, video=video)
         try:
             while (event := self._run(_next(events))) is not None:
                 yield event

@@ -67,9 +67,12 @@ class Edge(grpc.aio.ServerInterceptor):
         # A coroutine that writes, not a generator: gRPC drops a generator whose client has gone without closing it,
         # and the model would write on until the garbage collector comes by.
         async def answer(request: Any, context: Context) -> None:
-            async with self._guarded(method, request, context), aclosing(inner(_valid(request), context)) as responses:
-                async for response in responses:
-                    await self._write(response, context)
+            async with self._guarded(method, request, context):
+                async with aclosing(inner(_valid(request), context)) as responses:
+                    async for response in responses:
+                        await self._write(response, context)
+                # Mostly nothing is left; but a video that a budget ended is judged while it is still being sent.
+                await self._read_to_end(request)
 
         return answer
 
@@ -110,13 +113,16 @@ class Edge(grpc.aio.ServerInterceptor):
             raise OverLimit(f"no answer was read for {self._write_seconds:g} s, so the call was given up") from None
 
     async def _refuse(self, error: AssayError, request: Any, context: Context) -> None:
+        await self._read_to_end(request)
+        await abort_with(context, error)
+
+    async def _read_to_end(self, request: Any) -> None:
         # grpc.aio shows a client INTERNAL in place of our status if its next write fails before it reads the status
         # (grpc/grpc #36066). So what it is still sending is read and dropped first, within limits.
         if not isinstance(request, Message):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_DRAIN_SECONDS):
                     await _drop(request, self._drain_bytes)
-        await abort_with(context, error)
 
 
 def _kind(is_stream: bool) -> str:

@@ -13,6 +13,10 @@ SERVER: list[tuple[str, int]] = [
     # A connection that says nothing costs 13 kB until it is dropped; the default is after two minutes.
     ("grpc.server_handshake_timeout_ms", 5_000),
     ("grpc.max_concurrent_streams", 256),
+    # What a client may send ahead of us. Left to itself gRPC measures the line and takes in 9 MB of an upload that we
+    # read no faster than the model judges it. One mebibyte is 80 Mbit/s over 100 ms.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 1 << 20),
 ]
 
 _RETRY_BEFORE_THE_FIRST_ANSWER = {

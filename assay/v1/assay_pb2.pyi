@@ -10,6 +10,7 @@ answer holds no score), PERMISSION_DENIED (a URI that is not allowed), INTERNAL 
 
 from assay.v1 import event_pb2 as _event_pb2
 from assay.v1 import score_pb2 as _score_pb2
+from assay.v1 import video_pb2 as _video_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -26,6 +27,42 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class VideoOptions(_message.Message):
+    """How to look at a video. What is not set is as the server's operator has set it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAMPLING_FIELD_NUMBER: _builtins.int
+    WINDOWS_FIELD_NUMBER: _builtins.int
+    POOLING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sampling(self) -> _video_pb2.Sampling:
+        """Which frames."""
+
+    @_builtins.property
+    def windows(self) -> _video_pb2.Windowing:
+        """Into which clips."""
+
+    @_builtins.property
+    def pooling(self) -> _event_pb2.PoolingRule:
+        """How the clips' scores become one."""
+
+    def __init__(
+        self,
+        *,
+        sampling: _video_pb2.Sampling | None = ...,
+        windows: _video_pb2.Windowing | None = ...,
+        pooling: _event_pb2.PoolingRule | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pooling", b"pooling", "sampling", b"sampling", "windows", b"windows"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pooling", b"pooling", "sampling", b"sampling", "windows", b"windows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VideoOptions: _TypeAlias = VideoOptions  # noqa: Y015
+
+@_typing.final
 class ScoreConfig(_message.Message):
     """How to judge."""
 
@@ -34,6 +71,7 @@ class ScoreConfig(_message.Message):
     FORM_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
+    VIDEO_FIELD_NUMBER: _builtins.int
     form: _score_pb2.AnswerForm.ValueType
     """In which form to answer; ANSWER_FORM_REGULAR if not set."""
     tenant: _builtins.str
@@ -47,16 +85,23 @@ class ScoreConfig(_message.Message):
         refused. The model still thinks about all of them: the score does not depend on this list.
         """
 
+    @_builtins.property
+    def video(self) -> Global___VideoOptions:
+        """How to look at a video; the server's defaults if not set. Ignored for a picture, which has neither frames nor clips,
+        and for a live stream, whose own config says its windows.
+        """
+
     def __init__(
         self,
         *,
         form: _score_pb2.AnswerForm.ValueType = ...,
         attributes: _abc.Iterable[_builtins.str] | None = ...,
         tenant: _builtins.str = ...,
+        video: Global___VideoOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["video", b"video"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "form", b"form", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "form", b"form", "tenant", b"tenant", "video", b"video"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

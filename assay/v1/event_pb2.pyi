@@ -5,6 +5,7 @@ What a client receives while a picture or video is judged."""
 
 from assay.v1 import attribute_pb2 as _attribute_pb2
 from assay.v1 import score_pb2 as _score_pb2
+from assay.v1 import video_pb2 as _video_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
@@ -53,17 +54,25 @@ class _Pooling:
 class _PoolingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Pooling.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     POOLING_UNSPECIFIED: _Pooling.ValueType  # 0
-    """Not set; never sent by a server."""
+    """In a request: the server's default. Never sent by a server."""
     POOLING_MEAN: _Pooling.ValueType  # 1
     """Mean over windows, each weighing as much as the time it covers."""
+    POOLING_PERCENTILE: _Pooling.ValueType  # 2
+    """The score of the window at a percentile of the time that all windows cover, counted from the worst."""
+    POOLING_WORST: _Pooling.ValueType  # 3
+    """Mean over the worst windows, each weighing as much as the time it covers."""
 
 class Pooling(_Pooling, metaclass=_PoolingEnumTypeWrapper):
     """How the scores of several windows became one."""
 
 POOLING_UNSPECIFIED: Pooling.ValueType  # 0
-"""Not set; never sent by a server."""
+"""In a request: the server's default. Never sent by a server."""
 POOLING_MEAN: Pooling.ValueType  # 1
 """Mean over windows, each weighing as much as the time it covers."""
+POOLING_PERCENTILE: Pooling.ValueType  # 2
+"""The score of the window at a percentile of the time that all windows cover, counted from the worst."""
+POOLING_WORST: Pooling.ValueType  # 3
+"""Mean over the worst windows, each weighing as much as the time it covers."""
 Global___Pooling: _TypeAlias = Pooling  # noqa: Y015
 
 @_typing.final
@@ -330,6 +339,174 @@ class Heartbeat(_message.Message):
 Global___Heartbeat: _TypeAlias = Heartbeat  # noqa: Y015
 
 @_typing.final
+class PoolingRule(_message.Message):
+    """A way to pool, with its parameter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    PERCENTILE_FIELD_NUMBER: _builtins.int
+    WORST_COUNT_FIELD_NUMBER: _builtins.int
+    method: Global___Pooling.ValueType
+    """How."""
+    percentile: _builtins.float
+    """For POOLING_PERCENTILE alone: percent of the time, above 0 and at most 100; in a request 0 means the server's
+    default. 50 is the median.
+    """
+    worst_count: _builtins.int
+    """For POOLING_WORST alone: how many windows; all of them if there are fewer. In a request 0 means the server's default."""
+    def __init__(
+        self,
+        *,
+        method: Global___Pooling.ValueType = ...,
+        percentile: _builtins.float = ...,
+        worst_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["method", b"method", "percentile", b"percentile", "worst_count", b"worst_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PoolingRule: _TypeAlias = PoolingRule  # noqa: Y015
+
+@_typing.final
+class Segment(_message.Message):
+    """A window in the result, by its place in time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WINDOW_INDEX_FIELD_NUMBER: _builtins.int
+    START_OFFSET_FIELD_NUMBER: _builtins.int
+    END_OFFSET_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    window_index: _builtins.int
+    """Its index among all windows."""
+    @_builtins.property
+    def start_offset(self) -> _duration_pb2.Duration:
+        """Time of its first frame, since the first displayed frame of the video."""
+
+    @_builtins.property
+    def end_offset(self) -> _duration_pb2.Duration:
+        """Time of its last frame, since the first displayed frame of the video."""
+
+    @_builtins.property
+    def score(self) -> _score_pb2.Score:
+        """Its score, without distributions."""
+
+    def __init__(
+        self,
+        *,
+        window_index: _builtins.int = ...,
+        start_offset: _duration_pb2.Duration | None = ...,
+        end_offset: _duration_pb2.Duration | None = ...,
+        score: _score_pb2.Score | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_offset", b"end_offset", "score", b"score", "start_offset", b"start_offset"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_offset", b"end_offset", "score", b"score", "start_offset", b"start_offset", "window_index", b"window_index"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Segment: _TypeAlias = Segment  # noqa: Y015
+
+@_typing.final
+class VideoReport(_message.Message):
+    """How a video was looked at: the request's options, and the server's and the model's where it left something open."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    FRAMES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    FRAME_COUNT_FIELD_NUMBER: _builtins.int
+    KEY_FRAMES_FIELD_NUMBER: _builtins.int
+    WINDOW_LENGTH_FIELD_NUMBER: _builtins.int
+    WINDOW_HOP_FIELD_NUMBER: _builtins.int
+    REPEATED_FRAMES_FIELD_NUMBER: _builtins.int
+    SCENE_CUTS_FIELD_NUMBER: _builtins.int
+    SKIPPED_PACKETS_FIELD_NUMBER: _builtins.int
+    policy: _video_pb2.SamplingPolicy.ValueType
+    """Which frames were taken."""
+    frames_per_second: _builtins.float
+    """Frames per second of presentation time, for FPS and SCENE: what was asked for, or as many as the model can be shown
+    of one window.
+    """
+    frame_count: _builtins.int
+    """How many frames were wanted, for UNIFORM."""
+    key_frames: _video_pb2.KeyFrames.ValueType
+    """Whether key frames could stand for others."""
+    repeated_frames: _builtins.int
+    """Sampled frames that were nearly the same as the last one shown to the model, and therefore not shown again."""
+    scene_cuts: _builtins.int
+    """Cuts that were found, for SCENE."""
+    skipped_packets: _builtins.int
+    """Compressed packets that were passed over without being decoded."""
+    @_builtins.property
+    def window_length(self) -> _duration_pb2.Duration:
+        """Length of a window; not set for UNIFORM."""
+
+    @_builtins.property
+    def window_hop(self) -> _duration_pb2.Duration:
+        """From the start of one window to the start of the next; not set for UNIFORM."""
+
+    def __init__(
+        self,
+        *,
+        policy: _video_pb2.SamplingPolicy.ValueType = ...,
+        frames_per_second: _builtins.float = ...,
+        frame_count: _builtins.int = ...,
+        key_frames: _video_pb2.KeyFrames.ValueType = ...,
+        window_length: _duration_pb2.Duration | None = ...,
+        window_hop: _duration_pb2.Duration | None = ...,
+        repeated_frames: _builtins.int = ...,
+        scene_cuts: _builtins.int = ...,
+        skipped_packets: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window_hop", b"window_hop", "window_length", b"window_length"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame_count", b"frame_count", "frames_per_second", b"frames_per_second", "key_frames", b"key_frames", "policy", b"policy", "repeated_frames", b"repeated_frames", "scene_cuts", b"scene_cuts", "skipped_packets", b"skipped_packets", "window_hop", b"window_hop", "window_length", b"window_length"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VideoReport: _TypeAlias = VideoReport  # noqa: Y015
+
+@_typing.final
+class Partial(_message.Message):
+    """Set in the result of a video that a budget ended before its end: all else in the result speaks of the part in front."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGET_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    REACHED_OFFSET_FIELD_NUMBER: _builtins.int
+    RECEIVED_BYTES_FIELD_NUMBER: _builtins.int
+    budget: _builtins.str
+    """The budget by the name of its setting, without GATEWAY_ and in lower case, such as "max_duration_seconds"."""
+    message: _builtins.str
+    """Its size and what to do, in a sentence for people."""
+    received_bytes: _builtins.int
+    """Bytes of the file that had come by then."""
+    @_builtins.property
+    def reached_offset(self) -> _duration_pb2.Duration:
+        """Time of the last frame that was looked at, since the first displayed frame."""
+
+    def __init__(
+        self,
+        *,
+        budget: _builtins.str = ...,
+        message: _builtins.str = ...,
+        reached_offset: _duration_pb2.Duration | None = ...,
+        received_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reached_offset", b"reached_offset"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "message", b"message", "reached_offset", b"reached_offset", "received_bytes", b"received_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Partial: _TypeAlias = Partial  # noqa: Y015
+
+@_typing.final
 class Result(_message.Message):
     """Last event of a request that succeeded."""
 
@@ -342,6 +519,11 @@ class Result(_message.Message):
     MEDIA_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     COMPOSITE_SCORE_FIELD_NUMBER: _builtins.int
+    POOLING_RULE_FIELD_NUMBER: _builtins.int
+    WORST_FIELD_NUMBER: _builtins.int
+    BEST_FIELD_NUMBER: _builtins.int
+    VIDEO_FIELD_NUMBER: _builtins.int
+    PARTIAL_FIELD_NUMBER: _builtins.int
     pooling: Global___Pooling.ValueType
     """How score came about from windows[].score."""
     @_builtins.property
@@ -351,12 +533,14 @@ class Result(_message.Message):
     @_builtins.property
     def attributes(self) -> _containers.RepeatedCompositeFieldContainer[_attribute_pb2.Attribute]:
         """Attributes of the whole: those of the only window, or for several windows the grade with the highest probability
-        on average over windows. Empty for ANSWER_FORM_DIRECT.
+        on average over all windows, however the score is pooled. Empty for ANSWER_FORM_DIRECT.
         """
 
     @_builtins.property
     def windows(self) -> _containers.RepeatedCompositeFieldContainer[_score_pb2.WindowResult]:
-        """One entry for a picture, one per clip for a video, in order of time."""
+        """One entry for a picture, one per clip for a video, in order of time. If there are more than 64 they hold times,
+        counts and scores (without distributions) alone: the rest stood in each one's `window` event.
+        """
 
     @_builtins.property
     def media(self) -> Global___MediaInfo:
@@ -368,7 +552,27 @@ class Result(_message.Message):
 
     @_builtins.property
     def composite_score(self) -> _score_pb2.Score:
-        """The tenant's composite score of the whole: mean over windows as in score. Not set unless every window has one."""
+        """The tenant's composite score of the whole: pooled as score is. Not set unless every window has one."""
+
+    @_builtins.property
+    def pooling_rule(self) -> Global___PoolingRule:
+        """The same as pooling, with its parameter."""
+
+    @_builtins.property
+    def worst(self) -> Global___Segment:
+        """The window with the lowest score, the first of equals; not set for a picture."""
+
+    @_builtins.property
+    def best(self) -> Global___Segment:
+        """The window with the highest score, the first of equals; not set for a picture."""
+
+    @_builtins.property
+    def video(self) -> Global___VideoReport:
+        """How the video was looked at; not set for a picture."""
+
+    @_builtins.property
+    def partial(self) -> Global___Partial:
+        """Set if a budget ended the video before its end, after a window could be scored."""
 
     def __init__(
         self,
@@ -380,10 +584,15 @@ class Result(_message.Message):
         media: Global___MediaInfo | None = ...,
         model: Global___ModelInfo | None = ...,
         composite_score: _score_pb2.Score | None = ...,
+        pooling_rule: Global___PoolingRule | None = ...,
+        worst: Global___Segment | None = ...,
+        best: Global___Segment | None = ...,
+        video: Global___VideoReport | None = ...,
+        partial: Global___Partial | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["composite_score", b"composite_score", "media", b"media", "model", b"model", "score", b"score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "composite_score", b"composite_score", "media", b"media", "model", b"model", "partial", b"partial", "pooling_rule", b"pooling_rule", "score", b"score", "video", b"video", "worst", b"worst"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "composite_score", b"composite_score", "media", b"media", "model", b"model", "pooling", b"pooling", "score", b"score", "windows", b"windows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "best", b"best", "composite_score", b"composite_score", "media", b"media", "model", b"model", "partial", b"partial", "pooling", b"pooling", "pooling_rule", b"pooling_rule", "score", b"score", "video", b"video", "windows", b"windows", "worst", b"worst"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -165,12 +165,18 @@ class WindowResult(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     REASONING_FIELD_NUMBER: _builtins.int
     COMPOSITE_SCORE_FIELD_NUMBER: _builtins.int
+    REPEATED_FRAMES_FIELD_NUMBER: _builtins.int
+    IS_REPEAT_FIELD_NUMBER: _builtins.int
     window_index: _builtins.int
     """Counted from 0, in order of time."""
     frame_count: _builtins.int
     """How many frames the model saw."""
     reasoning: _builtins.str
     """All that the model wrote before the number; empty for ANSWER_FORM_DIRECT."""
+    repeated_frames: _builtins.int
+    """Sampled frames of the clip that were nearly the same as the one before and therefore not shown to the model."""
+    is_repeat: _builtins.bool
+    """True if nothing moved since the window before: the model was not asked again, and all but the times is as there."""
     @_builtins.property
     def start_offset(self) -> _duration_pb2.Duration:
         """Time of the clip's first frame, since the first displayed frame of the video."""
@@ -214,10 +220,12 @@ class WindowResult(_message.Message):
         attributes: _abc.Iterable[_attribute_pb2.Attribute] | None = ...,
         reasoning: _builtins.str = ...,
         composite_score: Global___Score | None = ...,
+        repeated_frames: _builtins.int = ...,
+        is_repeat: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["composite_score", b"composite_score", "direct_score", b"direct_score", "end_offset", b"end_offset", "reasoned_score", b"reasoned_score", "score", b"score", "start_offset", b"start_offset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "composite_score", b"composite_score", "direct_score", b"direct_score", "end_offset", b"end_offset", "frame_count", b"frame_count", "reasoned_score", b"reasoned_score", "reasoning", b"reasoning", "score", b"score", "start_offset", b"start_offset", "window_index", b"window_index"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "composite_score", b"composite_score", "direct_score", b"direct_score", "end_offset", b"end_offset", "frame_count", b"frame_count", "is_repeat", b"is_repeat", "reasoned_score", b"reasoned_score", "reasoning", b"reasoning", "repeated_frames", b"repeated_frames", "score", b"score", "start_offset", b"start_offset", "window_index", b"window_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,7 +31,10 @@ class Budget:
         self._packets_without_frame += 1
         self._packet_bytes += size
         if self._packets_without_frame > limits.max_packets_without_frame:
-            raise OverLimit(f"{limits.max_packets_without_frame} packets in a row held no picture; re-encode the video")
+            raise OverLimit(
+                f"{limits.max_packets_without_frame} packets in a row held no picture; re-encode the video",
+                budget="max_packets_without_frame",
+            )
         if self._packet_bytes > limits.max_read_ratio * self._upload.bytes_arrived + 65536:
             raise OverLimit(
                 f"the video plays the same bytes again and again: {self._packet_bytes} bytes out of a file of "
@@ -41,8 +44,13 @@ class Budget:
         if spent > granted:
             raise OverLimit(
                 f"decoding took {spent:.3g} s of processor time for {self.media_seconds:.0f} s of video, the limit is "
-                f"{granted:.3g} s; lower its resolution or frame rate"
+                f"{granted:.3g} s; lower its resolution or frame rate",
+                budget="max_cpu_seconds",
             )
+
+    def skipped(self, count: int) -> None:
+        """So many of the packets told of were not decoded after all."""
+        self._packets_without_frame -= count
 
     def frame(self, pixels: int, media_seconds: float) -> None:
         """A frame was decoded, shown `media_seconds` after the first."""
@@ -56,10 +64,13 @@ class Budget:
             self.check_quality()  # a damaged time is no long video
             raise OverLimit(
                 f"the video is longer than the limit of {limits.max_duration_seconds:g} s "
-                f"(a frame is shown at {media_seconds:.0f} s); send a shorter part"
+                f"(a frame is shown at {media_seconds:.0f} s); send a shorter part",
+                budget="max_duration_seconds",
             )
         if self.frames > limits.max_frames:
-            raise OverLimit(f"the video has more than {limits.max_frames} frames; lower its frame rate")
+            raise OverLimit(
+                f"the video has more than {limits.max_frames} frames; lower its frame rate", budget="max_frames"
+            )
 
     def check_quality(self) -> None:
         """At the end: refuse what is damaged beyond the share that may be scored."""

@@ -27,7 +27,10 @@ class Upload:
         self.ended = not chunk
         self.bytes_arrived += len(chunk)
         if self.bytes_arrived > self._max_bytes:
-            raise OverLimit(f"the file is larger than the limit of {self._max_bytes} bytes; send a smaller one")
+            raise OverLimit(
+                f"the file is larger than the limit of {self._max_bytes} bytes; send a smaller one",
+                budget="max_video_bytes",
+            )
         self._ahead += chunk
 
     def peek(self, size: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -12,12 +13,13 @@ from av.video.stream import VideoStream
 
 from assay.errors import BadMedia, OverLimit
 from assay.frame import Frame
-from assay.sampling import FixedRate
+from assay.sampling import FixedRate, Spread
 from gateway.decode_spec import MIB, DecodeSpec, DecodeSummary, MediaInfo
 from gateway.decode_worker import alpha, matroska, mp4
 from gateway.decode_worker.budget import Budget, too_many_pixels
 from gateway.decode_worker.reader import BoundedReader, Upload
 from gateway.decode_worker.resize import FrameResizer, Orientation, Turn
+from gateway.decode_worker.shortcut import Shortcut, Stretch
 
 Event = MediaInfo | Frame | DecodeSummary
 
@@ -125,15 +127,24 @@ def decode_video(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[E
         stream = video_stream(media)
         prepare(stream, limits.max_video_pixels)
         sampler = _Sampler(spec, Budget(limits, upload), container, stream)
-        for frame in frames_of(media, stream, sampler.budget):
-            yield from sampler.feed(frame)
+        try:
+            for frame in frames_of(media, stream, sampler.budget, sampler):
+                yield from sampler.feed(frame)
+        except OverLimit as spent:
+            if spent.budget and sampler.sampled:
+                yield from sampler.rest()
+                yield sampler.summary()
+            raise
+        yield from sampler.rest()
     sampler.budget.check_quality()
     if opened.declared_bytes > upload.bytes_arrived or sampler.budget.broke_off:
         sampler.warnings.append("the file is cut off: it ends before its last frames")
     yield sampler.summary()
 
 
-def frames_of(media: InputContainer, stream: VideoStream, budget: Budget) -> Iterator[av.VideoFrame]:
+def frames_of(
+    media: InputContainer, stream: VideoStream, budget: Budget, sampler: "_Sampler | None" = None
+) -> Iterator[av.VideoFrame]:
     """Decoded frames in order of presentation; what cannot be decoded is counted and passed over."""
     packets, decoder = media.demux(stream), alpha.decoder_of(stream)
     while True:
@@ -148,11 +159,31 @@ def frames_of(media: InputContainer, stream: VideoStream, budget: Budget) -> Ite
         if packet is None:
             break
         budget.packet(packet.size)
+        yield from _decode_stretch(decoder, stream, sampler.stretch(packet) if sampler else Stretch([packet]), budget)
+    yield from _decode_stretch(decoder, stream, sampler.last_stretch() if sampler else Stretch(), budget)
+    yield from _decode(decoder, _end(stream), budget)
+
+
+def _decode_stretch(
+    decoder: VideoCodecContext, stream: VideoStream, stretch: Stretch, budget: Budget
+) -> Iterator[av.VideoFrame]:
+    if stretch.is_cut_off and stretch.packets:
+        decoder.flush_buffers()
+    for packet in stretch.packets:
         yield from _decode(decoder, packet, budget)
-    yield from _decode(decoder, None, budget)
+    if stretch.is_alone:
+        yield from _decode(decoder, _end(stream), budget)
+        decoder.flush_buffers()
 
 
-def _decode(decoder: VideoCodecContext, packet: "av.Packet[VideoStream] | None", budget: Budget) -> list[av.VideoFrame]:
+def _end(stream: VideoStream) -> "av.Packet[VideoStream]":
+    """After which a decoder gives out what it holds; with None in its place the frames would not know their time."""
+    packet: Any = av.Packet()
+    packet.time_base = stream.time_base
+    return packet  # type: ignore[no-any-return]
+
+
+def _decode(decoder: VideoCodecContext, packet: "av.Packet[VideoStream]", budget: Budget) -> list[av.VideoFrame]:
     try:
         return decoder.decode(packet)
     except EOFError:
@@ -168,15 +199,21 @@ class _Sampler:
     def __init__(self, spec: DecodeSpec, budget: Budget, container: str, stream: VideoStream) -> None:
         self.budget = budget
         self.warnings: list[str] = []
-        self._rate = FixedRate(spec.frames_per_second)
+        self._spread = Spread[Frame](spec.frame_count) if spec.sampling == "uniform" else None
+        self._rate = self._spread or FixedRate(spec.frames_per_second, spec.window_seconds, spec.hop_seconds)
+        self._shortcut = Shortcut(spec.key_frames, spec.key_frames_from_seconds)
         self._resize = FrameResizer(spec.target)
         self._turn = Turn()
         self._container = container
         self._stream = stream
         self._origin: float | None = None
         self._last = -1.0
+        self._only_key_frames = spec.key_frames == "only"
+        self._told = -1.0
+        """When the last packet is shown, by its own word, where it is not decoded."""
+        self._max_seconds = spec.limits.max_duration_seconds
         self._untimely = 0
-        self._sampled = 0
+        self.sampled = 0
         self._shown: tuple[int, int] | None = None
 
     def feed(self, frame: av.VideoFrame) -> Iterator[Event]:
@@ -203,12 +240,39 @@ class _Sampler:
             self.budget.corrupt += 1  # the next sound frame takes its place
             self.budget.frames -= 1
         elif self._rate.feed(pts_seconds):
-            self._sampled += 1
-            yield Frame(self._resize(frame, shown, turn), pts_seconds)
+            taken = Frame(self._resize(frame, shown, turn), pts_seconds)
+            if self._spread is None:
+                self.sampled += 1
+                yield taken
+            else:
+                self._spread.put(taken)
+
+    def rest(self) -> Iterator[Event]:
+        """Frames that are known to be wanted only now that no other follows."""
+        for _, frame in self._spread.finish() if self._spread else ():
+            self.sampled += 1
+            yield frame
+
+    def stretch(self, packet: "av.Packet[VideoStream]") -> Stretch:
+        """What is to be decoded, now that this packet has come."""
+        if self._origin is None or packet.pts is None:
+            before = self.last_stretch()
+            return Stretch([*before.packets, packet], before.is_cut_off)
+        seconds = float(packet.pts * packet.time_base) - self._origin
+        skipped = self._shortcut.skipped
+        stretch = self._shortcut.feed(packet, seconds, self._rate.next_seconds, self._rate.slot_seconds)
+        self.budget.skipped(self._shortcut.skipped - skipped)
+        if self._only_key_frames:
+            self._told = max(self._told, min(seconds, self._max_seconds))
+        return stretch
+
+    def last_stretch(self) -> Stretch:
+        """What was held back."""
+        return self._shortcut.rest()
 
     def summary(self) -> DecodeSummary:
         """Raises `BadMedia` if there was nothing to sample."""
-        if not self._sampled:
+        if not self.sampled:
             raise BadMedia("no frame of the video has a usable time; convert it to MP4 and send it again")
         if self.budget.corrupt:
             self.warnings.append(f"{self.budget.corrupt} damaged frames were left out")
@@ -216,8 +280,8 @@ class _Sampler:
             self.warnings.append(alpha.TRANSPARENT)
         if self._untimely:
             self.warnings.append(f"{self._untimely} frames without a time or going back in time were left out")
-        counts = self.budget.frames, self.budget.corrupt, self._sampled
-        return DecodeSummary(max(self._last, 0.0), *counts, tuple(self.warnings))
+        counts = self.budget.frames, self.budget.corrupt, self.sampled
+        return DecodeSummary(max(self._last, self._told, 0.0), *counts, tuple(self.warnings), self._shortcut.skipped)
 
 
 def shown_size(frame: av.VideoFrame, stream: VideoStream, turn: Orientation) -> tuple[int, int]:

@@ -151,14 +151,23 @@ def window(index: int, value: float = 6.53) -> score_pb2.WindowResult:
 
 
 def result(is_video: bool = False, names: list[str] | None = None, value: float = 6.53) -> event_pb2.Result:
+    windows = [window(index, value) for index in range(2 if is_video else 1)]
     return event_pb2.Result(
         score=score(value),
         pooling=event_pb2.POOLING_MEAN,
+        pooling_rule=event_pb2.PoolingRule(method=event_pb2.POOLING_MEAN),
         attributes=[wire.attribute_to_wire(each) for each in attributes() if not names or each.name in names],
-        windows=[window(index, value) for index in range(2 if is_video else 1)],
+        windows=windows,
+        worst=segment(windows[0]) if is_video else None,
+        best=segment(windows[-1]) if is_video else None,
         media=media(is_video),
         model=MODEL,
     )
+
+
+def segment(of: score_pb2.WindowResult) -> event_pb2.Segment:
+    times = {"start_offset": of.start_offset, "end_offset": of.end_offset}
+    return event_pb2.Segment(window_index=of.window_index, score=of.score, **times)
 
 
 def attributes() -> list[Attribute]:

@@ -16,7 +16,7 @@ from assay.cli.narrator import Narrator
 from assay.cli.screen import TerminalScreen
 from assay.client import judgement_from_wire
 from assay.errors import UnreadableVerdict
-from assay.v1 import event_pb2
+from assay.v1 import event_pb2, video_pb2
 from tests.assay.scripted_gateway import (
     JPEG,
     MP4,
@@ -336,3 +336,71 @@ def test_without_a_composite_score_json_has_no_place_for_it(
 ) -> None:
     assay(gateway, "--json", "photo.jpg")
     assert "composite" not in capsys.readouterr().out
+
+
+def test_how_to_look_at_a_video_reaches_the_server(gateway: ScriptedGateway, folder: Path) -> None:
+    assay(gateway, "--sampling", "fps:0.5", "--key-frames", "only", "--window", "8", "--hop", "4", "film.mp4")
+    video = gateway.calls[0].config.video
+    assert (video.sampling.policy, video.sampling.frames_per_second) == (video_pb2.SAMPLING_POLICY_FPS, 0.5)
+    assert video.sampling.key_frames == video_pb2.KEY_FRAMES_ONLY
+    assert (video.windows.length.seconds, video.windows.hop.seconds) == (8, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "percentile", "worst_count"),
+    [("mean", 1, 0, 0), ("percentile", 2, 0, 0), ("percentile:25", 2, 25, 0), ("worst:4", 3, 0, 4)],
+)
+def test_how_to_pool_reaches_the_server(
+    text: str, method: int, percentile: float, worst_count: int, gateway: ScriptedGateway, folder: Path
+) -> None:
+    assay(gateway, "--pool", text, "film.mp4")
+    rule = gateway.calls[0].config.video.pooling
+    assert (rule.method, rule.percentile, rule.worst_count) == (method, percentile, worst_count)
+
+
+def test_without_a_word_about_videos_none_is_sent(gateway: ScriptedGateway, folder: Path) -> None:
+    assay(gateway, "film.mp4")
+    assert not gateway.calls[0].config.HasField("video")
+
+
+@pytest.mark.parametrize("wrong", [["--sampling", "random"], ["--pool", "mean:3"], ["--sampling", "fps:fast"]])
+def test_a_way_to_look_that_does_not_exist_is_wrong_use(gateway: ScriptedGateway, wrong: list[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        assay(gateway, *wrong, "film.mp4")
+    assert left.value.code == 2
+
+
+def test_worst_and_best_windows_are_told_with_their_times(
+    gateway: ScriptedGateway, folder: Path, capsys: Captured
+) -> None:
+    assay(gateway, "film.mp4")
+    told = capsys.readouterr().err
+    assert "    0:00.0 to 0:03.5   6.53  worst\n    0:04.0 to 0:07.5   6.53  best\n" in told
+    assert "  pooled: mean over windows, by time\n" in told
+
+
+def test_json_of_a_video_says_worst_best_and_pooling(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
+    assay(gateway, "--json", "film.mp4")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["worst"]["start_seconds"], told["best"]["start_seconds"]) == (0.0, 4.0)
+    assert (told["pooling"], told["partial"]) == ({"method": "mean"}, None)
+
+
+def _cut_short(call: Call) -> Iterator[event_pb2.ScoreEvent]:
+    ended = result(is_video=True)
+    ended.partial.budget, ended.partial.message = "max_frames", "the video has more than 150 frames"
+    ended.partial.reached_offset.FromMilliseconds(15_000)
+    yield started(True)
+    yield event_pb2.ScoreEvent(result=ended)
+
+
+def test_a_partial_result_says_which_budget_ended_it_and_where(folder: Path, capsys: Captured) -> None:
+    with ScriptedGateway(_cut_short) as gateway:
+        assert assay(gateway, "film.mp4") == 0
+    assert "PARTIAL, up to 0:15.0, 0 bytes: the video has more than 150 frames (max_frames)" in capsys.readouterr().err
+
+
+def test_a_partial_result_is_marked_in_json(folder: Path, capsys: Captured) -> None:
+    with ScriptedGateway(_cut_short) as gateway:
+        assay(gateway, "--json", "film.mp4")
+    assert json.loads(capsys.readouterr().out)["partial"]["reached_seconds"] == 15.0

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.sampling import FixedRate
+from assay.sampling import FixedRate, Spread
 
 patient = settings(deadline=None)  # a busy machine stalls any test now and then
 TIMES = st.lists(st.integers(0, 60_000), min_size=1, max_size=200, unique=True).map(
@@ -52,3 +52,39 @@ def test_time_that_goes_back_is_an_error():
     rate.feed(1.0)
     with pytest.raises(ValueError, match="times must rise"):
         rate.feed(0.9)
+
+
+@patient
+@given(TIMES, st.floats(0.1, 30))
+def test_nothing_is_taken_before_the_next_wanted_time(times, frames_per_second):
+    rate = FixedRate(frames_per_second)
+    for seconds in times:
+        wanted = rate.next_seconds
+        assert rate.feed(seconds) == (seconds >= wanted)
+
+
+@patient
+@given(TIMES, st.integers(1, 16))
+def test_a_spread_keeps_little_and_gives_what_was_wanted(times, num_frames):
+    spread = Spread(num_frames)
+    for seconds in times:
+        if spread.feed(seconds):
+            spread.put(seconds)
+        assert len(spread._kept) <= 4 * num_frames
+    picked = [item for _, item in spread.finish()]
+    assert picked == sorted(set(picked))
+    assert len(picked) <= num_frames
+
+
+def test_a_spread_over_an_hour_is_even_to_half_a_distance():
+    spread = Spread(10)
+    for i in range(36_000):
+        if spread.feed(i / 10):
+            spread.put(i)
+    picked = [seconds for seconds, _ in spread.finish()]
+    assert max(abs(seconds - i * 400) for i, seconds in enumerate(picked)) < 200
+
+
+def test_frames_between_windows_are_not_taken():
+    rate = FixedRate(1.0, window_seconds=2.0, hop_seconds=5.0)
+    assert [t for t in range(12) if rate.feed(float(t))] == [0, 1, 5, 6, 10, 11]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.frame import Frame
-from assay.windows import Windows
+from assay.windows import Runs, Windows
 
 patient = settings(deadline=None)  # a busy machine stalls any test now and then
 PIXELS = np.zeros((2, 2, 3), np.uint8)
@@ -106,7 +106,7 @@ def test_every_window_shows_something_new(times, seconds, part):
 
 
 @patient
-@given(TIMES, st.floats(0.5, 5), st.floats(1.0, 5.0))
+@given(TIMES, st.floats(0.5, 5), st.floats(1.01, 5.0))
 def test_a_hop_longer_than_a_window_leaves_gaps(times, seconds, factor):
     hop = seconds * factor
     for clip in clips_of(times, seconds, hop_seconds=hop):
@@ -132,3 +132,25 @@ def test_a_gap_of_years_costs_no_time():
 def test_a_senseless_hop_is_refused(hop_seconds):
     with pytest.raises(ValueError, match="hop_seconds"):
         Windows(4.0, 8, hop_seconds=hop_seconds)
+
+
+def test_where_a_scene_begins_so_does_a_window():
+    windows = Windows(4.0, 100)
+    frames = [Frame(PIXELS, float(i), begins_scene=i in (3, 9)) for i in range(14)]
+    clips = [clip for frame in frames for clip in windows.feed(frame)] + windows.finish()
+    assert [[frame.pts_seconds for frame in clip.frames] for clip in clips] == [
+        [0, 1, 2],
+        [3, 4, 5, 6],
+        [7, 8],
+        [9, 10, 11, 12],
+        [13],
+    ]
+
+
+@given(st.integers(1, 64), st.integers(1, 16))
+def test_runs_are_as_equal_as_can_be(num_frames, max_frames):
+    runs = Runs(num_frames, max_frames)
+    clips = [clip for i in range(num_frames) for clip in runs.feed(Frame(PIXELS, float(i)))] + runs.finish()
+    sizes = [len(clip.frames) for clip in clips]
+    assert (sum(sizes), max(sizes) <= max_frames) == (num_frames, True)
+    assert len(sizes) == -(-num_frames // max_frames)

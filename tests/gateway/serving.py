@@ -82,6 +82,17 @@ async def gateway(
 
 
 @asynccontextmanager
+async def services(model: ScriptedGenerator) -> AsyncIterator[tuple[str, str]]:
+    """Addresses of attribute extraction and of scoring, for a gateway of another process."""
+    spoken = small_checkpoint()
+    async with (
+        upstream_service(spoken, model, AttributeExtractionService, attribute_extraction_pb2_grpc) as extraction,
+        upstream_service(spoken, model, ScoringService, scoring_pb2_grpc) as scoring,
+    ):
+        yield extraction, scoring
+
+
+@asynccontextmanager
 async def upstream_service(
     checkpoint: Checkpoint, generator: ScriptedGenerator | None, kind: Any, stubs: Any, **options: Any
 ) -> AsyncIterator[str]:
@@ -115,8 +126,14 @@ class Caller:
     async def video(self, name: str, **config: Any) -> list[event_pb2.ScoreEvent]:
         return await self._events(self.stub.StreamVideo, assay_pb2.StreamVideoRequest, name, config)
 
+    async def bytes_of_video(self, data: bytes, **config: Any) -> list[event_pb2.ScoreEvent]:
+        """As `video`, for bytes that are no file of tests.media."""
+        return await self._sent(self.stub.StreamVideo, assay_pb2.StreamVideoRequest, data, config)
+
     async def _events(self, method: Any, part: Any, name: str, config: dict[str, Any]) -> list[event_pb2.ScoreEvent]:
-        data = media(name).read_bytes()
+        return await self._sent(method, part, media(name).read_bytes(), config)
+
+    async def _sent(self, method: Any, part: Any, data: bytes, config: dict[str, Any]) -> list[event_pb2.ScoreEvent]:
         parts = [part(config=assay_pb2.ScoreConfig(**config))]
         parts += [part(chunk=data[start : start + 65536]) for start in range(0, len(data), 65536)]
         return await events(method, parts)

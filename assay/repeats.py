@@ -1,0 +1,58 @@
+"""Frames of a picture that stands still are found, so that a model need not look at the same picture again."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.frame import Clip, Frame
+
+_TILE_PX = 28
+_TILE_FACTOR = 4.0
+"""How much more than the whole picture one tile may differ: a small thing that moves is no still picture."""
+
+
+class Repeats:
+    """Feed frames in order: one that is nearly the last different one comes back with the very pixels of that one.
+
+    Compared is with the last different frame and not with the one before, so that a slow fade is not lost.
+
+    >>> repeats = Repeats(levels=1.0)
+    >>> grey = [Frame(np.full((28, 28, 3), level, np.uint8), t) for t, level in enumerate((50, 51, 52))]
+    >>> first, second, third = map(repeats.feed, grey)
+    >>> second.pixels is first.pixels, third.pixels is first.pixels, repeats.count
+    (True, False, 1)
+    """
+
+    def __init__(self, levels: float) -> None:
+        """`levels`: mean absolute difference in grey levels (of 255) up to which two frames are nearly the same; a tile
+        of 28 x 28 pixels may differ by four times as much. 0: none ever are."""
+        self._levels = levels
+        self._last: NDArray[np.uint8] | None = None
+        self.count = 0
+        """Frames that were nearly the same as the last different one."""
+
+    def feed(self, frame: Frame) -> Frame:
+        if self._last is None or not self._is_near(frame.pixels, self._last):
+            self._last = frame.pixels
+            return frame
+        self.count += 1
+        return Frame(self._last, frame.pts_seconds, frame.begins_scene)
+
+    def _is_near(self, pixels: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+        if not self._levels or pixels.shape != other.shape:
+            return False
+        difference = np.maximum(pixels, other) - np.minimum(pixels, other)
+        if float(difference.mean()) > self._levels:
+            return False
+        rows, columns = (range(0, side, _TILE_PX) for side in pixels.shape[:2])
+        sums = np.add.reduceat(np.add.reduceat(difference.sum(2, dtype=np.int64), rows, 0), columns, 1)
+        heights, widths = (
+            np.diff([*starts, side]) for starts, side in zip((rows, columns), pixels.shape, strict=False)
+        )
+        return bool((sums / (3 * np.outer(heights, widths))).max() <= _TILE_FACTOR * self._levels)
+
+
+def distinct(clip: Clip) -> Clip:
+    """Without the frames that have the pixels of the frame before them."""
+    frames = clip.frames
+    kept = [frame for place, frame in enumerate(frames) if not place or frame.pixels is not frames[place - 1].pixels]
+    return Clip(tuple(kept), clip.is_video)

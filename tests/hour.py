@@ -1,0 +1,152 @@
+"""Scores an hour-long video and a one-minute one with the whole stack, and shows what memory each took at its peak:
+`python -m tests.hour` (`--minutes 60 --form direct --sampling fps:1`).
+
+Each video gets a gateway and decode workers of its own, so that one peak does not hide the other.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from assay.cli.video import add_video_options, video_of
+from assay.client import Client, Judgement
+from assay.stack import Stack
+
+WIDTH_PX, HEIGHT_PX, FRAMES_PER_SECOND = 320, 180, 5
+SCENE_SECONDS = 10
+MOST_GROWTH = 1.10
+"""An hour may take so much more than a minute."""
+
+
+def pictures(seconds: float, frames_per_second: int = FRAMES_PER_SECOND) -> Iterator[NDArray[np.uint8]]:
+    """Blurred colours that drift, others every ten seconds, in some scenes darker or with noise."""
+    y, x = np.mgrid[0:HEIGHT_PX, 0:WIDTH_PX].astype(np.float32)
+    for index in range(round(seconds * frames_per_second)):
+        at_seconds = index / frames_per_second
+        scene = np.random.default_rng(int(at_seconds / SCENE_SECONDS))
+        waves, phases = scene.uniform(0.01, 0.08, (3, 2)), scene.uniform(0, 6, 3)
+        level, contrast = scene.uniform(70, 170), scene.uniform(20, 70)
+        channels = [
+            level + contrast * np.sin(wave[0] * x + wave[1] * y + phase + at_seconds)
+            for wave, phase in zip(waves, phases, strict=True)
+        ]
+        yield np.clip(np.stack(channels, axis=-1), 0, 255).astype(np.uint8)
+
+
+def write_video(path: Path, seconds: float, frames_per_second: int = FRAMES_PER_SECOND) -> None:
+    """H.264 in MP4, playable from the first bytes, a key frame every two seconds."""
+    with av.open(str(path), "w", format="mp4", options={"movflags": "frag_keyframe+empty_moov"}) as out:
+        options = {"crf": "32", "preset": "ultrafast", "x264-params": f"keyint={2 * frames_per_second}:scenecut=0"}
+        stream = out.add_stream("libx264", rate=frames_per_second, options=options)
+        stream.width, stream.height, stream.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
+        stream.codec_context.thread_count = 1
+        for picture in pictures(seconds, frames_per_second):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode(None))
+
+
+@dataclass
+class Peaks:
+    """Most resident memory of a gateway and of any of its decode workers, watched while something runs."""
+
+    pid: int
+    gateway_mib: float = 0.0
+    worker_mib: float = 0.0
+    _end: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def together_mib(self) -> float:
+        return self.gateway_mib + self.worker_mib
+
+    def __enter__(self) -> "Peaks":
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while True:
+            is_last = self._end.wait(0.2)
+            gateway = psutil.Process(self.pid)
+            self.gateway_mib = max(self.gateway_mib, peak_mib(gateway.pid))
+            self.worker_mib = max([self.worker_mib, *(peak_mib(child.pid) for child in gateway.children())])
+            if is_last:
+                return
+
+
+def peak_mib(pid: int) -> float:
+    """The kernel's own record of the most that was resident; 0 for a process that has gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
+
+
+def gateway_pid(address: str) -> int:
+    """Of the process that listens there."""
+    port = int(address.rpartition(":")[2])
+    for child in psutil.Process().children(recursive=True):
+        for connection in child.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                return child.pid
+    raise RuntimeError(f"no process of ours listens at {address}")
+
+
+def scored(path: Path, score: Callable[[Client, Path], Judgement]) -> tuple[Judgement, Peaks, float]:
+    """By a fresh stack: the judgement, the peaks, and the seconds it took."""
+    with Stack(logs=path.parent / "logs") as stack, Client(stack.address, timeout_seconds=7200) as client:
+        start = time.monotonic()
+        with Peaks(gateway_pid(stack.address)) as peaks:
+            judgement = score(client, path)
+        return judgement, peaks, time.monotonic() - start
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=60.0, help="length of the long video (default 60)")
+    parser.add_argument("--form", default="direct", help="of the answers (default direct)")
+    add_video_options(parser)
+    options = parser.parse_args()
+    os.environ["GATEWAY_MAX_DURATION_SECONDS"] = str(60 * options.minutes + 60)
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for minutes in (1.0, options.minutes):
+            path = Path(folder) / f"{minutes:g}.mp4"
+            write_video(path, 60 * minutes)
+            judgement, peaks, seconds = scored(
+                path, lambda client, path: client.score(path, form=options.form, video=video_of(options))
+            )
+            found.append(peaks)
+            print(_line(minutes, path, judgement, peaks, seconds), flush=True)
+    growth = found[1].together_mib / found[0].together_mib
+    print(f"gateway and worker together: {growth - 1:+.1%} (at most {MOST_GROWTH - 1:+.0%} is wanted)")
+    return 0 if growth <= MOST_GROWTH else 1
+
+
+def _line(minutes: float, path: Path, judgement: Judgement, peaks: Peaks, seconds: float) -> str:
+    size = f"{minutes:5g} min {path.stat().st_size / 1e6:5.1f} MB"
+    told = [f"{size}: {len(judgement.windows):4d} windows in {seconds:6.1f} s", f"score {judgement.score.value:.2f}"]
+    for name, segment in (("worst", judgement.worst), ("best", judgement.best)):
+        if segment:
+            told.append(f"{name} {segment.score.value:.2f} at {segment.start_seconds:.0f} s")
+    told += [f"PARTIAL: {judgement.partial.message}"] if judgement.partial else []
+    return f"{', '.join(told)}; peak MiB: gateway {peaks.gateway_mib:.1f}, decode worker {peaks.worker_mib:.1f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
