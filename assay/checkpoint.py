@@ -125,6 +125,9 @@ class Checkpoint(_Strict):
     grade_reading: Reading = "likeliest"
     """How the grade of an attribute is read from the probabilities of all its grades, which stand from worst to best:
     the paper's greedy choice, or their median, which errs by fewer steps where the model is unsure."""
+    grade_quantile: Mapping[str, Annotated[float, Field(gt=0, lt=1)]] = {}
+    """Attribute -> share of the probabilities, added up from the worst grade on, at which a median stops; one half
+    where nothing is said. Less where a missed fault costs more than one that is seen in vain."""
     score: ScoreRules
     form: Mapping[FormName, AnswerTemplate]
     digits: Mapping[str, DigitRules] = {}
@@ -142,7 +145,8 @@ class Checkpoint(_Strict):
     def preprocessing_fingerprint(self) -> str:
         """Hash of everything in assay.toml that can change a score, 16 hexadecimal digits."""
         # What is not set is left out: a key that is new in a release must not change the hash of those without it.
-        unset = {"grade_reading"} if self.grade_reading == "likeliest" else set()
+        new = {"grade_reading": "likeliest", "grade_quantile": {}}
+        unset = {name for name, default in new.items() if getattr(self, name) == default}
         settings = self.model_dump_json(exclude={"name", "summary", "variant", *unset}, exclude_none=True)
         return hashlib.sha256(settings.encode()).hexdigest()[:16]
 

@@ -16,7 +16,7 @@ from typing import Literal as OneOf
 
 Reading = OneOf["likeliest", "median"]
 """How a choice is made. likeliest: token by token the most probable one. median: the first option at which the
-probabilities, added up in the order of the options, reach one half."""
+probabilities, added up in the order of the options, reach one half, or another share that the choice states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,16 @@ class Choice:
     options: tuple[str, ...]
     """In their order, if they have one."""
     reading: Reading = "likeliest"
+    quantile: float = 0.5
+    """The share that a median stops at. Below one half, doubt counts against the later options."""
 
     def __post_init__(self) -> None:
         if len(self.options) < 2 or len(set(self.options)) != len(self.options) or not all(self.options):
             raise ValueError(f"a choice needs two or more different, non-empty options, got {self.options = }")
         if self.reading not in get_args(Reading):
             raise ValueError(f"reading must be one of {get_args(Reading)}, got {self.reading = }")
+        if not 0 < self.quantile < 1:
+            raise ValueError(f"quantile must lie between 0 and 1, got {self.quantile = }")
 
 
 @dataclass(frozen=True, slots=True)

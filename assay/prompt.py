@@ -21,8 +21,11 @@ def question(checkpoint: Checkpoint, form_name: FormName, is_video: bool) -> str
 
 
 def answer_form(checkpoint: Checkpoint, form_name: FormName) -> Form:
-    """The template as segments, in order. CheckpointError names a {name} that means nothing, or a missing {score}."""
+    """The template as segments, in order. CheckpointError names what means nothing, or a missing {score}."""
     template = _template(checkpoint, form_name)
+    for name in checkpoint.grade_quantile:
+        if name not in KINDS or not KINDS[name].is_graded:
+            raise CheckpointError(f"checkpoint {checkpoint.name!r}: grade_quantile: {name!r} is no graded attribute")
     segments: list[Segment] = []
     for text, name, *_ in Formatter().parse(template.answer):
         if text:
@@ -54,7 +57,7 @@ def _segment(checkpoint: Checkpoint, form_name: FormName, name: str) -> Segment:
         return Digits(name, rules.integer_digits, rules.decimals, lead, rules.branch_probability)
     if name in KINDS and KINDS[name].is_graded:
         options = tuple(_option(checkpoint, name, grade) for grade in KINDS[name].grades)
-        return Choice(name, options, checkpoint.grade_reading)
+        return Choice(name, options, checkpoint.grade_reading, checkpoint.grade_quantile.get(name, 0.5))
     if name in FREE_NAMES:
         free = checkpoint.free.get(name, FreeRules())
         return Free(name, free.max_tokens, free.stops)

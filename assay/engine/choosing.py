@@ -33,7 +33,7 @@ def choose(row: TokenRow, choice: ChoiceTokens) -> Making:
     found = dict(_probabilities(start, (), 1.0, shares))
     segment = choice.segment
     probabilities = {each: found[each] for each in segment.options}
-    option = _median(probabilities) if segment.reading == "median" else _greedy(start, shares)
+    option = _median(probabilities, segment.quantile) if segment.reading == "median" else _greedy(start, shares)
     row.push(_way(start, option))
     yield Wrote(segment.name, option)
     yield Chose(segment.name, option, probabilities)
@@ -64,10 +64,10 @@ def _probabilities(
             yield from _probabilities(place, (*branch, token, *tokens), mass * share, shares)
 
 
-def _median(probabilities: Mapping[str, float]) -> str:
-    """The first option at which the probabilities of those up to it reach one half."""
+def _median(probabilities: Mapping[str, float], quantile: float) -> str:
+    """The first option at which the probabilities of those up to it reach that share."""
     sums = zip(probabilities, accumulate(probabilities.values()), strict=True)
-    return next(option for option, so_far in sums if so_far >= 0.5)
+    return next(option for option, so_far in sums if so_far >= quantile)
 
 
 def _greedy(node: Node, shares: Mapping[Branch, Shares]) -> str:

@@ -54,6 +54,7 @@ def test_a_form_splits_at_a_name_into_two_that_make_the_whole():
         ('[{"kind": "literal", "txt": "x"}]', "txt"),
         ('[{"kind": "choice", "name": "a", "options": ["x"]}]', "options"),
         ('[{"kind": "choice", "name": "a", "options": ["x", "y"], "reading": "mean"}]', "mean"),
+        ('[{"kind": "choice", "name": "a", "options": ["x", "y"], "quantile": 1.0}]', "quantile"),
     ],
 )
 def test_unreadable_json_is_refused_and_names_the_culprit(text, culprit):

@@ -48,6 +48,19 @@ def test_grades_are_read_as_the_checkpoint_says(reading):
     assert {segment.reading for segment in form if isinstance(segment, Choice)} == {reading}
 
 
+def test_a_grade_may_be_read_more_strictly_than_the_others():
+    strict = small_checkpoint().model_copy(update={"grade_reading": "median", "grade_quantile": {"clarity": 0.25}})
+    form = answer_form(strict, "regular")
+    read = {segment.name: segment.quantile for segment in form if isinstance(segment, Choice)}
+    assert read == {**dict.fromkeys(read, 0.5), "clarity": 0.25}
+
+
+def test_a_share_for_what_is_no_graded_attribute_is_refused():
+    misspelt = small_checkpoint().model_copy(update={"grade_quantile": {"clarty": 0.25}})
+    with pytest.raises(CheckpointError, match="clarty"):
+        answer_form(misspelt, "regular")
+
+
 def test_an_option_leads_back_to_its_grade():
     worded = with_answer("{level_shot}{score}", wording={"level_shot": {"yes": " straight"}})
     assert grade_of_option(worded, "level_shot", " straight") == "yes"

@@ -117,7 +117,7 @@ class Oracle:
                 probabilities[option] *= conditionals[row[:length]][token]
         if choice.reading == "median":
             below = [sum(list(probabilities.values())[: place + 1]) for place in range(len(tokens))]
-            chosen = choice.options[[each >= 0.5 for each in below].index(True)]
+            chosen = choice.options[[each >= choice.quantile for each in below].index(True)]
         else:
             greedy: tuple[int, ...] = ()
             while (best := max(conditionals[greedy], key=lambda token: conditionals[greedy][token])) != -1:

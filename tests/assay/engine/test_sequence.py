@@ -135,6 +135,16 @@ def test_a_choice_is_read_as_the_form_says(
     assert [*answer] == checkpoint.text.encode(f"a{option}.")
 
 
+@pytest.mark.parametrize(("quantile", "option"), [(0.2, "1"), (0.25, "2"), (0.5, "2"), (0.6, "3")])
+def test_a_median_stops_at_the_share_that_the_choice_states(
+    checkpoint: Checkpoint, image: Clip, quantile: float, option: str
+) -> None:
+    form = Form((Literal("a"), Choice("clutter", ("1", "2", "3"), "median", quantile)))
+    run = _says(checkpoint, {"1": 0.22, "2": 0.33, "3": 0.45})
+    events, *_ = engine_events(checkpoint, image, RATE, form, run)
+    assert [event.option for event in events if isinstance(event, Chose)] == [option]
+
+
 @with_a_model
 @given(form=forms)
 def test_probabilities_sum_to_one(checkpoint: Checkpoint, image: Clip, form: Form) -> None:
