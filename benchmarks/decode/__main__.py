@@ -165,7 +165,7 @@ def _cells(rounds: Sequence[Measured], ours: Sequence[Measured], name: str) -> s
     shown = f" {failed} |" if failed else f" {median(each.cpu_ms_per_frame for each in rounds):.2f} |"
     if name == "ours":
         return shown
-    if failed or not ours or ours[0].failed:
+    if failed or not ours or any(each.failed for each in ours):
         return f"{shown} |"
     pairs = zip(rounds, ours, strict=True)
     return f"{shown} {median(one.cpu_ms_per_frame / our.cpu_ms_per_frame for one, our in pairs):.2f} |"
