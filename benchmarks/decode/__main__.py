@@ -25,7 +25,7 @@ WORKS = {"2 frames/s": FRAMES_PER_SECOND // 2, "every frame": 1}
 """Of so many frames one is wanted."""
 HEIGHT_PX, WIDTH_PX = 336, 588
 """What a model of at most 448 x 448 pixels gets of a 16:9 picture."""
-# The last torchcodec that this index has for a torch without CUDA; it speaks the stable ABI of newer ones.
+# This torchcodec is built without CUDA, and speaks the stable ABI of newer torches.
 REQUIREMENTS = ("torchcodec==0.12.0", "opencv-python-headless>=4.11,<4.12")
 Cell = tuple[str, str, str, str]
 """Size, codec, work, decoder."""
@@ -122,7 +122,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                     for cell, measured in _round(made, peers, turn):
                         if turn >= 0:  # the first round warms up
                             found.setdefault(cell, []).append(measured)
-                print(f"{size} {codec}: {options.rounds} rounds", file=sys.stderr)
+                done = {cell: rounds for cell, rounds in found.items() if cell[:2] == (size, codec)}
+                print(f"{options.rounds} rounds:\n{table(done)}", file=sys.stderr, flush=True)
     finally:
         for peer in peers:
             peer.close()
@@ -164,7 +165,7 @@ def _cells(rounds: Sequence[Measured], ours: Sequence[Measured], name: str) -> s
     shown = f" {failed} |" if failed else f" {median(each.cpu_ms_per_frame for each in rounds):.2f} |"
     if name == "ours":
         return shown
-    if failed or not ours or ours[0].failed:
+    if failed or not ours or any(each.failed for each in ours):
         return f"{shown} |"
     pairs = zip(rounds, ours, strict=True)
     return f"{shown} {median(one.cpu_ms_per_frame / our.cpu_ms_per_frame for one, our in pairs):.2f} |"
