@@ -20,7 +20,7 @@ from gateway.decode_worker.reader import Upload
 from gateway.decode_worker.video import decode_video
 from tests.media.film import film
 
-SIZE = (1280, 720)
+SIZE = (640, 360)
 FRAMES_PER_SECOND = 25
 RATES = (2.0, 1.0, 0.5, 0.25, 0.1)
 WAYS = ("linear", "exact", "auto", "only", "seek")
@@ -74,8 +74,8 @@ def cost_ms(work: Callable[[], int], rounds: int) -> tuple[float, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0, help="length of the videos (default 60)")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=40.0, help="length of the videos (default 40)")
+    parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     print(f"{SIZE[0]}x{SIZE[1]}, {FRAMES_PER_SECOND} fps, {options.seconds:g} s; CPU ms (frames sampled)")
     for key_frame_seconds in (1.0, 2.0, 10.0):
