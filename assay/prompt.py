@@ -23,9 +23,9 @@ def question(checkpoint: Checkpoint, form_name: FormName, is_video: bool) -> str
 def answer_form(checkpoint: Checkpoint, form_name: FormName) -> Form:
     """The template as segments, in order. CheckpointError names what means nothing, or a missing {score}."""
     template = _template(checkpoint, form_name)
-    for name in checkpoint.grade_quantile:
-        if name not in KINDS or not KINDS[name].is_graded:
-            raise CheckpointError(f"checkpoint {checkpoint.name!r}: grade_quantile: {name!r} is no graded attribute")
+    for attribute in checkpoint.grade_quantile:
+        if attribute not in KINDS or not KINDS[attribute].is_graded:
+            raise CheckpointError(f"checkpoint {checkpoint.name!r}: grade_quantile: {attribute!r} is not graded")
     segments: list[Segment] = []
     for text, name, *_ in Formatter().parse(template.answer):
         if text:

@@ -33,6 +33,9 @@ _ENVIRONMENT = {
 class NotLockedUp(AssayError):
     """The sandbox does not hold on this machine; no file of a stranger may be decoded here."""
 
+    # Never sent to a client: but a name of its own, or errors that are rebuilt from theirs could become this one.
+    reason = "NOT_LOCKED_UP"
+
 
 class DecodeWorker:
     """One process and this end of its socket."""
