@@ -50,12 +50,7 @@ def train(
     began, seen = time.time(), 0
     log: dict[str, list[float]] = {}
     for lesson in loader:
-        factor = schedule.factor(time.time())
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * factor
-        optimizer.param_groups[0]["lr"] = rates[0] * schedule.tower_factor(time.time())
-        for parameter in optimizer.param_groups[0]["params"]:
-            parameter.requires_grad_(not schedule.is_tower_frozen(time.time()))
+        factor = _paced(optimizer, rates, schedule, time.time())
         lesson = Lesson(lesson.pictures, lesson.forest.to(device))
         with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
             tokens = vision_tokens(model, lesson.pictures)
@@ -82,6 +77,17 @@ def train(
             at_times(step)
         if is_over:
             return
+
+
+def _paced(optimizer: torch.optim.Optimizer, rates: list[float], schedule: Schedule, now: float) -> float:
+    """Set the rates, and whether the tower (the first group) learns at all, by the clock; the factor of the others."""
+    factor, tower = schedule.factor(now), optimizer.param_groups[0]
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate * factor
+    tower["lr"] = rates[0] * schedule.tower_factor(now)
+    for parameter in tower["params"]:
+        parameter.requires_grad_(not schedule.is_tower_frozen(now))
+    return factor
 
 
 def _groups(model: Qwen2VLForConditionalGeneration, head: PooledHead, schedule: Schedule) -> list[dict[str, Any]]:
