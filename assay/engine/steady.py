@@ -3,8 +3,9 @@
 A matrix library picks its kernel, and with it the order in which it adds up, by the shapes it is given; so a row's
 last bits hang on how many rows there are, and a weighted sum's on how many keys, even where the others weigh nothing.
 On the CPUs tried (MKL and FBGEMM with AVX2) two habits remove that: rows in multiples of 4, of many of 12, and keys in
-multiples of 512, those that are not seen weighing exactly nothing. `is_steady` tries it out on the machine at hand. On
-a GPU no such promise is made, and attention is torch's own.
+multiples of 192, those that are not seen weighing exactly nothing. (MKL sums up 192 at a time, and other numbers where
+between one and two such pieces are left.) `is_steady` and `attends_steadily` try it out on the machine at hand. On a
+GPU no such promise is made, and attention is torch's own.
 """
 
 import math
@@ -19,7 +20,7 @@ from assay.engine.linear import Linear
 ROWS_STEP = 4
 MANY_ROWS, MANY_ROWS_STEP = 28, 12
 """FBGEMM goes through rows six at a time, and adds up in another order where one or two are left over."""
-KEYS_STEP = 512
+KEYS_STEP = 192
 
 
 def padded_rows(x: Tensor) -> Tensor:
@@ -62,4 +63,21 @@ def is_steady(products: Iterable[Linear], rows: Iterable[int] = (1, 5, 9, 13, 17
             padded = len(padded_rows(most[:count]))
             if not torch.equal(product(most[:padded]), whole[:padded]):
                 return False
+    return True
+
+
+def attends_steadily(heads: int, key_heads: int, head_dim: int) -> bool:
+    """True if attention gives a row the same bits beside however many others, with room for however many keys."""
+    generator, most = torch.Generator().manual_seed(0), 5 * KEYS_STEP
+    q = torch.randn(40, heads, head_dim, generator=generator)
+    keys, values = torch.randn(2, key_heads, most, head_dim, generator=generator)
+    for seen in (KEYS_STEP // 3, 3 * KEYS_STEP // 2, 3 * KEYS_STEP):
+        mask = torch.full((len(q), most), float("-inf"))
+        mask[:, :seen] = 0.0
+        whole = attend(q, keys, values, mask)
+        for places in range(-(-seen // KEYS_STEP) * KEYS_STEP, most, KEYS_STEP):
+            for first, end in ((0, 1), (3, 10), (7, 40)):
+                part = attend(q[first:end], keys[:, :places], values[:, :places], mask[first:end, :places])
+                if not torch.equal(part, whole[first:end]):
+                    return False
     return True
