@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from assay.engine.linear import Linear
 from assay.engine.rotary import TextAngles, turned
-from assay.engine.steady import KEYS_STEP, attend, padded_rows
+from assay.engine.steady import KEYS_STEP, attend, padded_rows, stacked
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +85,7 @@ class Decoder:
         The rows of the sequences stand one behind the other. Keys and values are written into their memories; behind
         those of the last layer only the wanted rows go on.
         """
-        bounds = _bounds(sequences)
+        bounds, masks = _bounds(sequences), self._masks(sequences)
         x = padded_rows(embedded)
         cos, sin = self._angles(functional.pad(positions, (0, len(x) - len(embedded))))
         for index, layer in enumerate(self.layers):
@@ -99,10 +99,10 @@ class Decoder:
                 ]
                 x, q = padded_rows(x[chosen]), q[chosen]
                 sequences = [replace(rows, mask=rows.mask[list(rows.wanted)]) for rows in sequences]
-                bounds = _bounds(sequences)
+                bounds, masks = _bounds(sequences), self._masks(sequences)
             seen = q.new_zeros(len(x), *q.shape[1:])
-            for (first, end), rows in zip(bounds, sequences, strict=True):
-                seen[first:end] = _attend(q[first:end], rows, index)
+            for (first, end), rows, mask in zip(bounds, sequences, masks, strict=True):
+                seen[first:end] = _attend(q[first:end], rows, mask, index)
             x = x + layer.out(seen.flatten(1))
             normed = functional.rms_norm(x, (x.shape[-1],), layer.norm2, self._eps)
             gate, up = layer.gate_up(normed).chunk(2, dim=-1)
@@ -113,6 +113,12 @@ class Decoder:
         """(rows, width) -> (rows, vocabulary) float32, on the CPU."""
         normed = functional.rms_norm(padded_rows(hidden), (hidden.shape[-1],), self._norm, self._eps)
         return self._head(normed)[: len(hidden)].float().cpu()
+
+    def _masks(self, sequences: Sequence[Rows]) -> list[Tensor]:
+        """As `attend` takes them."""
+        if self.device.type != "cpu":
+            return [rows.mask for rows in sequences]
+        return [stacked(rows.mask, self.heads // self.key_heads) for rows in sequences]
 
     def _queries_keys_values(self, together: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(rows, heads, head_dim) each; queries and keys turned to where they stand."""
@@ -129,10 +135,10 @@ def _remember(k: Tensor, v: Tensor, rows: Rows, layer: int) -> None:
     values[:, rows.start : end] = v.transpose(0, 1)
 
 
-def _attend(q: Tensor, rows: Rows, layer: int) -> Tensor:
+def _attend(q: Tensor, rows: Rows, mask: Tensor, layer: int) -> Tensor:
     keys, values = rows.keys_values[layer]
-    places = rows.mask.shape[1]
-    return attend(q, keys[:, :places], values[:, :places], rows.mask)
+    places = mask.shape[1]
+    return attend(q, keys[:, :places], values[:, :places], mask)
 
 
 def _bounds(sequences: Sequence[Rows]) -> list[tuple[int, int]]:

@@ -4,7 +4,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import Qwen2VLForConditionalGeneration
 
@@ -155,16 +157,20 @@ class LeanRunner:
         places = -(-(keep + count) // KEYS_STEP) * KEYS_STEP
         mask = torch.full((count, places), float("-inf"))
         mask[:, :keep] = 0.0
-        if feed.is_chain:
-            mask[:, keep : keep + count].fill_(0.0).masked_fill_(_later(count), float("-inf"))
-        else:
-            for place in range(count):
-                mask[place, [keep + each for each in feed.path(place)]] = 0.0
+        mask[:, keep : keep + count].masked_fill_(torch.from_numpy(_seen(feed)), 0.0)
         return mask.to(self._decoder.device)
 
 
-def _later(count: int) -> Tensor:
-    return torch.ones(count, count, dtype=torch.bool).triu_(1)
+def _seen(feed: Feed) -> NDArray[np.bool_]:
+    """(tokens, tokens): whom of the fed ones each sees, itself included."""
+    count = len(feed.token_ids)
+    if feed.is_chain:
+        return np.tri(count, dtype=bool)
+    seen = np.eye(count, dtype=bool)
+    for place, parent in enumerate(feed.parents):
+        if parent >= 0:
+            seen[place] |= seen[parent]
+    return seen
 
 
 def unsupported(config: Any) -> str:

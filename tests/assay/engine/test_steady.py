@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from assay.engine.linear import Linear
-from assay.engine.steady import attend, attends_steadily, is_steady, padded_rows
+from assay.engine.steady import attend, attends_steadily, is_steady, padded_rows, stacked
 
 
 @pytest.mark.parametrize("may_pack", [True, False])
@@ -39,7 +39,9 @@ def test_attention_is_torchs() -> None:
     expected = torch.nn.functional.scaled_dot_product_attention(
         q.transpose(0, 1)[None], keys[None], values[None], attn_mask=mask, enable_gqa=True
     )
-    torch.testing.assert_close(attend(q, keys, values, mask), expected[0].transpose(0, 1), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        attend(q, keys, values, stacked(mask, 2)), expected[0].transpose(0, 1), atol=1e-6, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("heads", "key_heads", "head_dim"), [(4, 2, 64), (4, 4, 16), (6, 1, 32), (12, 2, 128)])
