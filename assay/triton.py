@@ -10,7 +10,7 @@ import asyncio
 import logging
 import struct
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import grpc
@@ -22,7 +22,7 @@ from assay.errors import AssayError, ModelUnavailable, OverLimit
 from assay.form import Form, Free
 from assay.frame import Clip, Frame
 from assay.generator import Conversation, Event, Finished
-from assay.tensors import Cancel, Request, Tensors, cancel_to_tensors, event_from_tensors, request_to_tensors
+from assay.tensors import Cancel, Request, Tensors, cancel_to_tensors, events_from_tensors, request_to_tensors
 
 _log = logging.getLogger(__name__)
 
@@ -180,10 +180,10 @@ class _Stream:
             await self._call.write(request)
             self._requested.set()
             while (response := await self._call.read()) is not grpc.aio.EOF:
-                event = _event(response)
-                self.events.put_nowait(event)
-                if event is None or isinstance(event, Finished | AssayError):
-                    await self._half_close()
+                for event in _events(response):
+                    self.events.put_nowait(event)
+                    if event is None or isinstance(event, Finished | AssayError):
+                        await self._half_close()
             if not self._is_half_closed:
                 raise ConnectionResetError("the server closed the stream before the last event")
         except Exception as failure:  # noqa: BLE001 - whoever waits for events has to be told
@@ -223,14 +223,14 @@ def _message(model: str, tensors: Tensors) -> service_pb2.ModelInferRequest:
     return message
 
 
-def _event(response: service_pb2.ModelStreamInferResponse) -> Event | AssayError | None:
-    """The event in a response. ValueError if it holds none."""
+def _events(response: service_pb2.ModelStreamInferResponse) -> Sequence[Event | AssayError | None]:
+    """The events in a response, at least one. ValueError, KeyError or TypeError if it holds none."""
     if response.error_message:
         # Not the engine's words: Triton itself refused, because the model is not loaded or its process has died.
         _log.warning("Triton: %s", response.error_message)
-        return ModelUnavailable("The model is not running at the moment; try again in a few seconds.")
+        return [ModelUnavailable("The model is not running at the moment; try again in a few seconds.")]
     outputs = zip(response.infer_response.outputs, response.infer_response.raw_output_contents, strict=True)
-    return event_from_tensors({output.name: _unpacked(output, raw) for output, raw in outputs})
+    return events_from_tensors({output.name: _unpacked(output, raw) for output, raw in outputs})
 
 
 def _packed(array: NDArray[Any]) -> bytes:

@@ -57,7 +57,11 @@ class Upstream:
 
         async def parts() -> AsyncIterator[extraction_pb2.ExtractAttributesRequest]:
             config = extraction_pb2.ExtractionConfig(
-                request_id=request_id, form=FORM_TO_WIRE[form], clip=clip_header(clip), tenant=tenant
+                request_id=request_id,
+                form=FORM_TO_WIRE[form],
+                clip=clip_header(clip),
+                tenant=tenant,
+                takes_several=True,
             )
             yield extraction_pb2.ExtractAttributesRequest(config=config)
             for pixels in pixel_slices(clip):
@@ -67,6 +71,8 @@ class Upstream:
             async with aclosing(_responses(self._extraction.ExtractAttributes(parts()))) as responses:
                 async for response in responses:
                     yield response
+                    for after in response.then:
+                        yield after
 
     async def score(
         self,
