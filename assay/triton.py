@@ -76,6 +76,7 @@ class TritonGenerator:
         self._idle_timeout_seconds = idle_timeout_seconds
         self._connect_timeout_seconds = connect_timeout_seconds
         self._channel: grpc.aio.Channel | None = None
+        self._stub: service_pb2_grpc.GRPCInferenceServiceStub | None = None
         self._streams: set[_Stream] = set()
 
     async def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
@@ -126,11 +127,13 @@ class TritonGenerator:
         await asyncio.gather(*(stream.ended for stream in self._streams), return_exceptions=True)
         if self._channel is not None:
             await self._channel.close()
-            self._channel = None
+            self._channel = self._stub = None
 
     async def _connected(self) -> service_pb2_grpc.GRPCInferenceServiceStub:
-        if self._channel is None:
+        if self._channel is None or self._stub is None:
             self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
+            self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        stub = self._stub
         try:
             # Not asyncio.wait_for: in 3.11 it swallows a cancellation that comes together with the result.
             async with asyncio.timeout(self._connect_timeout_seconds):
@@ -140,12 +143,16 @@ class TritonGenerator:
                 f"The model server cannot be reached (no connection within {self._connect_timeout_seconds:g} s); "
                 "try again, and check that it is running if this goes on."
             ) from None
-        return service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        return stub
 
     async def _next_event(self, stream: "_Stream") -> Event | AssayError:
         try:
-            async with asyncio.timeout(self._idle_timeout_seconds):
-                event = await stream.events.get()
+            # Mostly the events of one message are there together, and a timer costs more than a look.
+            if stream.events.empty():
+                async with asyncio.timeout(self._idle_timeout_seconds):
+                    event = await stream.events.get()
+            else:
+                event = stream.events.get_nowait()
         except TimeoutError:
             return ModelUnavailable(
                 f"The model wrote nothing for {self._idle_timeout_seconds:g} s, so the request was cancelled; "

@@ -39,6 +39,20 @@ async def test_an_item_does_not_wait_for_the_next_one() -> None:
         assert await asyncio.wait_for(anext(moments), 1.0) == ["b"]
 
 
+async def test_a_stream_that_nobody_reads_is_held_back() -> None:
+    made = []
+
+    async def eager() -> AsyncGenerator[int, None]:
+        for number in range(1000):
+            made.append(number)
+            yield number
+
+    async with aclosing(together(eager())) as moments:
+        await anext(moments)
+        await asyncio.sleep(0.01)
+        assert len(made) < 200
+
+
 async def test_a_stream_without_items_has_no_moments() -> None:
     assert [moment async for moment in together(_items())] == []
 
