@@ -32,6 +32,7 @@ class _Settings(BaseSettings):
     device: Annotated[str | None, Field(description="torch's name of a device")] = None
     runner: Annotated[Literal["auto", "lean", "transformers"], Field(description="see assay.engine.runners")] = "auto"
     kept_mib: Annotated[int, Field(ge=0, le=1 << 20, description="of what was read and seen, for later requests")] = 256
+    vision_weights: Annotated[Literal["stored", "int8"], Field(description="see assay.engine.vision")] = "stored"
 
 
 class TritonPythonModel:
@@ -74,8 +75,7 @@ class TritonPythonModel:
         def on_events(events: Any) -> None:
             if self._tell(sender, *events):
                 self._metrics.tell(self._engine.counters)
-            # Not every time: it is a message to the server and its answer, and costs more than the events do.
-            elif next(turns) % 16 == 0 and sender.is_cancelled():
+            elif next(turns) % 16 == 0 and sender.is_cancelled():  # asking costs more than telling the events
                 logging.info("the client of a request has left without a word")
                 self._engine.cancel(wish.request_id)
 
