@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Condition, Thread, current_thread
@@ -11,7 +11,7 @@ import torch
 
 from assay.engine.checkpoint import Checkpoint, load_checkpoint
 from assay.engine.runners import RunnerName, make_runner
-from assay.engine.scheduler import OnEvent, Request, Scheduler
+from assay.engine.scheduler import OnEvents, Request, Scheduler, Told
 from assay.engine.vision import VisionWeights
 from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable
 from assay.form import Form
@@ -87,7 +87,7 @@ class Engine:
         clip: Clip,
         conversation: Conversation,
         form: Form,
-        on_event: OnEvent,
+        on_events: OnEvents,
         *,
         priority: int | None = None,
     ) -> None:
@@ -95,8 +95,9 @@ class Engine:
 
         Without a priority a conversation that goes on (somebody has been waiting for it) has 1, a new one 0.
 
-        `on_event` is called on the engine's thread: events in order, and last of all Finished, or one AssayError, or
-        None if the request was cancelled. If it raises, its request is cancelled (and it is told None).
+        `on_events` is called on the engine's thread: events in order, those that come of one forward at once, and last
+        of all Finished, or one AssayError, or None if the request was cancelled. If it raises, its request is cancelled
+        (and it is told None).
         Busy if the queue is full, InvalidRequest if the id is in use, ModelUnavailable after close.
         """
         with self._news:
@@ -108,7 +109,7 @@ class Engine:
                 raise Busy(f"{len(self._requests)} requests are in flight or waiting, and there is room for no more")
             if priority is None:
                 priority = 1 if conversation.answered else 0
-            request = Request(request_id, clip, conversation, form, on_event, priority)
+            request = Request(request_id, clip, conversation, form, on_events, priority)
             self._requests[request_id] = request
             self._waiting.append(request)
             self._news.notify()
@@ -122,19 +123,22 @@ class Engine:
     async def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
         """The Generator port: events as they are made, Finished last. aclose() cancels."""
         loop, request_id = asyncio.get_running_loop(), uuid.uuid4().hex
-        told: asyncio.Queue[Event | AssayError | None] = asyncio.Queue()
+        told: asyncio.Queue[Sequence[Told]] = asyncio.Queue()
 
-        def on_event(event: Event | AssayError | None) -> None:
-            loop.call_soon_threadsafe(told.put_nowait, event)
+        def on_events(events: Sequence[Told]) -> None:
+            loop.call_soon_threadsafe(told.put_nowait, events)
 
-        self.submit(request_id, clip, conversation, form, on_event)
+        self.submit(request_id, clip, conversation, form, on_events)
         try:
-            while (event := await told.get()) is not None:
-                if isinstance(event, AssayError):
-                    raise event
-                yield event
-                if isinstance(event, Finished):
-                    return
+            while True:
+                for event in await told.get():
+                    if event is None:
+                        return
+                    if isinstance(event, AssayError):
+                        raise event
+                    yield event
+                    if isinstance(event, Finished):
+                        return
         finally:
             self.cancel(request_id)
 

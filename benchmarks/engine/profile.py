@@ -63,7 +63,7 @@ def answer(checkpoint: Checkpoint, timed: Timed, ask: Ask) -> dict[str, float]:
     timed.spent.clear()
     started, cpu_started = time.perf_counter(), time.process_time()
     scheduler = Scheduler(checkpoint, timed, 1, forget=lambda _: None)
-    scheduler.admit(Request("profile", ask.clip, ask.conversation, ask.form, on_event=lambda _: None))
+    scheduler.admit(Request("profile", ask.clip, ask.conversation, ask.form, on_events=lambda _: None))
     while not scheduler.is_idle:
         scheduler.step()
     whole, whole_cpu = time.perf_counter() - started, time.process_time() - cpu_started
