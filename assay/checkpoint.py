@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from assay.attribute import KINDS
 from assay.errors import CheckpointError
 from assay.form import Reading
 from assay.score import Scale
@@ -153,6 +154,13 @@ class Checkpoint(_Strict):
     """Attribute name -> grade -> how this checkpoint writes it; " " + grade where not given."""
     reading: Mapping[str, tuple[str, ...] | Mapping[str, str]] = {}
     """For free prose. Attribute name -> phrases around "{grade}", or grade -> phrase."""
+
+    @property
+    def grade_quantiles(self) -> Mapping[str, float]:
+        """Attribute -> share at which its median stops; empty where the likeliest grade is read."""
+        if self.grade_reading == "likeliest":
+            return {}
+        return {name: self.grade_quantile.get(name, 0.5) for name, kind in KINDS.items() if kind.is_graded}
 
     @property
     def scale(self) -> Scale:

@@ -7,6 +7,7 @@ from assay.engine.checkpoint import Checkpoint
 from assay.engine.lean_runner import LeanRunner, unsupported
 from assay.engine.runner import Runner
 from assay.engine.transformers_runner import TransformersRunner
+from assay.engine.vision import VisionWeights
 from assay.errors import CheckpointError
 
 _log = logging.getLogger(__name__)
@@ -14,10 +15,12 @@ _log = logging.getLogger(__name__)
 RunnerName = Literal["auto", "lean", "transformers"]
 
 
-def make_runner(checkpoint: Checkpoint, name: RunnerName, *, kept_bytes: int) -> Runner:
+def make_runner(
+    checkpoint: Checkpoint, name: RunnerName, *, kept_bytes: int, vision_weights: VisionWeights = "stored"
+) -> Runner:
     """The runner of that name. `auto` is `lean` on a CPU where it can run the model, else `transformers`; the log says
-    why. `kept_bytes` bounds what `lean` keeps for later requests. CheckpointError if `lean` is asked for and cannot run
-    the model."""
+    why. `kept_bytes` bounds what `lean` keeps for later requests, `vision_weights` says how it holds the tower's.
+    CheckpointError if `lean` or a way of holding weights is asked for and cannot run the model."""
     trouble = unsupported(checkpoint.model.config)
     if name == "lean" and trouble:
         raise CheckpointError(f"runner 'lean' cannot run this checkpoint: {trouble}; use 'transformers'")
@@ -25,5 +28,13 @@ def make_runner(checkpoint: Checkpoint, name: RunnerName, *, kept_bytes: int) ->
         trouble = "on a GPU it has not been measured"
     if name == "transformers" or (name == "auto" and trouble):
         _log.info("transformers' model runs this checkpoint%s", f", not our own forward: {trouble}" if trouble else "")
+        if vision_weights != "stored":
+            raise CheckpointError(
+                f"vision weights {vision_weights!r} need our own forward (runner 'lean'), and transformers' model runs "
+                "this checkpoint; use 'stored'"
+            )
         return TransformersRunner(checkpoint.model)
-    return LeanRunner(checkpoint.model, kept_bytes)
+    try:
+        return LeanRunner(checkpoint.model, kept_bytes, vision_weights)
+    except ValueError as wrong:
+        raise CheckpointError(f"runner 'lean' cannot run this checkpoint: {wrong}") from wrong

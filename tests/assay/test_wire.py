@@ -117,6 +117,14 @@ def test_a_checkpoint_that_shrinks_nothing_says_nothing_of_it():
     assert told.enlarge_first_pixels == 0
 
 
+def test_how_grades_are_read_is_told():
+    small = small_checkpoint()
+    median = small.model_copy(update={"grade_reading": "median", "grade_quantile": {"clarity": 0.25}})
+    assert not spec_to_wire(small, "f1").grade_quantiles
+    told = spec_to_wire(median, "f1").grade_quantiles
+    assert dict(told) == {**{name: 0.5 for name, kind in KINDS.items() if kind.is_graded}, "clarity": 0.25}
+
+
 def test_resampling_of_a_later_release_is_refused():
     with pytest.raises(InvalidRequest, match="resampling 99"):
         resampling_from_wire(99)
