@@ -90,8 +90,9 @@ class LeanRunner:
             memory.ids = list(feed.token_ids[:count])
             self._adopt(cache, memory, count)
             feed = feed.cut(count)[1]
-        # Alone a clip is seen on all cores, when it is read.
-        if not is_alone and self._decoder.device.type == "cpu" and not self._pads.isdisjoint(feed.token_ids):
+        # A picture that is alone is seen on all cores, when it is read.
+        is_beside = not is_alone or self._seen.count_missing(memory.clip_key) >= max(2, self._threads)
+        if is_beside and self._decoder.device.type == "cpu" and not self._pads.isdisjoint(feed.token_ids):
             cache.ahead = self._seen.see_beside(cache.prompt.clip, memory.clip_key)
         return feed
 
