@@ -64,7 +64,8 @@ class Seen:
         self.kept.uses.found += len(found)
         self.kept.uses.missed += len(missing)
         for key in [key for key in missing if key in ahead]:
-            found[key] = ahead[key].result()[0]
+            # Copied, so that nothing small stays for long in the middle of what another thread has for its large sums.
+            found[key] = ahead[key].result()[0].clone()
             missing.remove(key)
             self.kept.put(key, found[key])
         _, rows, columns = clip.grid_thw
