@@ -5,7 +5,7 @@ keys. On a CPU it is laid out so that what comes out for a token depends, to the
 front of it alone: neither on the sequences beside it nor on the pieces in which its own was read. `steady.py` says how.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,9 @@ from torch.nn import functional
 from assay.engine.linear import Linear
 from assay.engine.rotary import TextAngles, turned
 from assay.engine.steady import KEYS_STEP, attend, padded_rows
+
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+"""Layer, queries, keys, values of new tokens, (rows, heads, head_dim) each -> what their heads see, of that shape."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,24 +86,36 @@ class Decoder:
         The rows of the sequences stand one behind the other. Keys and values are written into their memories.
         """
         count, bounds = len(embedded), _bounds(sequences)
-        x = padded_rows(embedded)
-        cos, sin = self._angles(functional.pad(positions, (0, len(x) - count)))
-        for index, layer in enumerate(self.layers):
-            normed = functional.rms_norm(x, (x.shape[-1],), layer.norm1, self._eps)
-            q, k, v = self._queries_keys_values(layer.qkv(normed), cos, sin)
+
+        def attend_each(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             seen = torch.zeros_like(q)
             for (first, end), rows in zip(bounds, sequences, strict=True):
-                seen[first:end] = _remember_and_attend(q[first:end], k[first:end], v[first:end], rows, index)
+                seen[first:end] = _remember_and_attend(q[first:end], k[first:end], v[first:end], rows, layer)
+            return seen
+
+        x = padded_rows(embedded)
+        return self.through(x, functional.pad(positions, (0, len(x) - count)), attend_each)[:count]
+
+    def through(self, x: Tensor, positions: Tensor, attend: Attend) -> Tensor:
+        """Hidden states, (rows, width), of (rows, width) embedded tokens at (3, rows) positions: all layers, where
+        what is remembered, and looked back at, is up to `attend`."""
+        cos, sin = self._angles(positions)
+        for index, layer in enumerate(self.layers):
+            normed = functional.rms_norm(x, (x.shape[-1],), layer.norm1, self._eps)
+            seen = attend(index, *self._queries_keys_values(layer.qkv(normed), cos, sin))
             x = x + layer.out(seen.flatten(1))
             normed = functional.rms_norm(x, (x.shape[-1],), layer.norm2, self._eps)
             gate, up = layer.gate_up(normed).chunk(2, dim=-1)
             x = x + layer.down(functional.silu(gate) * up)
-        return x[:count]
+        return x
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(rows, width) -> (rows, vocabulary) float32, on the CPU."""
-        normed = functional.rms_norm(padded_rows(hidden), (hidden.shape[-1],), self._norm, self._eps)
-        return self._head(normed)[: len(hidden)].float().cpu()
+        return self.scores(padded_rows(hidden))[: len(hidden)].cpu()
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        """(rows, width) -> (rows, vocabulary) float32, where the model is."""
+        return self._head(functional.rms_norm(hidden, (hidden.shape[-1],), self._norm, self._eps)).float()
 
     def _queries_keys_values(self, together: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(rows, heads, head_dim) each; queries and keys turned to where they stand."""

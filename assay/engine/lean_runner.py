@@ -27,6 +27,7 @@ DEFAULT_KEPT_BYTES = 256 << 20
 class LeanRunner:
     """Implements Runner."""
 
+    sees_with: type[Seen] = Seen
     most_at_once = 0
     reads_in_pieces = True
     reads_trees = True
@@ -39,7 +40,7 @@ class LeanRunner:
         if trouble := unsupported(model.config):
             raise ValueError(trouble)
         self._decoder = Decoder(model)
-        self._seen = Seen(Vision(model.model.visual), kept_bytes // 4)
+        self._seen = self.sees_with(Vision(model.model.visual), kept_bytes // 4)
         self._prefixes = Prefixes(kept_bytes - kept_bytes // 4)
         self._pads = (int(model.config.image_token_id), int(model.config.video_token_id))
         config: Any = model.config
@@ -84,28 +85,36 @@ class LeanRunner:
     @torch.inference_mode()
     def run(self, turns: Sequence[Turn]) -> list[Tensor]:
         """For each turn (places wanted, vocabulary) float32 logits, on the CPU."""
-        for cache, feed in turns:
-            if cache.memory is None:
-                self._adopt(cache, self._begin(cache.prompt), 0)
-            self._make_room(cache.memory, feed)
+        self._prepare(turns)
         embedded = torch.cat([self._embedded(cache, feed) for cache, feed in turns])
-        positions = torch.cat([self._positions(cache, feed) for cache, feed in turns], dim=1)
+        positions = torch.cat([self._positions(cache, feed) for cache, feed in turns], dim=1).to(embedded.device)
         rows = [Rows(cache.memory.keys_values, feed.keep, self._mask(feed)) for cache, feed in turns]
         hidden = self._decoder.read(embedded, positions, rows)
         first, wanted = 0, []
         for cache, feed in turns:
             wanted += [first + place for place in feed.wanted]
             first += len(feed.token_ids)
-            cache.length = feed.keep + len(feed.token_ids)
-            cache.memory.ids[feed.keep :] = feed.token_ids[: feed.spine_length]
+            self._remember(cache, feed)
         logits = self._decoder.logits(hidden[wanted])
         return list(torch.split(logits, [len(feed.wanted) for _, feed in turns]))
+
+    def _prepare(self, turns: Sequence[Turn]) -> None:
+        """A memory with room for each."""
+        for cache, feed in turns:
+            if cache.memory is None:
+                self._adopt(cache, self._begin(cache.prompt), 0)
+            self._make_room(cache.memory, feed)
+
+    def _remember(self, cache: Cache, feed: Feed) -> None:
+        """The feed has been read."""
+        cache.length = feed.keep + len(feed.token_ids)
+        cache.memory.ids[feed.keep :] = feed.token_ids[: feed.spine_length]
 
     def _begin(self, prompt: PromptTokens) -> Memory:
         """A memory of nothing."""
         clip = prompt.clip
         start = min(prompt.ids.index(pad) for pad in self._pads if pad in prompt.ids)
-        positions = prompt_positions(start, clip.grid_thw, self._merge, len(prompt.ids)).to(self._decoder.device)
+        positions = prompt_positions(start, clip.grid_thw, self._merge, len(prompt.ids))
         return Memory(
             clip.group_keys, positions, int(positions.max()) + 1 - len(prompt.ids), self._decoder.new_memory(0)
         )
@@ -126,24 +135,34 @@ class LeanRunner:
 
     def _embedded(self, cache: Cache, feed: Feed) -> Tensor:
         """(tokens, width): rows of the embedding, and the clip's own where its placeholders stand."""
-        ids = torch.tensor(feed.token_ids, device=self._decoder.device)
-        embedded: Tensor = self._decoder.embedding[ids]
-        prompt = cache.prompt
-        is_clip = (ids == self._pads[0]) | (ids == self._pads[1])
-        is_clip[max(len(prompt.ids) - feed.keep, 0) :] = False
-        if count := int(is_clip.sum()):
-            before = sum(token in self._pads for token in prompt.ids[: feed.keep])
-            clip = self._seen.embeddings(prompt.clip, cache.memory.clip_key)
-            embedded[is_clip] = clip[before : before + count]
+        ids = torch.tensor(feed.token_ids)
+        embedded: Tensor = self._decoder.embedding[ids.to(self._decoder.device)]
+        first, count = self._clip_rows(cache.prompt, feed)
+        if count:
+            before = sum(token in self._pads for token in cache.prompt.ids[: feed.keep])
+            embedded[first : first + count] = self._clip(cache)[before : before + count]
         return embedded
 
+    def _clip_rows(self, prompt: PromptTokens, feed: Feed) -> tuple[int, int]:
+        """Which of the fed tokens stand for the clip, which is in one piece: (first, how many)."""
+        rows = [
+            place
+            for place, token in enumerate(feed.token_ids[: max(len(prompt.ids) - feed.keep, 0)])
+            if token in self._pads
+        ]
+        return (rows[0], len(rows)) if rows else (0, 0)
+
+    def _clip(self, cache: Cache) -> Tensor:
+        """(clip tokens, width)."""
+        return self._seen.embeddings(cache.prompt.clip, cache.memory.clip_key)
+
     def _positions(self, cache: Cache, feed: Feed) -> Tensor:
-        """(3, tokens)."""
+        """(3, tokens), on the CPU."""
         positions = cache.memory.positions
         if feed.keep + len(feed.token_ids) <= positions.shape[1] and feed.is_chain:
             chosen: Tensor = positions[:, feed.keep : feed.keep + len(feed.token_ids)]
             return chosen
-        places = torch.tensor(feed.depths, device=positions.device) + feed.keep
+        places = torch.tensor(feed.depths) + feed.keep
         behind = (places + cache.rope_delta).expand(3, -1)
         within = positions[:, places.clamp(max=positions.shape[1] - 1)]
         return torch.where(places < positions.shape[1], within, behind)

@@ -1,5 +1,7 @@
 """Seen: the embeddings of frame groups, kept, so that a live window pays for its new frames only."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -28,8 +30,13 @@ class Seen:
         at_once = max(MOST_PATCHES // (rows * columns), 1)
         for first in range(0, len(missing), at_once):
             some = missing[first : first + at_once]
-            patches = torch.stack([torch.from_numpy(clip.group(keys.index(key))) for key in some])
-            for key, seen in zip(some, self.vision.look(patches.to(self.vision.device), rows, columns), strict=True):
+            for key, seen in zip(some, self.look(clip, [keys.index(key) for key in some]), strict=True):
                 found[key] = seen.clone()
                 self.kept.put(key, found[key])
         return torch.cat([found[key] for key in keys])
+
+    def look(self, clip: Patches, times: Sequence[int]) -> Tensor:
+        """(times, tokens of a group, width): the groups of frames at these places in time."""
+        _, rows, columns = clip.grid_thw
+        patches = torch.stack([torch.from_numpy(clip.group(time)) for time in times])
+        return self.vision.look(patches.to(self.vision.device), rows, columns)

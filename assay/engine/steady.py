@@ -4,7 +4,7 @@ A matrix library picks its kernel, and with it the order in which it adds up, by
 last bits hang on how many rows there are, and a weighted sum's on how many keys, even where the others weigh nothing.
 On the CPUs tried (MKL and FBGEMM with AVX2) two habits remove that: rows in multiples of 4, of many of 12, and keys in
 multiples of 512, those that are not seen weighing exactly nothing. `is_steady` tries it out on the machine at hand. On
-a GPU no such promise is made, and attention is torch's own.
+a GPU no such promise is made (`graph_runner`).
 """
 
 import math
@@ -30,11 +30,6 @@ def padded_rows(x: Tensor) -> Tensor:
 
 def attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
     """(rows, heads, head_dim) from queries of that shape, (key heads, places, head_dim) and a (rows, places) mask."""
-    if q.is_cuda:
-        seen = functional.scaled_dot_product_attention(
-            q.transpose(0, 1)[None], keys[None], values[None], attn_mask=mask.to(q.dtype), enable_gqa=True
-        )
-        return seen[0].transpose(0, 1)
     rows, heads, width = q.shape
     key_heads = len(keys)
     shared = heads // key_heads
