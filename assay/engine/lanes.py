@@ -62,6 +62,18 @@ def used_here(made_elsewhere: Tensor) -> Tensor:
     return made_elsewhere
 
 
+def work_here(device: torch.device) -> None:
+    """This thread works with this device; torch would take the first one."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+
+
+def wait_for_all(device: torch.device) -> None:
+    """The host waits until all lanes are done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def to_device(host: Tensor, device: torch.device) -> Tensor:
     """The same on the device; the host does not wait for the copy, and may drop its own at once."""
     return pinned(host, device).to(device, non_blocking=True)

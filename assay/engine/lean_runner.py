@@ -10,6 +10,7 @@ from transformers import Qwen2VLForConditionalGeneration
 
 from assay.engine.cache import Cache
 from assay.engine.decoder import Decoder, Rows
+from assay.engine.lanes import to_device
 from assay.engine.linear import Linear
 from assay.engine.prefixes import Memory, Prefixes
 from assay.engine.prompt_tokens import PromptTokens
@@ -136,7 +137,7 @@ class LeanRunner:
     def _embedded(self, cache: Cache, feed: Feed) -> Tensor:
         """(tokens, width): rows of the embedding, and the clip's own where its placeholders stand."""
         ids = torch.tensor(feed.token_ids)
-        embedded: Tensor = self._decoder.embedding[ids.to(self._decoder.device)]
+        embedded: Tensor = self._decoder.embedding[to_device(ids, self._decoder.device)]
         first, count = self._clip_rows(cache.prompt, feed)
         if count:
             before = sum(token in self._pads for token in cache.prompt.ids[: feed.keep])

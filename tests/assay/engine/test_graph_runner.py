@@ -48,7 +48,7 @@ def _prompt(checkpoint: Checkpoint, clip: Clip, asks: Conversation = RATE) -> Pr
     return prompt_tokens(clip, asks, checkpoint.layout, checkpoint.text)
 
 
-def _together(
+def together(
     checkpoint: Checkpoint, runner: Runner, wishes: Sequence[tuple[Clip, Conversation, Form]], at_once: int = 0
 ) -> tuple[list[list[Event]], int]:
     """Events of each request, and the number of forwards."""
@@ -102,7 +102,7 @@ def test_answers_are_token_for_token_those_of_the_lean_runner_whoever_is_beside(
         alone = [engine_events(checkpoint, clip, asks, form, run_of(lean))[0] for clip, asks, form in wishes]
     except InvalidRequest:
         return  # Options that cannot be told apart: see test_grammar.
-    heard, _ = _together(checkpoint, runner, wishes)
+    heard, _ = together(checkpoint, runner, wishes)
     assert [texts(events) for events in heard] == [texts(events) for events in alone]
 
 
@@ -110,16 +110,16 @@ def test_several_answers_share_one_forward_and_a_late_one_joins_them(
     checkpoint: Checkpoint, make_clip: MakeClip
 ) -> None:
     wishes = [(make_clip(seed=seed), RATE, REASONED) for seed in range(6)]
-    expected, one_by_one = _together(checkpoint, LeanRunner(checkpoint.model), wishes, at_once=1)
-    heard, forwards = _together(checkpoint, graph_runner(checkpoint), wishes, at_once=3)
+    expected, one_by_one = together(checkpoint, LeanRunner(checkpoint.model), wishes, at_once=1)
+    heard, forwards = together(checkpoint, graph_runner(checkpoint), wishes, at_once=3)
     assert [texts(events) for events in heard] == [texts(events) for events in expected]
     assert forwards < 0.6 * one_by_one
 
 
 def test_more_answers_than_seats_are_read_in_several_forwards(checkpoint: Checkpoint, make_clip: MakeClip) -> None:
     wishes = [(make_clip(seed=seed), RATE, REASONED) for seed in range(5)]
-    expected, _ = _together(checkpoint, LeanRunner(checkpoint.model), wishes)
-    heard, _ = _together(checkpoint, graph_runner(checkpoint, seats=2), wishes)
+    expected, _ = together(checkpoint, LeanRunner(checkpoint.model), wishes)
+    heard, _ = together(checkpoint, graph_runner(checkpoint, seats=2), wishes)
     assert [texts(events) for events in heard] == [texts(events) for events in expected]
 
 
@@ -145,9 +145,9 @@ def test_a_prompt_is_read_in_pieces_while_others_write(checkpoint: Checkpoint, m
 
 def test_what_was_read_and_seen_is_found_again(checkpoint: Checkpoint, video: Clip) -> None:
     wishes = [(video, RATE, REASONED), (video, RATE, Form((Digits("score", 1, 1),)))]
-    expected, _ = _together(checkpoint, LeanRunner(checkpoint.model), wishes, at_once=1)
+    expected, _ = together(checkpoint, LeanRunner(checkpoint.model), wishes, at_once=1)
     runner = graph_runner(checkpoint)
-    heard, _ = _together(checkpoint, runner, wishes, at_once=1)
+    heard, _ = together(checkpoint, runner, wishes, at_once=1)
     assert [texts(events) for events in heard] == [texts(events) for events in expected]
     assert runner.counters["prefixes_found"] == 1
     assert runner.counters["frame_groups_missed"] == 2
@@ -192,6 +192,6 @@ def test_the_shipped_checkpoint_answers_token_for_token_as_the_lean_runner(make_
     clips = [make_clip(frames, is_video=frames > 1, height=112, width=112, seed=seed) for seed in range(2)]
     form = answer_form(served, "regular")
     wishes = [(clip, Conversation(question(served, "regular", clip.is_video)), form) for clip in clips]
-    expected, _ = _together(checkpoint, LeanRunner(checkpoint.model), wishes)
-    heard, _ = _together(checkpoint, graph_runner(checkpoint, uses_before=2), wishes)
+    expected, _ = together(checkpoint, LeanRunner(checkpoint.model), wishes)
+    heard, _ = together(checkpoint, graph_runner(checkpoint, uses_before=2), wishes)
     assert [texts(events) for events in heard] == [texts(events) for events in expected]
