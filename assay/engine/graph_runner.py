@@ -22,6 +22,7 @@ from assay.engine.lean_runner import DEFAULT_KEPT_BYTES, LeanRunner
 from assay.engine.looking import Look, Looking
 from assay.engine.runner import Feed, Turn
 from assay.engine.sheet import MOST_LONGEST, MOST_ROWS, Bucket, sheet
+from assay.engine.vision import VisionWeights
 
 _log = logging.getLogger(__name__)
 
@@ -51,14 +52,15 @@ class GraphRunner(LeanRunner):
         self,
         model: Qwen2VLForConditionalGeneration,
         kept_bytes: int = DEFAULT_KEPT_BYTES,
+        vision_weights: VisionWeights = "stored",
         *,
         seats: int | None = None,
         places: int = DESK_PLACES,
         graphs: Graphs | None = None,
     ) -> None:
         """As LeanRunner. `seats` (a power of two; as many as DESK_SHARE has room for if None) and `places` (likewise,
-        times KEYS_STEP) are of the desk."""
-        super().__init__(model, kept_bytes)
+        times PLACES_STEP) are of the desk."""
+        super().__init__(model, kept_bytes, vision_weights)
         self._device = self._decoder.device
         layers, two, key_heads, _, head_dim = self._decoder.new_memory(0).shape
         shape = (layers, two, key_heads, head_dim)

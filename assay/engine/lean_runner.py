@@ -11,14 +11,14 @@ from transformers import Qwen2VLForConditionalGeneration
 from assay.engine.cache import Cache
 from assay.engine.decoder import Decoder, Rows
 from assay.engine.lanes import to_device
-from assay.engine.linear import Linear
 from assay.engine.prefixes import Memory, Prefixes
 from assay.engine.prompt_tokens import PromptTokens
 from assay.engine.rotary import prompt_positions
 from assay.engine.runner import Feed, Turn
 from assay.engine.seen import Seen
-from assay.engine.steady import KEYS_STEP, is_steady
-from assay.engine.vision import Vision
+from assay.engine.sheet import sees
+from assay.engine.steady import KEYS_STEP, attends_steadily, is_steady
+from assay.engine.vision import Vision, VisionWeights
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,12 @@ class LeanRunner:
     reads_in_pieces = True
     reads_trees = True
 
-    def __init__(self, model: Qwen2VLForConditionalGeneration, kept_bytes: int = DEFAULT_KEPT_BYTES) -> None:
+    def __init__(
+        self,
+        model: Qwen2VLForConditionalGeneration,
+        kept_bytes: int = DEFAULT_KEPT_BYTES,
+        vision_weights: VisionWeights = "stored",
+    ) -> None:
         """ValueError says why this model cannot be run here.
 
         Of `kept_bytes` three quarters are for keys and values, one for what was seen (embeddings of frame pairs).
@@ -41,7 +46,7 @@ class LeanRunner:
         if trouble := unsupported(model.config):
             raise ValueError(trouble)
         self._decoder = Decoder(model)
-        self._seen = self.sees_with(Vision(model.model.visual), kept_bytes // 4)
+        self._seen = self.sees_with(Vision(model.model.visual, vision_weights), kept_bytes // 4)
         self._prefixes = Prefixes(kept_bytes - kept_bytes // 4)
         self._pads = (int(model.config.image_token_id), int(model.config.video_token_id))
         config: Any = model.config
@@ -66,8 +71,9 @@ class LeanRunner:
     @torch.inference_mode()
     def settle(self) -> None:
         """Say so if this machine's products are such that a last bit may hang on who is beside."""
-        seen = [Linear(weight, may_pack=False) for weight in self._seen.vision.weights]
-        if self._decoder.device.type == "cpu" and not is_steady([*self._decoder.products, *seen]):
+        products = [*self._decoder.products, *self._seen.vision.products]
+        shape = self._decoder.heads, self._decoder.key_heads, self._decoder.head_dim
+        if self._decoder.device.type == "cpu" and not (is_steady(products) and attends_steadily(*shape)):
             _log.warning("the matrix products of this machine are not steady: batch-mates may change last bits")
 
     @torch.inference_mode()
@@ -89,14 +95,10 @@ class LeanRunner:
         self._prepare(turns)
         embedded = torch.cat([self._embedded(cache, feed) for cache, feed in turns])
         positions = torch.cat([self._positions(cache, feed) for cache, feed in turns], dim=1).to(embedded.device)
-        rows = [Rows(cache.memory.keys_values, feed.keep, self._mask(feed)) for cache, feed in turns]
-        hidden = self._decoder.read(embedded, positions, rows)
-        first, wanted = 0, []
+        rows = [Rows(cache.memory.keys_values, feed.keep, self._mask(feed), feed.wanted) for cache, feed in turns]
+        logits = self._decoder.logits(self._decoder.read(embedded, positions, rows))
         for cache, feed in turns:
-            wanted += [first + place for place in feed.wanted]
-            first += len(feed.token_ids)
             self._remember(cache, feed)
-        logits = self._decoder.logits(hidden[wanted])
         return list(torch.split(logits, [len(feed.wanted) for _, feed in turns]))
 
     def _prepare(self, turns: Sequence[Turn]) -> None:
@@ -136,8 +138,8 @@ class LeanRunner:
 
     def _embedded(self, cache: Cache, feed: Feed) -> Tensor:
         """(tokens, width): rows of the embedding, and the clip's own where its placeholders stand."""
-        ids = torch.tensor(feed.token_ids)
-        embedded: Tensor = self._decoder.embedding[to_device(ids, self._decoder.device)]
+        ids = to_device(torch.tensor(feed.token_ids), self._decoder.device)
+        embedded: Tensor = self._decoder.embedding[ids]
         first, count = self._clip_rows(cache.prompt, feed)
         if count:
             before = sum(token in self._pads for token in cache.prompt.ids[: feed.keep])
@@ -174,16 +176,8 @@ class LeanRunner:
         places = -(-(keep + count) // KEYS_STEP) * KEYS_STEP
         mask = torch.full((count, places), float("-inf"))
         mask[:, :keep] = 0.0
-        if feed.is_chain:
-            mask[:, keep : keep + count].fill_(0.0).masked_fill_(_later(count), float("-inf"))
-        else:
-            for place in range(count):
-                mask[place, [keep + each for each in feed.path(place)]] = 0.0
+        mask[:, keep : keep + count].masked_fill_(torch.from_numpy(sees(feed)), 0.0)
         return mask.to(self._decoder.device)
-
-
-def _later(count: int) -> Tensor:
-    return torch.ones(count, count, dtype=torch.bool).triu_(1)
 
 
 def unsupported(config: Any) -> str:

@@ -106,10 +106,12 @@ class PatchLayout:
         mean, std = np.asarray(self.image_mean), np.asarray(self.image_std)
         return (1 / (255 * std)).astype(np.float32), (mean / std).astype(np.float32)
 
-    def _normalised(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(frames, height, width, 3) uint8 to float32, (x / 255 - mean) / std per channel."""
+    def _normalised(self, rows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(patches, 3, pixels) uint8 to float32, (x / 255 - mean) / std per channel."""
         scale, shift = self.scales_and_shifts
-        normalised: NDArray[np.float32] = pixels.astype(np.float32) * scale - shift
+        normalised = rows.astype(np.float32)
+        normalised *= scale[:, None]
+        normalised -= shift[:, None]
         return normalised
 
     def cut(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -117,9 +119,10 @@ class PatchLayout:
         time = len(frames) // self.temporal_patch_size
         height, width = frames.shape[1] // self.patch_size, frames.shape[2] // self.patch_size
         merge, patch = self.merge_size, self.patch_size
-        cut = self._normalised(frames).reshape(
+        cut = frames.reshape(
             time, self.temporal_patch_size, height // merge, merge, patch, width // merge, merge, patch, 3
         )
         # time, then blocks of merge x merge patches; inside a patch: channel, frame, row, column.
         ordered = cut.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7)
-        return np.ascontiguousarray(ordered).reshape(time * height * width, -1)
+        rows = np.ascontiguousarray(ordered).reshape(time * height * width, 3, -1)
+        return self._normalised(rows).reshape(len(rows), -1)

@@ -7,15 +7,17 @@ travels to the device in a single copy.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from assay.engine.runner import Feed
-from assay.engine.steady import KEYS_STEP
 
 MOST_ROWS = 256
 """Rows that go through the layers together. A GPU does so many in the time in which it reads the weights once."""
 FEWEST_ROWS = 8
+PLACES_STEP = 512
 LONGEST_STEPS = (4, 16, 64)
 """Rows of one sequence."""
 MOST_LONGEST = LONGEST_STEPS[-1]
@@ -43,7 +45,7 @@ class Bucket:
             rows=max(_power(sum(counts)), FEWEST_ROWS),
             sequences=_power(len(feeds)),
             longest=next(step for step in LONGEST_STEPS if step >= max(counts)),
-            places=_power(max(-(-(feed.keep + len(feed.token_ids)) // KEYS_STEP) for feed in feeds)) * KEYS_STEP,
+            places=_power(max(-(-(feed.keep + len(feed.token_ids)) // PLACES_STEP) for feed in feeds)) * PLACES_STEP,
         )
 
     @property
@@ -73,18 +75,18 @@ def sheet(bucket: Bucket, turns: Sequence[tuple[Feed, Tensor, int]], spare_place
         rows[:, POSITIONS] = positions.t()
         rows[:, SEAT], rows[:, KEEP] = seat, feed.keep
         rows[:, PLACE], rows[:, SLOT] = feed.keep + steps, seat * bucket.longest + steps
-        rows[:, SEES : SEES + count] = _sees(feed)
+        rows[:, SEES : SEES + count] = torch.from_numpy(sees(feed))
         first += count
     return written
 
 
-def _sees(feed: Feed) -> Tensor:
-    """(tokens, tokens) bool: which of the fed tokens each of them sees, itself included."""
+def sees(feed: Feed) -> NDArray[np.bool_]:
+    """(tokens, tokens): whom of the fed ones each sees, itself included."""
     count = len(feed.token_ids)
     if feed.is_chain:
-        return torch.ones(count, count, dtype=torch.bool).tril_()
-    sees = torch.eye(count, dtype=torch.bool)
-    for place in range(count):
-        if (parent := feed.parent(place)) >= 0:
-            sees[place] |= sees[parent]
-    return sees
+        return np.tri(count, dtype=bool)
+    seen = np.eye(count, dtype=bool)
+    for place, parent in enumerate(feed.parents):
+        if parent >= 0:
+            seen[place] |= seen[parent]
+    return seen

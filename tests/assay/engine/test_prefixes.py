@@ -125,8 +125,8 @@ def test_frames_of_another_shape_are_other_frames(checkpoint: Checkpoint, make_c
 
 
 def test_memory_stays_below_its_bound(checkpoint: Checkpoint, make_clip: MakeClip) -> None:
-    runner = LeanRunner(checkpoint.model, kept_bytes=2 << 20)
+    runner = LeanRunner(checkpoint.model, kept_bytes=1 << 20)
     _answers(checkpoint, runner, *((make_clip(seed=seed), RATE, SCORE) for seed in range(12)))
     held = runner.counters["prefix_bytes"] + runner.counters["frame_group_bytes"]
     assert runner.counters["prefixes_evicted"] >= 4
-    assert held <= 2 << 20
+    assert held <= 1 << 20

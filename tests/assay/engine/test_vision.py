@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from assay.engine.checkpoint import Checkpoint
-from assay.engine.vision import Vision
+from assay.engine.vision import Vision, VisionWeights
 from assay.frame import Clip
 
 
@@ -26,9 +26,17 @@ def test_embeddings_are_those_of_transformers(
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("weights", ["stored", "int8"])
 def test_a_frame_pair_looks_the_same_to_the_last_bit_in_any_clip(
-    checkpoint: Checkpoint, make_clip: Callable[..., Clip]
+    checkpoint: Checkpoint, make_clip: Callable[..., Clip], weights: VisionWeights
 ) -> None:
-    vision, pairs = Vision(checkpoint.model.model.visual), _pairs(checkpoint, make_clip(8, is_video=True))
+    vision, pairs = Vision(checkpoint.model.model.visual, weights), _pairs(checkpoint, make_clip(8, is_video=True))
     together = vision.look(pairs, 4, 6)
     assert all(torch.equal(vision.look(pairs[n : n + 1], 4, 6)[0], together[n]) for n in range(4))
+
+
+@torch.inference_mode()
+def test_in_8_bits_embeddings_stay_close(checkpoint: Checkpoint, make_clip: Callable[..., Clip]) -> None:
+    tower, pairs = checkpoint.model.model.visual, _pairs(checkpoint, make_clip(1, height=112, width=56))
+    stored, rounded = Vision(tower).look(pairs, 8, 4), Vision(tower, "int8").look(pairs, 8, 4)
+    assert 0 < float((rounded - stored).norm() / stored.norm()) < 0.05

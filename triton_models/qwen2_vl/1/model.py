@@ -32,6 +32,7 @@ class _Settings(BaseSettings):
     device: Annotated[str | None, Field(description="torch's name of a device")] = None
     runner: Annotated[Literal["auto", "lean", "transformers"], Field(description="see assay.engine.runners")] = "auto"
     kept_mib: Annotated[int, Field(ge=0, le=1 << 20, description="of what was read and seen, for later requests")] = 256
+    vision_weights: Annotated[Literal["stored", "int8"], Field(description="see assay.engine.vision")] = "stored"
 
 
 class TritonPythonModel:
