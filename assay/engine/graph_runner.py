@@ -20,6 +20,7 @@ from assay.engine.graphs import USES_BEFORE, Graphs, Step
 from assay.engine.lanes import Lane, Mark, pinned, to_device, to_host, used_here, wait_for_all, work_here
 from assay.engine.lean_runner import DEFAULT_KEPT_BYTES, LeanRunner
 from assay.engine.looking import Look, Looking
+from assay.engine.patches import Patches
 from assay.engine.runner import Feed, Turn
 from assay.engine.sheet import MOST_LONGEST, MOST_ROWS, Bucket, sheet
 from assay.engine.vision import VisionWeights
@@ -102,8 +103,12 @@ class GraphRunner(LeanRunner):
         """As LeanRunner; what has to be seen is being seen when this returns."""
         feed = super().resume(cache, feed)
         if cache.ahead is None and self._clip_rows(cache.prompt, feed)[1]:
-            cache.ahead = self._seen.begin(cache.prompt.clip, cache.prompt.clip.group_keys)
+            cache.ahead = self.look(cache.prompt.clip)
         return feed
+
+    def look(self, clip: Patches) -> Look:
+        """Have a clip seen; returns before it is."""
+        return self._seen.begin(clip, clip.group_keys)
 
     @torch.inference_mode()
     def run(self, turns: Sequence[Turn]) -> list[Tensor]:
@@ -191,7 +196,7 @@ class GraphRunner(LeanRunner):
         return to_host(self._decoder.scores(hidden[places]))
 
     def _clip(self, cache: Cache) -> Tensor:
-        look: Look = cache.ahead or self._seen.begin(cache.prompt.clip, cache.memory.clip_key)
+        look: Look = cache.ahead or self.look(cache.prompt.clip)
         cache.ahead = look
         look.done.go_on_after()
         return used_here(look.embeddings)
