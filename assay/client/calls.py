@@ -179,7 +179,8 @@ class AsyncClient:
         while True:
             try:
                 # Before the first event a call may stand in a queue, and a queue is quiet.
-                response = await asyncio.wait_for(call.read(), self._quiet_seconds if has_begun else None)
+                async with asyncio.timeout(self._quiet_seconds if has_begun else None):
+                    response = await call.read()
             except TimeoutError:
                 raise gone(self.server) from None
             except grpc.aio.AioRpcError as error:

@@ -98,17 +98,21 @@ class GraphRunner(LeanRunner):
             if not bool((made - expected).norm() <= TRIED_TOLERANCE * expected.norm()):
                 self._graphs.stop("one gave other numbers than its steps one by one")
 
-    @torch.inference_mode()
-    def resume(self, cache: Cache, feed: Feed) -> Feed:
-        """As LeanRunner; what has to be seen is being seen when this returns."""
-        feed = super().resume(cache, feed)
-        if cache.ahead is None and self._clip_rows(cache.prompt, feed)[1]:
-            cache.ahead = self.look(cache.prompt.clip)
-        return feed
+    def is_ready(self, cache: Cache) -> bool:
+        """False while its clip is being seen beside others; alone, a clip and what is behind it wait for one another in
+        their lanes, while the host goes on."""
+        look: Look | None = cache.ahead
+        return look is None or look.is_urgent or look.done.is_done
 
     def look(self, clip: Patches) -> Look:
         """Have a clip seen; returns before it is."""
         return self._seen.begin(clip, clip.group_keys)
+
+    def _look_ahead(self, cache: Cache, feed: Feed, *, is_alone: bool) -> None:
+        if cache.ahead is None and self._clip_rows(cache.prompt, feed)[1]:
+            cache.ahead = self.look(cache.prompt.clip)
+        if cache.ahead is not None:
+            cache.ahead.is_urgent = is_alone
 
     @torch.inference_mode()
     def run(self, turns: Sequence[Turn]) -> list[Tensor]:

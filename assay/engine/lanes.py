@@ -23,6 +23,10 @@ class Mark:
         if self._event:
             self._event.wait()
 
+    @property
+    def is_done(self) -> bool:
+        return self._event is None or bool(self._event.query())  # type: ignore[no-untyped-call]
+
     def wait(self) -> None:
         """The host waits until it is done."""
         if self._event:

@@ -23,6 +23,8 @@ from assay.engine.vision import Vision, VisionWeights
 _log = logging.getLogger(__name__)
 
 DEFAULT_KEPT_BYTES = 256 << 20
+FEW_FLOPS = 2_000_000_000
+"""A forward of fewer is quicker on one core: to wake others costs more than they do (benchmarks/LOG.md)."""
 
 
 class LeanRunner:
@@ -48,7 +50,8 @@ class LeanRunner:
         self._decoder = Decoder(model)
         self._seen = self.sees_with(Vision(model.model.visual, vision_weights), kept_bytes // 4)
         self._prefixes = Prefixes(kept_bytes - kept_bytes // 4)
-        self._pads = (int(model.config.image_token_id), int(model.config.video_token_id))
+        self._pads = frozenset({int(model.config.image_token_id), int(model.config.video_token_id)})
+        self._threads = 1
         config: Any = model.config
         self._merge = int(config.vision_config.spatial_merge_size)
 
@@ -71,35 +74,57 @@ class LeanRunner:
     @torch.inference_mode()
     def settle(self) -> None:
         """Say so if this machine's products are such that a last bit may hang on who is beside."""
+        self._threads = torch.get_num_threads()
         products = [*self._decoder.products, *self._seen.vision.products]
         shape = self._decoder.heads, self._decoder.key_heads, self._decoder.head_dim
         if self._decoder.device.type == "cpu" and not (is_steady(products) and attends_steadily(*shape)):
             _log.warning("the matrix products of this machine are not steady: batch-mates may change last bits")
 
     @torch.inference_mode()
-    def resume(self, cache: Cache, feed: Feed) -> Feed:
+    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool) -> Feed:
         """What is left to read of a first feed, given what is remembered of others that began like it."""
         memory = self._begin(cache.prompt)
         count, keys_values = self._prefixes.find(memory, feed.token_ids[: feed.chain_length])
-        if keys_values is None:
-            return feed
-        memory.keys_values = self._decoder.new_memory(len(feed.token_ids))
-        memory.keys_values[:, :, :, :count] = keys_values[:, :, :, :count]
-        memory.ids = list(feed.token_ids[:count])
-        self._adopt(cache, memory, count)
-        return feed.cut(count)[1]
+        if keys_values is not None:
+            memory.keys_values = self._decoder.new_memory(len(feed.token_ids))
+            memory.keys_values[:, :, :, :count] = keys_values[:, :, :, :count]
+            memory.ids = list(feed.token_ids[:count])
+            self._adopt(cache, memory, count)
+            feed = feed.cut(count)[1]
+        self._look_ahead(cache, feed, is_alone=is_alone)
+        return feed
+
+    def _look_ahead(self, cache: Cache, feed: Feed, *, is_alone: bool) -> None:
+        # Alone a clip is seen on all cores, when it is read.
+        if not is_alone and not self._pads.isdisjoint(feed.token_ids):
+            cache.ahead = self._seen.see_beside(cache.prompt.clip, cache.prompt.clip.group_keys)
+
+    def is_ready(self, cache: Cache) -> bool:
+        """False while its clip is being seen beside."""
+        return all(each.done() for each in (cache.ahead or {}).values())
+
+    def wait(self) -> None:
+        """Until one more clip, or frames of one, have been seen."""
+        self._seen.wait()
 
     @torch.inference_mode()
     def run(self, turns: Sequence[Turn]) -> list[Tensor]:
         """For each turn (places wanted, vocabulary) float32 logits, on the CPU."""
         self._prepare(turns)
+        self._spread(is_large=True)
         embedded = torch.cat([self._embedded(cache, feed) for cache, feed in turns])
+        self._spread(is_large=len(embedded) * self._decoder.flops_a_row > FEW_FLOPS)
         positions = torch.cat([self._positions(cache, feed) for cache, feed in turns], dim=1).to(embedded.device)
         rows = [Rows(cache.memory.keys_values, feed.keep, self._mask(feed), feed.wanted) for cache, feed in turns]
         logits = self._decoder.logits(self._decoder.read(embedded, positions, rows))
         for cache, feed in turns:
             self._remember(cache, feed)
         return list(torch.split(logits, [len(feed.wanted) for _, feed in turns]))
+
+    def _spread(self, *, is_large: bool) -> None:
+        """Over all cores what is large, unless they are busy with clips that are seen beside."""
+        if self._threads > 1:
+            torch.set_num_threads(self._threads if is_large and not self._seen.is_busy else 1)
 
     def _prepare(self, turns: Sequence[Turn]) -> None:
         """A memory with room for each."""
@@ -148,16 +173,13 @@ class LeanRunner:
 
     def _clip_rows(self, prompt: PromptTokens, feed: Feed) -> tuple[int, int]:
         """Which of the fed tokens stand for the clip, which is in one piece: (first, how many)."""
-        rows = [
-            place
-            for place, token in enumerate(feed.token_ids[: max(len(prompt.ids) - feed.keep, 0)])
-            if token in self._pads
-        ]
+        within = feed.token_ids[: max(len(prompt.ids) - feed.keep, 0)]
+        rows = [place for place, token in enumerate(within) if token in self._pads]
         return (rows[0], len(rows)) if rows else (0, 0)
 
     def _clip(self, cache: Cache) -> Tensor:
         """(clip tokens, width)."""
-        return self._seen.embeddings(cache.prompt.clip, cache.memory.clip_key)
+        return self._seen.embeddings(cache.prompt.clip, cache.memory.clip_key, cache.ahead or {})
 
     def _positions(self, cache: Cache, feed: Feed) -> Tensor:
         """(3, tokens), on the CPU."""

@@ -4,6 +4,7 @@ Frames travel to the device as they are, a byte a channel, and are cut and norma
 bytes, and the host has better things to do.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,13 +23,15 @@ MOST_GRAPHS = 8
 """Sizes of pictures, times how many go through at once. What lies between a tower's layers is large."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Look:
     """A clip that is being seen."""
 
     embeddings: Tensor
     """(clip tokens, width); not before the mark."""
     done: Mark
+    is_urgent: bool = False
+    """Nobody else has anything to do meanwhile."""
 
 
 class Looking(Seen):
@@ -38,13 +41,30 @@ class Looking(Seen):
         super().__init__(vision, most_bytes)
         self._lane = Lane(vision.device)
         self.graphs = Graphs(vision.device, most=MOST_GRAPHS)
+        self._begun: deque[Mark] = deque()
 
     def begin(self, clip: Patches, keys: tuple[bytes, ...]) -> Look:
         """Have the clip seen; returns before it is."""
         device = self.vision.device
         with self._lane.work(after=Mark(device)):
-            embeddings = self.embeddings(clip, keys)
-            return Look(embeddings, Mark(device))
+            look = Look(self.embeddings(clip, keys, {}), Mark(device))
+        self._begun.append(look.done)
+        self._let_go()
+        return look
+
+    @property
+    def is_busy(self) -> bool:
+        self._let_go()
+        return bool(self._begun)
+
+    def wait(self) -> None:
+        if self.is_busy:
+            self._begun[0].wait()
+
+    def _let_go(self) -> None:
+        """Of what is done."""
+        while self._begun and self._begun[0].is_done:
+            self._begun.popleft()
 
     def look(self, clip: Patches, times: Sequence[int]) -> Tensor:
         frames = pinned(torch.from_numpy(np.stack([clip.frames_at(time) for time in times])), self.vision.device)

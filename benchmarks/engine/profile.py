@@ -38,8 +38,14 @@ class Timed:
     def settle(self) -> None:
         self.runner.settle()
 
-    def resume(self, cache: Cache, feed: Feed) -> Feed:
+    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool) -> Feed:
         return feed
+
+    def is_ready(self, cache: Cache) -> bool:
+        return True
+
+    def wait(self) -> None:
+        """For nothing."""
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -58,7 +64,7 @@ def answer(checkpoint: Checkpoint, timed: Timed, ask: Ask) -> dict[str, float]:
     timed.spent.clear()
     started, cpu_started = time.perf_counter(), time.process_time()
     scheduler = Scheduler(checkpoint, timed, 1, forget=lambda _: None)
-    scheduler.admit(Request("profile", ask.clip, ask.conversation, ask.form, on_event=lambda _: None))
+    scheduler.admit(Request("profile", ask.clip, ask.conversation, ask.form, on_events=lambda _: None))
     while not scheduler.is_idle:
         scheduler.step()
     whole, whole_cpu = time.perf_counter() - started, time.process_time() - cpu_started

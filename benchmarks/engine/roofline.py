@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"roofline {peaks.tflops:,.3g} TFLOP/s, {peaks.gbps:,.4g} GB/s", end="; ")
     print(f"measured here {measured.tflops:,.3g} TFLOP/s, {measured.gbps:,.4g} GB/s")
     print("| " + " | ".join(COLUMNS) + " |" + "\n|---" + "|---" * (len(COLUMNS) - 1) + "|")
-    stages = [bench.vision, lambda: bench.prefill(WARM_UPS + options.rounds)]
+    stages: list[Callable[[], Stage]] = [bench.vision, partial(bench.prefill, WARM_UPS + options.rounds)]
     stages += [partial(bench.decode, sequences, ROWS) for sequences in options.in_flight]
     for stage in stages:
         print(row(stage(), peaks, options.rounds), flush=True)

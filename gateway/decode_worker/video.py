@@ -17,6 +17,7 @@ from assay.sampling import FixedRate, Spread
 from gateway.decode_spec import MIB, DecodeSpec, DecodeSummary, MediaInfo
 from gateway.decode_worker import alpha, matroska, mp4
 from gateway.decode_worker.budget import Budget, too_many_pixels
+from gateway.decode_worker.heap import Heap
 from gateway.decode_worker.reader import BoundedReader, Upload
 from gateway.decode_worker.resize import FrameResizer, Orientation, Turn
 from gateway.decode_worker.shortcut import Shortcut, Stretch
@@ -146,7 +147,7 @@ def frames_of(
     media: InputContainer, stream: VideoStream, budget: Budget, sampler: "_Sampler | None" = None
 ) -> Iterator[av.VideoFrame]:
     """Decoded frames in order of presentation; what cannot be decoded is counted and passed over."""
-    packets, decoder = media.demux(stream), alpha.decoder_of(stream)
+    packets, decoder, heap = media.demux(stream), alpha.decoder_of(stream), Heap()
     while True:
         try:
             packet = next(packets, None)
@@ -159,6 +160,7 @@ def frames_of(
         if packet is None:
             break
         budget.packet(packet.size)
+        heap.packet()
         yield from _decode_stretch(decoder, stream, sampler.stretch(packet) if sampler else Stretch([packet]), budget)
     yield from _decode_stretch(decoder, stream, sampler.last_stretch() if sampler else Stretch(), budget)
     yield from _decode(decoder, _end(stream), budget)

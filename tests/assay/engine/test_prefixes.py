@@ -28,7 +28,7 @@ def _answers(
     scheduler = Scheduler(checkpoint, runner, at_once, forget=lambda _: None)
     heard: list[list[Event]] = [[] for _ in wishes]
     for place, (clip, asks, form) in enumerate(wishes):
-        scheduler.admit(Request(str(place), clip, asks, form, heard[place].append))  # type: ignore[arg-type]
+        scheduler.admit(Request(str(place), clip, asks, form, heard[place].extend))  # type: ignore[arg-type]
         while scheduler.room <= 0:
             scheduler.step()
     while not scheduler.is_idle:
@@ -109,7 +109,7 @@ def test_what_one_tenant_was_answered_is_no_draft_for_another(checkpoint: Checkp
     for tenant in ("acme", "others", "acme"):
         runner = Timed(LeanRunner(checkpoint.model, kept_bytes=0))
         scheduler = Scheduler(checkpoint, runner, 1, forget=lambda _: None, drafts=drafts)
-        scheduler.admit(Request("0", image, replace(RATE, tenant=tenant), REASONED, on_event=lambda _: None))
+        scheduler.admit(Request("0", image, replace(RATE, tenant=tenant), REASONED, on_events=lambda _: None))
         while not scheduler.is_idle:
             scheduler.step()
         forwards.append(len(runner.spent))
