@@ -162,7 +162,8 @@ class Run:
 
 
 async def run(served: AbstractAsyncContextManager[str], path: Path, form: str, video: VideoOptions) -> Run:
-    async with served as address, AsyncClient(address, timeout_seconds=7200) as client:
+    # A machine that stands still for a minute shall not end an hour's work.
+    async with served as address, AsyncClient(address, timeout_seconds=7200, quiet_seconds=900) as client:
         start = time.monotonic()
         with Peaks(gateway_pid(address)) as peaks:
             judgement = await client.score(path, form=form, video=video)

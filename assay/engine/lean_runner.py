@@ -95,9 +95,12 @@ class LeanRunner:
         return feed
 
     def _look_ahead(self, cache: Cache, feed: Feed, *, is_alone: bool) -> None:
-        # Alone a clip is seen on all cores, when it is read.
-        if not is_alone and not self._pads.isdisjoint(feed.token_ids):
-            cache.ahead = self._seen.see_beside(cache.prompt.clip, cache.prompt.clip.group_keys)
+        """Have its clip seen beside, if that is quicker."""
+        # A picture that is alone is seen on all cores, when it is read.
+        keys = cache.prompt.clip.group_keys
+        is_beside = not is_alone or self._seen.count_missing(keys) >= max(2, self._threads)
+        if is_beside and not self._pads.isdisjoint(feed.token_ids):
+            cache.ahead = self._seen.see_beside(cache.prompt.clip, keys)
 
     def is_ready(self, cache: Cache) -> bool:
         """False while its clip is being seen beside."""

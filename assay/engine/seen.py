@@ -49,6 +49,10 @@ class Seen:
                 self._beside[key] = ahead[key]
         return ahead
 
+    def count_missing(self, keys: Sequence[bytes]) -> int:
+        """How many of these groups are not kept."""
+        return sum(self.kept.get(key) is None for key in set(keys))
+
     def wait(self) -> None:
         """Until one more has been seen."""
         wait([each for each in self._beside.values() if not each.done()], return_when=FIRST_COMPLETED)

@@ -98,7 +98,7 @@ def _together(checkpoint: Checkpoint, lean: LeanRunner, wishes: Sequence[tuple[C
     scheduler = Scheduler(checkpoint, lean, len(wishes), forget=lambda _: None)
     heard: list[list[Event]] = [[] for _ in wishes]
     for place, (clip, form) in enumerate(wishes):
-        scheduler.admit(Request(str(place), clip, RATE, form, heard[place].append))  # type: ignore[arg-type]
+        scheduler.admit(Request(str(place), clip, RATE, form, heard[place].extend))  # type: ignore[arg-type]
     while not scheduler.is_idle:
         scheduler.step()
     return heard
