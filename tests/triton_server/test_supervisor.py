@@ -16,6 +16,7 @@ from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip, Frame
 from assay.generator import Chose, Conversation, Counted, Finished, Wrote
 from assay.triton import TritonGenerator
+from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.triton import Triton, running_triton, start_triton, until_gone
 from triton_server.settings import TritonServerSettings
 from triton_server.supervisor import _watch_canaries
@@ -83,6 +84,19 @@ def served_metrics(server: Triton) -> dict[str, float]:
     port = next(each.partition("=")[2] for each in command if each.startswith("--metrics-port="))
     lines = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode().splitlines()
     return {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("assay_engine_")}
+
+
+@pytest.mark.gpu
+async def test_the_same_repository_serves_from_a_gpu(triton_server, generator, tmp_path):
+    log = tmp_path / "log"
+    with running_triton(write_tiny_checkpoint(tmp_path / "tiny"), log, device="cuda:0") as server:
+        on_gpu = TritonGenerator(server.address, idle_timeout_seconds=20, connect_timeout_seconds=5)
+        mine, theirs = await answer(on_gpu), await answer(generator)
+        await on_gpu.close()
+    assert [event for event in mine if isinstance(event, Wrote)] == [
+        event for event in theirs if isinstance(event, Wrote)
+    ]
+    assert "our own forward (GraphRunner) runs this checkpoint on cuda:0" in log.read_text()
 
 
 async def test_answers_to_several_at_once_do_not_mix(generator):
