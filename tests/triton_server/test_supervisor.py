@@ -152,12 +152,17 @@ async def anext_until_cancelled(events) -> None:
 
 
 async def test_a_client_that_dies_frees_its_place(generator, triton_server):
-    dying = TritonGenerator(triton_server.address)
-    for _ in range(8):
-        await anext(dying.generate(PICTURE, new_question(), ENDLESS))
+    dying = TritonGenerator(triton_server.address, idle_timeout_seconds=60)
+    # More than there is room for, so that some have just begun whenever the others end.
+    asked = [asyncio.create_task(anext(dying.generate(PICTURE, new_question(), ENDLESS))) for _ in range(24)]
+    await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
     await dying._channel.close()  # every stream is torn off, as by a kill
     assert await answer(generator)
-    assert "the client of a request has left" in triton_server.log.read_text()
+    deadline = time.monotonic() + 20
+    while "the client of a request has left" not in triton_server.log.read_text():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    await asyncio.gather(*asked, return_exceptions=True)
 
 
 async def test_a_killed_stub_fails_what_is_in_flight_and_is_replaced(generator, triton_server):
