@@ -1,6 +1,6 @@
 """Several scores -> one score; several gradings -> one grading."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import sqrt
@@ -77,12 +77,14 @@ def _bare(score: Score) -> Score:
 class AttributePool:
     """What is said of the whole, from what is said of each window, in the order of the first window that tells it.
 
-    A graded attribute gets the mean of the windows' probabilities (a grade without probabilities counts as sure) and
-    the most probable grade. Words are those of the window that weighs most; the first of equals. What is kept does not
-    grow with the number of windows.
+    A graded attribute gets the mean of the windows' probabilities (a grade without probabilities counts as sure), of
+    which its grade is read as that of a single window is. Words are those of the window that weighs most; the first of
+    equals. What is kept does not grow with the number of windows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, quantiles: Mapping[str, float] | None = None) -> None:
+        """`quantiles`: see `Checkpoint.grade_quantiles`; an attribute that is not in it gets its likeliest grade."""
+        self._quantiles = quantiles or {}
         self._told: dict[str, _Told] = {}
 
     def feed(self, attributes: Iterable[Attribute], weight: float) -> None:
@@ -90,7 +92,7 @@ class AttributePool:
             self._told.setdefault(attribute.name, _Told()).feed(attribute, weight)
 
     def pooled(self) -> list[Attribute]:
-        return [told.pooled() for told in self._told.values()]
+        return [told.pooled(self._quantiles.get(name)) for name, told in self._told.items()]
 
 
 @dataclass(slots=True)
@@ -115,12 +117,22 @@ class _Told:
         for grade, probability in (attribute.probabilities or {attribute.grade: 1.0}).items():
             self.probabilities[grade] = self.probabilities.get(grade, 0.0) + weight * probability
 
-    def pooled(self) -> Attribute:
+    def pooled(self, quantile: float | None) -> Attribute:
         first = next(iter(self.heaviest.values()))[1]
         if self.count == 1 or not KINDS[first.name].is_graded:
             return first
         grades = KINDS[first.name].grades
         probabilities = {grade: self.probabilities.get(grade, 0.0) / self.weight for grade in grades}
-        grade = max(grades, key=lambda each: probabilities[each])
+        # Grades that were read from prose have no probabilities, and of a single window they are not read anew either.
+        grade = _grade(probabilities, quantile if self.has_probabilities else None)
         text = self.heaviest[grade][1].text if grade in self.heaviest else ""
         return Attribute(first.name, grade, probabilities if self.has_probabilities else {}, text)
+
+
+def _grade(probabilities: Mapping[str, float], quantile: float | None) -> str:
+    """The first grade at which the probabilities of those up to it reach the share, or else the most probable one."""
+    if quantile is None:
+        return max(probabilities, key=lambda each: probabilities[each])
+    sums = zip(probabilities, accumulate(probabilities.values()), strict=True)
+    # The last one where rounding keeps the whole sum below a share of nearly one.
+    return next((grade for grade, so_far in sums if so_far >= quantile), [*probabilities][-1])

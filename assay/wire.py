@@ -185,12 +185,15 @@ def spec_to_wire(checkpoint: Checkpoint, checkpoint_fingerprint: str) -> clip_pb
         video_max_pixels=pixels.video_max_pixels,
         clip_seconds=checkpoint.clip.seconds,
         clip_max_frames=checkpoint.clip.max_frames,
+        grade_quantiles=checkpoint.grade_quantiles,
         frames_per_second=checkpoint.clip.frames_per_second,
     )
     if (shrink := pixels.shrink_first) is not None:
         spec.shrink_first.image_pixels = shrink.max_pixels
         spec.shrink_first.video_pixels = shrink.video_max_pixels
         spec.shrink_first.resampling = _RESAMPLING[shrink.resample]
+    if pixels.enlarge_first_pixels is not None:
+        spec.enlarge_first_pixels = pixels.enlarge_first_pixels
     return spec
 
 

@@ -66,7 +66,7 @@ class Assessment:
         self._spec = await self.upstream.spec(self.form)
         self._plan = Plan.of(self.options, self._spec, self.looking)
         self._repeats = Repeats(0.0 if self._plan.keep_repeats else self.looking.repeat_levels)
-        self._timeline = Timeline(self._plan.rule)
+        self._timeline = Timeline(self._plan.rule, self._spec.grade_quantiles)
         if self.is_video and self._plan.sampling == "scene":
             self._scenes = Scenes(self._plan.frames_per_second)
         async with (
@@ -84,7 +84,13 @@ class Assessment:
         if self.is_video:
             target = Target(spec.video_min_pixels, spec.video_max_pixels, spec.factor_px, self._shrink(spec))
             return self._plan.decode_spec(target, self.limits)
-        target = Target(spec.image_min_pixels, spec.image_max_pixels, spec.factor_px, self._shrink(spec))
+        target = Target(
+            spec.image_min_pixels,
+            spec.image_max_pixels,
+            spec.factor_px,
+            self._shrink(spec),
+            spec.enlarge_first_pixels,
+        )
         return DecodeSpec(is_video=False, target=target, limits=self.limits)
 
     def _shrink(self, spec: ModelSpec) -> Shrink | None:

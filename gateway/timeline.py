@@ -1,5 +1,7 @@
 """Timeline: what is known of the windows of one upload so far, small enough for an upload of days."""
 
+from collections.abc import Mapping
+
 from assay.pooling import AttributePool, pool
 from assay.score import PoolingRule, Score
 from assay.v1 import event_pb2, score_pb2
@@ -13,10 +15,11 @@ DETAILED_WINDOWS = 64
 class Timeline:
     """Feed finished windows in order of time; then fill a result."""
 
-    def __init__(self, rule: PoolingRule) -> None:
+    def __init__(self, rule: PoolingRule, grade_quantiles: Mapping[str, float] | None = None) -> None:
+        """`grade_quantiles`: see `AttributePool`."""
         self._rule = rule
         self._windows: list[score_pb2.WindowResult] = []
-        self._attributes = AttributePool()
+        self._attributes = AttributePool(grade_quantiles)
         self._scores: list[Score] = []
         self._composites: list[Score] = []
         self._weights: list[float] = []

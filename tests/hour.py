@@ -1,18 +1,23 @@
-"""Scores an hour-long video and a one-minute one with the whole stack, and shows what memory each took at its peak:
+"""Scores an hour-long video and one-minute ones with the whole stack, and shows what memory each took at its peak:
 `python -m tests.hour` (`--minutes 60 --form direct --sampling fps:1`).
 
-Each video gets a gateway and decode workers of its own, so that one peak does not hide the other.
+Each video gets a gateway and decode workers of its own, so that one peak does not hide the other. The peak of a minute
+differs by some MiB from run to run, so the hour is held against the median of several minutes. With `--model scripted`
+answers come at once from this process: an hour is then over in a minute, and gateway and worker are the same programs.
 """
 
 import argparse
+import asyncio
 import os
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 import av
 import numpy as np
@@ -20,13 +25,17 @@ import psutil
 from numpy.typing import NDArray
 
 from assay.cli.video import add_video_options, video_of
-from assay.client import Client, Judgement
+from assay.client import AsyncClient, Judgement, VideoOptions
 from assay.stack import Stack
+from assay.stack.program import Program
+from tests.gateway.serving import services
+from tests.scripted_generator import ScriptedGenerator
 
 WIDTH_PX, HEIGHT_PX, FRAMES_PER_SECOND = 320, 180, 5
 SCENE_SECONDS = 10
 MOST_GROWTH = 1.10
 """An hour may take so much more than a minute."""
+ROOT = Path(__file__).parents[1]
 
 
 def pictures(seconds: float, frames_per_second: int = FRAMES_PER_SECOND) -> Iterator[NDArray[np.uint8]]:
@@ -107,34 +116,83 @@ def gateway_pid(address: str) -> int:
     raise RuntimeError(f"no process of ours listens at {address}")
 
 
-def scored(path: Path, score: Callable[[Client, Path], Judgement]) -> tuple[Judgement, Peaks, float]:
-    """By a fresh stack: the judgement, the peaks, and the seconds it took."""
-    with Stack(logs=path.parent / "logs") as stack, Client(stack.address, timeout_seconds=7200) as client:
+@asynccontextmanager
+async def nano(folder: Path) -> AsyncIterator[str]:
+    """Address of a gateway before the whole stack with the checkpoint of the repository."""
+    async with Stack(logs=folder / "logs") as stack:
+        yield stack.address
+
+
+@asynccontextmanager
+async def scripted(folder: Path, **settings: str) -> AsyncIterator[str]:
+    """Address of a gateway before services in this process, whose model knows its answers."""
+    async with services(_Forgetful()) as (extraction, scoring):
+        addresses = {"GATEWAY_ATTRIBUTE_EXTRACTION": extraction, "GATEWAY_SCORING": scoring}
+        wiring = {"GATEWAY_ADDRESS": "127.0.0.1:0", **addresses, **settings}
+        program = Program("gateway", "gateway", wiring, ROOT, folder / "gateway.log")
+        try:
+            async with asyncio.timeout(60):
+                while not program.address:  # noqa: ASYNC110 - it happens in another process
+                    await asyncio.sleep(0.05)
+            yield program.address
+        finally:
+            await asyncio.to_thread(program.stop, 10.0)
+
+
+class _Forgetful(ScriptedGenerator):
+    """An hour of clips would be half a gigabyte."""
+
+    async def generate(self, clip, conversation, form):  # type: ignore[no-untyped-def, override]
+        async for event in super().generate(clip, conversation, form):
+            yield event
+        self.asked.clear()
+        self.clips.clear()
+
+
+SERVED: dict[str, Callable[[Path], AbstractAsyncContextManager[str]]] = {"nano": nano, "scripted": scripted}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One video through a gateway of its own."""
+
+    judgement: Judgement
+    peaks: Peaks
+    seconds: float
+
+
+async def run(served: AbstractAsyncContextManager[str], path: Path, form: str, video: VideoOptions) -> Run:
+    # A machine that stands still for a minute shall not end an hour's work.
+    async with served as address, AsyncClient(address, timeout_seconds=7200, quiet_seconds=900) as client:
         start = time.monotonic()
-        with Peaks(gateway_pid(stack.address)) as peaks:
-            judgement = score(client, path)
-        return judgement, peaks, time.monotonic() - start
+        with Peaks(gateway_pid(address)) as peaks:
+            judgement = await client.score(path, form=form, video=video)
+        return Run(judgement, peaks, time.monotonic() - start)
 
 
-def main() -> int:
+async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60.0, help="length of the long video (default 60)")
+    parser.add_argument("--short-runs", type=int, default=5, help="of the one-minute video (default 5)")
+    parser.add_argument("--long-runs", type=int, default=1, help="of the long video (default 1)")
+    parser.add_argument("--model", choices=SERVED, default="nano", help="what answers (default nano)")
     parser.add_argument("--form", default="direct", help="of the answers (default direct)")
     add_video_options(parser)
     options = parser.parse_args()
     os.environ["GATEWAY_MAX_DURATION_SECONDS"] = str(60 * options.minutes + 60)
-    found = []
+    peak_mib = []
     with tempfile.TemporaryDirectory() as folder:
-        for minutes in (1.0, options.minutes):
+        for minutes, runs in ((1.0, options.short_runs), (options.minutes, options.long_runs)):
             path = Path(folder) / f"{minutes:g}.mp4"
             write_video(path, 60 * minutes)
-            judgement, peaks, seconds = scored(
-                path, lambda client, path: client.score(path, form=options.form, video=video_of(options))
-            )
-            found.append(peaks)
-            print(_line(minutes, path, judgement, peaks, seconds), flush=True)
-    growth = found[1].together_mib / found[0].together_mib
-    print(f"gateway and worker together: {growth - 1:+.1%} (at most {MOST_GROWTH - 1:+.0%} is wanted)")
+            found = []
+            for _ in range(runs):
+                done = await run(SERVED[options.model](Path(folder)), path, options.form, video_of(options))
+                found.append(done.peaks.together_mib)
+                print(_line(minutes, path, done.judgement, done.peaks, done.seconds), flush=True)
+            peak_mib.append(median(found))
+    growth = peak_mib[1] / peak_mib[0]
+    print(f"gateway and worker together, medians: {growth - 1:+.1%} (at most {MOST_GROWTH - 1:+.0%} is wanted)")
     return 0 if growth <= MOST_GROWTH else 1
 
 
@@ -149,4 +207,4 @@ def _line(minutes: float, path: Path, judgement: Judgement, peaks: Peaks, second
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(asyncio.run(main()))

@@ -64,6 +64,11 @@ class Decoder:
         return [self._head, *(product for layer in by_layer for product in layer)]
 
     @property
+    def flops_a_row(self) -> int:
+        """Floating-point operations of a row's products, attention apart."""
+        return 2 * sum(product.weight.numel() for product in self.products)
+
+    @property
     def dtype(self) -> torch.dtype:
         dtype: torch.dtype = self.embedding.dtype
         return dtype

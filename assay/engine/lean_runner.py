@@ -23,6 +23,8 @@ from assay.engine.vision import Vision, VisionWeights
 _log = logging.getLogger(__name__)
 
 DEFAULT_KEPT_BYTES = 256 << 20
+FEW_FLOPS = 2_000_000_000
+"""A forward of fewer is quicker on one core: to wake others costs more than they do (benchmarks/LOG.md)."""
 
 
 class LeanRunner:
@@ -47,7 +49,8 @@ class LeanRunner:
         self._decoder = Decoder(model)
         self._seen = Seen(Vision(model.model.visual, vision_weights), kept_bytes // 4)
         self._prefixes = Prefixes(kept_bytes - kept_bytes // 4)
-        self._pads = (int(model.config.image_token_id), int(model.config.video_token_id))
+        self._pads = frozenset({int(model.config.image_token_id), int(model.config.video_token_id)})
+        self._threads = 1
         config: Any = model.config
         self._merge = int(config.vision_config.spatial_merge_size)
 
@@ -70,23 +73,36 @@ class LeanRunner:
     @torch.inference_mode()
     def settle(self) -> None:
         """Say so if this machine's products are such that a last bit may hang on who is beside."""
+        self._threads = torch.get_num_threads()
         products = [*self._decoder.products, *self._seen.vision.products]
         shape = self._decoder.heads, self._decoder.key_heads, self._decoder.head_dim
         if self._decoder.device.type == "cpu" and not (is_steady(products) and attends_steadily(*shape)):
             _log.warning("the matrix products of this machine are not steady: batch-mates may change last bits")
 
     @torch.inference_mode()
-    def resume(self, cache: Cache, feed: Feed) -> Feed:
+    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool) -> Feed:
         """What is left to read of a first feed, given what is remembered of others that began like it."""
         memory = self._begin(cache.prompt)
         count, keys_values = self._prefixes.find(memory, feed.token_ids[: feed.chain_length])
-        if keys_values is None:
-            return feed
-        memory.keys_values = self._decoder.new_memory(len(feed.token_ids))
-        memory.keys_values[:, :, :, :count] = keys_values[:, :, :, :count]
-        memory.ids = list(feed.token_ids[:count])
-        self._adopt(cache, memory, count)
-        return feed.cut(count)[1]
+        if keys_values is not None:
+            memory.keys_values = self._decoder.new_memory(len(feed.token_ids))
+            memory.keys_values[:, :, :, :count] = keys_values[:, :, :, :count]
+            memory.ids = list(feed.token_ids[:count])
+            self._adopt(cache, memory, count)
+            feed = feed.cut(count)[1]
+        # A picture that is alone is seen on all cores, when it is read.
+        is_beside = not is_alone or self._seen.count_missing(memory.clip_key) >= max(2, self._threads)
+        if is_beside and self._decoder.device.type == "cpu" and not self._pads.isdisjoint(feed.token_ids):
+            cache.ahead = self._seen.see_beside(cache.prompt.clip, memory.clip_key)
+        return feed
+
+    def is_ready(self, cache: Cache) -> bool:
+        """False while its clip is being seen beside."""
+        return all(each.done() for each in (cache.ahead or {}).values())
+
+    def wait(self) -> None:
+        """Until one more clip, or frames of one, have been seen."""
+        self._seen.wait()
 
     @torch.inference_mode()
     def run(self, turns: Sequence[Turn]) -> list[Tensor]:
@@ -95,7 +111,9 @@ class LeanRunner:
             if cache.memory is None:
                 self._adopt(cache, self._begin(cache.prompt), 0)
             self._make_room(cache.memory, feed)
+        self._spread(is_large=True)
         embedded = torch.cat([self._embedded(cache, feed) for cache, feed in turns])
+        self._spread(is_large=len(embedded) * self._decoder.flops_a_row > FEW_FLOPS)
         positions = torch.cat([self._positions(cache, feed) for cache, feed in turns], dim=1)
         rows = [Rows(cache.memory.keys_values, feed.keep, self._mask(feed), feed.wanted) for cache, feed in turns]
         logits = self._decoder.logits(self._decoder.read(embedded, positions, rows))
@@ -103,6 +121,11 @@ class LeanRunner:
             cache.length = feed.keep + len(feed.token_ids)
             cache.memory.ids[feed.keep :] = feed.token_ids[: feed.spine_length]
         return list(torch.split(logits, [len(feed.wanted) for _, feed in turns]))
+
+    def _spread(self, *, is_large: bool) -> None:
+        """Over all cores what is large, unless they are busy with clips that are seen beside."""
+        if self._threads > 1:
+            torch.set_num_threads(self._threads if is_large and not self._seen.is_busy else 1)
 
     def _begin(self, prompt: PromptTokens) -> Memory:
         """A memory of nothing."""
@@ -132,11 +155,11 @@ class LeanRunner:
         ids = torch.tensor(feed.token_ids, device=self._decoder.device)
         embedded: Tensor = self._decoder.embedding[ids]
         prompt = cache.prompt
-        is_clip = (ids == self._pads[0]) | (ids == self._pads[1])
+        is_clip = torch.tensor([token in self._pads for token in feed.token_ids], device=ids.device)
         is_clip[max(len(prompt.ids) - feed.keep, 0) :] = False
         if count := int(is_clip.sum()):
             before = sum(token in self._pads for token in prompt.ids[: feed.keep])
-            clip = self._seen.embeddings(prompt.clip, cache.memory.clip_key)
+            clip = self._seen.embeddings(prompt.clip, cache.memory.clip_key, cache.ahead or {})
             embedded[is_clip] = clip[before : before + count]
         return embedded
 

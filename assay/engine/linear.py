@@ -43,6 +43,17 @@ class Int8Linear(Linear):
         self._product = _rounded(weight, bias)
 
 
+class Bfloat16Linear(Linear):
+    """As Linear, less exactly: what goes in and the weights in bfloat16, sums in float32. For CPUs that have products
+    for it (AVX-512 BF16, AMX); elsewhere it is slow."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        """(out, in) and (out,). In bfloat16 the weight is there a second time, in half of its size."""
+        self.weight, self._bias, self.is_packed = weight, bias, True
+        rounded, added = weight.bfloat16(), None if bias is None else bias.bfloat16()
+        self._product = lambda x: functional.linear(x.bfloat16(), rounded, added).to(x.dtype)
+
+
 def has_fbgemm(weight: Tensor) -> bool:
     """True if this machine and this torch have FBGEMM's products for such a weight."""
     is_here = "fbgemm" in torch.backends.quantized.supported_engines and weight.device.type == "cpu"

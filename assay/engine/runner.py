@@ -94,8 +94,19 @@ class Runner(Protocol):
         """Called once, on the thread that will run it."""
         ...
 
-    def resume(self, cache: Cache, feed: Feed) -> Feed:
-        """What is left to read of a first feed, given what is remembered of others that began like it."""
+    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool) -> Feed:
+        """What is left to read of a first feed, given what is remembered of others that began like it.
+
+        Where others are in flight, its clip may be seen beside what is read of them.
+        """
+        ...
+
+    def is_ready(self, cache: Cache) -> bool:
+        """False while its clip is being seen beside: to read it would be to wait."""
+        ...
+
+    def wait(self) -> None:
+        """Until one more of those that were not ready may be."""
         ...
 
     @property

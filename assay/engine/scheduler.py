@@ -54,6 +54,8 @@ class _InFlight:
     making: Making
     feed: Feed | None = None
     """What it wants to be fed next; None before it has begun."""
+    is_begun: bool = False
+    """The runner has been told of it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -116,12 +118,19 @@ class Scheduler:
         _tell(request, told)
 
     def _next(self) -> list[_InFlight]:
-        """All with little to read, and one with much: the most urgent, of these the one that has waited longest."""
+        """All with little to read, and one with much: the most urgent, of these the one that has waited longest.
+
+        Nobody whose clip is still being seen; waits if that is true of all.
+        """
         for turn in self._in_flight:
-            if turn.feed and turn.cache.memory is None:
-                turn.feed = self.runner.resume(turn.cache, turn.feed)
-        short = [turn for turn in self._in_flight if turn.feed and len(turn.feed.token_ids) <= SHORT_TOKENS]
-        long = [turn for turn in self._in_flight if turn not in short]
+            # Again right before it is read: others may have begun like it by then.
+            if turn.feed and turn.cache.memory is None and (not turn.is_begun or self.runner.is_ready(turn.cache)):
+                turn.is_begun = True
+                turn.feed = self.runner.resume(turn.cache, turn.feed, is_alone=len(self._in_flight) == 1)
+        while not (ready := [turn for turn in self._in_flight if self.runner.is_ready(turn.cache)]):
+            self.runner.wait()
+        short = [turn for turn in ready if turn.feed and len(turn.feed.token_ids) <= SHORT_TOKENS]
+        long = [turn for turn in ready if turn not in short]
         chosen = [*short, *sorted(long, key=lambda turn: -turn.request.priority)[:1]]
         return chosen[: self.runner.most_at_once] if self.runner.most_at_once else chosen
 

@@ -23,9 +23,16 @@ class TransformersRunner:
     def settle(self) -> None:
         """Nothing has to be tried out."""
 
-    def resume(self, cache: Cache, feed: Feed) -> Feed:
+    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool) -> Feed:
         """All of it: nothing is kept."""
         return feed
+
+    def is_ready(self, cache: Cache) -> bool:
+        """Always."""
+        return True
+
+    def wait(self) -> None:
+        """For nothing."""
 
     @property
     def counters(self) -> Mapping[str, int]:

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 from transformers.activations import ACT2FN
 
-from assay.engine.linear import Int8Linear, Linear, has_fbgemm
+from assay.engine.linear import Bfloat16Linear, Int8Linear, Linear, has_fbgemm
 from assay.engine.rotary import patch_angles, turned
 
-VisionWeights = Literal["stored", "int8"]
-"""As the checkpoint has them, or rounded to 8 bits where most of the time goes: the products of the blocks."""
+VisionWeights = Literal["stored", "bfloat16", "int8"]
+"""As the checkpoint has them, or rounded where most of the time goes: the products of the blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Vision:
         self._inv_freq = tower.rotary_pos_emb.inv_freq.float()
         if weights == "int8" and not has_fbgemm(self._kernel.weight):
             raise ValueError("weights of the vision tower can be rounded to int8 for a CPU with FBGEMM alone")
-        self._is_rounded = weights == "int8"
-        product: Callable[[Tensor, Tensor], Linear] = Int8Linear if self._is_rounded else _plain
+        self._is_rounded = weights != "stored"
+        product: Callable[[Tensor, Tensor], Linear] = _PRODUCTS[weights]
         self._blocks = [
             _Block(
                 norm1=_weights(block.norm1),
@@ -104,3 +104,10 @@ def _plain(weight: Tensor, bias: Tensor) -> Linear:
 
 def _weights(part: Any) -> tuple[Tensor, Tensor]:
     return part.weight.detach(), part.bias.detach()
+
+
+_PRODUCTS: dict[VisionWeights, Callable[[Tensor, Tensor], Linear]] = {
+    "stored": _plain,
+    "bfloat16": Bfloat16Linear,
+    "int8": Int8Linear,
+}

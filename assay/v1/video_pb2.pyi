@@ -64,7 +64,7 @@ class _KeyFramesEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeyFrames.V
     """In a request: the server's default. Never sent by a server."""
     KEY_FRAMES_EXACT: _KeyFrames.ValueType  # 1
     """Never: each sample is the first frame that is shown in its time slot. What lies between a sample and the last key
-    frame before the next one is not decoded.
+    frame before the next one is not decoded, nor frames of H.264 on the way from which no other is decoded.
     """
     KEY_FRAMES_AUTO: _KeyFrames.ValueType  # 2
     """Where slots are long enough for it to be worth while (the server's setting, 2 s) a key frame in the first half of a
@@ -81,7 +81,7 @@ KEY_FRAMES_UNSPECIFIED: KeyFrames.ValueType  # 0
 """In a request: the server's default. Never sent by a server."""
 KEY_FRAMES_EXACT: KeyFrames.ValueType  # 1
 """Never: each sample is the first frame that is shown in its time slot. What lies between a sample and the last key
-frame before the next one is not decoded.
+frame before the next one is not decoded, nor frames of H.264 on the way from which no other is decoded.
 """
 KEY_FRAMES_AUTO: KeyFrames.ValueType  # 2
 """Where slots are long enough for it to be worth while (the server's setting, 2 s) a key frame in the first half of a

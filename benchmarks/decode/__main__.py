@@ -2,8 +2,10 @@
 
 Two works per clip: two frames in a second brought to the size of the model, and every frame. Every decoder has one
 thread; they take turns, the first round warms up, the table has medians and how far each is from ours. Ours is the
-pool that serves, in its locked process and with everything that it checks. The peers get an environment of their own
-below --environment, the first time; torchcodec runs on the FFmpeg inside PyAV, the same as ours. A short run:
+pool that serves, in its locked process and with everything that it checks; for samples as dense as these it decodes
+every frame, to count the damaged ones. "ours, exact" is the same for requests with `key_frames = exact`: no more is
+decoded than the samples need, as with torchcodec. The peers get an environment of their own below --environment, the
+first time; torchcodec runs on the FFmpeg inside PyAV, the same as ours. A short run:
 
     python -m benchmarks.decode --rounds 3 --sizes 1080p
 """
@@ -20,7 +22,7 @@ from statistics import median
 
 from benchmarks.decode.clips import ENCODERS, FRAMES_PER_SECOND, SIZES, Clip, clip
 
-NAMES = ("ours", "torchcodec", "opencv")
+NAMES = ("ours", "ours, exact", "torchcodec", "opencv")
 WORKS = {"2 frames/s": FRAMES_PER_SECOND // 2, "every frame": 1}
 """Of so many frames one is wanted."""
 HEIGHT_PX, WIDTH_PX = 336, 588
@@ -83,7 +85,7 @@ class Peer:
 
 
 def _command(name: str, environment: Path) -> list[str]:
-    if name == "ours":
+    if name.startswith("ours"):
         return [sys.executable, "-m", "benchmarks.decode.peer", name]
     libraries = f"LD_LIBRARY_PATH={_environment(environment)}"
     return [libraries, str(environment / "bin" / "python"), str(Path(__file__).with_name("peer.py")), name]
@@ -128,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for peer in peers:
             peer.close()
     print(table(found))
-    return 0 if len(peers) > 1 else 1
+    return 0 if any(not peer.name.startswith("ours") for peer in peers) else 1
 
 
 def _round(made: Clip, peers: Sequence[Peer], turn: int) -> Iterator[tuple[Cell, Measured]]:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ class Asked:
 Decoder = Callable[[Asked], tuple[float, int]]
 
 
-def ours() -> Decoder:
+def ours(key_frames: str = "auto") -> Decoder:
     """The pool that serves: a locked worker, bytes in chunks as a client sends them, frames through shared memory."""
     from assay.frame import Frame
     from gateway.decode import DecodeJob, DecodeLimits, DecodePool, DecodeSpec, Target
@@ -49,7 +50,7 @@ def ours() -> Decoder:
         rate = asked.frames_per_second / asked.every
         # Only processor time is compared: a busy machine shall not end it by the clock.
         limits = DecodeLimits(max_wall_seconds=3600.0)
-        spec = DecodeSpec(is_video=True, target=target, frames_per_second=rate, limits=limits)
+        spec = DecodeSpec(is_video=True, target=target, frames_per_second=rate, limits=limits, key_frames=key_frames)
         frames = 0
         async with pool.open(spec) as job, asyncio.TaskGroup() as group:
             group.create_task(send(job, data))
@@ -112,7 +113,12 @@ def opencv() -> Decoder:
     return decode
 
 
-DECODERS: dict[str, Callable[[], Decoder]] = {"ours": ours, "torchcodec": torchcodec, "opencv": opencv}
+DECODERS: dict[str, Callable[[], Decoder]] = {
+    "ours": ours,
+    "ours, exact": partial(ours, "exact"),
+    "torchcodec": torchcodec,
+    "opencv": opencv,
+}
 
 
 def main(name: str) -> None:

@@ -37,8 +37,14 @@ class Timed:
     def settle(self) -> None:
         self.runner.settle()
 
-    def resume(self, cache: Cache, feed: Feed) -> Feed:
+    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool) -> Feed:
         return feed
+
+    def is_ready(self, cache: Cache) -> bool:
+        return True
+
+    def wait(self) -> None:
+        """For nothing."""
 
     @property
     def counters(self) -> Mapping[str, int]:

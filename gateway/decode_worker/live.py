@@ -17,7 +17,8 @@ from gateway.decode_worker.fragments import Fragments
 from gateway.decode_worker.reader import BoundedReader, Upload
 from gateway.decode_worker.resize import FrameResizer, Turn, resize_picture
 from gateway.decode_worker.rlimits import grant_cpu
-from gateway.decode_worker.video import frames_of, open_container, open_source, prepare, shown_size, video_stream
+from gateway.decode_worker.sampler import shown_size
+from gateway.decode_worker.video import frames_of, open_container, open_source, prepare, video_stream
 
 Event = MediaInfo | Frame | Lost | DecodeSummary
 

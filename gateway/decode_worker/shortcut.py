@@ -51,8 +51,7 @@ class Shortcut:
         stands for `slot_seconds`."""
         if self._key_frames == "only":
             return self._key_frame(packet, seconds >= wanted_seconds)
-        if self._key_frames == "auto" and slot_seconds < self._from_seconds:
-            # Little would be saved, and damage in frames that are not decoded would go unseen.
+        if not self.is_taken(slot_seconds):
             self._held.append(packet)
             return self.rest()
         is_at_hand = seconds <= wanted_seconds + _TOLERANCE * slot_seconds
@@ -64,6 +63,10 @@ class Shortcut:
             self._under_way = wanted_seconds
             return self.rest()
         return Stretch()
+
+    def is_taken(self, slot_seconds: float) -> bool:
+        """False where little would be saved, and damage in frames that are not decoded would go unseen."""
+        return self._key_frames != "auto" or slot_seconds >= self._from_seconds
 
     def rest(self) -> Stretch:
         """All that is held: at the end, and where a packet does not say its time."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.attribute import Attribute
+from assay.attribute import KINDS, Attribute
 from assay.pooling import AttributePool, pool, reconcile
 from assay.score import PoolingRule, Scale, Score
 
@@ -16,8 +16,8 @@ def score(value: float, deviation: float = 0.1) -> Score:
     return Score(value, deviation, SCALE)
 
 
-def attributes_of(windows, weights):
-    together = AttributePool()
+def attributes_of(windows, weights, quantiles=None):
+    together = AttributePool(quantiles)
     for window, weight in zip(windows, weights, strict=True):
         together.feed(window, weight)
     return together.pooled()
@@ -57,6 +57,28 @@ def test_the_grade_of_a_video_is_the_most_probable_on_average():
     sharp = Attribute("level_shot", "yes", {"no": 0.4, "yes": 0.6})
     tilted = Attribute("level_shot", "no", {"no": 0.9, "yes": 0.1})
     assert attributes_of([[sharp], [tilted]], [1.0, 1.0])[0].grade == "no"
+
+
+UNSURE = Attribute("clarity", "very clear", dict(zip(KINDS["clarity"].grades, (0.1, 0.15, 0.3, 0.45), strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("quantiles", "grade"),
+    [
+        ({}, "very clear"),
+        ({"exposure": 0.1}, "very clear"),
+        ({"clarity": 0.5}, "moderately clear"),
+        ({"clarity": 0.2}, "moderately blurry"),
+        ({"clarity": 1 - 1e-16}, "very clear"),
+    ],
+)
+def test_the_grade_of_a_video_is_read_as_that_of_a_window(quantiles, grade):
+    assert attributes_of([[UNSURE], [UNSURE]], [1.0, 2.0], quantiles)[0].grade == grade
+
+
+def test_a_grade_that_was_read_from_prose_is_not_read_anew():
+    sharp, blurry = Attribute("clarity", "very clear"), Attribute("clarity", "very blurry")
+    assert attributes_of([[sharp], [blurry]], [3.0, 1.0], {"clarity": 0.2})[0].grade == "very clear"
 
 
 def test_words_come_from_the_longest_window():

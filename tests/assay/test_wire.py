@@ -112,7 +112,17 @@ def test_how_pictures_are_shrunk_survives_the_journey(resample):
 
 
 def test_a_checkpoint_that_shrinks_nothing_says_nothing_of_it():
-    assert not spec_to_wire(small_checkpoint(), "f1").HasField("shrink_first")
+    told = spec_to_wire(small_checkpoint(), "f1")
+    assert not told.HasField("shrink_first")
+    assert told.enlarge_first_pixels == 0
+
+
+def test_how_grades_are_read_is_told():
+    small = small_checkpoint()
+    median = small.model_copy(update={"grade_reading": "median", "grade_quantile": {"clarity": 0.25}})
+    assert not spec_to_wire(small, "f1").grade_quantiles
+    told = spec_to_wire(median, "f1").grade_quantiles
+    assert dict(told) == {**{name: 0.5 for name, kind in KINDS.items() if kind.is_graded}, "clarity": 0.25}
 
 
 def test_resampling_of_a_later_release_is_refused():

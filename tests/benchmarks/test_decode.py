@@ -21,9 +21,9 @@ def test_a_decoder_that_cannot_is_a_line_with_its_words():
     assert text.splitlines()[-1] == "| 4K | AV1 | 2 frames/s | 1.00 | 0 of 5 frames came out | |"
 
 
-@pytest.fixture(scope="module")
-def ours(tmp_path_factory):
-    peer = Peer("ours", tmp_path_factory.mktemp("environment"))
+@pytest.fixture(scope="module", params=["ours", "ours, exact"])
+def ours(request, tmp_path_factory):
+    peer = Peer(request.param, tmp_path_factory.mktemp("environment"))
     yield peer
     peer.close()
 

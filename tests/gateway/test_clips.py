@@ -12,8 +12,10 @@ import pytest
 from assay.client import AsyncClient
 from assay.errors import InvalidRequest, OverLimit
 from assay.v1 import assay_pb2, event_pb2, score_pb2
+from assay.v1.attribute_pb2 import ATTRIBUTE_NAME_CLARITY
 from assay.video import VideoOptions
 from assay.video_wire import video_options_to_wire
+from tests.checkpoints import small_checkpoint
 from tests.gateway.serving import events, gateway
 from tests.media.film import film
 from tests.scripted_generator import ScriptedGenerator
@@ -109,6 +111,15 @@ async def test_the_result_says_how_it_was_pooled(pool):
     judged = await result(pool, pooling="percentile", percentile=25.0)
     assert judged.pooling == judged.pooling_rule.method == event_pb2.POOLING_PERCENTILE
     assert judged.pooling_rule.percentile == 25.0
+
+
+async def test_the_grade_of_the_whole_is_read_as_the_checkpoint_reads_those_of_windows(pool):
+    """Each window says "very clear" with a probability of .75, and a fifth is reached at the grade before it."""
+    strict = small_checkpoint().model_copy(update={"grade_reading": "median", "grade_quantile": {"clarity": 0.2}})
+    model = ScriptedGenerator(choices={"clarity": " very clear"})
+    async with gateway(pool, model, model, checkpoint=strict) as caller:
+        judged = (await caller.bytes_of_video(FILM, form=score_pb2.ANSWER_FORM_REGULAR))[-1].result
+    assert {each.name: each.grade for each in judged.attributes}[ATTRIBUTE_NAME_CLARITY] == "moderately clear"
 
 
 async def test_a_uniform_sample_is_cut_into_equal_runs(pool):

@@ -32,6 +32,19 @@ async def test_what_is_skipped_changes_no_frame(pool, rate):
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(skipping.frames, linear.frames, strict=True))
 
 
+async def test_frames_that_no_other_needs_are_not_decoded_on_the_way(pool):
+    """Half of x264's are such, and there is no key frame that could be gone to."""
+    data = film([40 + 5 * (i % 30) for i in range(250)], frames_per_second=25, key_frame_every=250)
+    linear = await sampled(pool, data, frames_per_second=2.0)
+    skipping = await sampled(pool, data, frames_per_second=2.0, key_frames="exact")
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(skipping.frames, linear.frames, strict=True))
+    assert (linear.summary.frames_decoded, linear.summary.frames_decoded > 1.4 * skipping.summary.frames_decoded) == (
+        250,
+        True,
+    )
+    assert skipping.summary.duration_seconds == linear.summary.duration_seconds
+
+
 async def test_few_frames_are_decoded_for_a_sparse_sample(pool):
     summary = (await sampled(pool, key_frames="exact", frames_per_second=0.1)).summary
     assert (summary.frames_sampled, summary.frames_decoded < 60, summary.packets_skipped > 300) == (3, True, True)

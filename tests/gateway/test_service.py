@@ -2,6 +2,7 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 
 from assay.checkpoint import ShrinkFirst
@@ -320,3 +321,18 @@ async def test_a_checkpoint_that_wants_its_pictures_shrunk_first_gets_them_so(po
         await caller.image(PHOTO)
         await caller.video(VIDEO)
     assert [model.clips[place].frames[0].pixels.shape for place in (0, -1)] == [(84, 112, 3), (56, 84, 3)]
+
+
+async def test_only_pictures_are_enlarged_first_where_a_checkpoint_wants_it(pool):
+    small = small_checkpoint()
+    pixels = small.pixels.model_copy(update={"enlarge_first_pixels": 4_000_000})
+    seen = []
+    for checkpoint in (small, small.model_copy(update={"pixels": pixels})):
+        model = ScriptedGenerator()
+        async with gateway(pool, model, model, checkpoint=checkpoint) as caller:
+            await caller.image(PHOTO)
+            await caller.video(VIDEO)
+        seen.append([model.clips[place].frames[0].pixels for place in (0, -1)])
+    (photo, frame), (enlarged_photo, same_frame) = seen
+    assert not np.array_equal(photo, enlarged_photo)
+    assert np.array_equal(frame, same_frame)

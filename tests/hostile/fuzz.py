@@ -33,10 +33,11 @@ CHUNK_BYTES = 65536
 PICTURES = (
     *("jpeg.jpg", "jpeg_progressive.jpg", "png.png", "png_palette.png", "webp.webp", "webp_animated.webp"),
     *("gif.gif", "bmp.bmp", "tiff.tiff", "avif.avif", "heic_grid.heic"),
+    *("png_interlaced_transparent.png", "png_grey_alpha.png", "webp_transparent.webp"),
 )
 VIDEOS = (
     *("mp4_small.mp4", "mp4_small_fragmented.mp4", "mkv_small.mkv", "webm_small.webm", "mpegts_small.ts"),
-    *("flv_small.flv", "mp4_small_hevc.mp4", "webm_vp9_alpha.webm"),
+    *("flv_small.flv", "mp4_small_hevc.mp4", "webm_vp8_alpha.webm", "webm_vp9_alpha.webm"),
 )
 WORDS = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\0\0\0\x01", b"moov", b"mdat", b"\x47")
 
@@ -123,6 +124,8 @@ async def gateway_process():
             "GATEWAY_SCORING": scoring,
             "GATEWAY_DECODE_WORKERS": str(AT_ONCE),
             "GATEWAY_LOG_LEVEL": "error",
+            # A machine that stands still for half a minute is not the doing of a file.
+            "GATEWAY_UPLOAD_IDLE_SECONDS": "3600",
         }
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway"), env={**os.environ, **settings}, stdout=asyncio.subprocess.PIPE

@@ -127,6 +127,13 @@ def _edit_list() -> bytes:
     return bytes(data)
 
 
+def _half_transparent() -> Image.Image:
+    pixels = picture(2.0)
+    opacity = np.zeros((*pixels.shape[:2], 1), np.uint8)
+    opacity[:, ::2] = 200
+    return Image.fromarray(np.concatenate([pixels, opacity], axis=2))
+
+
 def _png_16_bit() -> bytes:
     grey = picture(2.0)[:, :, 1].astype(np.uint16) * 257
     return _still("png", Image.fromarray(grey))
@@ -145,6 +152,7 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "png_16_bit.png": _png_16_bit,
     "png_grey_alpha.png": lambda: _still("png", Image.fromarray(picture(2.0)).convert("LA")),
     "png_interlaced_transparent.png": _transparent_png,
+    "webp_transparent.webp": lambda: _still("webp", _half_transparent(), quality=90),
     "webp_lossless.webp": lambda: _still("webp", lossless=True),
     "jpeg_444.jpg": lambda: _still("jpeg", quality=95, subsampling=0),
     "jpeg_cmyk.jpg": lambda: _still("jpeg", Image.fromarray(picture(2.0)).convert("CMYK"), quality=90),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from assay.engine.linear import Int8Linear, Linear, can_pack
+from assay.engine.linear import Bfloat16Linear, Int8Linear, Linear, can_pack
 
 needs_fbgemm = pytest.mark.skipif(
     "fbgemm" not in torch.backends.quantized.supported_engines, reason="this torch has no FBGEMM"
@@ -35,11 +35,12 @@ def test_what_is_too_small_or_too_large_for_float16_is_not_packed(value: float) 
 
 @needs_fbgemm
 @pytest.mark.parametrize("has_bias", [True, False])
-def test_a_product_in_8_bits_is_within_two_hundredths_of_torchs(has_bias: bool) -> None:
+@pytest.mark.parametrize("kind", [Int8Linear, Bfloat16Linear])
+def test_a_rounded_product_is_within_two_hundredths_of_torchs(kind: type[Linear], has_bias: bool) -> None:
     torch.manual_seed(0)
     weight, bias = torch.randn(96, 64), torch.randn(96) if has_bias else None
     x, expected = torch.randn(300, 64), torch.nn.functional.linear
-    off = Int8Linear(weight, bias)(x) - expected(x, weight, bias)
+    off = kind(weight, bias)(x) - expected(x, weight, bias)
     assert float(off.norm() / expected(x, weight).norm()) < 0.02
 
 

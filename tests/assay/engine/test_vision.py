@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ def test_embeddings_are_those_of_transformers(
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("weights", ["stored", "int8"])
+@pytest.mark.parametrize("weights", get_args(VisionWeights))
 def test_a_frame_pair_looks_the_same_to_the_last_bit_in_any_clip(
     checkpoint: Checkpoint, make_clip: Callable[..., Clip], weights: VisionWeights
 ) -> None:
@@ -36,7 +37,10 @@ def test_a_frame_pair_looks_the_same_to_the_last_bit_in_any_clip(
 
 
 @torch.inference_mode()
-def test_in_8_bits_embeddings_stay_close(checkpoint: Checkpoint, make_clip: Callable[..., Clip]) -> None:
+@pytest.mark.parametrize("weights", ["bfloat16", "int8"])
+def test_embeddings_of_rounded_weights_stay_close(
+    checkpoint: Checkpoint, make_clip: Callable[..., Clip], weights: VisionWeights
+) -> None:
     tower, pairs = checkpoint.model.model.visual, _pairs(checkpoint, make_clip(1, height=112, width=56))
-    stored, rounded = Vision(tower).look(pairs, 8, 4), Vision(tower, "int8").look(pairs, 8, 4)
+    stored, rounded = Vision(tower).look(pairs, 8, 4), Vision(tower, weights).look(pairs, 8, 4)
     assert 0 < float((rounded - stored).norm() / stored.norm()) < 0.05

@@ -24,7 +24,6 @@ from assay.rpc.settings import load
 
 class _Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="QWEN2_VL_", validate_default=True)
-
     checkpoint: Annotated[Path, Field(description="the directory of a checkpoint")]
     max_in_flight: Annotated[int, Field(ge=1, le=256)] = 8
     max_waiting: Annotated[int, Field(ge=0, le=4096)] = 32
@@ -32,7 +31,7 @@ class _Settings(BaseSettings):
     device: Annotated[str | None, Field(description="torch's name of a device")] = None
     runner: Annotated[Literal["auto", "lean", "transformers"], Field(description="see assay.engine.runners")] = "auto"
     kept_mib: Annotated[int, Field(ge=0, le=1 << 20, description="of what was read and seen, for later requests")] = 256
-    vision_weights: Annotated[Literal["stored", "int8"], Field(description="see assay.engine.vision")] = "stored"
+    vision_weights: Literal["stored", "bfloat16", "int8"] = "stored"
 
 
 class TritonPythonModel:
