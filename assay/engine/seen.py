@@ -4,7 +4,7 @@ On a CPU with several answers in flight, groups are seen beside whatever else is
 than one group at a time on all cores with everybody waiting for it (benchmarks/LOG.md).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from weakref import WeakValueDictionary
 
@@ -49,7 +49,7 @@ class Seen:
                 self._beside[key] = ahead[key]
         return ahead
 
-    def count_missing(self, keys: Sequence[bytes]) -> int:
+    def count_missing(self, keys: Collection[bytes]) -> int:
         """How many of these groups are not kept."""
         return sum(self.kept.get(key) is None for key in set(keys))
 
