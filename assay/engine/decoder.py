@@ -5,7 +5,7 @@ keys. On a CPU it is laid out so that what comes out for a token depends, to the
 front of it alone: neither on the sequences beside it nor on the pieces in which its own was read. `steady.py` says how.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,9 @@ from torch.nn import functional
 from assay.engine.linear import Linear
 from assay.engine.rotary import TextAngles, turned
 from assay.engine.steady import KEYS_STEP, attend, padded_rows, stacked
+
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+"""Layer, queries, keys, values of new tokens, (rows, heads, head_dim) each -> what their heads see, of that shape."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,8 +97,7 @@ class Decoder:
         x = padded_rows(embedded)
         cos, sin = self._angles(functional.pad(positions, (0, len(x) - len(embedded))))
         for index, layer in enumerate(self.layers):
-            normed = functional.rms_norm(x, (x.shape[-1],), layer.norm1, self._eps)
-            q, k, v = self._queries_keys_values(layer.qkv(normed), cos, sin)
+            q, k, v = self._queries_keys_values(layer, x, cos, sin)
             for (first, end), rows in zip(bounds, sequences, strict=True):
                 _remember(k[first:end], v[first:end], rows, index)
             if index == len(self.layers) - 1:
@@ -108,25 +110,39 @@ class Decoder:
             seen = q.new_zeros(len(x), *q.shape[1:])
             for (first, end), rows, mask in zip(bounds, sequences, masks, strict=True):
                 seen[first:end] = _attend(q[first:end], rows, mask, index)
-            x = x + layer.out(seen.flatten(1))
-            normed = functional.rms_norm(x, (x.shape[-1],), layer.norm2, self._eps)
-            gate, up = layer.gate_up(normed).chunk(2, dim=-1)
-            x = x + layer.down(functional.silu(gate) * up)
+            x = self._went_on(layer, x, seen)
         return x[: bounds[-1][1]]
+
+    def through(self, x: Tensor, positions: Tensor, attend: Attend) -> Tensor:
+        """Hidden states, (rows, width), of (rows, width) embedded tokens at (3, rows) positions: all layers, where
+        what is remembered, and looked back at, is up to `attend`."""
+        cos, sin = self._angles(positions)
+        for index, layer in enumerate(self.layers):
+            x = self._went_on(layer, x, attend(index, *self._queries_keys_values(layer, x, cos, sin)))
+        return x
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(rows, width) -> (rows, vocabulary) float32, on the CPU."""
-        normed = functional.rms_norm(padded_rows(hidden), (hidden.shape[-1],), self._norm, self._eps)
-        return self._head(normed)[: len(hidden)].float().cpu()
+        return self.scores(padded_rows(hidden))[: len(hidden)].cpu()
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        """(rows, width) -> (rows, vocabulary) float32, where the model is."""
+        return self._head(functional.rms_norm(hidden, (hidden.shape[-1],), self._norm, self._eps)).float()
 
     def _masks(self, sequences: Sequence[Rows]) -> list[Tensor]:
         """As `attend` takes them."""
-        if self.device.type != "cpu":
-            return [rows.mask for rows in sequences]
         return [stacked(rows.mask, self.heads // self.key_heads) for rows in sequences]
 
-    def _queries_keys_values(self, together: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _went_on(self, layer: _Layer, x: Tensor, seen: Tensor) -> Tensor:
+        """(rows, width) behind a layer, given what its (rows, heads, head_dim) see."""
+        x = x + layer.out(seen.flatten(1))
+        normed = functional.rms_norm(x, (x.shape[-1],), layer.norm2, self._eps)
+        gate, up = layer.gate_up(normed).chunk(2, dim=-1)
+        return x + layer.down(functional.silu(gate) * up)
+
+    def _queries_keys_values(self, layer: _Layer, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(rows, heads, head_dim) each; queries and keys turned to where they stand."""
+        together = layer.qkv(functional.rms_norm(x, (x.shape[-1],), layer.norm1, self._eps))
         by_head = together.view(len(together), -1, self.head_dim)
         turning = self.heads + self.key_heads
         q_k = turned(by_head[:, :turning].float(), cos, sin).to(together.dtype)

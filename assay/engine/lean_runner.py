@@ -1,22 +1,22 @@
 """LeanRunner: our own forward, for several sequences at once. What it needs of transformers is the loaded weights."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from transformers import Qwen2VLForConditionalGeneration
 
 from assay.engine.cache import Cache
 from assay.engine.decoder import Decoder, Rows
+from assay.engine.lanes import to_device
 from assay.engine.prefixes import Memory, Prefixes
 from assay.engine.prompt_tokens import PromptTokens
 from assay.engine.rotary import prompt_positions
 from assay.engine.runner import Feed, Turn
 from assay.engine.seen import Seen
+from assay.engine.sheet import sees
 from assay.engine.steady import KEYS_STEP, attends_steadily, is_steady
 from assay.engine.vision import Vision, VisionWeights
 
@@ -30,6 +30,7 @@ FEW_FLOPS = 2_000_000_000
 class LeanRunner:
     """Implements Runner."""
 
+    sees_with: type[Seen] = Seen
     most_at_once = 0
     reads_in_pieces = True
     reads_trees = True
@@ -47,7 +48,7 @@ class LeanRunner:
         if trouble := unsupported(model.config):
             raise ValueError(trouble)
         self._decoder = Decoder(model)
-        self._seen = Seen(Vision(model.model.visual, vision_weights), kept_bytes // 4)
+        self._seen = self.sees_with(Vision(model.model.visual, vision_weights), kept_bytes // 4)
         self._prefixes = Prefixes(kept_bytes - kept_bytes // 4)
         self._pads = frozenset({int(model.config.image_token_id), int(model.config.video_token_id)})
         self._threads = 1
@@ -80,7 +81,7 @@ class LeanRunner:
             _log.warning("the matrix products of this machine are not steady: batch-mates may change last bits")
 
     @torch.inference_mode()
-    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool) -> Feed:
+    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> Feed:
         """What is left to read of a first feed, given what is remembered of others that began like it."""
         memory = self._begin(cache.prompt)
         count, keys_values = self._prefixes.find(memory, feed.token_ids[: feed.chain_length])
@@ -90,10 +91,15 @@ class LeanRunner:
             memory.ids = list(feed.token_ids[:count])
             self._adopt(cache, memory, count)
             feed = feed.cut(count)[1]
-        # Alone a clip is seen on all cores, when it is read.
-        if not is_alone and self._decoder.device.type == "cpu" and not self._pads.isdisjoint(feed.token_ids):
-            cache.ahead = self._seen.see_beside(cache.prompt.clip, memory.clip_key)
+        self._look_ahead(cache, feed, is_alone=is_alone, waiting=waiting)
         return feed
+
+    def _look_ahead(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> None:
+        """Have its clip seen beside, if that is quicker."""
+        # Where less waits than there are cores, it is seen on all of them, when it is read.
+        is_quicker = self._threads > 1 and self._seen.count_missing(waiting) >= self._threads
+        if is_quicker and not self._pads.isdisjoint(feed.token_ids):
+            cache.ahead = self._seen.see_beside(cache.prompt.clip, cache.prompt.clip.group_keys)
 
     def is_ready(self, cache: Cache) -> bool:
         """False while its clip is being seen beside."""
@@ -106,19 +112,15 @@ class LeanRunner:
     @torch.inference_mode()
     def run(self, turns: Sequence[Turn]) -> list[Tensor]:
         """For each turn (places wanted, vocabulary) float32 logits, on the CPU."""
-        for cache, feed in turns:
-            if cache.memory is None:
-                self._adopt(cache, self._begin(cache.prompt), 0)
-            self._make_room(cache.memory, feed)
+        self._prepare(turns)
         self._spread(is_large=True)
         embedded = torch.cat([self._embedded(cache, feed) for cache, feed in turns])
         self._spread(is_large=len(embedded) * self._decoder.flops_a_row > FEW_FLOPS)
-        positions = torch.cat([self._positions(cache, feed) for cache, feed in turns], dim=1)
+        positions = torch.cat([self._positions(cache, feed) for cache, feed in turns], dim=1).to(embedded.device)
         rows = [Rows(cache.memory.keys_values, feed.keep, self._mask(feed), feed.wanted) for cache, feed in turns]
         logits = self._decoder.logits(self._decoder.read(embedded, positions, rows))
         for cache, feed in turns:
-            cache.length = feed.keep + len(feed.token_ids)
-            cache.memory.ids[feed.keep :] = feed.token_ids[: feed.spine_length]
+            self._remember(cache, feed)
         return list(torch.split(logits, [len(feed.wanted) for _, feed in turns]))
 
     def _spread(self, *, is_large: bool) -> None:
@@ -126,11 +128,23 @@ class LeanRunner:
         if self._threads > 1:
             torch.set_num_threads(self._threads if is_large and not self._seen.is_busy else 1)
 
+    def _prepare(self, turns: Sequence[Turn]) -> None:
+        """A memory with room for each."""
+        for cache, feed in turns:
+            if cache.memory is None:
+                self._adopt(cache, self._begin(cache.prompt), 0)
+            self._make_room(cache.memory, feed)
+
+    def _remember(self, cache: Cache, feed: Feed) -> None:
+        """The feed has been read."""
+        cache.length = feed.keep + len(feed.token_ids)
+        cache.memory.ids[feed.keep :] = feed.token_ids[: feed.spine_length]
+
     def _begin(self, prompt: PromptTokens) -> Memory:
         """A memory of nothing."""
         clip = prompt.clip
         start = min(prompt.ids.index(pad) for pad in self._pads if pad in prompt.ids)
-        positions = prompt_positions(start, clip.grid_thw, self._merge, len(prompt.ids)).to(self._decoder.device)
+        positions = prompt_positions(start, clip.grid_thw, self._merge, len(prompt.ids))
         return Memory(
             clip.group_keys, positions, int(positions.max()) + 1 - len(prompt.ids), self._decoder.new_memory(0)
         )
@@ -151,24 +165,31 @@ class LeanRunner:
 
     def _embedded(self, cache: Cache, feed: Feed) -> Tensor:
         """(tokens, width): rows of the embedding, and the clip's own where its placeholders stand."""
-        ids = torch.tensor(feed.token_ids, device=self._decoder.device)
+        ids = to_device(torch.tensor(feed.token_ids), self._decoder.device)
         embedded: Tensor = self._decoder.embedding[ids]
-        prompt = cache.prompt
-        is_clip = torch.tensor([token in self._pads for token in feed.token_ids], device=ids.device)
-        is_clip[max(len(prompt.ids) - feed.keep, 0) :] = False
-        if count := int(is_clip.sum()):
-            before = sum(token in self._pads for token in prompt.ids[: feed.keep])
-            clip = self._seen.embeddings(prompt.clip, cache.memory.clip_key, cache.ahead or {})
-            embedded[is_clip] = clip[before : before + count]
+        first, count = self._clip_rows(cache.prompt, feed)
+        if count:
+            before = sum(token in self._pads for token in cache.prompt.ids[: feed.keep])
+            embedded[first : first + count] = self._clip(cache)[before : before + count]
         return embedded
 
+    def _clip_rows(self, prompt: PromptTokens, feed: Feed) -> tuple[int, int]:
+        """Which of the fed tokens stand for the clip, which is in one piece: (first, how many)."""
+        within = feed.token_ids[: max(len(prompt.ids) - feed.keep, 0)]
+        rows = [place for place, token in enumerate(within) if token in self._pads]
+        return (rows[0], len(rows)) if rows else (0, 0)
+
+    def _clip(self, cache: Cache) -> Tensor:
+        """(clip tokens, width)."""
+        return self._seen.embeddings(cache.prompt.clip, cache.memory.clip_key, cache.ahead or {})
+
     def _positions(self, cache: Cache, feed: Feed) -> Tensor:
-        """(3, tokens)."""
+        """(3, tokens), on the CPU."""
         positions = cache.memory.positions
         if feed.keep + len(feed.token_ids) <= positions.shape[1] and feed.is_chain:
             chosen: Tensor = positions[:, feed.keep : feed.keep + len(feed.token_ids)]
             return chosen
-        places = torch.tensor(feed.depths, device=positions.device) + feed.keep
+        places = torch.tensor(feed.depths) + feed.keep
         behind = (places + cache.rope_delta).expand(3, -1)
         within = positions[:, places.clamp(max=positions.shape[1] - 1)]
         return torch.where(places < positions.shape[1], within, behind)
@@ -179,20 +200,8 @@ class LeanRunner:
         places = -(-(keep + count) // KEYS_STEP) * KEYS_STEP
         mask = torch.full((count, places), float("-inf"))
         mask[:, :keep] = 0.0
-        mask[:, keep : keep + count].masked_fill_(torch.from_numpy(_seen(feed)), 0.0)
+        mask[:, keep : keep + count].masked_fill_(torch.from_numpy(sees(feed)), 0.0)
         return mask.to(self._decoder.device)
-
-
-def _seen(feed: Feed) -> NDArray[np.bool_]:
-    """(tokens, tokens): whom of the fed ones each sees, itself included."""
-    count = len(feed.token_ids)
-    if feed.is_chain:
-        return np.tri(count, dtype=bool)
-    seen = np.eye(count, dtype=bool)
-    for place, parent in enumerate(feed.parents):
-        if parent >= 0:
-            seen[place] |= seen[parent]
-    return seen
 
 
 def unsupported(config: Any) -> str:

@@ -5,7 +5,7 @@ last bits hang on how many rows there are, and a weighted sum's on how many keys
 On the CPUs tried (MKL and FBGEMM with AVX2) two habits remove that: rows in multiples of 4, of many of 12, and keys in
 multiples of 192, those that are not seen weighing exactly nothing. (MKL sums up 192 at a time, and other numbers where
 between one and two such pieces are left.) `is_steady` and `attends_steadily` try it out on the machine at hand. On a
-GPU no such promise is made, and attention is torch's own.
+GPU no such promise is made (`graph_runner`).
 """
 
 import math
@@ -37,13 +37,7 @@ def stacked(mask: Tensor, shared: int) -> Tensor:
 
 
 def attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-    """(rows, heads, head_dim) from queries of that shape, (key heads, places, head_dim) and a mask, `stacked` on a CPU
-    and (rows, places) on a GPU."""
-    if q.is_cuda:
-        seen = functional.scaled_dot_product_attention(
-            q.transpose(0, 1)[None], keys[None], values[None], attn_mask=mask.to(q.dtype), enable_gqa=True
-        )
-        return seen[0].transpose(0, 1)
+    """(rows, heads, head_dim) from queries of that shape, (key heads, places, head_dim) and a mask, `stacked`."""
     rows, heads, width = q.shape
     key_heads = len(keys)
     shared = heads // key_heads
