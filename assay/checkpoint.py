@@ -57,6 +57,10 @@ class Pixels(_Strict):
     shrink_first: ShrinkFirst | None = None
     """None: the picture is resized once, from its own size. A checkpoint whose training data was made smaller by other
     software first (RealQA's: 512 * 512 px, NEAREST) sees other pixels, and has to be shown these."""
+    enlarge_first_pixels: Positive | None = None
+    """Area of an image: a smaller one is enlarged to it, then brought down like any other. A photo, and the same photo
+    that somebody enlarged, are then smoothed alike and get the same sides. Frames of a video are left as they are.
+    None: resized once."""
 
     @property
     def factor_px(self) -> int:
@@ -68,6 +72,18 @@ class Pixels(_Strict):
         for low, high in ((self.min_pixels, self.max_pixels), (self.video_min_pixels, self.video_max_pixels)):
             if low > high:
                 raise ValueError(f"least area {low} is above greatest area {high}")
+        return self
+
+    @model_validator(mode="after")
+    def _first_steps_fit(self) -> "Pixels":
+        if self.enlarge_first_pixels is None:
+            return self
+        if self.shrink_first is not None:
+            raise ValueError("shrink_first and enlarge_first_pixels exclude each other; set one of them")
+        if self.enlarge_first_pixels < self.max_pixels:
+            raise ValueError(
+                f"enlarge_first_pixels is at least max_pixels, got {self.enlarge_first_pixels} < {self.max_pixels}"
+            )
         return self
 
 
@@ -128,7 +144,8 @@ class Checkpoint(_Strict):
     the paper's greedy choice, or their median, which errs by fewer steps where the model is unsure."""
     grade_quantile: Mapping[str, Annotated[float, Field(gt=0, lt=1)]] = {}
     """Attribute -> share of the probabilities, added up from the worst grade on, at which a median stops; one half
-    where nothing is said. Less where a missed fault costs more than one that is seen in vain."""
+    where nothing is said. Less where a missed fault costs more than one that is seen in vain. Of two grades ("no",
+    "yes") the worse one is given from that probability on."""
     score: ScoreRules
     form: Mapping[FormName, AnswerTemplate]
     digits: Mapping[str, DigitRules] = {}

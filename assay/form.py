@@ -11,6 +11,7 @@ Tokens: text is tokenised segment by segment. A segment that follows a colon the
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, get_args
 from typing import Literal as OneOf
 
@@ -124,12 +125,14 @@ class Form:
         return Form(self.segments[self.segments.index(self.named(name)) :])
 
 
+@lru_cache(maxsize=64)
 def form_to_json(form: Form) -> str:
     """One JSON array, an object a segment: `{"kind": "literal", "text": …}`."""
     kind_of = {kind: name for name, kind in _KINDS.items()}
     return json.dumps([{"kind": kind_of[type(segment)], **asdict(segment)} for segment in form])
 
 
+@lru_cache(maxsize=64)
 def form_from_json(text: str) -> Form:
     """The inverse of form_to_json. ValueError names the segment that cannot be read."""
     rows = json.loads(text)

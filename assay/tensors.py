@@ -4,6 +4,7 @@ A text is an object array of UTF-8 bytes, shape (1,); a list of texts the same w
 declares the same names and types; a test compares the two. Only numpy is imported here.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -93,62 +94,55 @@ def _clip_from_tensors(tensors: Tensors) -> Clip:
     return Clip(tuple(Frame(pixels, pts) for pixels, pts in pictures), bool(_one(tensors, "IS_VIDEO")))
 
 
-def event_to_tensors(event: Event | AssayError | None) -> dict[str, NDArray[Any]]:
-    """KIND and what that kind carries; None is the end of a cancelled generation."""
+def events_to_tensors(events: Sequence[Event | AssayError | None]) -> dict[str, NDArray[Any]]:
+    """EVENTS: an object in JSON for each, in their order; None is the end of a cancelled generation.
+
+    One tensor, as every tensor and every message costs more than what is in it.
+    """
+    return {"EVENTS": _texts(*(json.dumps(_row_of(event)) for event in events))}
+
+
+def events_from_tensors(tensors: Tensors) -> list[Event | AssayError | None]:
+    """The inverse of events_to_tensors. ValueError, KeyError or TypeError if they are no events of this version."""
+    return [_event_of(json.loads(each)) for each in _tensor(tensors, "EVENTS").tolist()]
+
+
+def _row_of(event: Event | AssayError | None) -> Mapping[str, Any]:
     match event:
         case Wrote(segment, text):
-            return _event("wrote", SEGMENT=_texts(segment), TEXT=_texts(text))
+            return {"kind": "wrote", "segment": segment, "text": text}
         case Chose(segment, option, probabilities):
-            by_option = {key: (value,) for key, value in probabilities.items()}
-            return _event("chose", SEGMENT=_texts(segment), TEXT=_texts(option), **_table(by_option))
+            return {"kind": "chose", "segment": segment, "text": option, "probabilities": {**probabilities}}
         case Counted(segment, written, by_prefix):
-            return _event("counted", SEGMENT=_texts(segment), TEXT=_texts(written), **_table(by_prefix))
+            return {"kind": "counted", "segment": segment, "text": written, "probabilities": {**by_prefix}}
         case Finished(reason, fingerprint, prompt_tokens, answer_tokens):
-            tokens = np.array([prompt_tokens, answer_tokens], np.int64)
-            return _event("finished", FINISH=_texts(reason), FINGERPRINT=_texts(fingerprint), TOKENS=tokens)
+            tokens = [prompt_tokens, answer_tokens]
+            return {"kind": "finished", "finish": reason, "fingerprint": fingerprint, "tokens": tokens}
         case AssayError():
-            kind, message, field = _texts(event.reason), _texts(event.message), _texts(event.field)
-            return _event("error", REASON=kind, GRPC_STATUS=_texts(event.grpc_status), TEXT=message, SEGMENT=field)
+            told = {"reason": event.reason, "grpc_status": event.grpc_status}
+            return {"kind": "error", **told, "text": event.message, "segment": event.field}
         case None:
-            return _event("cancelled")
+            return {"kind": "cancelled"}
 
 
-def event_from_tensors(tensors: Tensors) -> Event | AssayError | None:
-    """The inverse of event_to_tensors. ValueError or KeyError if they are no event of this version."""
-    match _text(tensors, "KIND"):
+def _event_of(row: Mapping[str, Any]) -> Event | AssayError | None:
+    match row["kind"]:
         case "wrote":
-            return Wrote(_text(tensors, "SEGMENT"), _text(tensors, "TEXT"))
+            return Wrote(row["segment"], row["text"])
         case "chose":
-            probabilities = {key: row[0] for key, row in _rows(tensors).items()}
-            return Chose(_text(tensors, "SEGMENT"), _text(tensors, "TEXT"), probabilities)
+            return Chose(row["segment"], row["text"], row["probabilities"])
         case "counted":
-            return Counted(_text(tensors, "SEGMENT"), _text(tensors, "TEXT"), _rows(tensors))
+            # The same numbers come out that went in: JSON has the shortest decimals that are exactly these floats.
+            by_prefix = {prefix: tuple(tens) for prefix, tens in row["probabilities"].items()}
+            return Counted(row["segment"], row["text"], by_prefix)
         case "finished":
-            prompt_tokens, answer_tokens = _tensor(tensors, "TOKENS").tolist()
-            reason, fingerprint = _text(tensors, "FINISH"), _text(tensors, "FINGERPRINT")
-            return Finished(_FINISHES[reason], fingerprint, prompt_tokens, answer_tokens)
+            return Finished(_FINISHES[row["finish"]], row["fingerprint"], *row["tokens"])
         case "error":
-            kind = _ERRORS.get(_text(tensors, "REASON"), AssayError)
-            return kind(_text(tensors, "TEXT"), field=_text(tensors, "SEGMENT"))
+            return _ERRORS.get(row["reason"], AssayError)(row["text"], field=row["segment"])
         case "cancelled":
             return None
         case other:
             raise ValueError(f"no event has the kind {other!r}")
-
-
-def _event(kind: str, **tensors: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    return {"KIND": _texts(kind), **tensors}
-
-
-def _table(rows: Mapping[str, tuple[float, ...]]) -> dict[str, NDArray[Any]]:
-    """KEYS (n,) and PROBABILITIES (n, m) float64; the same numbers come out that went in."""
-    return {"KEYS": _texts(*rows), "PROBABILITIES": np.array(list(rows.values()), np.float64)}
-
-
-def _rows(tensors: Tensors) -> dict[str, tuple[float, ...]]:
-    keys = [_decoded(key, "KEYS") for key in _tensor(tensors, "KEYS").tolist()]
-    rows: Sequence[Sequence[float]] = _tensor(tensors, "PROBABILITIES").tolist()
-    return {key: tuple(row) for key, row in zip(keys, rows, strict=True)}
 
 
 def _texts(*texts: str) -> NDArray[Any]:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import struct
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import grpc
@@ -22,7 +22,7 @@ from assay.errors import AssayError, ModelUnavailable, OverLimit
 from assay.form import Form, Free
 from assay.frame import Clip, Frame
 from assay.generator import Conversation, Event, Finished
-from assay.tensors import Cancel, Request, Tensors, cancel_to_tensors, event_from_tensors, request_to_tensors
+from assay.tensors import Cancel, Request, Tensors, cancel_to_tensors, events_from_tensors, request_to_tensors
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +76,7 @@ class TritonGenerator:
         self._idle_timeout_seconds = idle_timeout_seconds
         self._connect_timeout_seconds = connect_timeout_seconds
         self._channel: grpc.aio.Channel | None = None
+        self._stub: service_pb2_grpc.GRPCInferenceServiceStub | None = None
         self._streams: set[_Stream] = set()
 
     async def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
@@ -126,11 +127,13 @@ class TritonGenerator:
         await asyncio.gather(*(stream.ended for stream in self._streams), return_exceptions=True)
         if self._channel is not None:
             await self._channel.close()
-            self._channel = None
+            self._channel = self._stub = None
 
     async def _connected(self) -> service_pb2_grpc.GRPCInferenceServiceStub:
-        if self._channel is None:
+        if self._channel is None or self._stub is None:
             self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
+            self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        stub = self._stub
         try:
             # Not asyncio.wait_for: in 3.11 it swallows a cancellation that comes together with the result.
             async with asyncio.timeout(self._connect_timeout_seconds):
@@ -140,12 +143,16 @@ class TritonGenerator:
                 f"The model server cannot be reached (no connection within {self._connect_timeout_seconds:g} s); "
                 "try again, and check that it is running if this goes on."
             ) from None
-        return service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        return stub
 
     async def _next_event(self, stream: "_Stream") -> Event | AssayError:
         try:
-            async with asyncio.timeout(self._idle_timeout_seconds):
-                event = await stream.events.get()
+            # Mostly the events of one message are there together, and a timer costs more than a look.
+            if stream.events.empty():
+                async with asyncio.timeout(self._idle_timeout_seconds):
+                    event = await stream.events.get()
+            else:
+                event = stream.events.get_nowait()
         except TimeoutError:
             return ModelUnavailable(
                 f"The model wrote nothing for {self._idle_timeout_seconds:g} s, so the request was cancelled; "
@@ -180,10 +187,10 @@ class _Stream:
             await self._call.write(request)
             self._requested.set()
             while (response := await self._call.read()) is not grpc.aio.EOF:
-                event = _event(response)
-                self.events.put_nowait(event)
-                if event is None or isinstance(event, Finished | AssayError):
-                    await self._half_close()
+                for event in _events(response):
+                    self.events.put_nowait(event)
+                    if event is None or isinstance(event, Finished | AssayError):
+                        await self._half_close()
             if not self._is_half_closed:
                 raise ConnectionResetError("the server closed the stream before the last event")
         except Exception as failure:  # noqa: BLE001 - whoever waits for events has to be told
@@ -223,14 +230,14 @@ def _message(model: str, tensors: Tensors) -> service_pb2.ModelInferRequest:
     return message
 
 
-def _event(response: service_pb2.ModelStreamInferResponse) -> Event | AssayError | None:
-    """The event in a response. ValueError if it holds none."""
+def _events(response: service_pb2.ModelStreamInferResponse) -> Sequence[Event | AssayError | None]:
+    """The events in a response, at least one. ValueError, KeyError or TypeError if it holds none."""
     if response.error_message:
         # Not the engine's words: Triton itself refused, because the model is not loaded or its process has died.
         _log.warning("Triton: %s", response.error_message)
-        return ModelUnavailable("The model is not running at the moment; try again in a few seconds.")
+        return [ModelUnavailable("The model is not running at the moment; try again in a few seconds.")]
     outputs = zip(response.infer_response.outputs, response.infer_response.raw_output_contents, strict=True)
-    return event_from_tensors({output.name: _unpacked(output, raw) for output, raw in outputs})
+    return events_from_tensors({output.name: _unpacked(output, raw) for output, raw in outputs})
 
 
 def _packed(array: NDArray[Any]) -> bytes:

@@ -192,6 +192,8 @@ def spec_to_wire(checkpoint: Checkpoint, checkpoint_fingerprint: str) -> clip_pb
         spec.shrink_first.image_pixels = shrink.max_pixels
         spec.shrink_first.video_pixels = shrink.video_max_pixels
         spec.shrink_first.resampling = _RESAMPLING[shrink.resample]
+    if pixels.enlarge_first_pixels is not None:
+        spec.enlarge_first_pixels = pixels.enlarge_first_pixels
     return spec
 
 

@@ -84,7 +84,13 @@ class Assessment:
         if self.is_video:
             target = Target(spec.video_min_pixels, spec.video_max_pixels, spec.factor_px, self._shrink(spec))
             return self._plan.decode_spec(target, self.limits)
-        target = Target(spec.image_min_pixels, spec.image_max_pixels, spec.factor_px, self._shrink(spec))
+        target = Target(
+            spec.image_min_pixels,
+            spec.image_max_pixels,
+            spec.factor_px,
+            self._shrink(spec),
+            spec.enlarge_first_pixels,
+        )
         return DecodeSpec(is_video=False, target=target, limits=self.limits)
 
     def _shrink(self, spec: ModelSpec) -> Shrink | None:

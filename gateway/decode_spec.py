@@ -88,6 +88,8 @@ class Target:
     """Both sides become a multiple of this: patch size times spatial merge of the model."""
     shrink_first: Shrink | None = None
     """None: resized once, from the picture's own size."""
+    enlarge_first_pixels: int = 0
+    """A still picture of a smaller area is enlarged to this one first, in pixels; 0 for none. Videos ignore it."""
 
     def __post_init__(self) -> None:
         if self.factor_px < 1 or not self.factor_px**2 <= self.min_pixels <= self.max_pixels:

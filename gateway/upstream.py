@@ -1,6 +1,7 @@
 """The two services behind the gateway, as they look from here."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import Any, TypeVar
@@ -17,6 +18,8 @@ from assay.v1 import attribute_extraction_pb2_grpc, attribute_pb2, clip_pb2, sco
 from assay.wire import FORM_TO_WIRE, clip_header, pixel_slices
 
 T = TypeVar("T")
+_SPEC_SECONDS = 1.0
+"""How long what both services said of their model is believed. They themselves ask it every 10 s who it is."""
 ModelSpec = clip_pb2.ModelSpec
 
 
@@ -27,13 +30,26 @@ class Upstream:
         self._channels = (channel(extraction_address), channel(scoring_address))
         self._extraction = attribute_extraction_pb2_grpc.AttributeExtractionServiceStub(self._channels[0])
         self._scoring = scoring_pb2_grpc.ScoringServiceStub(self._channels[1])
+        self._specs: dict[FormName, tuple[float, ModelSpec]] = {}
+        """When it was told, by the clock of the event loop, and what."""
 
     async def close(self) -> None:
         for each in self._channels:
             await each.close()
 
     async def spec(self, form: FormName) -> ModelSpec:
-        """What frames the model takes. CheckpointError if the services that the form needs serve different ones."""
+        """What frames the model takes, as it was at most a second ago.
+
+        CheckpointError if the services that the form needs serve different ones.
+        """
+        now = asyncio.get_running_loop().time()
+        told_at, spec = self._specs.get(form, (-math.inf, ModelSpec()))
+        if now - told_at > _SPEC_SECONDS:
+            spec = await self._asked_spec(form)
+            self._specs[form] = now, spec
+        return spec
+
+    async def _asked_spec(self, form: FormName) -> ModelSpec:
         calls = [self._scoring_spec()] if form == "direct" else [self._scoring_spec(), self._extraction_spec()]
         specs = await asyncio.gather(*calls)
         if any(spec != specs[0] for spec in specs):
@@ -57,7 +73,11 @@ class Upstream:
 
         async def parts() -> AsyncIterator[extraction_pb2.ExtractAttributesRequest]:
             config = extraction_pb2.ExtractionConfig(
-                request_id=request_id, form=FORM_TO_WIRE[form], clip=clip_header(clip), tenant=tenant
+                request_id=request_id,
+                form=FORM_TO_WIRE[form],
+                clip=clip_header(clip),
+                tenant=tenant,
+                takes_several=True,
             )
             yield extraction_pb2.ExtractAttributesRequest(config=config)
             for pixels in pixel_slices(clip):
@@ -67,6 +87,8 @@ class Upstream:
             async with aclosing(_responses(self._extraction.ExtractAttributes(parts()))) as responses:
                 async for response in responses:
                     yield response
+                    for after in response.then:
+                        yield after
 
     async def score(
         self,

@@ -4,6 +4,7 @@ More than half of each batch are pairs: one photo twice with the same damage at 
 for the difference (a ladder) and not only for the level. A clip is a pan over a photo (training/clips.py).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -88,11 +89,19 @@ class Rated:
 class Batches(Dataset[list[Picture]]):
     """Indexed by step. In a pair the weaker damage comes first; pairs stand at the front of a batch."""
 
-    def __init__(self, rated: Sequence[Rated], steps: int, seed: int = 0, trays: Sequence[Tray] = TRAYS) -> None:
-        """Trays whose source has no photos are left out."""
+    def __init__(
+        self,
+        rated: Sequence[Rated],
+        steps: int,
+        seed: int = 0,
+        trays: Sequence[Tray] = TRAYS,
+        enlarge_first_pixels: int = 0,
+    ) -> None:
+        """Trays whose source has no photos are left out. An image below that area is enlarged to it before it is
+        brought to its tray, as when it is served."""
         self._rated = {source: [r for r in rated if r.photo.source == source] for source in ("rated", "open")}
         self._trays = [tray for tray in trays if self._rated[tray.source]]
-        self._steps, self._seed = steps, seed
+        self._steps, self._seed, self._enlarge_first_pixels = steps, seed, enlarge_first_pixels
         self._decoded: dict[int, Pixels] = {}
 
     def __len__(self) -> int:
@@ -165,7 +174,7 @@ class Batches(Dataset[list[Picture]]):
         pixels = framing.pixels
         for degradation in done:
             pixels = degrade.degraded(pixels, degradation, rng)
-        frames = resized(pixels, tray.height_px, tray.width_px)[None]
+        frames = resized(enlarged(pixels, self._enlarge_first_pixels), tray.height_px, tray.width_px)[None]
         return Picture(frames, labels.truth(made, seen), rated.row, kind, made, seen)
 
     def _clip_pair(self, tray: Tray, rated: Rated, pixels: Pixels, rng: np.random.Generator) -> list[Picture]:
@@ -226,6 +235,16 @@ def resized(pixels: Pixels, height_px: int, width_px: int) -> Pixels:
     if pixels.shape[:2] == (height_px, width_px):
         return pixels
     return np.asarray(Image.fromarray(pixels).resize((width_px, height_px), Image.Resampling.BICUBIC))
+
+
+def enlarged(pixels: Pixels, area_px: int) -> Pixels:
+    """A picture below the area, brought up to it, as the gateway does where `enlarge_first_pixels` says so."""
+    height_px, width_px, _ = pixels.shape
+    if height_px * width_px >= area_px:
+        return pixels
+    factor = math.sqrt(area_px / (height_px * width_px))
+    height_px, width_px = (max(1, round(side * factor)) for side in (height_px, width_px))
+    return resized(pixels, height_px, width_px)
 
 
 def truth_vector(truth: Truth) -> NDArray[np.float32]:

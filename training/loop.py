@@ -15,6 +15,7 @@ from transformers import Qwen2VLForConditionalGeneration
 from training.forward import answer_logits, vision_tokens
 from training.head import PooledHead, head_loss
 from training.lessons import Lesson, Lessons
+from training.loader_worker import end_with_training
 from training.loss import lesson_loss
 from training.schedule import Schedule
 
@@ -45,7 +46,12 @@ def train(
     step = _resume(state_file, model, head, optimizer)
     workers = 1 if device.type == "cpu" else max(1, (os.cpu_count() or 2) - 2)
     loader = DataLoader(
-        lessons, batch_size=None, sampler=range(step, len(lessons)), num_workers=workers, prefetch_factor=3
+        lessons,
+        batch_size=None,
+        sampler=range(step, len(lessons)),
+        num_workers=workers,
+        prefetch_factor=3,
+        worker_init_fn=end_with_training,
     )
     began, seen = time.time(), 0
     log: dict[str, list[float]] = {}

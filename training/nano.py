@@ -110,7 +110,7 @@ def run(
 
     def stage(number: Stage, rated: Sequence[Rated], until: float) -> None:
         print(f"stage {number}: {len(rated)} photos", flush=True)
-        batches = Batches(rated, _ENDLESS, settings.seed, trays)
+        batches = Batches(rated, _ENDLESS, settings.seed, trays, checkpoint.pixels.enlarge_first_pixels or 0)
         train(
             model=model,
             head=head,

@@ -3,7 +3,7 @@
 import math
 
 from assay.checkpoint import Pixels as Budget
-from training.batches import resized
+from training.batches import enlarged, resized
 from training.degrade import Pixels
 
 
@@ -23,5 +23,6 @@ def served_size(height_px: int, width_px: int, budget: Budget) -> tuple[int, int
 
 def served(pixels: Pixels, budget: Budget) -> Pixels:
     """The picture at the size the model gets."""
+    pixels = enlarged(pixels, budget.enlarge_first_pixels or 0)
     height_px, width_px, _ = pixels.shape
     return resized(pixels, *served_size(height_px, width_px, budget))

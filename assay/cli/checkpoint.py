@@ -100,6 +100,8 @@ def _said(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
     yield "video frame", f"{pixels.video_min_pixels:,} to {pixels.video_max_pixels:,} px"
     if first := pixels.shrink_first:
         yield "shrunk first", f"to {first.max_pixels:,} px, video {first.video_max_pixels:,} px, {first.resample}"
+    if pixels.enlarge_first_pixels:
+        yield "enlarged first", f"an image to {pixels.enlarge_first_pixels:,} px where it is smaller"
     yield "clip", f"{clip.max_frames} frames or {clip.seconds:g} s, {clip.frames_per_second:g} frames a second"
     yield "score", f"{score.minimum:g} to {score.maximum:g}, {score.expectation}, direct weight {score.direct_weight:g}"
     for form_name in checkpoint.form:

@@ -18,3 +18,5 @@ class Cache:
     """Position of a token behind the clip, less its place in the sequence: a clip takes more places than positions."""
     memory: Any = None
     """Keys and values, in whatever way the runner that made them keeps them; None before the first forward."""
+    ahead: Any = None
+    """What a runner has begun to work out before it is read; None if nothing."""

@@ -77,11 +77,15 @@ def _load_model(directory: Path, device: str) -> Qwen2VLForConditionalGeneration
     return model
 
 
+_HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
 def _dtype(directory: Path, device: str) -> torch.dtype:
-    """bfloat16 only where the checkpoint says so and the device is quick at it."""
+    """Half precision only where the checkpoint says so and the device is quick at it."""
     config = read_json(directory / "config.json")
     said = {config.get("torch_dtype"), config.get("dtype"), (config.get("text_config") or {}).get("dtype")}
-    return torch.bfloat16 if "bfloat16" in said and device.startswith("cuda") else torch.float32
+    on_gpu = device.startswith("cuda")
+    return next((half for name, half in _HALVES.items() if on_gpu and name in said), torch.float32)
 
 
 def _check_agreement(model: Qwen2VLForConditionalGeneration, text: TextTokens, layout: PatchLayout) -> None:

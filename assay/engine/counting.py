@@ -10,14 +10,13 @@ Tens = tuple[float, ...]
 
 
 def count(row: TokenRow, number: DigitTokens) -> Making:
-    """Write the greedy digits into the row; Wrote for the lead and each digit, then Counted.
+    """Write the greedy digits into the row; Wrote for the whole number, as a part of one says nothing, and Counted.
 
     One forward a position: all prefixes that are looked into have the same length, and are read side by side.
     """
     segment = number.segment
     if segment.lead:
         row.push(number.lead)
-        yield Wrote(segment.name, segment.lead)
     by_prefix: dict[str, Tens] = {}
     joints, prefix, written = {"": 1.0}, "", ""
     for _ in range(segment.integer_digits + segment.decimals):
@@ -27,11 +26,10 @@ def count(row: TokenRow, number: DigitTokens) -> Making:
         for each, seen in zip([prefix, *others], [here, *beside], strict=True):
             by_prefix[each] = tuple(seen[list(number.digits)].double().softmax(0).tolist())
         best = by_prefix[prefix].index(max(by_prefix[prefix]))
-        text = str(best) + _point(number, prefix)
-        yield Wrote(segment.name, text)
-        prefix, written = f"{prefix}{best}", written + text
+        prefix, written = f"{prefix}{best}", f"{written}{best}{_point(number, prefix)}"
         row.push(_tokens(number, prefix)[back:])
         joints = dict(_longer(joints, by_prefix, prefix, segment.branch_probability))
+    yield Wrote(segment.name, segment.lead + written)
     yield Counted(segment.name, written, by_prefix)
 
 

@@ -5,8 +5,8 @@ keys. On a CPU it is laid out so that what comes out for a token depends, to the
 front of it alone: neither on the sequences beside it nor on the pieces in which its own was read. `steady.py` says how.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,10 @@ from torch.nn import functional
 
 from assay.engine.linear import Linear
 from assay.engine.rotary import TextAngles, turned
-from assay.engine.steady import KEYS_STEP, attend, padded_rows
+from assay.engine.steady import KEYS_STEP, attend, padded_rows, stacked
+
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+"""Layer, queries, keys, values of new tokens, (rows, heads, head_dim) each -> what their heads see, of that shape."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +31,8 @@ class Rows:
     mask: Tensor
     """(rows, places) float32, 0 or -inf: what each row sees, itself included. Fewer places than remembered are enough
     where nobody looks further."""
+    wanted: tuple[int, ...]
+    """Rows whose hidden states somebody asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,11 @@ class Decoder:
         return [self._head, *(product for layer in by_layer for product in layer)]
 
     @property
+    def flops_a_row(self) -> int:
+        """Floating-point operations of a row's products, attention apart."""
+        return 2 * sum(product.weight.numel() for product in self.products)
+
+    @property
     def dtype(self) -> torch.dtype:
         dtype: torch.dtype = self.embedding.dtype
         return dtype
@@ -78,45 +88,78 @@ class Decoder:
         return torch.zeros(shape, dtype=self.dtype, device=self.device)
 
     def read(self, embedded: Tensor, positions: Tensor, sequences: Sequence[Rows]) -> Tensor:
-        """Hidden states, (rows, width), of new tokens: (rows, width) embedded, (3, rows) positions.
+        """Hidden states, (rows wanted, width), of new tokens: (rows, width) embedded, (3, rows) positions.
 
-        The rows of the sequences stand one behind the other. Keys and values are written into their memories.
+        The rows of the sequences stand one behind the other. Keys and values are written into their memories; behind
+        those of the last layer only the wanted rows go on.
         """
-        count, bounds = len(embedded), _bounds(sequences)
+        bounds, masks = _bounds(sequences), self._masks(sequences)
         x = padded_rows(embedded)
-        cos, sin = self._angles(functional.pad(positions, (0, len(x) - count)))
+        cos, sin = self._angles(functional.pad(positions, (0, len(x) - len(embedded))))
         for index, layer in enumerate(self.layers):
-            normed = functional.rms_norm(x, (x.shape[-1],), layer.norm1, self._eps)
-            q, k, v = self._queries_keys_values(layer.qkv(normed), cos, sin)
-            seen = torch.zeros_like(q)
+            q, k, v = self._queries_keys_values(layer, x, cos, sin)
             for (first, end), rows in zip(bounds, sequences, strict=True):
-                seen[first:end] = _remember_and_attend(q[first:end], k[first:end], v[first:end], rows, index)
-            x = x + layer.out(seen.flatten(1))
-            normed = functional.rms_norm(x, (x.shape[-1],), layer.norm2, self._eps)
-            gate, up = layer.gate_up(normed).chunk(2, dim=-1)
-            x = x + layer.down(functional.silu(gate) * up)
-        return x[:count]
+                _remember(k[first:end], v[first:end], rows, index)
+            if index == len(self.layers) - 1:
+                chosen = [
+                    first + row for (first, _), rows in zip(bounds, sequences, strict=True) for row in rows.wanted
+                ]
+                x, q = padded_rows(x[chosen]), q[chosen]
+                sequences = [replace(rows, mask=rows.mask[list(rows.wanted)]) for rows in sequences]
+                bounds, masks = _bounds(sequences), self._masks(sequences)
+            seen = q.new_zeros(len(x), *q.shape[1:])
+            for (first, end), rows, mask in zip(bounds, sequences, masks, strict=True):
+                seen[first:end] = _attend(q[first:end], rows, mask, index)
+            x = self._went_on(layer, x, seen)
+        return x[: bounds[-1][1]]
+
+    def through(self, x: Tensor, positions: Tensor, attend: Attend) -> Tensor:
+        """Hidden states, (rows, width), of (rows, width) embedded tokens at (3, rows) positions: all layers, where
+        what is remembered, and looked back at, is up to `attend`."""
+        cos, sin = self._angles(positions)
+        for index, layer in enumerate(self.layers):
+            x = self._went_on(layer, x, attend(index, *self._queries_keys_values(layer, x, cos, sin)))
+        return x
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(rows, width) -> (rows, vocabulary) float32, on the CPU."""
-        normed = functional.rms_norm(padded_rows(hidden), (hidden.shape[-1],), self._norm, self._eps)
-        return self._head(normed)[: len(hidden)].float().cpu()
+        return self.scores(padded_rows(hidden))[: len(hidden)].cpu()
 
-    def _queries_keys_values(self, together: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def scores(self, hidden: Tensor) -> Tensor:
+        """(rows, width) -> (rows, vocabulary) float32, where the model is."""
+        return self._head(functional.rms_norm(hidden, (hidden.shape[-1],), self._norm, self._eps)).float()
+
+    def _masks(self, sequences: Sequence[Rows]) -> list[Tensor]:
+        """As `attend` takes them."""
+        return [stacked(rows.mask, self.heads // self.key_heads) for rows in sequences]
+
+    def _went_on(self, layer: _Layer, x: Tensor, seen: Tensor) -> Tensor:
+        """(rows, width) behind a layer, given what its (rows, heads, head_dim) see."""
+        x = x + layer.out(seen.flatten(1))
+        normed = functional.rms_norm(x, (x.shape[-1],), layer.norm2, self._eps)
+        gate, up = layer.gate_up(normed).chunk(2, dim=-1)
+        return x + layer.down(functional.silu(gate) * up)
+
+    def _queries_keys_values(self, layer: _Layer, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(rows, heads, head_dim) each; queries and keys turned to where they stand."""
+        together = layer.qkv(functional.rms_norm(x, (x.shape[-1],), layer.norm1, self._eps))
         by_head = together.view(len(together), -1, self.head_dim)
         turning = self.heads + self.key_heads
         q_k = turned(by_head[:, :turning].float(), cos, sin).to(together.dtype)
         return q_k[:, : self.heads], q_k[:, self.heads :], by_head[:, turning:]
 
 
-def _remember_and_attend(q: Tensor, k: Tensor, v: Tensor, rows: Rows, layer: int) -> Tensor:
+def _remember(k: Tensor, v: Tensor, rows: Rows, layer: int) -> None:
     keys, values = rows.keys_values[layer]
-    end = rows.start + len(q)
+    end = rows.start + len(k)
     keys[:, rows.start : end] = k.transpose(0, 1)
     values[:, rows.start : end] = v.transpose(0, 1)
-    places = rows.mask.shape[1]
-    return attend(q, keys[:, :places], values[:, :places], rows.mask)
+
+
+def _attend(q: Tensor, rows: Rows, mask: Tensor, layer: int) -> Tensor:
+    keys, values = rows.keys_values[layer]
+    places = mask.shape[1]
+    return attend(q, keys[:, :places], values[:, :places], mask)
 
 
 def _bounds(sequences: Sequence[Rows]) -> list[tuple[int, int]]:

@@ -1,7 +1,7 @@
 """LeanRunner: our own forward, for several sequences at once. What it needs of transformers is the loaded weights."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,28 +10,37 @@ from transformers import Qwen2VLForConditionalGeneration
 
 from assay.engine.cache import Cache
 from assay.engine.decoder import Decoder, Rows
-from assay.engine.linear import Linear
+from assay.engine.lanes import to_device
 from assay.engine.prefixes import Memory, Prefixes
 from assay.engine.prompt_tokens import PromptTokens
 from assay.engine.rotary import prompt_positions
 from assay.engine.runner import Feed, Turn
 from assay.engine.seen import Seen
-from assay.engine.steady import KEYS_STEP, is_steady
-from assay.engine.vision import Vision
+from assay.engine.sheet import sees
+from assay.engine.steady import KEYS_STEP, attends_steadily, is_steady
+from assay.engine.vision import Vision, VisionWeights
 
 _log = logging.getLogger(__name__)
 
 DEFAULT_KEPT_BYTES = 256 << 20
+FEW_FLOPS = 2_000_000_000
+"""A forward of fewer is quicker on one core: to wake others costs more than they do (benchmarks/LOG.md)."""
 
 
 class LeanRunner:
     """Implements Runner."""
 
+    sees_with: type[Seen] = Seen
     most_at_once = 0
     reads_in_pieces = True
     reads_trees = True
 
-    def __init__(self, model: Qwen2VLForConditionalGeneration, kept_bytes: int = DEFAULT_KEPT_BYTES) -> None:
+    def __init__(
+        self,
+        model: Qwen2VLForConditionalGeneration,
+        kept_bytes: int = DEFAULT_KEPT_BYTES,
+        vision_weights: VisionWeights = "stored",
+    ) -> None:
         """ValueError says why this model cannot be run here.
 
         Of `kept_bytes` three quarters are for keys and values, one for what was seen (embeddings of frame pairs).
@@ -39,9 +48,10 @@ class LeanRunner:
         if trouble := unsupported(model.config):
             raise ValueError(trouble)
         self._decoder = Decoder(model)
-        self._seen = Seen(Vision(model.model.visual), kept_bytes // 4)
+        self._seen = self.sees_with(Vision(model.model.visual, vision_weights), kept_bytes // 4)
         self._prefixes = Prefixes(kept_bytes - kept_bytes // 4)
-        self._pads = (int(model.config.image_token_id), int(model.config.video_token_id))
+        self._pads = frozenset({int(model.config.image_token_id), int(model.config.video_token_id)})
+        self._threads = 1
         config: Any = model.config
         self._merge = int(config.vision_config.spatial_merge_size)
 
@@ -64,48 +74,77 @@ class LeanRunner:
     @torch.inference_mode()
     def settle(self) -> None:
         """Say so if this machine's products are such that a last bit may hang on who is beside."""
-        seen = [Linear(weight, may_pack=False) for weight in self._seen.vision.weights]
-        if self._decoder.device.type == "cpu" and not is_steady([*self._decoder.products, *seen]):
+        self._threads = torch.get_num_threads()
+        products = [*self._decoder.products, *self._seen.vision.products]
+        shape = self._decoder.heads, self._decoder.key_heads, self._decoder.head_dim
+        if self._decoder.device.type == "cpu" and not (is_steady(products) and attends_steadily(*shape)):
             _log.warning("the matrix products of this machine are not steady: batch-mates may change last bits")
 
     @torch.inference_mode()
-    def resume(self, cache: Cache, feed: Feed) -> Feed:
+    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> Feed:
         """What is left to read of a first feed, given what is remembered of others that began like it."""
         memory = self._begin(cache.prompt)
         count, keys_values = self._prefixes.find(memory, feed.token_ids[: feed.chain_length])
-        if keys_values is None:
-            return feed
-        memory.keys_values = self._decoder.new_memory(len(feed.token_ids))
-        memory.keys_values[:, :, :, :count] = keys_values[:, :, :, :count]
-        memory.ids = list(feed.token_ids[:count])
-        self._adopt(cache, memory, count)
-        return feed.cut(count)[1]
+        if keys_values is not None:
+            memory.keys_values = self._decoder.new_memory(len(feed.token_ids))
+            memory.keys_values[:, :, :, :count] = keys_values[:, :, :, :count]
+            memory.ids = list(feed.token_ids[:count])
+            self._adopt(cache, memory, count)
+            feed = feed.cut(count)[1]
+        self._look_ahead(cache, feed, is_alone=is_alone, waiting=waiting)
+        return feed
+
+    def _look_ahead(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> None:
+        """Have its clip seen beside, if that is quicker."""
+        # Where less waits than there are cores, it is seen on all of them, when it is read.
+        is_quicker = self._threads > 1 and self._seen.count_missing(waiting) >= self._threads
+        if is_quicker and not self._pads.isdisjoint(feed.token_ids):
+            cache.ahead = self._seen.see_beside(cache.prompt.clip, cache.prompt.clip.group_keys)
+
+    def is_ready(self, cache: Cache) -> bool:
+        """False while its clip is being seen beside."""
+        return all(each.done() for each in (cache.ahead or {}).values())
+
+    def wait(self) -> None:
+        """Until one more clip, or frames of one, have been seen."""
+        self._seen.wait()
 
     @torch.inference_mode()
     def run(self, turns: Sequence[Turn]) -> list[Tensor]:
         """For each turn (places wanted, vocabulary) float32 logits, on the CPU."""
+        self._prepare(turns)
+        self._spread(is_large=True)
+        embedded = torch.cat([self._embedded(cache, feed) for cache, feed in turns])
+        self._spread(is_large=len(embedded) * self._decoder.flops_a_row > FEW_FLOPS)
+        positions = torch.cat([self._positions(cache, feed) for cache, feed in turns], dim=1).to(embedded.device)
+        rows = [Rows(cache.memory.keys_values, feed.keep, self._mask(feed), feed.wanted) for cache, feed in turns]
+        logits = self._decoder.logits(self._decoder.read(embedded, positions, rows))
+        for cache, feed in turns:
+            self._remember(cache, feed)
+        return list(torch.split(logits, [len(feed.wanted) for _, feed in turns]))
+
+    def _spread(self, *, is_large: bool) -> None:
+        """Over all cores what is large, unless they are busy with clips that are seen beside."""
+        if self._threads > 1:
+            torch.set_num_threads(self._threads if is_large and not self._seen.is_busy else 1)
+
+    def _prepare(self, turns: Sequence[Turn]) -> None:
+        """A memory with room for each."""
         for cache, feed in turns:
             if cache.memory is None:
                 self._adopt(cache, self._begin(cache.prompt), 0)
             self._make_room(cache.memory, feed)
-        embedded = torch.cat([self._embedded(cache, feed) for cache, feed in turns])
-        positions = torch.cat([self._positions(cache, feed) for cache, feed in turns], dim=1)
-        rows = [Rows(cache.memory.keys_values, feed.keep, self._mask(feed)) for cache, feed in turns]
-        hidden = self._decoder.read(embedded, positions, rows)
-        first, wanted = 0, []
-        for cache, feed in turns:
-            wanted += [first + place for place in feed.wanted]
-            first += len(feed.token_ids)
-            cache.length = feed.keep + len(feed.token_ids)
-            cache.memory.ids[feed.keep :] = feed.token_ids[: feed.spine_length]
-        logits = self._decoder.logits(hidden[wanted])
-        return list(torch.split(logits, [len(feed.wanted) for _, feed in turns]))
+
+    def _remember(self, cache: Cache, feed: Feed) -> None:
+        """The feed has been read."""
+        cache.length = feed.keep + len(feed.token_ids)
+        cache.memory.ids[feed.keep :] = feed.token_ids[: feed.spine_length]
 
     def _begin(self, prompt: PromptTokens) -> Memory:
         """A memory of nothing."""
         clip = prompt.clip
         start = min(prompt.ids.index(pad) for pad in self._pads if pad in prompt.ids)
-        positions = prompt_positions(start, clip.grid_thw, self._merge, len(prompt.ids)).to(self._decoder.device)
+        positions = prompt_positions(start, clip.grid_thw, self._merge, len(prompt.ids))
         return Memory(
             clip.group_keys, positions, int(positions.max()) + 1 - len(prompt.ids), self._decoder.new_memory(0)
         )
@@ -126,24 +165,31 @@ class LeanRunner:
 
     def _embedded(self, cache: Cache, feed: Feed) -> Tensor:
         """(tokens, width): rows of the embedding, and the clip's own where its placeholders stand."""
-        ids = torch.tensor(feed.token_ids, device=self._decoder.device)
+        ids = to_device(torch.tensor(feed.token_ids), self._decoder.device)
         embedded: Tensor = self._decoder.embedding[ids]
-        prompt = cache.prompt
-        is_clip = (ids == self._pads[0]) | (ids == self._pads[1])
-        is_clip[max(len(prompt.ids) - feed.keep, 0) :] = False
-        if count := int(is_clip.sum()):
-            before = sum(token in self._pads for token in prompt.ids[: feed.keep])
-            clip = self._seen.embeddings(prompt.clip, cache.memory.clip_key)
-            embedded[is_clip] = clip[before : before + count]
+        first, count = self._clip_rows(cache.prompt, feed)
+        if count:
+            before = sum(token in self._pads for token in cache.prompt.ids[: feed.keep])
+            embedded[first : first + count] = self._clip(cache)[before : before + count]
         return embedded
 
+    def _clip_rows(self, prompt: PromptTokens, feed: Feed) -> tuple[int, int]:
+        """Which of the fed tokens stand for the clip, which is in one piece: (first, how many)."""
+        within = feed.token_ids[: max(len(prompt.ids) - feed.keep, 0)]
+        rows = [place for place, token in enumerate(within) if token in self._pads]
+        return (rows[0], len(rows)) if rows else (0, 0)
+
+    def _clip(self, cache: Cache) -> Tensor:
+        """(clip tokens, width)."""
+        return self._seen.embeddings(cache.prompt.clip, cache.memory.clip_key, cache.ahead or {})
+
     def _positions(self, cache: Cache, feed: Feed) -> Tensor:
-        """(3, tokens)."""
+        """(3, tokens), on the CPU."""
         positions = cache.memory.positions
         if feed.keep + len(feed.token_ids) <= positions.shape[1] and feed.is_chain:
             chosen: Tensor = positions[:, feed.keep : feed.keep + len(feed.token_ids)]
             return chosen
-        places = torch.tensor(feed.depths, device=positions.device) + feed.keep
+        places = torch.tensor(feed.depths) + feed.keep
         behind = (places + cache.rope_delta).expand(3, -1)
         within = positions[:, places.clamp(max=positions.shape[1] - 1)]
         return torch.where(places < positions.shape[1], within, behind)
@@ -154,16 +200,8 @@ class LeanRunner:
         places = -(-(keep + count) // KEYS_STEP) * KEYS_STEP
         mask = torch.full((count, places), float("-inf"))
         mask[:, :keep] = 0.0
-        if feed.is_chain:
-            mask[:, keep : keep + count].fill_(0.0).masked_fill_(_later(count), float("-inf"))
-        else:
-            for place in range(count):
-                mask[place, [keep + each for each in feed.path(place)]] = 0.0
+        mask[:, keep : keep + count].masked_fill_(torch.from_numpy(sees(feed)), 0.0)
         return mask.to(self._decoder.device)
-
-
-def _later(count: int) -> Tensor:
-    return torch.ones(count, count, dtype=torch.bool).triu_(1)
 
 
 def unsupported(config: Any) -> str:

@@ -36,12 +36,12 @@ class Patches:
 
     def group(self, time: int) -> NDArray[np.float32]:
         """The rows of pixel_values at one place in time."""
-        return self.layout.cut(self._frames_at(time))
+        return self.layout.cut(self.frames_at(time))
 
     @cached_property
     def group_keys(self) -> tuple[bytes, ...]:
         """For each place in time a hash of its frames, their size and the tenant: what is kept, is kept by these."""
-        return tuple(self._key(self._frames_at(time)) for time in range(self.grid_thw[0]))
+        return tuple(self._key(self.frames_at(time)) for time in range(self.grid_thw[0]))
 
     def _key(self, frames: NDArray[np.uint8]) -> bytes:
         # A name may be longer than the hash's key, which is this hash of it.
@@ -49,7 +49,8 @@ class Patches:
         size = f"{frames.shape[1]}x{frames.shape[2]}".encode()
         return hashlib.blake2b(frames.data, digest_size=16, key=salt, person=size).digest()
 
-    def _frames_at(self, time: int) -> NDArray[np.uint8]:
+    def frames_at(self, time: int) -> NDArray[np.uint8]:
+        """(temporal_patch_size, height, width, 3): the frames at one place in time."""
         size = self.layout.temporal_patch_size
         return self.frames[time * size : (time + 1) * size]
 
@@ -99,11 +100,18 @@ class PatchLayout:
         time, height, width = grid_thw
         return time * height * width // self.merge_size**2
 
-    def _normalised(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(frames, height, width, 3) uint8 to float32, (x / 255 - mean) / std per channel."""
+    @property
+    def scales_and_shifts(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(3,) each: a channel's byte, times the scale and less the shift, is normalised."""
         mean, std = np.asarray(self.image_mean), np.asarray(self.image_std)
-        scale, shift = (1 / (255 * std)).astype(np.float32), (mean / std).astype(np.float32)
-        normalised: NDArray[np.float32] = pixels.astype(np.float32) * scale - shift
+        return (1 / (255 * std)).astype(np.float32), (mean / std).astype(np.float32)
+
+    def _normalised(self, rows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(patches, 3, pixels) uint8 to float32, (x / 255 - mean) / std per channel."""
+        scale, shift = self.scales_and_shifts
+        normalised = rows.astype(np.float32)
+        normalised *= scale[:, None]
+        normalised -= shift[:, None]
         return normalised
 
     def cut(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -111,9 +119,10 @@ class PatchLayout:
         time = len(frames) // self.temporal_patch_size
         height, width = frames.shape[1] // self.patch_size, frames.shape[2] // self.patch_size
         merge, patch = self.merge_size, self.patch_size
-        cut = self._normalised(frames).reshape(
+        cut = frames.reshape(
             time, self.temporal_patch_size, height // merge, merge, patch, width // merge, merge, patch, 3
         )
         # time, then blocks of merge x merge patches; inside a patch: channel, frame, row, column.
         ordered = cut.transpose(0, 2, 5, 3, 6, 8, 1, 4, 7)
-        return np.ascontiguousarray(ordered).reshape(time * height * width, -1)
+        rows = np.ascontiguousarray(ordered).reshape(time * height * width, 3, -1)
+        return self._normalised(rows).reshape(len(rows), -1)

@@ -13,7 +13,7 @@ from torch import Tensor
 from assay.engine.kept import Kept
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Memory:
     """What is remembered of one sequence."""
 

@@ -3,7 +3,7 @@
 Two runners implement it: `lean_runner` (its own forward over the checkpoint's weights) and `transformers_runner`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -94,8 +94,20 @@ class Runner(Protocol):
         """Called once, on the thread that will run it."""
         ...
 
-    def resume(self, cache: Cache, feed: Feed) -> Feed:
-        """What is left to read of a first feed, given what is remembered of others that began like it."""
+    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> Feed:
+        """What is left to read of a first feed, given what is remembered of others that began like it.
+
+        Its clip may be seen beside what is read of others; it is alone if none are in flight, and what waits to be seen
+        (Patches.group_keys) are its own frames and those of others that have not begun.
+        """
+        ...
+
+    def is_ready(self, cache: Cache) -> bool:
+        """False while its clip is being seen beside: to read it would be to wait."""
+        ...
+
+    def wait(self) -> None:
+        """Until one more of those that were not ready may be."""
         ...
 
     @property

@@ -24,8 +24,10 @@ PIECE_TOKENS = 256
 SHORT_TOKENS = 64
 """Feeds up to this length go along with every forward; of the longer ones a single one does."""
 
-OnEvent = Callable[[Event | AssayError | None], None]
-"""Is called with events in order, and at last with Finished, with an error, or with None: was cancelled."""
+Told = Event | AssayError | None
+"""The last one is Finished, an error, or None: was cancelled."""
+OnEvents = Callable[[Sequence[Told]], None]
+"""Is called with events in order, all that come of one forward at once."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,7 +38,7 @@ class Request:
     clip: Clip
     conversation: Conversation
     form: Form
-    on_event: OnEvent
+    on_events: OnEvents
     priority: int = 0
     """Higher ones are admitted first, and read first."""
     is_cancelled: bool = False
@@ -52,6 +54,8 @@ class _InFlight:
     making: Making
     feed: Feed | None = None
     """What it wants to be fed next; None before it has begun."""
+    is_begun: bool = False
+    """The runner has been told of it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -108,18 +112,28 @@ class Scheduler:
         for turn in [turn for turn in self._in_flight if turn.request.is_cancelled]:
             self._end(turn, None)
 
-    def end(self, request: Request, last: Finished | AssayError | None) -> None:
-        """Tell the request's last event."""
+    def end(self, request: Request, *told: Told) -> None:
+        """Tell the request's last events."""
         self.forget(request.request_id)
-        _tell(request, last)
+        _tell(request, told)
 
     def _next(self) -> list[_InFlight]:
-        """All with little to read, and one with much: the most urgent, of these the one that has waited longest."""
-        for turn in self._in_flight:
-            if turn.feed and turn.cache.memory is None:
-                turn.feed = self.runner.resume(turn.cache, turn.feed)
-        short = [turn for turn in self._in_flight if turn.feed and len(turn.feed.token_ids) <= SHORT_TOKENS]
-        long = [turn for turn in self._in_flight if turn not in short]
+        """All with little to read, and one with much: the most urgent, of these the one that has waited longest.
+
+        Nobody whose clip is still being seen; waits if that is true of all.
+        """
+        new = [turn for turn in self._in_flight if turn.cache.memory is None]
+        waiting = {key for turn in new for key in turn.cache.prompt.clip.group_keys}
+        is_alone = len(self._in_flight) == 1
+        for turn in new:
+            # Again right before it is read: others may have begun like it by then.
+            if turn.feed and (not turn.is_begun or self.runner.is_ready(turn.cache)):
+                turn.is_begun = True
+                turn.feed = self.runner.resume(turn.cache, turn.feed, is_alone=is_alone, waiting=waiting)
+        while not (ready := [turn for turn in self._in_flight if self.runner.is_ready(turn.cache)]):
+            self.runner.wait()
+        short = [turn for turn in ready if turn.feed and len(turn.feed.token_ids) <= SHORT_TOKENS]
+        long = [turn for turn in ready if turn not in short]
         chosen = [*short, *sorted(long, key=lambda turn: -turn.request.priority)[:1]]
         return chosen[: self.runner.most_at_once] if self.runner.most_at_once else chosen
 
@@ -145,28 +159,30 @@ class Scheduler:
 
     def _go_on(self, turn: _InFlight, logits: torch.Tensor | None) -> None:
         """Tell what the logits make certain, up to the next feed or the end of the answer."""
+        told: list[Told] = []
         try:
             item = turn.making.send(logits)
             while not isinstance(item, Feed | Finished):
-                if not turn.request.is_cancelled:
-                    _tell(turn.request, item)
+                told.append(item)
                 item = next(turn.making)
         except Exception as wrong:  # noqa: BLE001 - as above
-            self._end(turn, _as_answer(wrong, turn.request))
+            self._end(turn, *told, _as_answer(wrong, turn.request))
             return
         if isinstance(item, Finished):
-            self._end(turn, item)
-        else:
-            turn.feed = item
+            self._end(turn, *told, item)
+            return
+        turn.feed = item
+        if told and not turn.request.is_cancelled:
+            _tell(turn.request, told)
 
-    def _end(self, turn: _InFlight, last: Finished | AssayError | None) -> None:
+    def _end(self, turn: _InFlight, *told: Told) -> None:
         self._in_flight.remove(turn)
-        self.end(turn.request, last)
+        self.end(turn.request, *told)
 
 
-def _tell(request: Request, event: Event | AssayError | None) -> None:
+def _tell(request: Request, told: Sequence[Told]) -> None:
     try:
-        request.on_event(event)
+        request.on_events(told)
     except Exception:  # noqa: BLE001 - whatever is wrong with one listener must not end the others
         # Most often it has left: a closed event loop, a broken connection.
         _log.warning("request %s is cancelled, as its listener failed", request.request_id, exc_info=True)

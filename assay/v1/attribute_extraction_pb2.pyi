@@ -31,6 +31,7 @@ class ExtractionConfig(_message.Message):
     FORM_FIELD_NUMBER: _builtins.int
     CLIP_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
+    TAKES_SEVERAL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Identifies the request in the logs."""
     form: _score_pb2.AnswerForm.ValueType
@@ -38,6 +39,10 @@ class ExtractionConfig(_message.Message):
     tenant: _builtins.str
     """Whose request it is; nobody in particular's if empty. What the model has read for one tenant is reused for the same
     one alone.
+    """
+    takes_several: _builtins.bool
+    """True if the caller reads ExtractAttributesResponse.then; otherwise it stays empty, and every event has a message of
+    its own.
     """
     @_builtins.property
     def clip(self) -> _clip_pb2.ClipHeader:
@@ -50,10 +55,11 @@ class ExtractionConfig(_message.Message):
         form: _score_pb2.AnswerForm.ValueType = ...,
         clip: _clip_pb2.ClipHeader | None = ...,
         tenant: _builtins.str = ...,
+        takes_several: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip", "form", b"form", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip", "form", b"form", "request_id", b"request_id", "takes_several", b"takes_several", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -132,6 +138,7 @@ class ExtractAttributesResponse(_message.Message):
     REASONING_FIELD_NUMBER: _builtins.int
     ATTRIBUTE_FIELD_NUMBER: _builtins.int
     TRANSCRIPT_FIELD_NUMBER: _builtins.int
+    THEN_FIELD_NUMBER: _builtins.int
     reasoning: _builtins.str
     """Text to append to the explanation."""
     @_builtins.property
@@ -140,7 +147,11 @@ class ExtractAttributesResponse(_message.Message):
 
     @_builtins.property
     def transcript(self) -> Global___Transcript:
-        """Last message of the stream."""
+        """Last event of the stream."""
+
+    @_builtins.property
+    def then(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExtractAttributesResponse]:
+        """What was told at the same moment after it, in order, none of them with a `then` of its own. Nothing waits for it."""
 
     def __init__(
         self,
@@ -148,10 +159,11 @@ class ExtractAttributesResponse(_message.Message):
         reasoning: _builtins.str = ...,
         attribute: _attribute_pb2.Attribute | None = ...,
         transcript: Global___Transcript | None = ...,
+        then: _abc.Iterable[Global___ExtractAttributesResponse] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "event", b"event", "reasoning", b"reasoning", "transcript", b"transcript"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "event", b"event", "reasoning", b"reasoning", "transcript", b"transcript"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "event", b"event", "reasoning", b"reasoning", "then", b"then", "transcript", b"transcript"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["reasoning", "attribute", "transcript"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015

@@ -151,6 +151,7 @@ class ModelSpec(_message.Message):
     FRAMES_PER_SECOND_FIELD_NUMBER: _builtins.int
     SHRINK_FIRST_FIELD_NUMBER: _builtins.int
     GRADE_QUANTILES_FIELD_NUMBER: _builtins.int
+    ENLARGE_FIRST_PIXELS_FIELD_NUMBER: _builtins.int
     factor_px: _builtins.int
     """Both sides of a frame are multiples of this, in pixels."""
     image_min_pixels: _builtins.int
@@ -167,6 +168,8 @@ class ModelSpec(_message.Message):
     """Most frames of a clip."""
     frames_per_second: _builtins.float
     """Frames per second of presentation time that are looked at."""
+    enlarge_first_pixels: _builtins.int
+    """Area in pixels to which a smaller image is enlarged before it is resized; 0 if none is. Not for video."""
     @_builtins.property
     def model(self) -> _event_pb2.ModelInfo:
         """Name and fingerprints."""
@@ -201,10 +204,11 @@ class ModelSpec(_message.Message):
         frames_per_second: _builtins.float = ...,
         shrink_first: Global___ShrinkFirst | None = ...,
         grade_quantiles: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        enlarge_first_pixels: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "scale", b"scale", "shrink_first", b"shrink_first"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip_max_frames", b"clip_max_frames", "clip_seconds", b"clip_seconds", "factor_px", b"factor_px", "frames_per_second", b"frames_per_second", "grade_quantiles", b"grade_quantiles", "image_max_pixels", b"image_max_pixels", "image_min_pixels", b"image_min_pixels", "model", b"model", "scale", b"scale", "shrink_first", b"shrink_first", "video_max_pixels", b"video_max_pixels", "video_min_pixels", b"video_min_pixels"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip_max_frames", b"clip_max_frames", "clip_seconds", b"clip_seconds", "enlarge_first_pixels", b"enlarge_first_pixels", "factor_px", b"factor_px", "frames_per_second", b"frames_per_second", "grade_quantiles", b"grade_quantiles", "image_max_pixels", b"image_max_pixels", "image_min_pixels", b"image_min_pixels", "model", b"model", "scale", b"scale", "shrink_first", b"shrink_first", "video_max_pixels", b"video_max_pixels", "video_min_pixels", b"video_min_pixels"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,7 +22,7 @@ from benchmarks.engine.peers.process import Engine, Measured, Unavailable, comma
 from benchmarks.engine.plot import Cell, plot
 from benchmarks.engine.workloads import NAMES, asks
 
-ENGINES = ("ours", "ours, nothing kept", "transformers", "vllm", "vllm ngram", "openvino")
+ENGINES = ("ours", "ours, nothing kept", "ours, int8", "transformers", "vllm", "vllm ngram", "openvino")
 PICTURES_ONLY = ("vllm", "vllm ngram", "openvino")
 
 

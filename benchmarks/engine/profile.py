@@ -1,12 +1,13 @@
 """`python -m benchmarks.engine.profile --checkpoint DIR`: where the milliseconds of one answer go.
 
 One request at a time, nothing kept from one to the next. CPU time is that of all threads of the process: on a machine
-that is busy with other work it moves less than the clock does. Medians over pictures.
+that is busy with other work it moves less than the clock does. Medians over pictures. How near each stage comes to what
+a GPU can do, without a checkpoint: `benchmarks.engine.roofline`.
 """
 
 import argparse
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -37,8 +38,14 @@ class Timed:
     def settle(self) -> None:
         self.runner.settle()
 
-    def resume(self, cache: Cache, feed: Feed) -> Feed:
+    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> Feed:
         return feed
+
+    def is_ready(self, cache: Cache) -> bool:
+        return True
+
+    def wait(self) -> None:
+        """For nothing."""
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -57,7 +64,7 @@ def answer(checkpoint: Checkpoint, timed: Timed, ask: Ask) -> dict[str, float]:
     timed.spent.clear()
     started, cpu_started = time.perf_counter(), time.process_time()
     scheduler = Scheduler(checkpoint, timed, 1, forget=lambda _: None)
-    scheduler.admit(Request("profile", ask.clip, ask.conversation, ask.form, on_event=lambda _: None))
+    scheduler.admit(Request("profile", ask.clip, ask.conversation, ask.form, on_events=lambda _: None))
     while not scheduler.is_idle:
         scheduler.step()
     whole, whole_cpu = time.perf_counter() - started, time.process_time() - cpu_started
@@ -78,18 +85,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--runner", choices=("lean", "transformers"), default="lean")
+    parser.add_argument("--device", default="cpu", help="torch's name of one, such as cuda:0")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--pictures", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    checkpoint, served = load_checkpoint(options.checkpoint, "cpu"), read_checkpoint(options.checkpoint)
+    checkpoint, served = load_checkpoint(options.checkpoint, options.device), read_checkpoint(options.checkpoint)
     timed = Timed(make_runner(checkpoint, options.runner, kept_bytes=0))
     for place, name in enumerate(NAMES):
         wishes = asks(name, served, options.pictures + 1, seed=1)
         rows = [answer(checkpoint, timed, ask) for ask in wishes][1:]
         medians = {key: median(row[key] for row in rows) for key in rows[0]}
         if not place:
-            print(f"{options.runner} runner, checkpoint {checkpoint.fingerprint}, {options.threads} threads")
+            print(
+                f"{options.runner} runner, checkpoint {checkpoint.fingerprint}, {options.device},"
+                f" {options.threads} threads"
+            )
             print("| workload | " + " | ".join(medians) + " |\n|---" * 1 + "|---" * len(medians) + "|")
         print(f"| {name} | " + " | ".join(f"{value:,.0f}" for value in medians.values()) + " |", flush=True)
 

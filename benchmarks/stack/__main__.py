@@ -1,4 +1,7 @@
-"""`python -m benchmarks.stack --checkpoint checkpoints/nano`: what everything around the engine costs.
+"""`OMP_WAIT_POLICY=PASSIVE python -m benchmarks.stack --checkpoint checkpoints/nano`: what all around the engine costs.
+
+Without the variable, which Triton's environment has (triton_server/server.py), threads of the engine alone wait by
+spinning, and it costs more than the same engine in the stack.
 
 The same pictures are judged (regular form: early score, reasoning, reasoned score) by the engine alone in this process,
 through Triton, and by the client through gateway, services and Triton. The rungs take turns; each turn has pictures of
@@ -18,7 +21,8 @@ from assay.engine import Engine
 from assay.stack import Stack
 from assay.triton import TritonGenerator
 from benchmarks.engine.workloads import asks
-from benchmarks.stack.rungs import Judge, Measured, OfTenant, by_client, by_generator, measure
+from benchmarks.stack.processor import Cpu, idle_rates
+from benchmarks.stack.rungs import Judge, Measured, OfTenant, Picture, by_client, by_generator, measure
 
 ALONE = "engine alone"
 Found = dict[tuple[int, str], list[Measured]]
@@ -37,11 +41,13 @@ async def main(options: argparse.Namespace) -> int:
                     "through Triton": by_generator(OfTenant(triton, "through Triton"), served),
                     "whole stack": by_client(client),
                 }
+                idle = await asyncio.to_thread(idle_rates, options.idle_seconds)
                 found = await _rounds(options, rungs)
             await triton.close()
     finally:
         engine.close()
     print(table(found))
+    print(profile(found, idle))
     agree = all(
         each.agrees_with(alone)
         for (in_flight, _), some in found.items()
@@ -57,9 +63,11 @@ async def _rounds(options: argparse.Namespace, rungs: dict[str, Judge]) -> Found
         # The first round warms up and is not counted.
         for in_flight in options.in_flight:
             count = max(options.requests, 2 * in_flight)
-            clips = [ask.clip for ask in asks("image CoT", served, count, seed=1000 * (turn + 1) + in_flight)]
+            asked = [
+                Picture.of(ask.clip) for ask in asks("image CoT", served, count, seed=1000 * (turn + 1) + in_flight)
+            ]
             for name in [*names[turn % len(names) :], *names[: turn % len(names)]]:
-                measured = await measure(rungs[name], clips, in_flight)
+                measured = await measure(rungs[name], asked, in_flight)
                 if turn >= 0:
                     found.setdefault((in_flight, name), []).append(measured)
         print(f"round {turn + 1} of {options.rounds}", file=sys.stderr)
@@ -82,6 +90,34 @@ def table(found: Found) -> str:
     return "\n".join(lines)
 
 
+def profile(found: Found, idle: Cpu) -> str:
+    """Markdown: processor milliseconds a picture of every program, without what they take when nobody asks."""
+    cells = {cell: _per_picture(some, idle) for cell, some in found.items()}
+    programs = sorted(
+        {name for cell in cells.values() for name in cell}, key=lambda name: -cells[max(cells)].get(name, 0.0)
+    )
+    lines = [
+        f"| program | idle, ms/s | {' | '.join(f'{name}, {in_flight}' for in_flight, name in cells)} |",
+        "|---" * (len(cells) + 2) + "|",
+    ]
+    for name in programs:
+        row = " | ".join(f"{1e3 * cell.get(name, 0.0):,.1f}" for cell in cells.values())
+        lines.append(f"| {name} | {1e3 * idle.get(name, 0.0):.1f} | {row} |")
+    totals = {cell: sum(each.values()) for cell, each in cells.items()}
+    lines.append(
+        f"| all | {1e3 * sum(idle.values()):.1f} | {' | '.join(f'{1e3 * each:,.1f}' for each in totals.values())} |"
+    )
+    ratios = (f"{total / totals[in_flight, ALONE]:.2f}" for (in_flight, _), total in totals.items())
+    return "\n".join([*lines, f"| x alone | | {' | '.join(ratios)} |"])
+
+
+def _per_picture(rounds: Sequence[Measured], idle: Cpu) -> dict[str, float]:
+    """Seconds by program. Of all rounds together, as the kernel counts in hundredths."""
+    count, took = sum(len(each.judged) for each in rounds), sum(each.seconds for each in rounds)
+    spent = {name: sum(each.cpu.get(name, 0.0) for each in rounds) for each in rounds for name in each.cpu}
+    return {name: (seconds - took * idle.get(name, 0.0)) / count for name, seconds in spent.items()}
+
+
 def options_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.stack", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -90,6 +126,9 @@ def options_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--in-flight", nargs="+", type=int, default=(1, 8), metavar="N", help="(default 1 8)")
     parser.add_argument("--rounds", type=int, default=5, help="that are counted (default 5)")
     parser.add_argument("--requests", type=int, default=4, help="of a round with one in flight (default 4)")
+    parser.add_argument(
+        "--idle-seconds", type=float, default=30.0, metavar="S", help="to watch the idle stack (default 30)"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/stack"), metavar="DIR", help="for logs")
     return parser.parse_args(argv)
 

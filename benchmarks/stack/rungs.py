@@ -17,13 +17,30 @@ from assay.form import Form
 from assay.frame import Clip
 from assay.generator import Conversation, Event, Generator
 from assay.transcript import Transcript
-from benchmarks.stack.processor import cpu_seconds
+from benchmarks.stack.processor import Cpu, cpu_seconds, cpu_since
 from services.attribute_extraction.extract import extract
 from services.scoring.score import FinalScore, score_clip
 
 Judged = tuple[str, float]
 """The reasoning as it was written, and the score."""
-Judge = Callable[[Clip], Awaitable[Judged]]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One that is to be judged."""
+
+    clip: Clip
+    file: bytes
+    """The same as a PNG: what a client has before it asks anything."""
+
+    @classmethod
+    def of(cls, clip: Clip) -> "Picture":
+        held = io.BytesIO()
+        Image.fromarray(clip.frames[0].pixels).save(held, "PNG", compress_level=1)
+        return cls(clip, held.getvalue())
+
+
+Judge = Callable[[Picture], Awaitable[Judged]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +60,7 @@ class OfTenant:
 def by_generator(generator: Generator, checkpoint: Checkpoint) -> Judge:
     """What both services do, in this process: the early score beside the reasoning, and the reasoned one after it."""
 
-    async def judge(clip: Clip) -> Judged:
+    async def judge(picture: Picture) -> Judged:
         transcript: asyncio.Future[Transcript] = asyncio.get_running_loop().create_future()
 
         async def told() -> Transcript:
@@ -51,7 +68,7 @@ def by_generator(generator: Generator, checkpoint: Checkpoint) -> Judge:
 
         async def reasoned() -> str:
             text = ""
-            async for each in extract(generator, checkpoint, "regular", clip):
+            async for each in extract(generator, checkpoint, "regular", picture.clip):
                 if isinstance(each, Reasoning):
                     text += each.text
                 elif isinstance(each, Transcript):
@@ -59,7 +76,7 @@ def by_generator(generator: Generator, checkpoint: Checkpoint) -> Judge:
             return text
 
         async def scored() -> float:
-            async for each in score_clip(generator, checkpoint, "regular", clip, told):
+            async for each in score_clip(generator, checkpoint, "regular", picture.clip, told):
                 if isinstance(each, FinalScore):
                     return each.score.value
             raise AssertionError("score_clip ends in FinalScore or raises")
@@ -71,19 +88,13 @@ def by_generator(generator: Generator, checkpoint: Checkpoint) -> Judge:
 
 
 def by_client(client: AsyncClient) -> Judge:
-    """The picture as a PNG file through all programs."""
+    """The file through all programs."""
 
-    async def judge(clip: Clip) -> Judged:
-        judgement = await client.score(_png(clip))
+    async def judge(picture: Picture) -> Judged:
+        judgement = await client.score(picture.file)
         return judgement.windows[0].reasoning, judgement.score.value
 
     return judge
-
-
-def _png(clip: Clip) -> bytes:
-    held = io.BytesIO()
-    Image.fromarray(clip.frames[0].pixels).save(held, "PNG", compress_level=1)
-    return held.getvalue()
 
 
 @dataclass
@@ -93,8 +104,13 @@ class Measured:
     seconds: float
     latencies: list[float] = field(default_factory=list)
     judged: list[Judged] = field(default_factory=list)
-    cpu_seconds: float = 0.0
-    """Of all processes."""
+    cpu: Cpu = field(default_factory=dict)
+    """Processor seconds by program."""
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of all programs."""
+        return sum(self.cpu.values())
 
     def agrees_with(self, other: "Measured") -> bool:
         """The same words, and scores that differ by less than the wire rounds."""
@@ -104,17 +120,18 @@ class Measured:
         )
 
 
-async def measure(judge: Judge, clips: Sequence[Clip], in_flight: int) -> Measured:
+async def measure(judge: Judge, pictures: Sequence[Picture], in_flight: int) -> Measured:
     """All of them, so many at a time."""
     gate = asyncio.Semaphore(in_flight)
 
-    async def one(clip: Clip) -> tuple[Judged, float]:
+    async def one(picture: Picture) -> tuple[Judged, float]:
         async with gate:
             started = time.perf_counter()
-            judged = await judge(clip)
+            judged = await judge(picture)
             return judged, time.perf_counter() - started
 
-    started, cpu_started = time.perf_counter(), cpu_seconds()
-    found = await asyncio.gather(*map(one, clips))
+    cpu_before, started = cpu_seconds(), time.perf_counter()
+    found = await asyncio.gather(*map(one, pictures))
     latencies, judged = [took for _, took in found], [judged for judged, _ in found]
-    return Measured(time.perf_counter() - started, latencies, judged, cpu_seconds() - cpu_started)
+    took = time.perf_counter() - started
+    return Measured(took, latencies, judged, cpu_since(cpu_before))

@@ -1,4 +1,4 @@
-"""From a decoded picture to the size of the model: upright, resized once (twice where a model was trained so)."""
+"""From a decoded picture to the size of the model: upright, resized once (twice where the checkpoint says so)."""
 
 import math
 from dataclasses import dataclass
@@ -151,6 +151,7 @@ def resize_picture(picture: Image.Image, target: Target) -> NDArray[np.uint8]:
     """An upright RGB picture -> (height, width, 3) uint8 in the size for the model, as in training."""
     if target.shrink_first is not None:
         picture = _shrunk(picture, target.shrink_first)
+    picture = _enlarged(picture, target.enlarge_first_pixels)
     height, width = smart_resize(picture.height, picture.width, target)
     return np.ascontiguousarray(np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC)))
 
@@ -167,3 +168,17 @@ def _shrunk(picture: Image.Image, shrink: Shrink) -> Image.Image:
     factor = math.sqrt(shrink.max_pixels / area)
     size = (max(1, int(picture.width * factor)), max(1, int(picture.height * factor)))
     return picture.resize(size, _RESAMPLING[shrink.resample])
+
+
+def _enlarged(picture: Image.Image, pixels: int) -> Image.Image:
+    """A picture below the area, brought up to it: both sides times sqrt(pixels / area), rounded, at least one pixel.
+
+    Interpolation is sharp on the way up and antialiasing is soft on the way down, and a model that saw small pictures
+    on one way and large ones on the other takes that for a difference of the pictures.
+    """
+    area = picture.width * picture.height
+    if area >= pixels:
+        return picture
+    factor = math.sqrt(pixels / area)
+    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    return picture.resize(size, Image.Resampling.BICUBIC)

@@ -1,7 +1,8 @@
 """The gRPC edge of attribute extraction. It only translates."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
+from itertools import groupby
 from typing import Any
 
 import grpc
@@ -13,6 +14,7 @@ from assay.generator import Generator
 from assay.rpc.admission import Places
 from assay.rpc.logs import request_id
 from assay.rpc.model import LiveModel
+from assay.rpc.together import together
 from assay.rpc.upload import Upload
 from assay.v1 import attribute_extraction_pb2 as pb
 from assay.v1.attribute_extraction_pb2_grpc import AttributeExtractionServiceServicer
@@ -52,15 +54,29 @@ class AttributeExtractionService(AttributeExtractionServiceServicer):
             await upload.end()
             form_name = form_from_wire(config.form)
             told = extract(self._generator, self._checkpoint, form_name, clip, config.tenant)
-            async with aclosing(told) as events:
-                async for event in events:
-                    yield _to_wire(event)
+            async with aclosing(together(told)) as moments:
+                async for moment in moments:
+                    first, *then = map(_to_wire, _joined(moment))
+                    if config.takes_several:
+                        first.then.extend(then)
+                        then = []
+                    for response in (first, *then):
+                        yield response
 
     async def DescribeModel(  # noqa: N802 the name is the contract's
         self, request: pb.AttributeExtractionServiceDescribeModelRequest, context: Context
     ) -> pb.AttributeExtractionServiceDescribeModelResponse:
         spec = spec_to_wire(self._checkpoint, await self._model.fingerprint())
         return pb.AttributeExtractionServiceDescribeModelResponse(spec=spec)
+
+
+def _joined(moment: Sequence[Told]) -> Iterator[Told]:
+    """The same with pieces of text that follow one another as one."""
+    for is_text, told in groupby(moment, lambda each: isinstance(each, Reasoning)):
+        if is_text:
+            yield Reasoning("".join(each.text for each in told if isinstance(each, Reasoning)))
+        else:
+            yield from told
 
 
 def _to_wire(told: Told) -> pb.ExtractAttributesResponse:

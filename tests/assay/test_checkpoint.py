@@ -26,6 +26,7 @@ def test_a_directory_without_assay_toml_is_refused_by_name(tmp_path):
         (("maximum = 10.0", 'maximum = "ten"'), r"score\.maximum"),
         (("[form.natural]", "[form.poetic]"), "poetic"),
         (("max_pixels = 100352", "max_pixels = 3"), "least area"),
+        (("max_pixels = 100352", "max_pixels = 100352\nenlarge_first_pixels = 50176"), "at least max_pixels"),
         (("[score]", "[score"), "TOML"),
         (('name = "test"', 'name = "test"\ngrade_reading = "mean"'), "grade_reading"),
     ],
@@ -85,6 +86,12 @@ def test_the_fingerprint_of_a_checkpoint_from_before_there_were_variants_is_what
     nano = Path(__file__).parents[2] / "checkpoints" / "nano"
     settings = read_checkpoint(nano).model_dump_json(exclude={"name", "summary", "variant"}, exclude_none=True)
     assert "shrink_first" not in settings
+
+
+def test_a_picture_is_not_made_smaller_and_larger_first(tmp_path):
+    both = VARIANTS + "enlarge_first_pixels = 262144\n"
+    with pytest.raises(CheckpointError, match=r"variants\.shrunk\.pixels: .*exclude each other"):
+        read_checkpoint(written(tmp_path, ASSAY_TOML + both))
 
 
 def test_an_unknown_variant_is_refused_with_those_there_are(tmp_path):

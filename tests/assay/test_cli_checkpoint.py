@@ -170,6 +170,11 @@ def test_show_says_the_fingerprint_that_the_engine_reports(capsys: Captured) -> 
     assert fingerprint(ROOT / "checkpoints/nano") in capsys.readouterr().out
 
 
+def test_show_says_that_small_pictures_are_enlarged_first(capsys: Captured) -> None:
+    main(["checkpoint", "show", str(ROOT / "checkpoints/nano")])
+    assert "to 254,016 px where it is smaller" in capsys.readouterr().out
+
+
 def test_show_says_what_keeps_a_directory_from_being_served(capsys: Captured) -> None:
     code, said = refused(capsys, "show", str(ROOT / "checkpoints/realqa-7b"))
     assert (code, said) == (2, "assay: checkpoint 'realqa-7b' holds no *.safetensors\n")

@@ -16,8 +16,8 @@ from assay.tensors import (
     Cancel,
     Request,
     cancel_to_tensors,
-    event_from_tensors,
-    event_to_tensors,
+    events_from_tensors,
+    events_to_tensors,
     request_from_tensors,
     request_to_tensors,
 )
@@ -46,14 +46,14 @@ def request(pixels=None, question="How good?") -> Request:
     return Request("an id", clip, Conversation(question, "a system", ("what", " stands"), "acme"), FORM)
 
 
-@given(events)
-def test_an_event_comes_out_as_it_went_in(event):
-    assert event_from_tensors(event_to_tensors(event)) == event
+@given(st.lists(events, min_size=1, max_size=4))
+def test_events_come_out_as_they_went_in(several):
+    assert events_from_tensors(events_to_tensors(several)) == several
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_ERROR)
 def test_an_error_keeps_its_class_message_and_field(kind):
-    error = event_from_tensors(event_to_tensors(kind("what is wrong", field="clip.frames")))
+    (error,) = events_from_tensors(events_to_tensors([kind("what is wrong", field="clip.frames")]))
     assert isinstance(error, kind)
     assert (type(error), error.message, error.field) == (kind, "what is wrong", "clip.frames")
 
@@ -143,7 +143,7 @@ def test_half_a_surrogate_pair_is_refused_before_it_is_sent():
 
 def test_an_unknown_kind_of_event_is_an_error():
     with pytest.raises(ValueError, match="dreamt"):
-        event_from_tensors(event_to_tensors(Wrote("", "")) | {"KIND": np.array([b"dreamt"], np.object_)})
+        events_from_tensors({"EVENTS": np.array([b'{"kind": "dreamt"}'], np.object_)})
 
 
 def test_every_field_of_a_conversation_crosses():

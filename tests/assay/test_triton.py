@@ -20,7 +20,7 @@ from assay.errors import BadMedia, Busy, InvalidRequest, ModelUnavailable, OverL
 from assay.form import Form, Free
 from assay.frame import Clip, Frame
 from assay.generator import Conversation, Finished, Wrote
-from assay.tensors import Cancel, Request, event_to_tensors, request_from_tensors
+from assay.tensors import Cancel, Request, events_to_tensors, request_from_tensors
 from assay.triton import TritonGenerator
 
 CLIP = Clip((Frame(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)),), is_video=False)
@@ -39,9 +39,9 @@ def unpacked(message) -> dict[str, np.ndarray]:
     return tensors
 
 
-def response(event) -> service_pb2.ModelStreamInferResponse:
+def response(*events) -> service_pb2.ModelStreamInferResponse:
     answer = service_pb2.ModelStreamInferResponse()
-    for name, array in event_to_tensors(event).items():
+    for name, array in events_to_tensors(events).items():
         is_text = array.dtype == np.object_
         datatype = "BYTES" if is_text else np_to_triton_dtype(array.dtype)
         answer.infer_response.outputs.add(name=name, datatype=datatype, shape=array.shape)
@@ -114,6 +114,14 @@ async def test_the_request_arrives_and_the_events_come_back():
         np.testing.assert_array_equal(asked.clip.stacked(), CLIP.stacked())
         assert (asked.conversation, asked.form, asked.clip.is_video) == (QUESTION, FORM, False)
         assert (scripted.half_closed, scripted.torn_off) == (1, 0)
+
+
+async def test_events_that_come_in_one_message_are_all_read():
+    together = response(WROTE, Wrote("why", " Bright."), FINISHED)
+    async with connected(together) as (scripted, generator):
+        assert await read(generator) == [WROTE, Wrote("why", " Bright."), FINISHED]
+        await generator.close()
+        assert scripted.half_closed == 1
 
 
 async def test_a_request_of_ten_megabytes_is_one_message():

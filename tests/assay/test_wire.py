@@ -112,7 +112,9 @@ def test_how_pictures_are_shrunk_survives_the_journey(resample):
 
 
 def test_a_checkpoint_that_shrinks_nothing_says_nothing_of_it():
-    assert not spec_to_wire(small_checkpoint(), "f1").HasField("shrink_first")
+    told = spec_to_wire(small_checkpoint(), "f1")
+    assert not told.HasField("shrink_first")
+    assert told.enlarge_first_pixels == 0
 
 
 def test_how_grades_are_read_is_told():

@@ -100,3 +100,37 @@ def test_the_two_ways_of_shrinking_differ():
 def test_a_shrink_by_an_unknown_rule_is_refused():
     with pytest.raises(ValueError, match="lanczos"):
         Shrink(512 * 512, "lanczos")
+
+
+ENLARGED = Target(63_504, 63_504, enlarge_first_pixels=504 * 504)
+
+
+def smooth(height_px: int, width_px: int) -> Image.Image:
+    """A picture whose detail survives being enlarged and brought down again."""
+    noise = np.random.default_rng(0).integers(0, 256, (height_px // 8, width_px // 8, 3), np.uint8)
+    return Image.fromarray(noise).resize((width_px, height_px), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize("size", [(200, 300), (224, 224), (400, 264), (64, 640)])
+def test_a_picture_and_its_double_are_nearly_the_same_where_small_ones_are_enlarged_first(size):
+    small = smooth(*size)
+    double = small.resize((2 * small.width, 2 * small.height), Image.Resampling.BICUBIC)
+    one, other = (resize_picture(each, ENLARGED) for each in (small, double))
+    assert one.shape == other.shape
+    assert np.abs(one.astype(int) - other).mean() < 0.5
+
+
+def test_a_picture_and_its_double_differ_where_nothing_is_enlarged_first():
+    small = smooth(200, 300)
+    double = small.resize((2 * small.width, 2 * small.height), Image.Resampling.BICUBIC)
+    one, other = (resize_picture(each, Target(63_504, 63_504)) for each in (small, double))
+    assert one.shape != other.shape
+
+
+def test_a_large_picture_is_not_touched_by_the_enlarging():
+    large = smooth(512, 512)
+    assert np.array_equal(resize_picture(large, ENLARGED), resize_picture(large, Target(63_504, 63_504)))
+
+
+def test_a_picture_of_one_pixel_can_be_enlarged_first():
+    assert resize_picture(Image.new("RGB", (1, 1)), ENLARGED).shape == (252, 252, 3)

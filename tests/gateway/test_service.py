@@ -2,6 +2,7 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 
 from assay.checkpoint import ShrinkFirst
@@ -54,6 +55,22 @@ async def test_an_assessment_begins_with_started_and_ends_with_the_result(pool):
 async def test_events_are_numbered_from_one_without_a_gap(pool):
     happened = await judged(pool, VIDEO)
     assert [event.sequence for event in happened] == list(range(1, len(happened) + 1))
+
+
+async def test_who_takes_several_gets_the_events_of_one_moment_in_one_message(pool):
+    model = ScriptedGenerator()
+    async with gateway(pool, model, model) as caller:
+        parts = [
+            assay_pb2.StreamImageRequest(config=assay_pb2.ScoreConfig(takes_several=True)),
+            assay_pb2.StreamImageRequest(chunk=media(PHOTO).read_bytes()),
+        ]
+        messages = [message async for message in caller.stub.StreamImage(iter(parts))]
+        happened = [event for message in messages for event in (message.event, *message.then)]
+        alone = [message async for message in caller.stub.StreamImage(iter([CONFIG, parts[1]]))]
+    assert [event.sequence for event in happened] == list(range(1, len(happened) + 1))
+    assert result_of(happened).score == result_of([message.event for message in alone]).score
+    assert any(message.then for message in messages)
+    assert not any(message.then for message in alone)
 
 
 async def test_the_reasoning_streams_before_the_result_repeats_it(pool):
@@ -304,3 +321,18 @@ async def test_a_checkpoint_that_wants_its_pictures_shrunk_first_gets_them_so(po
         await caller.image(PHOTO)
         await caller.video(VIDEO)
     assert [model.clips[place].frames[0].pixels.shape for place in (0, -1)] == [(84, 112, 3), (56, 84, 3)]
+
+
+async def test_only_pictures_are_enlarged_first_where_a_checkpoint_wants_it(pool):
+    small = small_checkpoint()
+    pixels = small.pixels.model_copy(update={"enlarge_first_pixels": 4_000_000})
+    seen = []
+    for checkpoint in (small, small.model_copy(update={"pixels": pixels})):
+        model = ScriptedGenerator()
+        async with gateway(pool, model, model, checkpoint=checkpoint) as caller:
+            await caller.image(PHOTO)
+            await caller.video(VIDEO)
+        seen.append([model.clips[place].frames[0].pixels for place in (0, -1)])
+    (photo, frame), (enlarged_photo, same_frame) = seen
+    assert not np.array_equal(photo, enlarged_photo)
+    assert np.array_equal(frame, same_frame)

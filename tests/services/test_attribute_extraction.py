@@ -76,7 +76,28 @@ async def test_subject_and_background_are_one_attribute_told_once_both_are_writt
 async def test_an_attribute_comes_before_what_is_written_after_it(generator):
     events = await extracted(generator)
     kinds = [event.reasoning or event.WhichOneof("event") for event in events]
-    assert kinds.index("attribute") < kinds.index("\nSubject:")
+    assert kinds[kinds.index("attribute") + 1].startswith("\nSubject:")
+
+
+async def test_who_takes_several_gets_what_is_told_at_one_moment_in_one_message(generator):
+    async with extraction(generator) as stub:
+        parts = to_extract(picture())
+        parts[0].config.takes_several = True
+        responses = await answers(stub.ExtractAttributes, parts)
+    alone = await extracted(generator)
+    assert len(responses) < len(alone)
+    assert _in_order([each for response in responses for each in (response, *response.then)]) == _in_order(alone)
+
+
+def _in_order(events) -> list[str | Attribute]:
+    """Attributes, and all that was written before, between and after them."""
+    told: list[str | Attribute] = [""]
+    for event in events:
+        if event.HasField("attribute"):
+            told += [attribute_from_wire(event.attribute), ""]
+        else:
+            told[-1] += event.reasoning
+    return told
 
 
 async def test_grades_are_read_from_free_prose():

@@ -11,7 +11,7 @@ from assay.errors import Busy
 from assay.form import Form, Literal
 from assay.frame import Clip, Frame
 from assay.generator import Chose, Conversation, Counted, Finished, Wrote
-from assay.tensors import Cancel, Request, cancel_to_tensors, event_to_tensors, request_to_tensors
+from assay.tensors import Cancel, Request, cancel_to_tensors, events_to_tensors, request_to_tensors
 
 MODEL = Path(__file__).parents[2] / "triton_models" / "qwen2_vl"
 TYPES = {"O": "TYPE_STRING", "bool": "TYPE_BOOL", "uint8": "TYPE_UINT8", "int64": "TYPE_INT64", "float64": "TYPE_FP64"}
@@ -56,11 +56,11 @@ def test_what_a_cancel_leaves_out_is_optional(config):
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_the_outputs_of_an_event_are_declared(config, event):
     declared = {tensor.name: tensor for tensor in config.output}
-    assert [name for name, array in event_to_tensors(event).items() if not fits(array, declared[name])] == []
+    assert [name for name, array in events_to_tensors([event]).items() if not fits(array, declared[name])] == []
 
 
 def test_every_declared_output_is_used(config):
-    assert {tensor.name for tensor in config.output} == {name for event in EVENTS for name in event_to_tensors(event)}
+    assert {tensor.name for tensor in config.output} == set(events_to_tensors(EVENTS))
 
 
 def test_streams_without_a_queue_of_tritons(config):

@@ -19,6 +19,7 @@ from accelerate import Accelerator  # type: ignore[import-untyped]
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from training.loader_worker import end_with_training
 from training.paper.batch import Batch
 from training.paper.log import LOG, METRICS
 from training.paper.objective import Measured, Objective
@@ -170,7 +171,8 @@ class _Micros(Dataset[Batch]):
 def _batches(run: Run, steps: Sequence[Sequence[Sequence[int]]]) -> Iterator[Batch]:
     micros = _Micros(run, [micro for step in steps for micro in step])
     # A batch is prepared whole by one worker.
-    return iter(DataLoader(micros, batch_size=None, num_workers=run.settings.optimiser.workers))
+    workers = run.settings.optimiser.workers
+    return iter(DataLoader(micros, batch_size=None, num_workers=workers, worker_init_fn=end_with_training))
 
 
 def _identity(run: Run, steps: int, processes: int) -> str:

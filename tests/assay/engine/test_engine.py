@@ -27,15 +27,18 @@ class Listener:
     """Keeps what it is told, and can be waited for."""
 
     heard: list[Event | AssayError | None] = field(default_factory=list)
+    at_once: list[int] = field(default_factory=list)
+    """How many events came with each call."""
     threads: set[str] = field(default_factory=set)
     started: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
 
-    def __call__(self, event: Event | AssayError | None) -> None:
-        self.heard.append(event)
+    def __call__(self, events: Sequence[Event | AssayError | None]) -> None:
+        self.heard.extend(events)
+        self.at_once.append(len(events))
         self.threads.add(threading.current_thread().name)
         self.started.set()
-        if event is None or isinstance(event, AssayError | Finished):
+        if events[-1] is None or isinstance(events[-1], AssayError | Finished):
             self.ended.set()
 
     def wait(self) -> list[Event | AssayError | None]:
@@ -51,6 +54,12 @@ def _submit(engine: Engine, request_id: str, clip: Clip, form: Form = FORM, asks
 
 def test_submit_tells_what_the_sequence_writes(engine: Engine, checkpoint: Checkpoint, image: Clip) -> None:
     assert _submit(engine, "a", image).wait() == engine_events(checkpoint, image, RATE, FORM)[0]
+
+
+def test_events_of_one_forward_come_at_once_and_those_of_the_next_do_not(engine: Engine, image: Clip) -> None:
+    listener = _submit(engine, "a", image)
+    # The literal; the option, its probabilities and the point; the number as text, its probabilities and the end.
+    assert (len(listener.wait()), listener.at_once) == (7, [1, 3, 3])
 
 
 def test_events_come_on_the_thread_of_the_engine(engine: Engine, image: Clip) -> None:
@@ -147,16 +156,16 @@ def test_a_failing_forward_ends_one_request_only(
 class Gone(Listener):
     """Cannot be reached any more."""
 
-    def __call__(self, event: Event | AssayError | None) -> None:
-        super().__call__(event)
+    def __call__(self, events: Sequence[Event | AssayError | None]) -> None:
+        super().__call__(events)
         raise ConnectionResetError("the client has left")
 
 
 def test_a_listener_that_fails_cancels_its_request(engine: Engine, image: Clip) -> None:
     gone = Gone()
     engine.submit("gone", image, RATE, LONG, gone)
-    assert len(gone.wait()) == 2
-    assert gone.heard[-1] is None
+    assert gone.wait()[-1] is None
+    assert len(gone.at_once) == 2
 
 
 def test_a_listener_that_fails_leaves_the_others_alone(engine: Engine, image: Clip) -> None:
@@ -167,8 +176,8 @@ def test_a_listener_that_fails_leaves_the_others_alone(engine: Engine, image: Cl
 def test_a_listener_may_submit_again_under_the_same_id(engine: Engine, image: Clip) -> None:
     second = Listener()
 
-    def again(event: Event | AssayError | None) -> None:
-        if isinstance(event, Finished):
+    def again(events: Sequence[Event | AssayError | None]) -> None:
+        if isinstance(events[-1], Finished):
             engine.submit("a", image, RATE, FORM, second)
 
     engine.submit("a", image, RATE, FORM, again)
@@ -233,12 +242,12 @@ def test_the_more_urgent_request_is_taken_first(tiny_directory: Path, image: Cli
     def submit(request_id: str, asks: Conversation = RATE, priority: int | None = None) -> Listener:
         listener = Listener()
 
-        def on_event(event: Event | AssayError | None) -> None:
-            if isinstance(event, Finished):
+        def on_events(events: Sequence[Event | AssayError | None]) -> None:
+            if isinstance(events[-1], Finished):
                 order.append(request_id)
-            listener(event)
+            listener(events)
 
-        engine.submit(request_id, image, asks, FORM, on_event, priority=priority)
+        engine.submit(request_id, image, asks, FORM, on_events, priority=priority)
         return listener
 
     running = _submit(engine, "running", image, LONG)

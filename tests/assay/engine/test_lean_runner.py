@@ -62,6 +62,7 @@ def test_logits_are_those_of_transformers(
 
 
 @with_a_model
+@pytest.mark.usefixtures("two_threads")
 @given(
     asked=st.lists(st.tuples(forms, st.booleans(), st.integers(0, 3)), min_size=2, max_size=4), seed=st.integers(0, 5)
 )
@@ -73,6 +74,7 @@ def test_answers_are_the_same_to_the_last_bit_whoever_is_beside(
 ) -> None:
     checkpoint = _random_checkpoint(tmp_path_factory, seed)
     lean = LeanRunner(checkpoint.model)
+    lean.settle()
     wishes = [
         (make_clip(3 if is_video else 1, is_video=is_video, seed=picture), form) for form, is_video, picture in asked
     ]
@@ -98,7 +100,7 @@ def _together(checkpoint: Checkpoint, lean: LeanRunner, wishes: Sequence[tuple[C
     scheduler = Scheduler(checkpoint, lean, len(wishes), forget=lambda _: None)
     heard: list[list[Event]] = [[] for _ in wishes]
     for place, (clip, form) in enumerate(wishes):
-        scheduler.admit(Request(str(place), clip, RATE, form, heard[place].append))  # type: ignore[arg-type]
+        scheduler.admit(Request(str(place), clip, RATE, form, heard[place].extend))  # type: ignore[arg-type]
     while not scheduler.is_idle:
         scheduler.step()
     return heard

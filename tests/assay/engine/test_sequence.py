@@ -145,6 +145,15 @@ def test_a_median_stops_at_the_share_that_the_choice_states(
     assert [event.option for event in events if isinstance(event, Chose)] == [option]
 
 
+@pytest.mark.parametrize(("worse", "option"), [(0.24, "2"), (0.26, "1")])
+def test_of_two_grades_the_worse_is_given_from_its_share_on(
+    checkpoint: Checkpoint, image: Clip, worse: float, option: str
+) -> None:
+    form = Form((Literal("a"), Choice("level", ("1", "2"), "median", 0.25)))
+    events, *_ = engine_events(checkpoint, image, RATE, form, _says(checkpoint, {"1": worse, "2": 1 - worse}))
+    assert [event.option for event in events if isinstance(event, Chose)] == [option]
+
+
 @with_a_model
 @given(form=forms)
 def test_probabilities_sum_to_one(checkpoint: Checkpoint, image: Clip, form: Form) -> None:

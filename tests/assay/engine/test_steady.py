@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from assay.engine.linear import Linear
-from assay.engine.steady import KEYS_STEP, attend, is_steady, padded_rows
+from assay.engine.steady import attend, attends_steadily, is_steady, padded_rows, stacked
 
 
 @pytest.mark.parametrize("may_pack", [True, False])
@@ -39,16 +39,18 @@ def test_attention_is_torchs() -> None:
     expected = torch.nn.functional.scaled_dot_product_attention(
         q.transpose(0, 1)[None], keys[None], values[None], attn_mask=mask, enable_gqa=True
     )
-    torch.testing.assert_close(attend(q, keys, values, mask), expected[0].transpose(0, 1), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        attend(q, keys, values, stacked(mask, 2)), expected[0].transpose(0, 1), atol=1e-6, rtol=1e-5
+    )
 
 
-def test_attention_is_the_same_to_the_last_bit_with_more_room_and_other_rows_beside() -> None:
-    torch.manual_seed(0)
-    seen, places = 300, 3 * KEYS_STEP
-    q, keys, values = torch.randn(40, 4, 64), torch.randn(2, places, 64), torch.randn(2, places, 64)
-    mask = torch.full((40, places), float("-inf"))
-    mask[:, :seen] = 0.0
-    whole = attend(q, keys, values, mask)
-    for first, end in ((0, 1), (3, 10), (7, 40)):
-        part = attend(q[first:end], keys[:, :KEYS_STEP], values[:, :KEYS_STEP], mask[first:end, :KEYS_STEP])
-        assert torch.equal(part, whole[first:end])
+@pytest.mark.parametrize(("heads", "key_heads", "head_dim"), [(4, 2, 64), (4, 4, 16), (6, 1, 32), (12, 2, 128)])
+def test_attention_is_the_same_to_the_last_bit_with_more_room_and_other_rows_beside(
+    heads: int, key_heads: int, head_dim: int
+) -> None:
+    assert attends_steadily(heads, key_heads, head_dim)
+
+
+def test_attention_that_hangs_on_the_room_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay.engine.steady.attend", lambda q, keys, values, mask: q + keys.shape[1])
+    assert not attends_steadily(4, 2, 16)

@@ -1,10 +1,11 @@
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 import torch
 
 from assay.engine.checkpoint import Checkpoint
-from assay.engine.vision import Vision
+from assay.engine.vision import Vision, VisionWeights
 from assay.frame import Clip
 
 
@@ -26,9 +27,20 @@ def test_embeddings_are_those_of_transformers(
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("weights", get_args(VisionWeights))
 def test_a_frame_pair_looks_the_same_to_the_last_bit_in_any_clip(
-    checkpoint: Checkpoint, make_clip: Callable[..., Clip]
+    checkpoint: Checkpoint, make_clip: Callable[..., Clip], weights: VisionWeights
 ) -> None:
-    vision, pairs = Vision(checkpoint.model.model.visual), _pairs(checkpoint, make_clip(8, is_video=True))
+    vision, pairs = Vision(checkpoint.model.model.visual, weights), _pairs(checkpoint, make_clip(8, is_video=True))
     together = vision.look(pairs, 4, 6)
     assert all(torch.equal(vision.look(pairs[n : n + 1], 4, 6)[0], together[n]) for n in range(4))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("weights", ["bfloat16", "int8"])
+def test_embeddings_of_rounded_weights_stay_close(
+    checkpoint: Checkpoint, make_clip: Callable[..., Clip], weights: VisionWeights
+) -> None:
+    tower, pairs = checkpoint.model.model.visual, _pairs(checkpoint, make_clip(1, height=112, width=56))
+    stored, rounded = Vision(tower).look(pairs, 8, 4), Vision(tower, weights).look(pairs, 8, 4)
+    assert 0 < float((rounded - stored).norm() / stored.norm()) < 0.05

@@ -24,7 +24,6 @@ from assay.rpc.settings import load
 
 class _Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="QWEN2_VL_", validate_default=True)
-
     checkpoint: Annotated[Path, Field(description="the directory of a checkpoint")]
     max_in_flight: Annotated[int, Field(ge=1, le=256)] = 8
     max_waiting: Annotated[int, Field(ge=0, le=4096)] = 32
@@ -32,6 +31,7 @@ class _Settings(BaseSettings):
     device: Annotated[str | None, Field(description="torch's name of a device")] = None
     runner: Annotated[Literal["auto", "lean", "transformers"], Field(description="see assay.engine.runners")] = "auto"
     kept_mib: Annotated[int, Field(ge=0, le=1 << 20, description="of what was read and seen, for later requests")] = 256
+    vision_weights: Literal["stored", "bfloat16", "int8"] = "stored"
 
 
 class TritonPythonModel:
@@ -65,27 +65,26 @@ class TritonPythonModel:
         self._engine.close()
 
     def _start(self, inputs: dict[str, Any], sender: Any) -> None:
-        wish = tensors.request_from_tensors(inputs)
+        wish, turns = tensors.request_from_tensors(inputs), iter(range(1, sys.maxsize))
         if isinstance(wish, tensors.Cancel):
             self._engine.cancel(wish.request_id)
             sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
             return
 
-        def on_event(event: Any) -> None:
-            if self._tell(sender, event):
+        def on_events(events: Any) -> None:
+            if self._tell(sender, *events):
                 self._metrics.tell(self._engine.counters)
-            elif sender.is_cancelled():
+            elif next(turns) % 16 == 0 and sender.is_cancelled():  # asking costs more than telling the events
                 logging.info("the client of a request has left without a word")
                 self._engine.cancel(wish.request_id)
 
-        self._engine.submit(wish.request_id, wish.clip, wish.conversation, wish.form, on_event)
+        self._engine.submit(wish.request_id, wish.clip, wish.conversation, wish.form, on_events)
 
-    def _tell(self, sender: Any, event: Any) -> bool:
-        """Send the event; True if it was the last one."""
-        outputs = tensors.event_to_tensors(event)
-        response = pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in outputs.items()])
-        is_last = event is None or isinstance(event, AssayError | Finished)
-        sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL if is_last else 0)
+    def _tell(self, sender: Any, *events: Any) -> bool:
+        """Send the events in one response; True if the last one is among them."""
+        outputs = [pb_utils.Tensor(*each) for each in tensors.events_to_tensors(events).items()]
+        is_last = events[-1] is None or isinstance(events[-1], AssayError | Finished)
+        sender.send(pb_utils.InferenceResponse(outputs), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL * is_last)
         return is_last
 
 
