@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.checkpoint import FormName, read_checkpoint
-from evaluation import faithfulness, grades, ladders, readings, report, robustness, videos
+from evaluation import faithfulness, grades, ladders, readings, repeats, report, robustness, videos
 from evaluation.manifest import BadManifest, read_manifest
 from evaluation.measure import Outcome, measure
 from evaluation.options import (
@@ -75,6 +75,10 @@ async def _readings(options: argparse.Namespace) -> Report:
     return await readings.compare(rows, settings_of(options), options.seed)
 
 
+async def _repeats(options: argparse.Namespace) -> Report:
+    return await repeats.compare(photos_of(options), settings_of(options))
+
+
 async def _video(options: argparse.Namespace) -> Report:
     is_photo = options.photos is not None
     files = files_below(options.photos, PHOTOS, "photo") if is_photo else files_below(options.videos, _VIDEOS, "video")
@@ -110,6 +114,9 @@ COMMANDS: Mapping[str, Command] = {
         "Do the words say the grades, and does another photo change them?", _add_faithfulness, _faithfulness
     ),
     "readings": Command("Which number read from the digits correlates best with MOS?", add_rated, _readings),
+    "repeats": Command(
+        "Clips of photos with and without frames that stand still: does the score stay?", add_photos, _repeats
+    ),
     "video": Command(
         "Damages clips in known steps; a timeline with one bad second (default: 8 clips).", _add_video, _video
     ),

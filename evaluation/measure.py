@@ -5,12 +5,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from assay.client import AsyncClient, Judgement, Model, NoServer, Source
+from assay.client import AsyncClient, Judgement, Model, NoServer, Source, VideoOptions
 from assay.errors import AssayError, UnreadableVerdict
 
 UNREADABLE_FILE = "UNREADABLE_FILE"
@@ -36,6 +36,8 @@ class Settings:
     form: str = "regular"
     concurrency: int = 4
     timeout_seconds: float = 1800.0
+    video: VideoOptions = field(default_factory=VideoOptions)
+    """How videos are looked at, where not as the server does by itself."""
 
 
 async def measure(
@@ -50,7 +52,7 @@ async def measure(
 
             async def one(source: Callable[[], Source]) -> Outcome:
                 async with places:
-                    outcome = await _outcome(client, source, settings.form, attributes)
+                    outcome = await _outcome(client, source, settings, attributes)
                 progress.advance(task)
                 said.advance()
                 return outcome
@@ -58,10 +60,13 @@ async def measure(
             return await asyncio.gather(*map(one, sources))
 
 
-async def _outcome(client: AsyncClient, source: Callable[[], Source], form: str, attributes: Sequence[str]) -> Outcome:
+async def _outcome(
+    client: AsyncClient, source: Callable[[], Source], settings: Settings, attributes: Sequence[str]
+) -> Outcome:
     try:
         # Making the source may take a while (a degraded photo), and other calls go on meanwhile.
-        return await client.score(await asyncio.to_thread(source), form=form, attributes=attributes)
+        made = await asyncio.to_thread(source)
+        return await client.score(made, form=settings.form, attributes=attributes, video=settings.video)
     except AssayError as error:
         return Failed(error.reason, error.message)
     except OSError as error:

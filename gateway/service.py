@@ -10,6 +10,7 @@ from typing import Any
 from assay.errors import InvalidRequest, UploadStalled
 from assay.magic import is_picture
 from assay.rpc.admission import Places
+from assay.rpc.together import together
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
 from assay.video import VideoOptions
 from assay.video_wire import video_options_from_wire
@@ -51,23 +52,23 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
     async def StreamImage(  # noqa: N802
         self, requests: AsyncIterator[assay_pb2.StreamImageRequest], context: Context
     ) -> AsyncGenerator[assay_pb2.StreamImageResponse, None]:
-        async with aclosing(self._stream(requests, is_video=False)) as events:
-            async for event in events:
-                yield assay_pb2.StreamImageResponse(event=event)
+        async with aclosing(self._stream(requests, is_video=False)) as messages:
+            async for first, *then in messages:
+                yield assay_pb2.StreamImageResponse(event=first, then=then)
 
     async def StreamVideo(  # noqa: N802
         self, requests: AsyncIterator[assay_pb2.StreamVideoRequest], context: Context
     ) -> AsyncGenerator[assay_pb2.StreamVideoResponse, None]:
-        async with aclosing(self._stream(requests, is_video=True)) as events:
-            async for event in events:
-                yield assay_pb2.StreamVideoResponse(event=event)
+        async with aclosing(self._stream(requests, is_video=True)) as messages:
+            async for first, *then in messages:
+                yield assay_pb2.StreamVideoResponse(event=first, then=then)
 
     async def ScoreUri(  # noqa: N802
         self, request: assay_pb2.ScoreUriRequest, context: Context
     ) -> AsyncGenerator[assay_pb2.ScoreUriResponse, None]:
-        async with aclosing(self._told(self._assess_uri(request))) as events:
-            async for event in events:
-                yield assay_pb2.ScoreUriResponse(event=event)
+        async with aclosing(_messages(request.config, self._told(self._assess_uri(request)))) as messages:
+            async for first, *then in messages:
+                yield assay_pb2.ScoreUriResponse(event=first, then=then)
 
     async def _assess_uri(self, request: assay_pb2.ScoreUriRequest) -> AsyncGenerator[Event, None]:
         async with aclosing(self.fetcher.chunks(request.uri, self.settings.max_video_bytes)) as chunks:
@@ -76,13 +77,16 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
                 async for event in events:
                     yield event
 
-    async def _stream(self, requests: AsyncIterator[UploadRequest], is_video: bool) -> AsyncGenerator[Event, None]:
+    async def _stream(
+        self, requests: AsyncIterator[UploadRequest], is_video: bool
+    ) -> AsyncGenerator[list[Event], None]:
         first = await self._next(requests)
         if first is None or first.WhichOneof("part") != "config":
             raise InvalidRequest("the first message must hold the config", field="config")
-        async with aclosing(self._told(self._assess(first.config, self._chunks(requests), is_video))) as events:
-            async for event in events:
-                yield event
+        told = self._told(self._assess(first.config, self._chunks(requests), is_video))
+        async with aclosing(_messages(first.config, told)) as messages:
+            async for message in messages:
+                yield message
 
     async def _told(self, assessed: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """The events numbered, with heartbeats in quiet times."""
@@ -131,3 +135,14 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
             async with aclosing(assessment.events(upload)) as events:
                 async for event in events:
                     yield event
+
+
+def _messages(config: assay_pb2.ScoreConfig, told: AsyncGenerator[Event, None]) -> AsyncGenerator[list[Event], None]:
+    """The events of each message. Closing it closes `told`."""
+    return together(told) if config.takes_several else _one_by_one(told)
+
+
+async def _one_by_one(told: AsyncGenerator[Event, None]) -> AsyncGenerator[list[Event], None]:
+    async with aclosing(told):
+        async for event in told:
+            yield [event]

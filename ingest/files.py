@@ -25,9 +25,12 @@ class Files:
         self._opened: list[PulledFile] = []
         self.failure: AssayError | None = None
         """Why the latest file that failed did, in our words: FFmpeg goes on with the next, or says what it likes."""
+        self._is_over = False
 
     def open(self, url: str, flags: int, options: dict[str, str]) -> "PulledFile":
         """As PyAV's `io_open`. Refusals are kept in `failure` and raised."""
+        if self._is_over:
+            raise UriFailed("nobody reads this stream any more", field="uri")
         try:
             if "end_offset" in options or options.get("offset", "0") != "0":
                 raise UriFailed("the playlist names parts of files (EXT-X-BYTERANGE), which are not taken", field="uri")
@@ -42,6 +45,11 @@ class Files:
         file = PulledFile(self, self._web.get(url, self._max_file_bytes))
         self._opened.append(file)
         return file
+
+    def end(self) -> None:
+        """Nothing more is opened: FFmpeg would read a playlist that stands still a thousand times, and no picture would
+        come by which to stop it."""
+        self._is_over = True
 
     def close(self) -> None:
         """Lets go of every connection."""

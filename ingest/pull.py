@@ -68,9 +68,6 @@ class _Playlist(Files):
     def media(self) -> InputContainer:
         return av.open(self._source, format="hls", options=_HLS, io_open=self.open, metadata_errors="replace")
 
-    def end(self) -> None:
-        """It waits for no longer than one segment or one reading of the playlist takes."""
-
 
 class _Camera(Tunnel):
     def media(self) -> InputContainer:

@@ -180,6 +180,7 @@ async def main() -> int:
     add_video_options(parser)
     options = parser.parse_args()
     os.environ["GATEWAY_MAX_DURATION_SECONDS"] = str(60 * options.minutes + 60)
+    os.environ["GATEWAY_UPLOAD_IDLE_SECONDS"] = "3600"
     peak_mib = []
     with tempfile.TemporaryDirectory() as folder:
         for minutes, runs in ((1.0, options.short_runs), (options.minutes, options.long_runs)):

@@ -193,9 +193,10 @@ class AsyncClient:
             if response is grpc.aio.EOF:
                 raise ServiceUnavailable(f"the server at {self.server} ended the call without a result; try again")
             has_begun = True
-            yield response.event
-            if response.event.HasField("result"):
-                return
+            for event in (response.event, *response.then):
+                yield event
+                if event.HasField("result"):
+                    return
 
 
 async def _upload(
@@ -227,7 +228,9 @@ def config_of(
             f"unknown attribute {', '.join(map(repr, unknown))}; known are {', '.join(KINDS)}",
             field="config.attributes",
         )
-    config = assay_pb2.ScoreConfig(form=forms[form], attributes=dict.fromkeys(attributes), tenant=tenant)
+    config = assay_pb2.ScoreConfig(
+        form=forms[form], attributes=dict.fromkeys(attributes), tenant=tenant, takes_several=True
+    )
     if video != _AS_SERVED:
         config.video.CopyFrom(video_options_to_wire(video))
     return config

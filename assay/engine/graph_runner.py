@@ -6,7 +6,7 @@ it runs on a CPU as well, where lanes and graphs are nothing, and is compared wi
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
 import torch
@@ -108,7 +108,7 @@ class GraphRunner(LeanRunner):
         """Have a clip seen; returns before it is."""
         return self._seen.begin(clip, clip.group_keys)
 
-    def _look_ahead(self, cache: Cache, feed: Feed, *, is_alone: bool) -> None:
+    def _look_ahead(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> None:
         if cache.ahead is None and self._clip_rows(cache.prompt, feed)[1]:
             cache.ahead = self.look(cache.prompt.clip)
         if cache.ahead is not None:

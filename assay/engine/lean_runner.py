@@ -1,7 +1,7 @@
 """LeanRunner: our own forward, for several sequences at once. What it needs of transformers is the loaded weights."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -81,7 +81,7 @@ class LeanRunner:
             _log.warning("the matrix products of this machine are not steady: batch-mates may change last bits")
 
     @torch.inference_mode()
-    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool) -> Feed:
+    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> Feed:
         """What is left to read of a first feed, given what is remembered of others that began like it."""
         memory = self._begin(cache.prompt)
         count, keys_values = self._prefixes.find(memory, feed.token_ids[: feed.chain_length])
@@ -91,16 +91,15 @@ class LeanRunner:
             memory.ids = list(feed.token_ids[:count])
             self._adopt(cache, memory, count)
             feed = feed.cut(count)[1]
-        self._look_ahead(cache, feed, is_alone=is_alone)
+        self._look_ahead(cache, feed, is_alone=is_alone, waiting=waiting)
         return feed
 
-    def _look_ahead(self, cache: Cache, feed: Feed, *, is_alone: bool) -> None:
+    def _look_ahead(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> None:
         """Have its clip seen beside, if that is quicker."""
-        # A picture that is alone is seen on all cores, when it is read.
-        keys = cache.prompt.clip.group_keys
-        is_beside = not is_alone or self._seen.count_missing(keys) >= max(2, self._threads)
-        if is_beside and not self._pads.isdisjoint(feed.token_ids):
-            cache.ahead = self._seen.see_beside(cache.prompt.clip, keys)
+        # Where less waits than there are cores, it is seen on all of them, when it is read.
+        is_quicker = self._threads > 1 and self._seen.count_missing(waiting) >= self._threads
+        if is_quicker and not self._pads.isdisjoint(feed.token_ids):
+            cache.ahead = self._seen.see_beside(cache.prompt.clip, cache.prompt.clip.group_keys)
 
     def is_ready(self, cache: Cache) -> bool:
         """False while its clip is being seen beside."""

@@ -3,7 +3,7 @@
 Two runners implement it: `lean_runner` (its own forward over the checkpoint's weights) and `transformers_runner`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -94,10 +94,11 @@ class Runner(Protocol):
         """Called once, on the thread that will run it."""
         ...
 
-    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool) -> Feed:
+    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> Feed:
         """What is left to read of a first feed, given what is remembered of others that began like it.
 
-        Where others are in flight, its clip may be seen beside what is read of them.
+        Its clip may be seen beside what is read of others; it is alone if none are in flight, and what waits to be seen
+        (Patches.group_keys) are its own frames and those of others that have not begun.
         """
         ...
 

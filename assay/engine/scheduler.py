@@ -122,11 +122,14 @@ class Scheduler:
 
         Nobody whose clip is still being seen; waits if that is true of all.
         """
-        for turn in self._in_flight:
+        new = [turn for turn in self._in_flight if turn.cache.memory is None]
+        waiting = {key for turn in new for key in turn.cache.prompt.clip.group_keys}
+        is_alone = len(self._in_flight) == 1
+        for turn in new:
             # Again right before it is read: others may have begun like it by then.
-            if turn.feed and turn.cache.memory is None and (not turn.is_begun or self.runner.is_ready(turn.cache)):
+            if turn.feed and (not turn.is_begun or self.runner.is_ready(turn.cache)):
                 turn.is_begun = True
-                turn.feed = self.runner.resume(turn.cache, turn.feed, is_alone=len(self._in_flight) == 1)
+                turn.feed = self.runner.resume(turn.cache, turn.feed, is_alone=is_alone, waiting=waiting)
         while not (ready := [turn for turn in self._in_flight if self.runner.is_ready(turn.cache)]):
             self.runner.wait()
         short = [turn for turn in ready if turn.feed and len(turn.feed.token_ids) <= SHORT_TOKENS]

@@ -4,7 +4,7 @@ On a CPU with several answers in flight, groups are seen beside whatever else is
 than one group at a time on all cores with everybody waiting for it (benchmarks/LOG.md).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from weakref import WeakValueDictionary
 
@@ -49,7 +49,7 @@ class Seen:
                 self._beside[key] = ahead[key]
         return ahead
 
-    def count_missing(self, keys: Sequence[bytes]) -> int:
+    def count_missing(self, keys: Collection[bytes]) -> int:
         """How many of these groups are not kept."""
         return sum(self.kept.get(key) is None for key in set(keys))
 
@@ -64,7 +64,8 @@ class Seen:
         self.kept.uses.found += len(found)
         self.kept.uses.missed += len(missing)
         for key in [key for key in missing if key in ahead]:
-            found[key] = ahead[key].result()[0]
+            # Copied, so that nothing small stays for long in the middle of what another thread has for its large sums.
+            found[key] = ahead[key].result()[0].clone()
             missing.remove(key)
             self.kept.put(key, found[key])
         _, rows, columns = clip.grid_thw

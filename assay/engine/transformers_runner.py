@@ -1,6 +1,6 @@
 """TransformersRunner: transformers' own model, a turn at a time. Runs every Qwen2-VL, on every device."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ class TransformersRunner:
     def settle(self) -> None:
         """Nothing has to be tried out."""
 
-    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool) -> Feed:
+    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> Feed:
         """All of it: nothing is kept."""
         return feed
 

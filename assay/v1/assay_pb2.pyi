@@ -72,12 +72,17 @@ class ScoreConfig(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
     VIDEO_FIELD_NUMBER: _builtins.int
+    TAKES_SEVERAL_FIELD_NUMBER: _builtins.int
     form: _score_pb2.AnswerForm.ValueType
     """In which form to answer; ANSWER_FORM_REGULAR if not set."""
     tenant: _builtins.str
     """Whose composite weights to use beside the model's own score: the name under which an operator has stored them. None
     if empty, which is the default; an unknown one is INVALID_ARGUMENT, and so is any with ANSWER_FORM_DIRECT, which
     grades nothing.
+    """
+    takes_several: _builtins.bool
+    """True if the caller reads `then` of the responses of StreamImage, StreamVideo and ScoreUri; otherwise it stays empty,
+    and every event has a message of its own.
     """
     @_builtins.property
     def attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -98,10 +103,11 @@ class ScoreConfig(_message.Message):
         attributes: _abc.Iterable[_builtins.str] | None = ...,
         tenant: _builtins.str = ...,
         video: Global___VideoOptions | None = ...,
+        takes_several: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["video", b"video"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "form", b"form", "tenant", b"tenant", "video", b"video"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "form", b"form", "takes_several", b"takes_several", "tenant", b"tenant", "video", b"video"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -198,18 +204,24 @@ class StreamImageResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENT_FIELD_NUMBER: _builtins.int
+    THEN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def event(self) -> _event_pb2.ScoreEvent:
         """What happened."""
+
+    @_builtins.property
+    def then(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.ScoreEvent]:
+        """What happened at the same moment after it, in order; nothing waits for it. See ScoreConfig.takes_several."""
 
     def __init__(
         self,
         *,
         event: _event_pb2.ScoreEvent | None = ...,
+        then: _abc.Iterable[_event_pb2.ScoreEvent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "then", b"then"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -252,18 +264,24 @@ class StreamVideoResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENT_FIELD_NUMBER: _builtins.int
+    THEN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def event(self) -> _event_pb2.ScoreEvent:
         """What happened."""
+
+    @_builtins.property
+    def then(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.ScoreEvent]:
+        """What happened at the same moment after it, in order; nothing waits for it. See ScoreConfig.takes_several."""
 
     def __init__(
         self,
         *,
         event: _event_pb2.ScoreEvent | None = ...,
+        then: _abc.Iterable[_event_pb2.ScoreEvent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "then", b"then"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -307,18 +325,24 @@ class ScoreUriResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENT_FIELD_NUMBER: _builtins.int
+    THEN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def event(self) -> _event_pb2.ScoreEvent:
         """What happened."""
+
+    @_builtins.property
+    def then(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.ScoreEvent]:
+        """What happened at the same moment after it, in order; nothing waits for it. See ScoreConfig.takes_several."""
 
     def __init__(
         self,
         *,
         event: _event_pb2.ScoreEvent | None = ...,
+        then: _abc.Iterable[_event_pb2.ScoreEvent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "then", b"then"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

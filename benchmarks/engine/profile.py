@@ -7,7 +7,7 @@ a GPU can do, without a checkpoint: `benchmarks.engine.roofline`.
 
 import argparse
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -38,7 +38,7 @@ class Timed:
     def settle(self) -> None:
         self.runner.settle()
 
-    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool) -> Feed:
+    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> Feed:
         return feed
 
     def is_ready(self, cache: Cache) -> bool:

@@ -132,7 +132,7 @@ class Bench:
         """Seconds of a reasoned answer: picture, prompt, and as many short forwards as ours takes."""
         began, prompt = time.perf_counter(), self._prompt()
         cache = Cache(prompt)
-        feed = self.runner.resume(cache, Feed(0, prompt.ids), is_alone=True)
+        feed = self.runner.resume(cache, Feed(0, prompt.ids), is_alone=True, waiting=())
         self.runner.run([(cache, feed)])
         for forward in range(ANSWER_FORWARDS):
             self.runner.run([(cache, Feed(len(prompt.ids) + forward * ROWS, (_TEXT,) * ROWS))])

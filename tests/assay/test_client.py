@@ -14,7 +14,7 @@ import pytest
 from assay.client import AsyncClient, Client, NoServer, TookTooLong, calls, is_picture
 from assay.client.upload import CHUNK_BYTES
 from assay.errors import AssayError, BadMedia, Busy, InvalidRequest, ModelUnavailable, OverLimit, UnreadableVerdict
-from assay.v1 import event_pb2, score_pb2
+from assay.v1 import assay_pb2, event_pb2, score_pb2
 from tests.assay.scripted_gateway import JPEG, MP4, Call, ScriptedGateway, judged, reasoning, result, started
 
 
@@ -80,6 +80,21 @@ async def test_form_and_attributes_reach_the_server(client: AsyncClient, gateway
 
 async def test_events_come_in_the_order_in_which_they_were_sent(client: AsyncClient) -> None:
     assert [event.sequence async for event in client.events(JPEG)] == [1, 2, 3, 4, 5]
+
+
+async def test_events_that_came_in_one_message_are_told_one_by_one() -> None:
+    class Several(ScriptedGateway):
+        def StreamImage(self, request_iterator: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+            first, *then = self._events("StreamImage", request_iterator, context)
+            assert self.calls[-1].config.takes_several
+            yield assay_pb2.StreamImageResponse(event=first, then=then)
+
+    with Several() as gateway:
+        async with AsyncClient(gateway.address) as client:
+            told = [event.sequence async for event in client.events(JPEG)]
+            assert (await client.score(JPEG)).score.value
+    assert told == [*range(1, len(told) + 1)]
+    assert len(told) > 1
 
 
 async def test_events_arrive_while_the_upload_still_runs() -> None:

@@ -142,7 +142,8 @@ class Caller:
 async def events(method: Any, parts: Sequence[Any] | AsyncIterator[Any]) -> list[event_pb2.ScoreEvent]:
     """All events of a call. Raises the AssayError that the gateway meant."""
     try:
-        return [response.event async for response in method(iter(parts) if isinstance(parts, Sequence) else parts)]
+        call = method(iter(parts) if isinstance(parts, Sequence) else parts)
+        return [event async for response in call for event in (response.event, *getattr(response, "then", ()))]
     except grpc.aio.AioRpcError as failed:
         raise error_from(failed, "the gateway") from failed
 

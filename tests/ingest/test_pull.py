@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from contextlib import aclosing, suppress
 from ipaddress import ip_network
 
 import av
@@ -34,7 +35,7 @@ def web(server, **rules):
         return ["127.0.0.1"]
 
     allowed = {"hosts": (f"{HOST}:{server.port}",), "networks": (ip_network("127.0.0.0/8"),)} | rules
-    limits = WebLimits(connect_seconds=2.0, idle_seconds=2.0)
+    limits = WebLimits(connect_seconds=30.0, idle_seconds=30.0)  # none of these servers is slow but by a busy machine
     return Web(WebRules(**allowed, prefix="INGEST_"), limits, authorities=server.authorities, resolve=resolve)
 
 
@@ -175,6 +176,22 @@ async def test_whoever_stops_reading_ends_the_pull(tmp_path):
         await anext(source)
         async with asyncio.timeout(20):
             await source.aclose()
+
+
+async def test_a_pull_ends_although_its_playlist_stands_still(tmp_path):
+    """FFmpeg reads such a playlist again and again, a thousand times, and no picture comes by which to stop it."""
+    stuck = playlist("s0.ts", ends=False)
+
+    async def read(source):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(3), aclosing(source) as pieces:
+                async for _ in pieces:
+                    pass
+
+    async with web_server(tmp_path, {**WHOLE, "/list.m3u8": stuck}) as server:
+        reading = asyncio.create_task(read(pulled(server.uri("/list.m3u8"), web(server), 1 << 20)))
+        await asyncio.wait([reading], timeout=30)
+        assert reading.done()
 
 
 async def test_what_is_pulled_is_judged_window_by_window(tmp_path, pool):

@@ -1,6 +1,7 @@
 """The supervisor around the real Triton, with the real engine over a tiny random checkpoint."""
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
@@ -27,6 +28,12 @@ PICTURE = Clip((Frame(np.full((112, 112, 3), 90, np.uint8)),), is_video=False)
 QUESTION = Conversation("How good is this?")
 FORM = Form((Literal("Score:"), Choice("clutter", (" a", " b")), Digits("score", lead=" "), Free("why", max_tokens=8)))
 ENDLESS = Form((Free("why", max_tokens=1500, stops=("no such words",)),))
+_numbers = itertools.count()
+
+
+def new_question() -> Conversation:
+    """One that no answer has been drafted for: a known answer is read in one forward and comes in one message."""
+    return Conversation(f"How good is number {next(_numbers)}?")
 
 
 @pytest.fixture
@@ -130,11 +137,11 @@ async def test_frames_of_ten_megabytes_are_one_request(generator):
 @pytest.mark.parametrize("how", ["aclose", "cancelled task", "at once"])
 async def test_leaving_cancels_in_the_engine(generator, how):
     started = time.monotonic()
-    await answer(generator, form=ENDLESS)
+    await answer(generator, conversation=new_question(), form=ENDLESS)
     whole_seconds = time.monotonic() - started
 
     async def leave() -> None:
-        events = generator.generate(PICTURE, QUESTION, ENDLESS)
+        events = generator.generate(PICTURE, new_question(), ENDLESS)
         if how == "aclose":
             await anext(events)
             await events.aclose()
@@ -159,17 +166,22 @@ async def anext_until_cancelled(events) -> None:
 
 
 async def test_a_client_that_dies_frees_its_place(generator, triton_server):
-    dying = TritonGenerator(triton_server.address)
-    for _ in range(8):
-        await anext(dying.generate(PICTURE, QUESTION, ENDLESS))
+    dying = TritonGenerator(triton_server.address, idle_timeout_seconds=60)
+    # More than there is room for, so that some have just begun whenever the others end.
+    asked = [asyncio.create_task(anext(dying.generate(PICTURE, new_question(), ENDLESS))) for _ in range(24)]
+    await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
     await dying._channel.close()  # every stream is torn off, as by a kill
     assert await answer(generator)
-    assert "the client of a request has left" in triton_server.log.read_text()
+    deadline = time.monotonic() + 20
+    while "the client of a request has left" not in triton_server.log.read_text():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    await asyncio.gather(*asked, return_exceptions=True)
 
 
 async def test_a_killed_stub_fails_what_is_in_flight_and_is_replaced(generator, triton_server):
     before = triton_server.pids()
-    events = generator.generate(PICTURE, QUESTION, ENDLESS)
+    events = generator.generate(PICTURE, new_question(), ENDLESS)
     await anext(events)
     os.kill(before["stub"], signal.SIGKILL)
     killed = time.monotonic()

@@ -58,3 +58,12 @@ def video() -> Clip:
 def make_clip() -> MakeClip:
     """Noise of a given size: make_clip(frames, is_video=, height=, width=, seed=)."""
     return _clip
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Torch's, so that pictures are seen beside what is read."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)

@@ -157,7 +157,7 @@ def test_a_clip_is_seen_once_even_where_nothing_is_kept(checkpoint: Checkpoint, 
     prompt = _prompt(checkpoint, make_clip(4, is_video=True))
     runner, cache, feed = GraphRunner(checkpoint.model, 0, seats=1), Cache(prompt), Feed(0, prompt.ids)
     for _ in range(2):
-        feed = runner.resume(cache, feed, is_alone=False)
+        feed = runner.resume(cache, feed, is_alone=False, waiting=())
     head, feed = feed.cut(20)
     runner.run([(cache, head)])
     runner.run([(cache, feed)])

@@ -62,6 +62,7 @@ def test_logits_are_those_of_transformers(
 
 
 @with_a_model
+@pytest.mark.usefixtures("two_threads")
 @given(
     asked=st.lists(st.tuples(forms, st.booleans(), st.integers(0, 3)), min_size=2, max_size=4), seed=st.integers(0, 5)
 )
@@ -73,6 +74,7 @@ def test_answers_are_the_same_to_the_last_bit_whoever_is_beside(
 ) -> None:
     checkpoint = _random_checkpoint(tmp_path_factory, seed)
     lean = LeanRunner(checkpoint.model)
+    lean.settle()
     wishes = [
         (make_clip(3 if is_video else 1, is_video=is_video, seed=picture), form) for form, is_video, picture in asked
     ]

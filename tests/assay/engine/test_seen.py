@@ -1,6 +1,6 @@
 """What is seen beside other work is what would have been seen in its turn."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -17,14 +17,6 @@ from assay.frame import Clip
 from tests.assay.engine.test_sequence import RATE
 
 MakeClip = Callable[..., Clip]
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @torch.inference_mode()
@@ -78,6 +70,6 @@ def test_the_number_of_cores_changes_no_bit(checkpoint: Checkpoint, make_clip: M
     spread.settle()
     feed = Feed(0, prompt.ids)
     mine = Cache(prompt)
-    spread.resume(mine, feed, is_alone=False)
-    assert not spread.is_ready(mine) or mine.ahead
+    spread.resume(mine, feed, is_alone=False, waiting=prompt.clip.group_keys)
+    assert len(mine.ahead) == 3
     assert torch.equal(spread.run([(mine, feed)])[0], alone.run([(Cache(prompt), feed)])[0])
