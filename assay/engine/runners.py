@@ -17,13 +17,14 @@ RunnerName = Literal["auto", "lean", "transformers"]
 
 _OURS: dict[str, type[LeanRunner]] = {"cpu": LeanRunner, "cuda": GraphRunner}
 """Our own forward, by kind of device."""
+_NEVER_RUN = "on a GPU it has not been run yet; runner 'lean' has it run there"
 
 
 def make_runner(
     checkpoint: Checkpoint, name: RunnerName, *, kept_bytes: int, vision_weights: VisionWeights = "stored"
 ) -> Runner:
-    """The runner of that name. `auto` is `lean` where it can run the model, else `transformers`; the log says which and
-    why. `kept_bytes` bounds what `lean` keeps for later requests, `vision_weights` says how it holds the tower's.
+    """The runner of that name. `auto` is `lean` on a CPU where it can run the model, else `transformers`; the log says
+    which and why. `kept_bytes` bounds what `lean` keeps for later requests, `vision_weights` says how it holds the tower's.
     CheckpointError if `lean` or a way of holding weights is asked for and cannot run the model."""
     kind, why = choose(name, checkpoint.model.device.type, unsupported(checkpoint.model.config))
     if kind is None:
@@ -45,6 +46,8 @@ def choose(name: RunnerName, device_type: str, trouble: str) -> tuple[type[LeanR
     """Our own forward for the device, or None for transformers' and why; `trouble` is why ours cannot run the model."""
     if not trouble and device_type not in _OURS:
         trouble = f"there is none for {device_type!r}"
+    if name == "auto" and not trouble and device_type != "cpu":
+        trouble = _NEVER_RUN
     if name == "lean" and trouble:
         raise CheckpointError(f"runner 'lean' cannot run this checkpoint: {trouble}; use 'transformers'")
     return (None, trouble) if trouble or name == "transformers" else (_OURS[device_type], "")

@@ -154,11 +154,11 @@ async def test_the_engine_answers_on_its_own_thread(
 
 
 @pytest.mark.gpu
-def test_auto_is_the_runner_with_graphs_where_there_is_cuda(
+def test_lean_is_the_runner_with_graphs_where_there_is_cuda(
     tiny_directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        runner = make_runner(load_checkpoint(tiny_directory, "cuda"), "auto", kept_bytes=1 << 20)
+        runner = make_runner(load_checkpoint(tiny_directory, "cuda"), "lean", kept_bytes=1 << 20)
         runner.settle()
     assert isinstance(runner, GraphRunner)
     assert "our own forward (GraphRunner) runs this checkpoint on cuda:0" in caplog.text

@@ -5,14 +5,22 @@ import pytest
 from assay.engine.checkpoint import Checkpoint
 from assay.engine.graph_runner import GraphRunner
 from assay.engine.lean_runner import LeanRunner
-from assay.engine.runners import choose, make_runner
+from assay.engine.runners import RunnerName, choose, make_runner
 from assay.errors import CheckpointError
 
 
-@pytest.mark.parametrize(("device", "kind"), [("cpu", LeanRunner), ("cuda", GraphRunner)])
-@pytest.mark.parametrize("name", ["auto", "lean"])
-def test_our_own_forward_runs_on_a_cpu_and_on_cuda(name: str, device: str, kind: type) -> None:
-    assert choose(name, device, "") == (kind, "")  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("name", "device", "kind"),
+    [("auto", "cpu", LeanRunner), ("lean", "cpu", LeanRunner), ("lean", "cuda", GraphRunner)],
+)
+def test_our_own_forward_runs_on_a_cpu_and_where_asked_on_cuda(name: RunnerName, device: str, kind: type) -> None:
+    assert choose(name, device, "") == (kind, "")
+
+
+def test_what_has_not_been_run_on_a_gpu_is_not_chosen_there() -> None:
+    kind, why = choose("auto", "cuda", "")
+    assert kind is None
+    assert "has not been run yet" in why
 
 
 @pytest.mark.parametrize(("device", "trouble"), [("mps", ""), ("cuda", "it has a sliding window")])
