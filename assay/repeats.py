@@ -1,11 +1,15 @@
 """Frames of a picture that stands still are found, so that a model need not look at the same picture again."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from assay.frame import Clip, Frame
 
 _TILE_PX = 28
+_TOGETHER = 2
+"""Frames in a temporal patch of Qwen2-VL."""
 _TILE_FACTOR = 4.0
 """How much more than the whole picture one tile may differ: a small thing that moves is no still picture."""
 
@@ -52,7 +56,18 @@ class Repeats:
 
 
 def distinct(clip: Clip) -> Clip:
-    """Without the frames that have the pixels of the frame before them."""
-    frames = clip.frames
-    kept = [frame for place, frame in enumerate(frames) if not place or frame.pixels is not frames[place - 1].pixels]
-    return Clip(tuple(kept), clip.is_video)
+    """Without the pairs of frames that have the pixels of the pair before them; of one picture one frame.
+
+    By pairs, because Qwen2-VL looks at two frames in order as one: were single frames left out, two pictures that
+    were never shown side by side would come to be one, as if something had moved.
+    """
+    pairs = [clip.frames[at : at + _TOGETHER] for at in range(0, len(clip.frames), _TOGETHER)]
+    kept = [pair for place, pair in enumerate(pairs) if not place or not _are_same(pair, pairs[place - 1])]
+    frames = [frame for pair in kept for frame in pair]
+    is_one_picture = all(frame.pixels is frames[0].pixels for frame in frames)
+    return Clip(tuple(frames[:1] if is_one_picture else frames), clip.is_video)
+
+
+def _are_same(pair: Sequence[Frame], other: Sequence[Frame]) -> bool:
+    """A frame without a second is looked at twice."""
+    return pair[0].pixels is other[0].pixels and pair[-1].pixels is other[-1].pixels

@@ -16,6 +16,8 @@ from gateway.decode_worker.video import decode_video
 from tests.gateway.decode_upload import VIDEO, decode, upload
 from tests.media.build import large_video
 
+PATIENT = replace(VIDEO, limits=replace(VIDEO.limits, max_wall_seconds=3600.0))
+"""Only processor time is compared: a busy machine shall not end it by the clock."""
 MOST = 0.05
 """Share of processor time that the lock may cost."""
 CHUNK_BYTES = 256 * 1024
@@ -48,7 +50,7 @@ def processor_seconds(pid):
 
 async def cost(pool, data, rate, rounds):
     """(processor seconds here, locked up) of each round; the one that goes first changes from round to round."""
-    spec, pairs = replace(VIDEO, frames_per_second=rate), []
+    spec, pairs = replace(PATIENT, frames_per_second=rate), []
     for turn in range(rounds + 1):
         if turn % 2:
             locked, alone = await in_the_worker(pool, data, spec), in_this_process(data, spec)
@@ -82,7 +84,7 @@ def status_of(pid):
 
 async def main(seconds, rounds):
     async with DecodePool(workers=1, spares=0) as pool:
-        await decode(pool, "mp4_faststart.mp4", VIDEO)
+        await decode(pool, "mp4_faststart.mp4", PATIENT)
         outcomes = await pool.escapes()
         print("A worker that has just decoded a video tries to")
         for name, outcome in outcomes.items():
