@@ -35,12 +35,18 @@ async def chunks(source: Source) -> AsyncGenerator[bytes, None]:
     """
     with _opened(source) as file:
         is_empty = True
-        # A read from a pipe or a network disk may take long; the events of other calls must not wait for it.
-        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+        while chunk := await _next(file):
             is_empty = False
             yield chunk
         if is_empty:
             raise BadMedia("the file is empty; send a picture or a video")
+
+
+async def _next(file: IO[bytes]) -> bytes:
+    if isinstance(file, io.BytesIO):
+        return file.read(CHUNK_BYTES)
+    # A read from a pipe or a network disk may take long; the events of other calls must not wait for it.
+    return await asyncio.to_thread(file.read, CHUNK_BYTES)
 
 
 def _opened(source: Source) -> Any:

@@ -19,8 +19,9 @@ def read_desk(decoder: Decoder, desk: Desk, bucket: Bucket, sheet: Tensor) -> Te
     """Hidden states, (rows, width), of a sheet's rows; their keys and values are written to their seats."""
     numbers = sheet.long()
     seat, place, slot = numbers[:, SEAT], numbers[:, PLACE], numbers[:, SLOT]
-    mask = _mask(numbers, bucket).to(decoder.dtype)
     shared = decoder.heads // decoder.key_heads
+    mask = _mask(numbers, bucket).to(decoder.dtype).view(bucket.sequences, 1, bucket.longest, bucket.places)
+    below = mask.repeat(1, 1, shared, 1)
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         keys, values = desk.keys_values[layer]
@@ -32,7 +33,7 @@ def read_desk(decoder: Decoder, desk: Desk, bucket: Bucket, sheet: Tensor) -> Te
             dense.permute(0, 2, 3, 1, 4),
             keys[: bucket.sequences, :, : bucket.places],
             values[: bucket.sequences, :, : bucket.places],
-            mask.view(bucket.sequences, 1, bucket.longest, bucket.places),
+            below,
         )
         # What fills up gets what some row sees; nobody looks at it.
         return seen.permute(0, 3, 1, 2, 4).reshape(bucket.slots, *q.shape[1:])[slot.clamp(max=bucket.slots - 1)]
@@ -46,11 +47,8 @@ def look_back(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> T
     shared = q.shape[1] // len(keys)
     if mask is not None:
         dense = q.view(len(q), len(keys), shared, -1).permute(1, 2, 0, 3)
-        return (
-            _attend(dense[None], keys[None], values[None], mask.to(q.dtype)[None, None])[0]
-            .flatten(0, 1)
-            .transpose(0, 1)
-        )
+        below = mask.to(q.dtype).repeat(shared, 1)[None, None]
+        return _attend(dense[None], keys[None], values[None], below)[0].flatten(0, 1).transpose(0, 1)
     if q.dtype == torch.float32:
         # Flash kernels are for half precision; the others want as many key heads as heads.
         keys, values = keys.repeat_interleave(shared, 0), values.repeat_interleave(shared, 0)
@@ -61,13 +59,11 @@ def look_back(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> T
     return seen[0].transpose(0, 1)
 
 
-def _attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+def _attend(q: Tensor, keys: Tensor, values: Tensor, below: Tensor) -> Tensor:
     """(sequences, key heads, shared, rows, head_dim) queries over (sequences, key heads, places, head_dim), with a
-    (sequences, 1, rows, places) mask; as q."""
-    below = functional.scaled_dot_product_attention(
-        q.flatten(2, 3), keys, values, attn_mask=mask.repeat(1, 1, q.shape[2], 1)
-    )
-    return below.view(q.shape)
+    (sequences, 1, shared * rows, places) mask; as q."""
+    seen = functional.scaled_dot_product_attention(q.flatten(2, 3), keys, values, attn_mask=below)
+    return seen.view(q.shape)
 
 
 def _mask(numbers: Tensor, bucket: Bucket) -> Tensor:

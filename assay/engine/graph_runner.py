@@ -184,7 +184,7 @@ class GraphRunner(LeanRunner):
     def _read_alone(self, cache: Cache, feed: Feed) -> Logits:
         memory, end = cache.memory, feed.keep + len(feed.token_ids)
         self._desk.leave(memory, feed.keep)
-        mask = None if feed.is_chain else to_device(self._mask(feed)[:, :end], self._device)
+        mask = None if feed.is_chain else self._mask(feed)[:, :end]
 
         def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             keys, values = memory.keys_values[layer]

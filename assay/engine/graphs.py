@@ -110,11 +110,11 @@ def _buffered(step: Step, given: Tensor) -> Recording:
 
 
 def _recorder(device: torch.device) -> Record:
-    """Records CUDA graphs that share one pool of memory."""
-    pool = torch.cuda.graph_pool_handle()
+    """Records CUDA graphs that share one pool of memory, and a stream: with a stream goes the scratch memory of matrix
+    libraries, which graphs of several lanes must not share."""
+    pool, beside = torch.cuda.graph_pool_handle(), new_stream(device)
 
     def record(step: Step, given: Tensor) -> Recording:
-        beside = new_stream(device)
         beside.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(beside):
             for _ in range(_WARM_UPS):
@@ -122,7 +122,7 @@ def _recorder(device: torch.device) -> Record:
         torch.cuda.current_stream(device).wait_stream(beside)
         graph = torch.cuda.CUDAGraph()
         # Other threads of the process may go on using the device.
-        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, pool=pool, stream=beside, capture_error_mode="thread_local"):
             made = step(given)
         return Recording(given, made, graph.replay)
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from assay.errors import InvalidRequest
 from assay.frame import Clip, Frame
+from benchmarks.stack import pixels
 from benchmarks.stack.__main__ import ALONE, profile, table
 from benchmarks.stack.processor import THIS, cpu_seconds, cpu_since, idle_rates
 from benchmarks.stack.rungs import Measured, OfTenant, Picture, by_generator, measure
@@ -80,3 +82,14 @@ def test_a_program_that_waits_takes_next_to_nothing() -> None:
         child.communicate()
     assert rates["cat"] < 0.2
     assert THIS in rates
+
+
+async def test_pixels_are_measured_with_clips_that_are_refused() -> None:
+    clip = _pictures(1)[0].clip
+    await pixels._refused(ScriptedGenerator(failures={"start": InvalidRequest("no multiple of 28 px")}), clip, 3)
+    with pytest.raises(AssertionError, match="cannot be answered"):
+        await pixels._refused(ScriptedGenerator(), clip, 3)
+
+
+def test_no_model_takes_a_clip_of_those_sizes() -> None:
+    assert all(width_px % 28 for _, _, width_px in pixels._SIZES.values())
