@@ -24,8 +24,8 @@ def make_runner(
     checkpoint: Checkpoint, name: RunnerName, *, kept_bytes: int, vision_weights: VisionWeights = "stored"
 ) -> Runner:
     """The runner of that name. `auto` is `lean` on a CPU where it can run the model, else `transformers`; the log says
-    which and why. `kept_bytes` bounds what `lean` keeps for later requests, `vision_weights` says how it holds the tower's.
-    CheckpointError if `lean` or a way of holding weights is asked for and cannot run the model."""
+    which and why. `kept_bytes` bounds what `lean` keeps for later requests, `vision_weights` says how it holds the
+    tower's. CheckpointError if `lean` or a way of holding weights is asked for and cannot run the model."""
     kind, why = choose(name, checkpoint.model.device.type, unsupported(checkpoint.model.config))
     if kind is None:
         _log.info("transformers' model runs this checkpoint%s", f", not our own forward: {why}" if why else "")
