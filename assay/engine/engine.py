@@ -65,11 +65,11 @@ class Engine:
         `max_in_flight` requests are advanced together, `max_waiting` more are kept until there is room. `threads` are
         torch's (its own default if None); `device` is torch's name of one (CUDA if there is any); `runner` is our own
         forward ("lean"), transformers' ("transformers"), or the first on a CPU where it can run the model and the
-        other elsewhere ("auto"). Up to `kept_mib` MiB of what was read and seen are kept for requests that begin alike; the least
-        recently used goes first. With `vision_weights` "int8" (or "bfloat16", on a CPU that has products for it)
-        our own forward rounds the vision tower's: quicker, and scores move in the second decimal. CheckpointError names
-        the file, key or weight that is missing or misspelt, and says why a model cannot be run by the runner that was
-        asked for. Only safetensors are read; no code is.
+        other elsewhere ("auto"). Up to `kept_mib` MiB of what was read and seen are kept for requests that begin alike;
+        the least recently used goes first. With `vision_weights` "int8" (or "bfloat16", on a CPU that has products for
+        it) our own forward rounds the vision tower's: quicker, and scores move in the second decimal. CheckpointError
+        names the file, key or weight that is missing or misspelt, and says why a model cannot be run by the runner that
+        was asked for. Only safetensors are read; no code is.
         """
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         checkpoint = load_checkpoint(Path(directory), device)
