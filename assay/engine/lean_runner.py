@@ -74,7 +74,7 @@ class LeanRunner:
     @torch.inference_mode()
     def settle(self) -> None:
         """Say so if this machine's products are such that a last bit may hang on who is beside."""
-        self._threads = torch.get_num_threads()
+        self._threads = self._seen.threads = torch.get_num_threads()
         products = [*self._decoder.products, *self._seen.vision.products]
         shape = self._decoder.heads, self._decoder.key_heads, self._decoder.head_dim
         if self._decoder.device.type == "cpu" and not (is_steady(products) and attends_steadily(*shape)):

@@ -27,7 +27,7 @@ class Seen:
     """A vision tower that remembers. All of it is called from one thread."""
 
     def __init__(self, vision: Vision, most_bytes: int) -> None:
-        self.vision = vision
+        self.vision, self.threads = vision, 1
         self.kept: Kept[bytes, Tensor] = Kept(most_bytes, lambda seen: seen.element_size() * seen.numel())
         # They live as long as somebody waits for them.
         self._beside: WeakValueDictionary[bytes, Future[Tensor]] = WeakValueDictionary()
@@ -39,9 +39,9 @@ class Seen:
         return any(not each.done() for each in self._beside.values())
 
     def see_beside(self, clip: Patches, keys: Sequence[bytes]) -> Ahead:
-        """Have the groups seen that were not yet, as many at once as torch has threads here; returns at once."""
+        """Have the groups seen that were not yet, `threads` at once; returns at once."""
         if self._helpers is None:
-            self._helpers = ThreadPoolExecutor(torch.get_num_threads(), "assay-look", torch.set_num_threads, (1,))
+            self._helpers = ThreadPoolExecutor(self.threads, "assay-look", torch.set_num_threads, (1,))
         look, ahead = torch.inference_mode()(self.look), Ahead()
         for time, key in enumerate(keys):
             if key not in ahead and self.kept.get(key) is None:

@@ -5,12 +5,16 @@ spinning, and it costs more than the same engine in the stack.
 
 The same pictures are judged (regular form: early score, reasoning, reasoned score) by the engine alone in this process,
 through Triton, and by the client through gateway, services and Triton. The rungs take turns; each turn has pictures of
-its own. They have the size that the model takes, so that all three see the same pixels and must say the same.
+its own. They have the size that the model takes, and a checkpoint that has small pictures enlarged first is served
+without that, so that all three see the same pixels and must say the same.
 """
 
 import argparse
 import asyncio
+import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -30,6 +34,20 @@ Found = dict[tuple[int, str], list[Measured]]
 
 async def main(options: argparse.Namespace) -> int:
     """Measures and prints; 0, or 1 if a rung said something else than the engine alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        options.checkpoint = as_they_are(options.checkpoint, Path(folder) / options.checkpoint.name)
+        return await _measured(options)
+
+
+def as_they_are(checkpoint: Path, copy: Path) -> Path:
+    """The checkpoint in another folder, for which pictures of its own size are not enlarged first."""
+    shutil.copytree(checkpoint, copy)
+    settings = (copy / "assay.toml").read_text()
+    (copy / "assay.toml").write_text(re.sub(r"(?m)^enlarge_first_pixels\b.*\n", "", settings))
+    return copy
+
+
+async def _measured(options: argparse.Namespace) -> int:
     served = read_checkpoint(options.checkpoint)
     engine = Engine.load(options.checkpoint, device="cpu")
     try:

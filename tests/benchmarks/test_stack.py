@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from assay.checkpoint import read_checkpoint
 from assay.errors import InvalidRequest
 from assay.frame import Clip, Frame
 from benchmarks.stack import pixels
-from benchmarks.stack.__main__ import ALONE, profile, table
+from benchmarks.stack.__main__ import ALONE, as_they_are, profile, table
 from benchmarks.stack.processor import THIS, cpu_seconds, cpu_since, idle_rates
 from benchmarks.stack.rungs import Measured, OfTenant, Picture, by_generator, measure
 from tests.checkpoints import small_checkpoint
@@ -30,6 +31,13 @@ async def test_a_generator_is_asked_what_both_services_ask() -> None:
     # For each picture the early score, the reasoning, and the score after it.
     assert [bool(each.answered) for each in generator.asked] == [False, False, True] * 2
     assert len(found.latencies) == 2
+
+
+def test_pictures_of_the_models_size_are_not_enlarged_first(tmp_path: Path) -> None:
+    nano = Path("checkpoints") / "nano"
+    assert read_checkpoint(nano).pixels.enlarge_first_pixels is not None
+    copy = read_checkpoint(as_they_are(nano, tmp_path / "nano"))
+    assert copy.pixels == read_checkpoint(nano).pixels.model_copy(update={"enlarge_first_pixels": None})
 
 
 async def test_a_rung_may_ask_in_a_name_of_its_own() -> None:

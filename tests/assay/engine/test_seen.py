@@ -73,3 +73,17 @@ def test_the_number_of_cores_changes_no_bit(checkpoint: Checkpoint, make_clip: M
     spread.resume(mine, feed, is_alone=False, waiting=prompt.clip.group_keys)
     assert len(mine.ahead) == 3
     assert torch.equal(spread.run([(mine, feed)])[0], alone.run([(Cache(prompt), feed)])[0])
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_as_many_are_seen_at_once_as_there_are_cores_whatever_was_read_before(
+    checkpoint: Checkpoint, make_clip: MakeClip
+) -> None:
+    prompt = prompt_tokens(make_clip(5, is_video=True), RATE, checkpoint.layout, checkpoint.text)
+    runner = LeanRunner(checkpoint.model)
+    runner.settle()
+    runner.run([(Cache(prompt), Feed(0, prompt.ids))])
+    assert torch.get_num_threads() == 1, "the language model stays on one core"
+    runner._seen.see_beside(prompt.clip, prompt.clip.group_keys)
+    assert runner._seen._helpers is not None
+    assert runner._seen._helpers._max_workers == 2
