@@ -4,40 +4,25 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TypeVar
+
+from assay.rpc.inbox import End, fill
 
 T = TypeVar("T")
 _WAITING = 16
 """Items that wait to be read before their stream is held back."""
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    error: BaseException | None
-
-
-async def _pump(stream: AsyncGenerator[T, None], inbox: "asyncio.Queue[T | _End]") -> None:
-    end = _End(None)
-    try:
-        async with aclosing(stream):
-            async for item in stream:
-                await inbox.put(item)
-    except Exception as error:  # noqa: BLE001 - raised again where the items are read
-        end = _End(error)
-    await inbox.put(end)
-
-
 class _Running(AsyncIterator[T]):
     """A stream that runs ahead of its reader in a task of its own."""
 
     def __init__(self, stream: AsyncGenerator[T, None], waiting: int = 0) -> None:
-        self._items: asyncio.Queue[T | _End] = asyncio.Queue(waiting)
-        self._task = asyncio.create_task(_pump(stream, self._items))
+        self._items: asyncio.Queue[T | End] = asyncio.Queue(waiting)
+        self._task = asyncio.create_task(fill(self._items, stream))
 
     async def __anext__(self) -> T:
         item = await self._items.get()
-        if isinstance(item, _End):
+        if isinstance(item, End):
             raise item.error or StopAsyncIteration
         return item
 
@@ -48,13 +33,13 @@ class _Running(AsyncIterator[T]):
 
 async def merged(*streams: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
     """Items of all streams in the order in which they come. Closing it closes every stream."""
-    inbox: asyncio.Queue[T | _End] = asyncio.Queue(_WAITING)
-    pumps = [asyncio.create_task(_pump(stream, inbox)) for stream in streams]
+    inbox: asyncio.Queue[T | End] = asyncio.Queue(_WAITING)
+    pumps = [asyncio.create_task(fill(inbox, stream)) for stream in streams]
     try:
         running = len(pumps)
         while running:
             item = await inbox.get()
-            if not isinstance(item, _End):
+            if not isinstance(item, End):
                 yield item
             elif item.error:
                 raise item.error

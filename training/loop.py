@@ -44,18 +44,9 @@ def train(
     optimizer = torch.optim.AdamW(_groups(model, head, schedule), weight_decay=0.02, betas=(0.9, 0.98), fused=True)
     rates = [group["lr"] for group in optimizer.param_groups]
     step = _resume(state_file, model, head, optimizer)
-    workers = 1 if device.type == "cpu" else max(1, (os.cpu_count() or 2) - 2)
-    loader = DataLoader(
-        lessons,
-        batch_size=None,
-        sampler=range(step, len(lessons)),
-        num_workers=workers,
-        prefetch_factor=3,
-        worker_init_fn=end_with_training,
-    )
     began, seen = time.time(), 0
     log: dict[str, list[float]] = {}
-    for lesson in loader:
+    for lesson in _loader(lessons, step, device):
         factor = _paced(optimizer, rates, schedule, time.time())
         lesson = Lesson(lesson.pictures, lesson.forest.to(device))
         with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
@@ -83,6 +74,18 @@ def train(
             at_times(step)
         if is_over:
             return
+
+
+def _loader(lessons: Lessons, first: int, device: torch.device) -> "DataLoader[Lesson]":
+    """The lessons from that one on, made by workers that end with the training."""
+    return DataLoader(
+        lessons,
+        batch_size=None,
+        sampler=range(first, len(lessons)),
+        num_workers=1 if device.type == "cpu" else max(1, (os.cpu_count() or 2) - 2),
+        prefetch_factor=3,
+        worker_init_fn=end_with_training,
+    )
 
 
 def _paced(optimizer: torch.optim.Optimizer, rates: list[float], schedule: Schedule, now: float) -> float:

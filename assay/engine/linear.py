@@ -39,7 +39,7 @@ class Int8Linear(Linear):
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         """(out, in) and (out,). In 8 bits the weight is there a second time, in a quarter of its size."""
-        self.weight, self._bias, self.is_packed = weight, bias, True
+        self.weight, self.is_packed = weight, True
         self._product = _rounded(weight, bias)
 
 
@@ -49,7 +49,7 @@ class Bfloat16Linear(Linear):
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         """(out, in) and (out,). In bfloat16 the weight is there a second time, in half of its size."""
-        self.weight, self._bias, self.is_packed = weight, bias, True
+        self.weight, self.is_packed = weight, True
         rounded, added = weight.bfloat16(), None if bias is None else bias.bfloat16()
         self._product = lambda x: functional.linear(x.bfloat16(), rounded, added).to(x.dtype)
 

@@ -2,18 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TypeVar
+
+from assay.rpc.inbox import End, fill
 
 T = TypeVar("T")
 _MOST = 64
 """Items of one moment; with more of them unread their stream is held back."""
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    error: Exception | None
 
 
 async def together(stream: AsyncGenerator[T, None]) -> AsyncGenerator[list[T], None]:
@@ -21,31 +16,20 @@ async def together(stream: AsyncGenerator[T, None]) -> AsyncGenerator[list[T], N
 
     Nothing is held back: a single item that is ready comes alone. Raises what the stream raises, after its items.
     """
-    inbox: asyncio.Queue[T | _End] = asyncio.Queue(_MOST)
+    inbox: asyncio.Queue[T | End] = asyncio.Queue(_MOST)
     # In a task of its own, which goes on until it has to wait; its reader is woken only then.
-    reading = asyncio.create_task(_read(stream, inbox))
+    reading = asyncio.create_task(fill(inbox, stream))
     try:
         while True:
             items = [await inbox.get()]
             while not inbox.empty():
                 items.append(inbox.get_nowait())
-            if moment := [item for item in items if not isinstance(item, _End)]:
+            if moment := [item for item in items if not isinstance(item, End)]:
                 yield moment
-            if isinstance(end := items[-1], _End):
+            if isinstance(end := items[-1], End):
                 if end.error:
                     raise end.error
                 return
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-
-
-async def _read(stream: AsyncGenerator[T, None], inbox: "asyncio.Queue[T | _End]") -> None:
-    end = _End(None)
-    try:
-        async with aclosing(stream):
-            async for item in stream:
-                await inbox.put(item)
-    except Exception as error:  # noqa: BLE001 - raised again where the items are read
-        end = _End(error)
-    await inbox.put(end)
