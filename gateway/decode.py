@@ -20,6 +20,7 @@ from typing import Self
 from assay.errors import AssayError, BadMedia, OverLimit, ServiceUnavailable
 from assay.frame import Frame
 from gateway import decode_wire as wire
+from gateway.decode_clock import WorkClock
 from gateway.decode_pool import WorkerPool
 from gateway.decode_process import DecodeWorker
 from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo, Target
@@ -77,14 +78,15 @@ class DecodeJob:
         self._failure: AssayError | None = None
         self._bytes_written = 0
         self._ended = False
-        self._busy_seconds = 0.0
         self._media_seconds = 0.0
         self._renewed_seconds = 0.0
+        self._clock: WorkClock
         self._worker: DecodeWorker
         self._talk: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
         self._worker = await self._pool.lend()
+        self._clock = WorkClock(self._spent)
         self._talk = asyncio.create_task(self._run(), name="decode job")
         self._talk.add_done_callback(self._finish)
         return self
@@ -172,6 +174,7 @@ class DecodeJob:
 
     def _finish(self, _: asyncio.Task[None]) -> None:
         """Release whoever waits in `write` or `events`; a callback, as a task may be cancelled before it starts."""
+        self._clock.close()
         while not self._chunks.empty():
             self._chunks.get_nowait()
         self._events.put_nowait(None)
@@ -211,25 +214,26 @@ class DecodeJob:
     def _count(self, pts_seconds: float) -> None:
         """A frame shown at this time came out: what the worker's clock has been granted grows with it."""
         if self._spec.live and pts_seconds - self._renewed_seconds >= self._spec.renew_seconds:
-            self._renewed_seconds, self._busy_seconds = pts_seconds, 0.0
+            self._renewed_seconds, self._clock.busy_seconds = pts_seconds, 0.0
         shown = pts_seconds - self._renewed_seconds
         self._media_seconds = min(shown, self._spec.limits.max_duration_seconds)
 
     async def _receive(self) -> tuple[Kind, bytes]:
         """The worker's next message. Only here the worker computes, so only here its clock runs."""
-        loop = asyncio.get_running_loop()
-        granted = self._spec.limits.wall_budget_seconds(self._media_seconds)
-        start = loop.time()
+        self._clock.start(self._spec.limits.wall_budget_seconds(self._media_seconds))
         try:
-            async with asyncio.timeout(granted - self._busy_seconds):
-                return await self._worker.receive()
-        except TimeoutError:
-            raise OverLimit(
+            return await self._worker.receive()
+        finally:
+            self._clock.stop()
+
+    def _spent(self) -> None:
+        granted = self._spec.limits.wall_budget_seconds(self._media_seconds)
+        self._fail(
+            OverLimit(
                 f"decoding took more than the {granted:.3g} s granted for this file; send a shorter or smaller one",
                 budget="max_wall_seconds",
-            ) from None
-        finally:
-            self._busy_seconds += loop.time() - start
+            )
+        )
 
     async def _obituary(self) -> AssayError:
         """What to say about a worker that has died."""

@@ -51,6 +51,7 @@ class DecodeWorker:
         self._reader = reader
         self._writer = writer
         self._slots = slots
+        self._unread = bytearray()
         self._frames_taken = 0
         self.jobs = 0
         self.resident_bytes = 0
@@ -117,14 +118,14 @@ class DecodeWorker:
 
     async def receive(self) -> tuple[Kind, bytes]:
         """Its next message. Raises `EOFError` or `ConnectionError` if it has died, `WireError` if it talks nonsense."""
-        number, size = wire.HEADER.unpack(await self._reader.readexactly(wire.HEADER.size))
+        number, size = wire.HEADER.unpack(await self._exactly(wire.HEADER.size))
         try:
             kind = Kind(number)
         except ValueError:
             raise wire.WireError(f"message of unknown kind {number}") from None
         if size > wire.MAX_TEXT_BYTES:
             raise wire.WireError(f"{kind.name} of {size} bytes")
-        body = await self._reader.readexactly(size)
+        body = await self._exactly(size)
         self.wants_bytes = kind is Kind.WANT
         if kind is Kind.READY:
             self.is_ready, self.resident_bytes = True, int.from_bytes(body, "big")
@@ -132,11 +133,22 @@ class DecodeWorker:
             self.landlock_version = int.from_bytes(body, "big")
         return kind, body
 
+    async def _exactly(self, size: int) -> bytes:
+        """The next `size` bytes; several short messages are taken from the socket at once."""
+        while len(self._unread) < size:
+            arrived = await self._reader.read(wire.MAX_TEXT_BYTES)
+            if not arrived:
+                raise EOFError
+            self._unread += arrived
+        taken = bytes(self._unread[:size])
+        del self._unread[:size]
+        return taken
+
     async def take(self, body: bytes) -> Frame:
         """The frame that a FRAME message tells of; its slot will be free again."""
         frame = wire.frame_from_body(body, self._slots)
         self._frames_taken += 1
-        if self._frames_taken % wire.FRAMES_PER_TAKEN == 0:
+        if self._frames_taken % wire.FRAMES_TOGETHER == 0:
             await self._send(Kind.TAKEN, b"")
         return frame
 

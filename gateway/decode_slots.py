@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-SLOTS = 4
+SLOTS = 8
 """Frames that a worker can be ahead of the gateway; then it waits until one is taken."""
 
 

@@ -26,8 +26,9 @@ JOB = struct.Struct(">Q")
 FRAME = struct.Struct(">dIII")
 """pts in seconds, height and width in pixels, slot that holds the height x width x 3 bytes RGB."""
 MAX_CHUNK_BYTES = MIB
-FRAMES_PER_TAKEN = 2
-"""Each message wakes somebody, so not every frame is acknowledged; less than `SLOTS`, or both would wait for ever."""
+FRAMES_TOGETHER = 4
+"""Each message wakes somebody, so up to so many frames are told of at once, and so many acknowledged; less than
+`SLOTS`, or both would wait for ever."""
 PERMITTED = "permitted"
 """What came of an attempt to break out that nothing stopped."""
 MAX_TEXT_BYTES = 64 * 1024
@@ -44,7 +45,7 @@ class Kind(IntEnum):
     ABANDON = 4
     """Nobody wants this job any more."""
     TAKEN = 5
-    """The `FRAMES_PER_TAKEN` oldest slots that were filled are free again."""
+    """The `FRAMES_TOGETHER` oldest slots that were filled are free again."""
     ESCAPE = 6
     """Try to break out of the sandbox and tell how far it went."""
     # from the worker

@@ -6,12 +6,14 @@ import codecs
 import contextlib
 import gc
 import importlib
+import math
 import os
 import pkgutil
 import resource
 import signal
 import socket
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 
@@ -33,6 +35,8 @@ from gateway.decode_worker.sniff import SNIFF_BYTES, sniff
 from gateway.decode_worker.still import decode_still
 from gateway.decode_worker.video import decode_video
 
+_DENSE_SECONDS = 0.03
+"""A frame that follows another sooner may wait to be told of with the next ones, which will hardly take longer."""
 CANNOT_DECODE = "the file cannot be decoded; it is damaged or cut off, export it again"
 
 
@@ -48,13 +52,19 @@ class Connection:
         self._slots = slots
         self._frames = 0
         self._taken = 0
+        self._frame_time = -math.inf
+        self._untold: list[bytes] = []
 
     def begin(self, slot_bytes: int) -> None:
         """A new job: every slot is free."""
         self._slots.map(slot_bytes)
         self._frames = self._taken = 0
+        self._frame_time = -math.inf
 
     def receive(self) -> tuple[Kind, bytes]:
+        """Wait for the gateway, which has been told everything."""
+        if self._untold:
+            self.send()
         kind, size = wire.HEADER.unpack(self._exactly(wire.HEADER.size))
         return Kind(kind), self._exactly(size)
 
@@ -65,21 +75,26 @@ class Connection:
             raise GatewayGone
         return data
 
-    def send(self, message: bytes) -> None:
-        self._sock.sendall(message)
+    def send(self, message: bytes = b"") -> None:
+        """After everything that was not told yet."""
+        self._sock.sendall(b"".join((*self._untold, message)))
+        self._untold.clear()
 
     def send_frame(self, frame: Frame) -> None:
-        """Through a slot; waits until one is free."""
+        """Through a slot; waits until one is free. What comes in quick succession is told of together."""
         while self._frames - self._taken >= SLOTS:
             self._answer()
         slot = self._frames % SLOTS
         self._slots.put(slot, frame.pixels)
         self._frames += 1
-        self.send(wire.frame_message(frame, slot))
+        self._untold.append(wire.frame_message(frame, slot))
+        before, self._frame_time = self._frame_time, time.monotonic()
+        if len(self._untold) == wire.FRAMES_TOGETHER or self._frame_time - before > _DENSE_SECONDS:
+            self.send()
 
     def _answer(self) -> tuple[Kind, bytes]:
         kind, body = self.receive()
-        self._taken += wire.FRAMES_PER_TAKEN if kind is Kind.TAKEN else 0
+        self._taken += wire.FRAMES_TOGETHER if kind is Kind.TAKEN else 0
         return kind, body
 
     def next_chunk(self) -> bytes:

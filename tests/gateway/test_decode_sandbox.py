@@ -85,7 +85,6 @@ def test_a_kernel_without_landlock_is_named_and_refused_where_it_is_required(req
 @pytest.mark.asyncio(loop_scope="session")
 async def test_the_cost_of_the_lock_is_measured_on_both_sides():
     async with DecodePool(workers=1, spares=0) as lonely:
-        (pair,) = await cost(lonely, media("mp4_faststart.mp4").read_bytes(), 2.0, rounds=1)
-    alone, locked = pair
-    assert alone > 0
-    assert locked < 3 * alone  # a small file, of which starting and ending is the most
+        (counted,) = await cost(lonely, media("mp4_faststart.mp4").read_bytes(), 2.0, rounds=1)
+    assert min(counted.here) > 0
+    assert counted.share < 2  # a small file, of which starting and ending is the most
