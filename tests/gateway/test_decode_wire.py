@@ -10,7 +10,7 @@ from assay.errors import BadMedia, OverLimit
 from assay.frame import Frame
 from gateway import decode_wire as wire
 from gateway.decode import DecodeSummary, MediaInfo
-from gateway.decode_slots import FrameSlots
+from gateway.decode_slots import SLOTS, FrameSlots
 from gateway.decode_spec import Shrink
 from tests.gateway.decode_upload import VIDEO
 
@@ -72,7 +72,7 @@ def test_a_frame_message_of_odd_length_is_recognised(slots, body):
         wire.frame_from_body(body if len(body) != wire.FRAME.size else b"", slots)
 
 
-@pytest.mark.parametrize("place", [(2, 4, 4), (1000, 1000, 0), (0, 4, 0), (2**32 - 1, 2**32 - 1, 0)])
+@pytest.mark.parametrize("place", [(2, 4, SLOTS), (1000, 1000, 0), (0, 4, 0), (2**32 - 1, 2**32 - 1, 0)])
 def test_a_frame_that_cannot_be_where_it_is_said_to_be_is_recognised(slots, place):
     with pytest.raises(wire.WireError):
         wire.frame_from_body(wire.FRAME.pack(0.0, *place), slots)

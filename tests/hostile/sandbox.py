@@ -108,7 +108,7 @@ def status_of(pid):
 
 
 async def main(seconds, rounds):
-    async with DecodePool(workers=1, spares=0) as pool:
+    async with DecodePool(workers=1, spares=0, jobs_per_worker=1_000_000) as pool:
         await decode(pool, "mp4_faststart.mp4", PATIENT)
         outcomes = await pool.escapes()
         print("A worker that has just decoded a video tries to")
