@@ -52,7 +52,7 @@ fuzz: setup ## Send N damaged files (N=20000) to the worker pool, and show what 
 live-memory: setup ## Push MINUTES of a live stream (MINUTES=60) and show what its decoder holds
 	@$(BIN)/python -m tests.media.live_memory --minutes $(or $(MINUTES),60)
 
-hour: setup ## Score an hour-long video and a minute, and show what memory each took (half an hour)
+hour: setup ## Score an hour-long video and a minute, and show what memory each took (ten minutes)
 	@$(BIN)/python -m tests.hour --window 8 --sampling fps:1
 
 check: setup lint types imports generated test ## All that CI asks for
