@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from assay.errors import AssayError, OverLimit
 from assay.rpc import metrics
 from assay.rpc.errors import abort_with
+from assay.rpc.incoming import Incoming
 from assay.rpc.logs import request_id
 from assay.rpc.validation import check
 
@@ -56,6 +57,7 @@ class Edge(grpc.aio.ServerInterceptor):
 
     def _unary(self, method: str, inner: Callable[[Any, Context], Awaitable[Message]]) -> Callable[..., Any]:
         async def answer(request: Any, context: Context) -> Message:
+            request = _readable(request)
             async with self._guarded(method, request, context):
                 return await inner(_valid(request), context)
 
@@ -67,6 +69,7 @@ class Edge(grpc.aio.ServerInterceptor):
         # A coroutine that writes, not a generator: gRPC drops a generator whose client has gone without closing it,
         # and the model would write on until the garbage collector comes by.
         async def answer(request: Any, context: Context) -> None:
+            request = _readable(request)
             async with self._guarded(method, request, context):
                 async with aclosing(inner(_valid(request), context)) as responses:
                     async for response in responses:
@@ -99,6 +102,8 @@ class Edge(grpc.aio.ServerInterceptor):
             sentence = f"Something went wrong on our side; quote error id {error_id} when you report it."
             await self._refuse(AssayError(sentence), request, context)
         finally:
+            if isinstance(request, Incoming):
+                request.close()
             seconds = time.perf_counter() - started
             metrics.IN_FLIGHT.labels(method).dec()
             metrics.ENDED.labels(method, reason).inc()
@@ -119,7 +124,7 @@ class Edge(grpc.aio.ServerInterceptor):
     async def _read_to_end(self, request: Any) -> None:
         # grpc.aio shows a client INTERNAL in place of our status if its next write fails before it reads the status
         # (grpc/grpc #36066). So what it is still sending is read and dropped first, within limits.
-        if not isinstance(request, Message):
+        if isinstance(request, Incoming):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_DRAIN_SECONDS):
                     await _drop(request, self._drain_bytes)
@@ -127,6 +132,11 @@ class Edge(grpc.aio.ServerInterceptor):
 
 def _kind(is_stream: bool) -> str:
     return "stream" if is_stream else "unary"
+
+
+def _readable(request: Any) -> Any:
+    """One message as it is; many so that what the handler leaves can still be read."""
+    return request if isinstance(request, Message) else Incoming(request)
 
 
 def _valid(request: Any) -> Any:

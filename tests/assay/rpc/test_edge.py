@@ -114,6 +114,33 @@ async def test_the_log_of_a_call_carries_its_request_id(caplog):
     assert [(line["request_id"], line["reason"]) for line in lines] == [("r-77", "OK")]
 
 
+class Hasty(assay_pb2_grpc.AssayServiceServicer):
+    """Refuses an upload while its reader waits for the next piece, as the gateway does."""
+
+    async def StreamImage(self, requests, context):  # noqa: N802 the name is the contract's
+        await anext(requests)
+        reader = asyncio.create_task(anext(requests))
+        await asyncio.sleep(0)
+        reader.cancel()
+        raise InvalidRequest("no picture")
+        yield
+
+
+async def test_a_refused_upload_is_read_to_its_end():
+    # A client whose next write meets a call that has ended may be told INTERNAL instead of why.
+    sent_all = asyncio.Event()
+
+    async def upload():
+        for piece in (b"one", b"two"):
+            yield assay_pb2.StreamImageRequest(chunk=piece)
+            await asyncio.sleep(0.02)
+        sent_all.set()
+
+    async with misbehaving(Hasty()) as stub:
+        await failure(read_all(stub.StreamImage(upload())))
+    assert sent_all.is_set()
+
+
 async def test_a_client_that_goes_away_closes_the_handler():
     service = Misbehaving()
     async with misbehaving(service) as stub:
