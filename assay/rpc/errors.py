@@ -27,6 +27,8 @@ DETAILS_KEY = "grpc-status-details-bin"
 # For the caller's gRPC library. An error that we raised on purpose is an answer, not a lost connection; each program
 # between client and model would otherwise ask four times, sixty-four times in all.
 _DO_NOT_RETRY = ("grpc-retry-pushback-ms", "-1")
+_STATUS_LOST = "Internal error from Core"
+"""What grpc.aio tells in place of a server's status if a write fails before it has read that (grpc/grpc #36066)."""
 RETRY_SECONDS = 1
 """What a caller is told to wait after Busy: about one answer of a small model."""
 _MESSAGE_CHARS = 500
@@ -66,6 +68,8 @@ def error_from(rpc_error: grpc.aio.AioRpcError, peer: str = "the service") -> As
         info = error_details_pb2.ErrorInfo()
         if any_detail.Unpack(info) and info.domain == DOMAIN and info.reason in _BY_REASON:
             return _BY_REASON[info.reason](status.message if status else "", field=_field(status))
+    if rpc_error.code() is grpc.StatusCode.INTERNAL and rpc_error.details() == _STATUS_LOST:
+        return ServiceUnavailable(f"{peer} ended the call before all was sent, and its reason was lost; try again")
     return _from_code(rpc_error.code(), peer)
 
 

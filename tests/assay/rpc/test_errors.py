@@ -101,6 +101,11 @@ def test_details_that_cannot_be_read_do_not_hide_the_status():
     assert isinstance(error_from(broken), ServiceUnavailable)
 
 
+def test_a_status_that_was_lost_on_the_way_is_no_failure_of_the_peer():
+    lost = error_from(bare(grpc.StatusCode.INTERNAL, "Internal error from Core"), "the gateway")
+    assert lost.message == "the gateway ended the call before all was sent, and its reason was lost; try again"
+
+
 def test_a_reason_of_another_domain_is_not_ours():
     status = status_of(BadMedia("no"))
     info = error_details_pb2.ErrorInfo(domain="example.com", reason="BAD_MEDIA")
