@@ -57,9 +57,8 @@ class Edge(grpc.aio.ServerInterceptor):
 
     def _unary(self, method: str, inner: Callable[[Any, Context], Awaitable[Message]]) -> Callable[..., Any]:
         async def answer(request: Any, context: Context) -> Message:
-            request = _readable(request)
-            async with self._guarded(method, request, context):
-                return await inner(_valid(request), context)
+            async with self._guarded(method, request, context) as readable:
+                return await inner(_valid(readable), context)
 
         return answer
 
@@ -69,28 +68,29 @@ class Edge(grpc.aio.ServerInterceptor):
         # A coroutine that writes, not a generator: gRPC drops a generator whose client has gone without closing it,
         # and the model would write on until the garbage collector comes by.
         async def answer(request: Any, context: Context) -> None:
-            request = _readable(request)
-            async with self._guarded(method, request, context):
-                async with aclosing(inner(_valid(request), context)) as responses:
+            async with self._guarded(method, request, context) as readable:
+                async with aclosing(inner(_valid(readable), context)) as responses:
                     async for response in responses:
                         await self._write(response, context)
                 # Mostly nothing is left; but a video that a budget ended is judged while it is still being sent.
-                await self._read_to_end(request)
+                await self._read_to_end(readable)
 
         return answer
 
     @asynccontextmanager
-    async def _guarded(self, method: str, request: Any, context: Context) -> AsyncIterator[None]:
+    async def _guarded(self, method: str, request: Any, context: Context) -> AsyncIterator[Any]:
+        """Gives the request, where it is many messages so that what the handler leaves can still be read."""
+        readable = request if isinstance(request, Message) else Incoming(request)
         started = time.perf_counter()
         reason = "INTERNAL"
         request_id.set("")
         metrics.IN_FLIGHT.labels(method).inc()
         try:
-            yield
+            yield readable
             reason = "OK"
         except AssayError as error:
             reason = error.reason
-            await self._refuse(error, request, context)
+            await self._refuse(error, readable, context)
         except asyncio.CancelledError:
             reason = "CANCELLED"
             raise
@@ -100,10 +100,10 @@ class Edge(grpc.aio.ServerInterceptor):
             error_id = uuid.uuid4().hex[:12]
             _log.exception("unexpected error", extra={"facts": {"method": method, "error_id": error_id}})
             sentence = f"Something went wrong on our side; quote error id {error_id} when you report it."
-            await self._refuse(AssayError(sentence), request, context)
+            await self._refuse(AssayError(sentence), readable, context)
         finally:
-            if isinstance(request, Incoming):
-                request.close()
+            if isinstance(readable, Incoming):
+                readable.close()
             seconds = time.perf_counter() - started
             metrics.IN_FLIGHT.labels(method).dec()
             metrics.ENDED.labels(method, reason).inc()
@@ -132,11 +132,6 @@ class Edge(grpc.aio.ServerInterceptor):
 
 def _kind(is_stream: bool) -> str:
     return "stream" if is_stream else "unary"
-
-
-def _readable(request: Any) -> Any:
-    """One message as it is; many so that what the handler leaves can still be read."""
-    return request if isinstance(request, Message) else Incoming(request)
 
 
 def _valid(request: Any) -> Any:
