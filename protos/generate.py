@@ -3,9 +3,9 @@
     python protos/generate.py            writes assay/v1
     python protos/generate.py --check    exits 1 if assay/v1 differs from what would be written, or buf lint complains
 
-Validation rules (buf/validate/validate.proto) are taken from the installed protovalidate wheel, so nothing is fetched.
-protoc imports them as `buf.validate.validate_pb2`, a top-level name that is not ours to install; the module is
-generated into assay.v1 instead and that one import is pointed at it.
+The rules in the protos (buf/validate/validate.proto) stay in the generated descriptors as options that protovalidate
+reads by itself. Their import is taken out: protobuf has one pool of files for a whole process, and a program that had
+loaded another release of validate.proto could not import ours.
 """
 
 import argparse
@@ -17,23 +17,12 @@ import tempfile
 from importlib.metadata import files
 from pathlib import Path
 
-from google.protobuf import descriptor_pb2, duration_pb2, field_mask_pb2, timestamp_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from protovalidate._gen.buf.validate import validate_pb
 
 PROTOS = Path(__file__).parent
 PACKAGE = PROTOS.parent / "assay" / "v1"
-IMPORT = ("from buf.validate import validate_pb2 as", "from assay.v1 import validate_pb2 as")
-
-
-def third_party() -> FileDescriptorSet:
-    """validate.proto as the installed protovalidate carries it, after the well-known types that it imports."""
-    known = [
-        FileDescriptorProto.FromString(module.DESCRIPTOR.serialized_pb)
-        for module in (descriptor_pb2, duration_pb2, field_mask_pb2, timestamp_pb2)
-    ]
-    rules = FileDescriptorProto.FromString(validate_pb.desc().proto.to_binary())
-    return FileDescriptorSet(file=[*known, rules])
+RULES = "buf/validate/validate.proto"
 
 
 def protoc(*arguments: str) -> None:
@@ -44,39 +33,62 @@ def protoc(*arguments: str) -> None:
     subprocess.run(command, check=True, env={**os.environ, "PATH": path})
 
 
-def generate(out: Path, known: Path) -> None:
+def contract() -> list[str]:
+    """The names of our own files."""
+    return sorted(str(path.relative_to(PROTOS)) for path in PROTOS.glob("assay/v1/*.proto"))
+
+
+def compiled(scratch: Path) -> FileDescriptorSet:
+    """Every file of the contract and all that it imports."""
+    out = scratch / "contract.binpb"
+    protoc(f"-I{PROTOS}", "--include_imports", "--include_source_info", f"--descriptor_set_out={out}", *contract())
+    return FileDescriptorSet.FromString(out.read_bytes())
+
+
+def without_rules(compiled: FileDescriptorSet) -> FileDescriptorSet:
+    """The same without validate.proto; what it says of our fields stays in their options."""
+    kept = FileDescriptorSet(file=[each for each in compiled.file if each.name != RULES])
+    for each in kept.file:
+        if RULES in each.dependency:
+            each.dependency.remove(RULES)
+    return kept
+
+
+def refuse_other_rules(compiled: FileDescriptorSet) -> None:
+    """SystemExit if protos/buf is of another release than the protovalidate that checks messages."""
+    ours = FileDescriptorProto.FromString(
+        next(each.SerializeToString() for each in compiled.file if each.name == RULES)
+    )
+    installed = FileDescriptorProto.FromString(validate_pb.desc().proto.to_binary())
+    for each in (ours, installed):
+        each.ClearField("source_code_info")
+        each.ClearField("options")  # names of packages in other languages, which buf adds for each
+    if ours != installed:
+        raise SystemExit(f"protos/{RULES} is not of the installed protovalidate; take it from that release's sources")
+
+
+def generate(out: Path, known: FileDescriptorSet) -> None:
     """Writes every module of the package into `out`."""
-    names = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.glob("assay/v1/*.proto"))
     with tempfile.TemporaryDirectory() as scratch:
-        source = [f"--descriptor_set_in={known}", f"-I{PROTOS}"]
-        targets = [f"--python_out={scratch}", f"--mypy_out=quiet:{scratch}"]
-        protoc(*source, *targets, f"--grpc_python_out={scratch}", f"--mypy_grpc_out=quiet:{scratch}", *names)
-        protoc(f"--descriptor_set_in={known}", *targets, "buf/validate/validate.proto")
-        for path in sorted(Path(scratch).rglob("*.py*")):
+        source = Path(scratch) / "known.binpb"
+        source.write_bytes(known.SerializeToString())
+        modules = Path(scratch) / "modules"
+        modules.mkdir()
+        targets = [f"--{kind}_out={modules}" for kind in ("python", "grpc_python")]
+        stubs = [f"--{kind}_out=quiet:{modules}" for kind in ("mypy", "mypy_grpc")]
+        protoc(f"--descriptor_set_in={source}", *targets, *stubs, *contract())
+        for path in sorted(modules.rglob("*.py*")):
             text = path.read_text()
             # protoc writes a module of stubs for every file, also for those without a service.
             if "_grpc." not in path.name or "Stub" in text:
-                (out / path.name).write_text(text.replace(*IMPORT))
+                (out / path.name).write_text(text)
     (out / "__init__.py").write_text('"""Generated by protos/generate.py from protos/assay/v1. Do not edit."""\n')
 
 
-def lint(known: Path) -> None:
-    """Runs buf lint on our files alone (the image holds validate.proto as well)."""
-    names = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.glob("assay/v1/*.proto"))
-    with tempfile.TemporaryDirectory() as scratch:
-        image = Path(scratch) / "image.binpb"
-        protoc(
-            f"--descriptor_set_in={known}",
-            f"-I{PROTOS}",
-            "--include_imports",
-            "--include_source_info",
-            f"--descriptor_set_out={image}",
-            *names,
-        )
-        buf = next(path for path in files("buf-bin") or [] if path.name == "buf").locate()
-        paths = [argument for name in names for argument in ("--path", name)]
-        config = str(PROTOS.parent / "buf.yaml")
-        subprocess.run([str(buf), "lint", str(image), "--config", config, *paths], check=True)
+def lint() -> None:
+    """Runs buf lint. CalledProcessError if it complains; its words are on stdout."""
+    buf = next(path for path in files("buf-bin") or [] if path.name == "buf").locate()
+    subprocess.run([str(buf), "lint", str(PROTOS.parent)], check=True)
 
 
 def main() -> int:
@@ -84,12 +96,13 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 on any difference or complaint")
     check = parser.parse_args().check
     with tempfile.TemporaryDirectory() as scratch:
-        known = Path(scratch) / "third_party.binpb"
-        known.write_bytes(third_party().SerializeToString())
         try:
-            lint(known)
+            lint()
+            every = compiled(Path(scratch))
         except subprocess.CalledProcessError:
-            return 1  # buf has said what it does not like
+            return 1  # buf or protoc has said what it does not like
+        refuse_other_rules(every)
+        known = without_rules(every)
         if not check:
             PACKAGE.mkdir(exist_ok=True)
             generate(PACKAGE, known)

@@ -22,13 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from assay.v1 import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from assay.v1 import event_pb2 as assay_dot_v1_dot_event__pb2
 from assay.v1 import score_pb2 as assay_dot_v1_dot_score__pb2
 from assay.v1 import video_pb2 as assay_dot_v1_dot_video__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61ssay/v1/assay.proto\x12\x08\x61ssay.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x14\x61ssay/v1/event.proto\x1a\x14\x61ssay/v1/score.proto\x1a\x14\x61ssay/v1/video.proto\"\x82\x01\n\x0cVideoOptions\x12$\n\x08sampling\x18\x01 \x01(\x0b\x32\x12.assay.v1.Sampling\x12$\n\x07windows\x18\x02 \x01(\x0b\x32\x13.assay.v1.Windowing\x12&\n\x07pooling\x18\x03 \x01(\x0b\x32\x15.assay.v1.PoolingRule\"\xd2\x02\n\x0bScoreConfig\x12,\n\x04\x66orm\x18\x01 \x01(\x0e\x32\x14.assay.v1.AnswerFormB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\xbd\x01\n\nattributes\x18\x02 \x03(\tB\xa8\x01\xbaH\xa4\x01\x92\x01\xa0\x01\x10\n\x18\x01\"\x99\x01r\x96\x01R\x0b\x63ompositionR\x0c\x65ye_catchingR\x16subject_and_backgroundR\x11subject_integrityR\x0fsubject_clutterR\x12\x62\x61\x63kground_clutterR\nlevel_shotR\x07\x63larityR\x08\x65xposureR\nsaturation\x12\x17\n\x06tenant\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12%\n\x05video\x18\x04 \x01(\x0b\x32\x16.assay.v1.VideoOptions\x12\x15\n\rtakes_several\x18\x05 \x01(\x08\"R\n\x11ScoreImageRequest\x12%\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfig\x12\x16\n\x05image\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01\"6\n\x12ScoreImageResponse\x12 \n\x06result\x18\x01 \x01(\x0b\x32\x10.assay.v1.Result\"j\n\x12StreamImageRequest\x12\'\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfigH\x00\x12\x1c\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"^\n\x13StreamImageResponse\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.assay.v1.ScoreEvent\x12\"\n\x04then\x18\x02 \x03(\x0b\x32\x14.assay.v1.ScoreEvent\"j\n\x12StreamVideoRequest\x12\'\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfigH\x00\x12\x1c\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"^\n\x13StreamVideoResponse\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.assay.v1.ScoreEvent\x12\"\n\x04then\x18\x02 \x03(\x0b\x32\x14.assay.v1.ScoreEvent\"Q\n\x0fScoreUriRequest\x12%\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfig\x12\x17\n\x03uri\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10\"[\n\x10ScoreUriResponse\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.assay.v1.ScoreEvent\x12\"\n\x04then\x18\x02 \x03(\x0b\x32\x14.assay.v1.ScoreEvent2\xbc\x02\n\x0c\x41ssayService\x12G\n\nScoreImage\x12\x1b.assay.v1.ScoreImageRequest\x1a\x1c.assay.v1.ScoreImageResponse\x12N\n\x0bStreamImage\x12\x1c.assay.v1.StreamImageRequest\x1a\x1d.assay.v1.StreamImageResponse(\x01\x30\x01\x12N\n\x0bStreamVideo\x12\x1c.assay.v1.StreamVideoRequest\x1a\x1d.assay.v1.StreamVideoResponse(\x01\x30\x01\x12\x43\n\x08ScoreUri\x12\x19.assay.v1.ScoreUriRequest\x1a\x1a.assay.v1.ScoreUriResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61ssay/v1/assay.proto\x12\x08\x61ssay.v1\x1a\x14\x61ssay/v1/event.proto\x1a\x14\x61ssay/v1/score.proto\x1a\x14\x61ssay/v1/video.proto\"\x9e\x01\n\x0cVideoOptions\x12.\n\x08sampling\x18\x01 \x01(\x0b\x32\x12.assay.v1.SamplingR\x08sampling\x12-\n\x07windows\x18\x02 \x01(\x0b\x32\x13.assay.v1.WindowingR\x07windows\x12/\n\x07pooling\x18\x03 \x01(\x0b\x32\x15.assay.v1.PoolingRuleR\x07pooling\"\x81\x03\n\x0bScoreConfig\x12\x32\n\x04\x66orm\x18\x01 \x01(\x0e\x32\x14.assay.v1.AnswerFormB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04\x66orm\x12\xc9\x01\n\nattributes\x18\x02 \x03(\tB\xa8\x01\xbaH\xa4\x01\x92\x01\xa0\x01\x10\n\x18\x01\"\x99\x01r\x96\x01R\x0b\x63ompositionR\x0c\x65ye_catchingR\x16subject_and_backgroundR\x11subject_integrityR\x0fsubject_clutterR\x12\x62\x61\x63kground_clutterR\nlevel_shotR\x07\x63larityR\x08\x65xposureR\nsaturationR\nattributes\x12\x1f\n\x06tenant\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18?R\x06tenant\x12,\n\x05video\x18\x04 \x01(\x0b\x32\x16.assay.v1.VideoOptionsR\x05video\x12#\n\rtakes_several\x18\x05 \x01(\x08R\x0ctakesSeveral\"a\n\x11ScoreImageRequest\x12-\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfigR\x06\x63onfig\x12\x1d\n\x05image\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01R\x05image\">\n\x12ScoreImageResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x10.assay.v1.ResultR\x06result\"y\n\x12StreamImageRequest\x12/\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfigH\x00R\x06\x63onfig\x12#\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00R\x05\x63hunkB\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"k\n\x13StreamImageResponse\x12*\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.assay.v1.ScoreEventR\x05\x65vent\x12(\n\x04then\x18\x02 \x03(\x0b\x32\x14.assay.v1.ScoreEventR\x04then\"y\n\x12StreamVideoRequest\x12/\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfigH\x00R\x06\x63onfig\x12#\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00R\x05\x63hunkB\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"k\n\x13StreamVideoResponse\x12*\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.assay.v1.ScoreEventR\x05\x65vent\x12(\n\x04then\x18\x02 \x03(\x0b\x32\x14.assay.v1.ScoreEventR\x04then\"^\n\x0fScoreUriRequest\x12-\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfigR\x06\x63onfig\x12\x1c\n\x03uri\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10R\x03uri\"h\n\x10ScoreUriResponse\x12*\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.assay.v1.ScoreEventR\x05\x65vent\x12(\n\x04then\x18\x02 \x03(\x0b\x32\x14.assay.v1.ScoreEventR\x04then2\xbc\x02\n\x0c\x41ssayService\x12G\n\nScoreImage\x12\x1b.assay.v1.ScoreImageRequest\x1a\x1c.assay.v1.ScoreImageResponse\x12N\n\x0bStreamImage\x12\x1c.assay.v1.StreamImageRequest\x1a\x1d.assay.v1.StreamImageResponse(\x01\x30\x01\x12N\n\x0bStreamVideo\x12\x1c.assay.v1.StreamVideoRequest\x1a\x1d.assay.v1.StreamVideoResponse(\x01\x30\x01\x12\x43\n\x08ScoreUri\x12\x19.assay.v1.ScoreUriRequest\x1a\x1a.assay.v1.ScoreUriResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,26 +52,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMVIDEOREQUEST'].fields_by_name['chunk']._serialized_options = b'\272H\010z\006\020\001\030\200\200@'
   _globals['_SCOREURIREQUEST'].fields_by_name['uri']._loaded_options = None
   _globals['_SCOREURIREQUEST'].fields_by_name['uri']._serialized_options = b'\272H\007r\005\020\001\030\200\020'
-  _globals['_VIDEOOPTIONS']._serialized_start=130
-  _globals['_VIDEOOPTIONS']._serialized_end=260
-  _globals['_SCORECONFIG']._serialized_start=263
-  _globals['_SCORECONFIG']._serialized_end=601
-  _globals['_SCOREIMAGEREQUEST']._serialized_start=603
-  _globals['_SCOREIMAGEREQUEST']._serialized_end=685
-  _globals['_SCOREIMAGERESPONSE']._serialized_start=687
-  _globals['_SCOREIMAGERESPONSE']._serialized_end=741
-  _globals['_STREAMIMAGEREQUEST']._serialized_start=743
-  _globals['_STREAMIMAGEREQUEST']._serialized_end=849
-  _globals['_STREAMIMAGERESPONSE']._serialized_start=851
-  _globals['_STREAMIMAGERESPONSE']._serialized_end=945
-  _globals['_STREAMVIDEOREQUEST']._serialized_start=947
-  _globals['_STREAMVIDEOREQUEST']._serialized_end=1053
-  _globals['_STREAMVIDEORESPONSE']._serialized_start=1055
-  _globals['_STREAMVIDEORESPONSE']._serialized_end=1149
-  _globals['_SCOREURIREQUEST']._serialized_start=1151
-  _globals['_SCOREURIREQUEST']._serialized_end=1232
-  _globals['_SCOREURIRESPONSE']._serialized_start=1234
-  _globals['_SCOREURIRESPONSE']._serialized_end=1325
-  _globals['_ASSAYSERVICE']._serialized_start=1328
-  _globals['_ASSAYSERVICE']._serialized_end=1644
+  _globals['_VIDEOOPTIONS']._serialized_start=101
+  _globals['_VIDEOOPTIONS']._serialized_end=259
+  _globals['_SCORECONFIG']._serialized_start=262
+  _globals['_SCORECONFIG']._serialized_end=647
+  _globals['_SCOREIMAGEREQUEST']._serialized_start=649
+  _globals['_SCOREIMAGEREQUEST']._serialized_end=746
+  _globals['_SCOREIMAGERESPONSE']._serialized_start=748
+  _globals['_SCOREIMAGERESPONSE']._serialized_end=810
+  _globals['_STREAMIMAGEREQUEST']._serialized_start=812
+  _globals['_STREAMIMAGEREQUEST']._serialized_end=933
+  _globals['_STREAMIMAGERESPONSE']._serialized_start=935
+  _globals['_STREAMIMAGERESPONSE']._serialized_end=1042
+  _globals['_STREAMVIDEOREQUEST']._serialized_start=1044
+  _globals['_STREAMVIDEOREQUEST']._serialized_end=1165
+  _globals['_STREAMVIDEORESPONSE']._serialized_start=1167
+  _globals['_STREAMVIDEORESPONSE']._serialized_end=1274
+  _globals['_SCOREURIREQUEST']._serialized_start=1276
+  _globals['_SCOREURIREQUEST']._serialized_end=1370
+  _globals['_SCOREURIRESPONSE']._serialized_start=1372
+  _globals['_SCOREURIRESPONSE']._serialized_end=1476
+  _globals['_ASSAYSERVICE']._serialized_start=1479
+  _globals['_ASSAYSERVICE']._serialized_end=1795
 # @@protoc_insertion_point(module_scope)

@@ -22,13 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from assay.v1 import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from assay.v1 import attribute_pb2 as assay_dot_v1_dot_attribute__pb2
 from assay.v1 import clip_pb2 as assay_dot_v1_dot_clip__pb2
 from assay.v1 import score_pb2 as assay_dot_v1_dot_score__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#assay/v1/attribute_extraction.proto\x12\x08\x61ssay.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x18\x61ssay/v1/attribute.proto\x1a\x13\x61ssay/v1/clip.proto\x1a\x14\x61ssay/v1/score.proto\"\xbe\x01\n\x10\x45xtractionConfig\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12.\n\x04\x66orm\x18\x02 \x01(\x0e\x32\x14.assay.v1.AnswerFormB\n\xbaH\x07\x82\x01\x04\x18\x02\x18\x03\x12*\n\x04\x63lip\x18\x03 \x01(\x0b\x32\x14.assay.v1.ClipHeaderB\x06\xbaH\x03\xc8\x01\x01\x12\x17\n\x06tenant\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18?\x12\x15\n\rtakes_several\x18\x05 \x01(\x08\"v\n\x18\x45xtractAttributesRequest\x12,\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1a.assay.v1.ExtractionConfigH\x00\x12\x1d\n\x06pixels\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"P\n\nTranscript\x12\r\n\x05texts\x18\x01 \x03(\t\x12\x1e\n\x16\x63heckpoint_fingerprint\x18\x02 \x01(\t\x12\x13\n\x0bis_complete\x18\x03 \x01(\x08\"\xc2\x01\n\x19\x45xtractAttributesResponse\x12\x13\n\treasoning\x18\x01 \x01(\tH\x00\x12(\n\tattribute\x18\x02 \x01(\x0b\x32\x13.assay.v1.AttributeH\x00\x12*\n\ntranscript\x18\x03 \x01(\x0b\x32\x14.assay.v1.TranscriptH\x00\x12\x31\n\x04then\x18\x04 \x03(\x0b\x32#.assay.v1.ExtractAttributesResponseB\x07\n\x05\x65vent\"0\n.AttributeExtractionServiceDescribeModelRequest\"T\n/AttributeExtractionServiceDescribeModelResponse\x12!\n\x04spec\x18\x01 \x01(\x0b\x32\x13.assay.v1.ModelSpec2\x85\x02\n\x1a\x41ttributeExtractionService\x12`\n\x11\x45xtractAttributes\x12\".assay.v1.ExtractAttributesRequest\x1a#.assay.v1.ExtractAttributesResponse(\x01\x30\x01\x12\x84\x01\n\rDescribeModel\x12\x38.assay.v1.AttributeExtractionServiceDescribeModelRequest\x1a\x39.assay.v1.AttributeExtractionServiceDescribeModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#assay/v1/attribute_extraction.proto\x12\x08\x61ssay.v1\x1a\x18\x61ssay/v1/attribute.proto\x1a\x13\x61ssay/v1/clip.proto\x1a\x14\x61ssay/v1/score.proto\"\xeb\x01\n\x10\x45xtractionConfig\x12)\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\trequestId\x12\x34\n\x04\x66orm\x18\x02 \x01(\x0e\x32\x14.assay.v1.AnswerFormB\n\xbaH\x07\x82\x01\x04\x18\x02\x18\x03R\x04\x66orm\x12\x30\n\x04\x63lip\x18\x03 \x01(\x0b\x32\x14.assay.v1.ClipHeaderB\x06\xbaH\x03\xc8\x01\x01R\x04\x63lip\x12\x1f\n\x06tenant\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18?R\x06tenant\x12#\n\rtakes_several\x18\x05 \x01(\x08R\x0ctakesSeveral\"\x86\x01\n\x18\x45xtractAttributesRequest\x12\x34\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1a.assay.v1.ExtractionConfigH\x00R\x06\x63onfig\x12%\n\x06pixels\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00R\x06pixelsB\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"z\n\nTranscript\x12\x14\n\x05texts\x18\x01 \x03(\tR\x05texts\x12\x35\n\x16\x63heckpoint_fingerprint\x18\x02 \x01(\tR\x15\x63heckpointFingerprint\x12\x1f\n\x0bis_complete\x18\x03 \x01(\x08R\nisComplete\"\xea\x01\n\x19\x45xtractAttributesResponse\x12\x1e\n\treasoning\x18\x01 \x01(\tH\x00R\treasoning\x12\x33\n\tattribute\x18\x02 \x01(\x0b\x32\x13.assay.v1.AttributeH\x00R\tattribute\x12\x36\n\ntranscript\x18\x03 \x01(\x0b\x32\x14.assay.v1.TranscriptH\x00R\ntranscript\x12\x37\n\x04then\x18\x04 \x03(\x0b\x32#.assay.v1.ExtractAttributesResponseR\x04thenB\x07\n\x05\x65vent\"0\n.AttributeExtractionServiceDescribeModelRequest\"Z\n/AttributeExtractionServiceDescribeModelResponse\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x13.assay.v1.ModelSpecR\x04spec2\x85\x02\n\x1a\x41ttributeExtractionService\x12`\n\x11\x45xtractAttributes\x12\".assay.v1.ExtractAttributesRequest\x1a#.assay.v1.ExtractAttributesResponse(\x01\x30\x01\x12\x84\x01\n\rDescribeModel\x12\x38.assay.v1.AttributeExtractionServiceDescribeModelRequest\x1a\x39.assay.v1.AttributeExtractionServiceDescribeModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,18 +46,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXTRACTATTRIBUTESREQUEST'].oneofs_by_name['part']._serialized_options = b'\272H\002\010\001'
   _globals['_EXTRACTATTRIBUTESREQUEST'].fields_by_name['pixels']._loaded_options = None
   _globals['_EXTRACTATTRIBUTESREQUEST'].fields_by_name['pixels']._serialized_options = b'\272H\010z\006\020\001\030\200\200@'
-  _globals['_EXTRACTIONCONFIG']._serialized_start=148
-  _globals['_EXTRACTIONCONFIG']._serialized_end=338
-  _globals['_EXTRACTATTRIBUTESREQUEST']._serialized_start=340
-  _globals['_EXTRACTATTRIBUTESREQUEST']._serialized_end=458
-  _globals['_TRANSCRIPT']._serialized_start=460
-  _globals['_TRANSCRIPT']._serialized_end=540
-  _globals['_EXTRACTATTRIBUTESRESPONSE']._serialized_start=543
-  _globals['_EXTRACTATTRIBUTESRESPONSE']._serialized_end=737
-  _globals['_ATTRIBUTEEXTRACTIONSERVICEDESCRIBEMODELREQUEST']._serialized_start=739
-  _globals['_ATTRIBUTEEXTRACTIONSERVICEDESCRIBEMODELREQUEST']._serialized_end=787
-  _globals['_ATTRIBUTEEXTRACTIONSERVICEDESCRIBEMODELRESPONSE']._serialized_start=789
-  _globals['_ATTRIBUTEEXTRACTIONSERVICEDESCRIBEMODELRESPONSE']._serialized_end=873
-  _globals['_ATTRIBUTEEXTRACTIONSERVICE']._serialized_start=876
-  _globals['_ATTRIBUTEEXTRACTIONSERVICE']._serialized_end=1137
+  _globals['_EXTRACTIONCONFIG']._serialized_start=119
+  _globals['_EXTRACTIONCONFIG']._serialized_end=354
+  _globals['_EXTRACTATTRIBUTESREQUEST']._serialized_start=357
+  _globals['_EXTRACTATTRIBUTESREQUEST']._serialized_end=491
+  _globals['_TRANSCRIPT']._serialized_start=493
+  _globals['_TRANSCRIPT']._serialized_end=615
+  _globals['_EXTRACTATTRIBUTESRESPONSE']._serialized_start=618
+  _globals['_EXTRACTATTRIBUTESRESPONSE']._serialized_end=852
+  _globals['_ATTRIBUTEEXTRACTIONSERVICEDESCRIBEMODELREQUEST']._serialized_start=854
+  _globals['_ATTRIBUTEEXTRACTIONSERVICEDESCRIBEMODELREQUEST']._serialized_end=902
+  _globals['_ATTRIBUTEEXTRACTIONSERVICEDESCRIBEMODELRESPONSE']._serialized_start=904
+  _globals['_ATTRIBUTEEXTRACTIONSERVICEDESCRIBEMODELRESPONSE']._serialized_end=994
+  _globals['_ATTRIBUTEEXTRACTIONSERVICE']._serialized_start=997
+  _globals['_ATTRIBUTEEXTRACTIONSERVICE']._serialized_end=1258
 # @@protoc_insertion_point(module_scope)

@@ -22,10 +22,9 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from assay.v1 import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61ssay/v1/attribute.proto\x12\x08\x61ssay.v1\x1a\x1b\x62uf/validate/validate.proto\"O\n\x10GradeProbability\x12\r\n\x05grade\x18\x01 \x01(\t\x12,\n\x0bprobability\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00\"\xc6\x01\n\tAttribute\x12/\n\x04name\x18\x01 \x01(\x0e\x32\x17.assay.v1.AttributeNameB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\'\n\x05level\x18\x02 \x01(\x0e\x32\x18.assay.v1.AttributeLevel\x12\r\n\x05grade\x18\x03 \x01(\t\x12\x0f\n\x07ordinal\x18\x04 \x01(\r\x12\x31\n\rprobabilities\x18\x05 \x03(\x0b\x32\x1a.assay.v1.GradeProbability\x12\x0c\n\x04text\x18\x06 \x01(\t*\x83\x03\n\rAttributeName\x12\x1e\n\x1a\x41TTRIBUTE_NAME_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x41TTRIBUTE_NAME_COMPOSITION\x10\x01\x12\x1f\n\x1b\x41TTRIBUTE_NAME_EYE_CATCHING\x10\x02\x12)\n%ATTRIBUTE_NAME_SUBJECT_AND_BACKGROUND\x10\x03\x12$\n ATTRIBUTE_NAME_SUBJECT_INTEGRITY\x10\x04\x12\"\n\x1e\x41TTRIBUTE_NAME_SUBJECT_CLUTTER\x10\x05\x12%\n!ATTRIBUTE_NAME_BACKGROUND_CLUTTER\x10\x06\x12\x1d\n\x19\x41TTRIBUTE_NAME_LEVEL_SHOT\x10\x07\x12\x1a\n\x16\x41TTRIBUTE_NAME_CLARITY\x10\x08\x12\x1b\n\x17\x41TTRIBUTE_NAME_EXPOSURE\x10\t\x12\x1d\n\x19\x41TTRIBUTE_NAME_SATURATION\x10\n*\x80\x01\n\x0e\x41ttributeLevel\x12\x1f\n\x1b\x41TTRIBUTE_LEVEL_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41TTRIBUTE_LEVEL_HIGH\x10\x01\x12\x1a\n\x16\x41TTRIBUTE_LEVEL_MIDDLE\x10\x02\x12\x17\n\x13\x41TTRIBUTE_LEVEL_LOW\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61ssay/v1/attribute.proto\x12\x08\x61ssay.v1\"c\n\x10GradeProbability\x12\x14\n\x05grade\x18\x01 \x01(\tR\x05grade\x12\x39\n\x0bprobability\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00R\x0bprobability\"\xf8\x01\n\tAttribute\x12\x35\n\x04name\x18\x01 \x01(\x0e\x32\x17.assay.v1.AttributeNameB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04name\x12.\n\x05level\x18\x02 \x01(\x0e\x32\x18.assay.v1.AttributeLevelR\x05level\x12\x14\n\x05grade\x18\x03 \x01(\tR\x05grade\x12\x18\n\x07ordinal\x18\x04 \x01(\rR\x07ordinal\x12@\n\rprobabilities\x18\x05 \x03(\x0b\x32\x1a.assay.v1.GradeProbabilityR\rprobabilities\x12\x12\n\x04text\x18\x06 \x01(\tR\x04text*\x83\x03\n\rAttributeName\x12\x1e\n\x1a\x41TTRIBUTE_NAME_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x41TTRIBUTE_NAME_COMPOSITION\x10\x01\x12\x1f\n\x1b\x41TTRIBUTE_NAME_EYE_CATCHING\x10\x02\x12)\n%ATTRIBUTE_NAME_SUBJECT_AND_BACKGROUND\x10\x03\x12$\n ATTRIBUTE_NAME_SUBJECT_INTEGRITY\x10\x04\x12\"\n\x1e\x41TTRIBUTE_NAME_SUBJECT_CLUTTER\x10\x05\x12%\n!ATTRIBUTE_NAME_BACKGROUND_CLUTTER\x10\x06\x12\x1d\n\x19\x41TTRIBUTE_NAME_LEVEL_SHOT\x10\x07\x12\x1a\n\x16\x41TTRIBUTE_NAME_CLARITY\x10\x08\x12\x1b\n\x17\x41TTRIBUTE_NAME_EXPOSURE\x10\t\x12\x1d\n\x19\x41TTRIBUTE_NAME_SATURATION\x10\n*\x80\x01\n\x0e\x41ttributeLevel\x12\x1f\n\x1b\x41TTRIBUTE_LEVEL_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41TTRIBUTE_LEVEL_HIGH\x10\x01\x12\x1a\n\x16\x41TTRIBUTE_LEVEL_MIDDLE\x10\x02\x12\x17\n\x13\x41TTRIBUTE_LEVEL_LOW\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,12 +35,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GRADEPROBABILITY'].fields_by_name['probability']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000\360?)\000\000\000\000\000\000\000\000'
   _globals['_ATTRIBUTE'].fields_by_name['name']._loaded_options = None
   _globals['_ATTRIBUTE'].fields_by_name['name']._serialized_options = b'\272H\005\202\001\002\020\001'
-  _globals['_ATTRIBUTENAME']._serialized_start=350
-  _globals['_ATTRIBUTENAME']._serialized_end=737
-  _globals['_ATTRIBUTELEVEL']._serialized_start=740
-  _globals['_ATTRIBUTELEVEL']._serialized_end=868
-  _globals['_GRADEPROBABILITY']._serialized_start=67
-  _globals['_GRADEPROBABILITY']._serialized_end=146
-  _globals['_ATTRIBUTE']._serialized_start=149
-  _globals['_ATTRIBUTE']._serialized_end=347
+  _globals['_ATTRIBUTENAME']._serialized_start=391
+  _globals['_ATTRIBUTENAME']._serialized_end=778
+  _globals['_ATTRIBUTELEVEL']._serialized_start=781
+  _globals['_ATTRIBUTELEVEL']._serialized_end=909
+  _globals['_GRADEPROBABILITY']._serialized_start=38
+  _globals['_GRADEPROBABILITY']._serialized_end=137
+  _globals['_ATTRIBUTE']._serialized_start=140
+  _globals['_ATTRIBUTE']._serialized_end=388
 # @@protoc_insertion_point(module_scope)

@@ -22,10 +22,9 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from assay.v1 import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61ssay/v1/fetch.proto\x12\x08\x61ssay.v1\x1a\x1b\x62uf/validate/validate.proto\"C\n\x0c\x46\x65tchRequest\x12\x17\n\x03uri\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10\x12\x1a\n\tmax_bytes\x18\x02 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01\"\x1e\n\rFetchResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\x32J\n\x0c\x46\x65tchService\x12:\n\x05\x46\x65tch\x12\x16.assay.v1.FetchRequest\x1a\x17.assay.v1.FetchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61ssay/v1/fetch.proto\x12\x08\x61ssay.v1\"R\n\x0c\x46\x65tchRequest\x12\x1c\n\x03uri\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10R\x03uri\x12$\n\tmax_bytes\x18\x02 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01R\x08maxBytes\"%\n\rFetchResponse\x12\x14\n\x05\x63hunk\x18\x01 \x01(\x0cR\x05\x63hunk2J\n\x0c\x46\x65tchService\x12:\n\x05\x46\x65tch\x12\x16.assay.v1.FetchRequest\x1a\x17.assay.v1.FetchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,10 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FETCHREQUEST'].fields_by_name['uri']._serialized_options = b'\272H\007r\005\020\001\030\200\020'
   _globals['_FETCHREQUEST'].fields_by_name['max_bytes']._loaded_options = None
   _globals['_FETCHREQUEST'].fields_by_name['max_bytes']._serialized_options = b'\272H\0042\002(\001'
-  _globals['_FETCHREQUEST']._serialized_start=63
-  _globals['_FETCHREQUEST']._serialized_end=130
-  _globals['_FETCHRESPONSE']._serialized_start=132
-  _globals['_FETCHRESPONSE']._serialized_end=162
-  _globals['_FETCHSERVICE']._serialized_start=164
-  _globals['_FETCHSERVICE']._serialized_end=238
+  _globals['_FETCHREQUEST']._serialized_start=34
+  _globals['_FETCHREQUEST']._serialized_end=116
+  _globals['_FETCHRESPONSE']._serialized_start=118
+  _globals['_FETCHRESPONSE']._serialized_end=155
+  _globals['_FETCHSERVICE']._serialized_start=157
+  _globals['_FETCHSERVICE']._serialized_end=231
 # @@protoc_insertion_point(module_scope)

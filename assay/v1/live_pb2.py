@@ -22,14 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from assay.v1 import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from assay.v1 import assay_pb2 as assay_dot_v1_dot_assay__pb2
 from assay.v1 import event_pb2 as assay_dot_v1_dot_event__pb2
 from assay.v1 import score_pb2 as assay_dot_v1_dot_score__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x61ssay/v1/live.proto\x12\x08\x61ssay.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x14\x61ssay/v1/assay.proto\x1a\x14\x61ssay/v1/event.proto\x1a\x14\x61ssay/v1/score.proto\"\xdf\x01\n\nLiveConfig\x12%\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfig\x12=\n\x06window\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\x0c\"\x02\x08<2\x06\x10\x80\xca\xb5\xee\x01\x12;\n\x03hop\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\r\"\x03\x08\x90\x1c\x32\x06\x10\x80\xca\xb5\xee\x01\x12.\n\x08lateness\x18\x04 \x01(\x0e\x32\x12.assay.v1.LatenessB\x08\xbaH\x05\x82\x01\x02\x10\x01\"v\n\tLiveFrame\x12,\n\x0bpts_seconds\x18\x01 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\xa2\x94\x1amB)\x00\x00\x00\xa2\x94\x1am\xc2\x12\x1d\n\theight_px\x18\x02 \x01(\rB\n\xbaH\x07*\x05\x18\x80@(\x01\x12\x1c\n\x08width_px\x18\x03 \x01(\rB\n\xbaH\x07*\x05\x18\x80@(\x01\"\xac\x01\n\x10ScoreLiveRequest\x12&\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x14.assay.v1.LiveConfigH\x00\x12\x1c\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00\x12$\n\x05\x66rame\x18\x03 \x01(\x0b\x32\x13.assay.v1.LiveFrameH\x00\x12\x1d\n\x06pixels\x18\x04 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"\xba\x01\n\nLiveWindow\x12&\n\x06window\x18\x01 \x01(\x0b\x32\x16.assay.v1.WindowResult\x12\x17\n\x0f\x64ropped_windows\x18\x02 \x01(\x04\x12\x16\n\x0e\x64ropped_frames\x18\x03 \x01(\x04\x12\x16\n\x0e\x64\x61maged_frames\x18\x04 \x01(\x04\x12\x13\n\x0b\x63lock_jumps\x18\x05 \x01(\x04\x12&\n\x03lag\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"`\n\tLiveEnded\x12\x16\n\x0ejudged_windows\x18\x01 \x01(\x04\x12\x17\n\x0f\x64ropped_windows\x18\x02 \x01(\x04\x12\"\n\x05media\x18\x03 \x01(\x0b\x32\x13.assay.v1.MediaInfo\"\xba\x01\n\x11ScoreLiveResponse\x12$\n\x07started\x18\x01 \x01(\x0b\x32\x11.assay.v1.StartedH\x00\x12&\n\x06window\x18\x02 \x01(\x0b\x32\x14.assay.v1.LiveWindowH\x00\x12(\n\theartbeat\x18\x03 \x01(\x0b\x32\x13.assay.v1.HeartbeatH\x00\x12$\n\x05\x65nded\x18\x04 \x01(\x0b\x32\x13.assay.v1.LiveEndedH\x00\x42\x07\n\x05\x65vent*Q\n\x08Lateness\x12\x18\n\x14LATENESS_UNSPECIFIED\x10\x00\x12\x18\n\x14LATENESS_DROP_OLDEST\x10\x01\x12\x11\n\rLATENESS_WAIT\x10\x02\x32W\n\x0bLiveService\x12H\n\tScoreLive\x12\x1a.assay.v1.ScoreLiveRequest\x1a\x1b.assay.v1.ScoreLiveResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x61ssay/v1/live.proto\x12\x08\x61ssay.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x14\x61ssay/v1/assay.proto\x1a\x14\x61ssay/v1/event.proto\x1a\x14\x61ssay/v1/score.proto\"\xfe\x01\n\nLiveConfig\x12-\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfigR\x06\x63onfig\x12\x45\n\x06window\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\x0c\"\x02\x08<2\x06\x10\x80\xca\xb5\xee\x01R\x06window\x12@\n\x03hop\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\r\"\x03\x08\x90\x1c\x32\x06\x10\x80\xca\xb5\xee\x01R\x03hop\x12\x38\n\x08lateness\x18\x04 \x01(\x0e\x32\x12.assay.v1.LatenessB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x08lateness\"\x95\x01\n\tLiveFrame\x12\x38\n\x0bpts_seconds\x18\x01 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\xa2\x94\x1amB)\x00\x00\x00\xa2\x94\x1am\xc2R\nptsSeconds\x12\'\n\theight_px\x18\x02 \x01(\rB\n\xbaH\x07*\x05\x18\x80@(\x01R\x08heightPx\x12%\n\x08width_px\x18\x03 \x01(\rB\n\xbaH\x07*\x05\x18\x80@(\x01R\x07widthPx\"\xca\x01\n\x10ScoreLiveRequest\x12.\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x14.assay.v1.LiveConfigH\x00R\x06\x63onfig\x12#\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00R\x05\x63hunk\x12+\n\x05\x66rame\x18\x03 \x01(\x0b\x32\x13.assay.v1.LiveFrameH\x00R\x05\x66rame\x12%\n\x06pixels\x18\x04 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00R\x06pixelsB\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"\x81\x02\n\nLiveWindow\x12.\n\x06window\x18\x01 \x01(\x0b\x32\x16.assay.v1.WindowResultR\x06window\x12\'\n\x0f\x64ropped_windows\x18\x02 \x01(\x04R\x0e\x64roppedWindows\x12%\n\x0e\x64ropped_frames\x18\x03 \x01(\x04R\rdroppedFrames\x12%\n\x0e\x64\x61maged_frames\x18\x04 \x01(\x04R\rdamagedFrames\x12\x1f\n\x0b\x63lock_jumps\x18\x05 \x01(\x04R\nclockJumps\x12+\n\x03lag\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03lag\"\x86\x01\n\tLiveEnded\x12%\n\x0ejudged_windows\x18\x01 \x01(\x04R\rjudgedWindows\x12\'\n\x0f\x64ropped_windows\x18\x02 \x01(\x04R\x0e\x64roppedWindows\x12)\n\x05media\x18\x03 \x01(\x0b\x32\x13.assay.v1.MediaInfoR\x05media\"\xdd\x01\n\x11ScoreLiveResponse\x12-\n\x07started\x18\x01 \x01(\x0b\x32\x11.assay.v1.StartedH\x00R\x07started\x12.\n\x06window\x18\x02 \x01(\x0b\x32\x14.assay.v1.LiveWindowH\x00R\x06window\x12\x33\n\theartbeat\x18\x03 \x01(\x0b\x32\x13.assay.v1.HeartbeatH\x00R\theartbeat\x12+\n\x05\x65nded\x18\x04 \x01(\x0b\x32\x13.assay.v1.LiveEndedH\x00R\x05\x65ndedB\x07\n\x05\x65vent*Q\n\x08Lateness\x12\x18\n\x14LATENESS_UNSPECIFIED\x10\x00\x12\x18\n\x14LATENESS_DROP_OLDEST\x10\x01\x12\x11\n\rLATENESS_WAIT\x10\x02\x32W\n\x0bLiveService\x12H\n\tScoreLive\x12\x1a.assay.v1.ScoreLiveRequest\x1a\x1b.assay.v1.ScoreLiveResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,20 +53,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCORELIVEREQUEST'].fields_by_name['chunk']._serialized_options = b'\272H\010z\006\020\001\030\200\200@'
   _globals['_SCORELIVEREQUEST'].fields_by_name['pixels']._loaded_options = None
   _globals['_SCORELIVEREQUEST'].fields_by_name['pixels']._serialized_options = b'\272H\010z\006\020\001\030\200\200@'
-  _globals['_LATENESS']._serialized_start=1157
-  _globals['_LATENESS']._serialized_end=1238
-  _globals['_LIVECONFIG']._serialized_start=161
-  _globals['_LIVECONFIG']._serialized_end=384
-  _globals['_LIVEFRAME']._serialized_start=386
-  _globals['_LIVEFRAME']._serialized_end=504
-  _globals['_SCORELIVEREQUEST']._serialized_start=507
-  _globals['_SCORELIVEREQUEST']._serialized_end=679
-  _globals['_LIVEWINDOW']._serialized_start=682
-  _globals['_LIVEWINDOW']._serialized_end=868
-  _globals['_LIVEENDED']._serialized_start=870
-  _globals['_LIVEENDED']._serialized_end=966
-  _globals['_SCORELIVERESPONSE']._serialized_start=969
-  _globals['_SCORELIVERESPONSE']._serialized_end=1155
-  _globals['_LIVESERVICE']._serialized_start=1240
-  _globals['_LIVESERVICE']._serialized_end=1327
+  _globals['_LATENESS']._serialized_start=1366
+  _globals['_LATENESS']._serialized_end=1447
+  _globals['_LIVECONFIG']._serialized_start=132
+  _globals['_LIVECONFIG']._serialized_end=386
+  _globals['_LIVEFRAME']._serialized_start=389
+  _globals['_LIVEFRAME']._serialized_end=538
+  _globals['_SCORELIVEREQUEST']._serialized_start=541
+  _globals['_SCORELIVEREQUEST']._serialized_end=743
+  _globals['_LIVEWINDOW']._serialized_start=746
+  _globals['_LIVEWINDOW']._serialized_end=1003
+  _globals['_LIVEENDED']._serialized_start=1006
+  _globals['_LIVEENDED']._serialized_end=1140
+  _globals['_SCORELIVERESPONSE']._serialized_start=1143
+  _globals['_SCORELIVERESPONSE']._serialized_end=1364
+  _globals['_LIVESERVICE']._serialized_start=1449
+  _globals['_LIVESERVICE']._serialized_end=1536
 # @@protoc_insertion_point(module_scope)

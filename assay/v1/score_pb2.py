@@ -22,12 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from assay.v1 import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from assay.v1 import attribute_pb2 as assay_dot_v1_dot_attribute__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61ssay/v1/score.proto\x12\x08\x61ssay.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x18\x61ssay/v1/attribute.proto\".\n\nScoreScale\x12\x0f\n\x07minimum\x18\x01 \x01(\x01\x12\x0f\n\x07maximum\x18\x02 \x01(\x01\"F\n\x11\x44igitDistribution\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12!\n\rprobabilities\x18\x02 \x03(\x01\x42\n\xbaH\x07\x92\x01\x04\x08\n\x10\n\"\xbc\x01\n\x05Score\x12\r\n\x05value\x18\x01 \x01(\x01\x12*\n\x12standard_deviation\x18\x02 \x01(\x01\x42\x0e\xbaH\x0b\x12\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12#\n\x05scale\x18\x03 \x01(\x0b\x32\x14.assay.v1.ScoreScale\x12\x19\n\x11\x64igits_as_written\x18\x04 \x01(\t\x12\x38\n\x13\x64igit_distributions\x18\x05 \x03(\x0b\x32\x1b.assay.v1.DigitDistribution\"\x9b\x03\n\x0cWindowResult\x12\x14\n\x0cwindow_index\x18\x01 \x01(\r\x12/\n\x0cstart_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x66rame_count\x18\x04 \x01(\r\x12\x1e\n\x05score\x18\x05 \x01(\x0b\x32\x0f.assay.v1.Score\x12%\n\x0c\x64irect_score\x18\x06 \x01(\x0b\x32\x0f.assay.v1.Score\x12\'\n\x0ereasoned_score\x18\x07 \x01(\x0b\x32\x0f.assay.v1.Score\x12\'\n\nattributes\x18\x08 \x03(\x0b\x32\x13.assay.v1.Attribute\x12\x11\n\treasoning\x18\t \x01(\t\x12(\n\x0f\x63omposite_score\x18\n \x01(\x0b\x32\x0f.assay.v1.Score\x12\x17\n\x0frepeated_frames\x18\x0b \x01(\r\x12\x11\n\tis_repeat\x18\x0c \x01(\x08*s\n\nAnswerForm\x12\x1b\n\x17\x41NSWER_FORM_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41NSWER_FORM_DIRECT\x10\x01\x12\x17\n\x13\x41NSWER_FORM_REGULAR\x10\x02\x12\x17\n\x13\x41NSWER_FORM_NATURAL\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61ssay/v1/score.proto\x12\x08\x61ssay.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18\x61ssay/v1/attribute.proto\"@\n\nScoreScale\x12\x18\n\x07minimum\x18\x01 \x01(\x01R\x07minimum\x12\x18\n\x07maximum\x18\x02 \x01(\x01R\x07maximum\"]\n\x11\x44igitDistribution\x12\x16\n\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x30\n\rprobabilities\x18\x02 \x03(\x01\x42\n\xbaH\x07\x92\x01\x04\x08\n\x10\nR\rprobabilities\"\x82\x02\n\x05Score\x12\x14\n\x05value\x18\x01 \x01(\x01R\x05value\x12=\n\x12standard_deviation\x18\x02 \x01(\x01\x42\x0e\xbaH\x0b\x12\t)\x00\x00\x00\x00\x00\x00\x00\x00R\x11standardDeviation\x12*\n\x05scale\x18\x03 \x01(\x0b\x32\x14.assay.v1.ScoreScaleR\x05scale\x12*\n\x11\x64igits_as_written\x18\x04 \x01(\tR\x0f\x64igitsAsWritten\x12L\n\x13\x64igit_distributions\x18\x05 \x03(\x0b\x32\x1b.assay.v1.DigitDistributionR\x12\x64igitDistributions\"\xb0\x04\n\x0cWindowResult\x12!\n\x0cwindow_index\x18\x01 \x01(\rR\x0bwindowIndex\x12<\n\x0cstart_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0bstartOffset\x12\x38\n\nend_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\tendOffset\x12\x1f\n\x0b\x66rame_count\x18\x04 \x01(\rR\nframeCount\x12%\n\x05score\x18\x05 \x01(\x0b\x32\x0f.assay.v1.ScoreR\x05score\x12\x32\n\x0c\x64irect_score\x18\x06 \x01(\x0b\x32\x0f.assay.v1.ScoreR\x0b\x64irectScore\x12\x36\n\x0ereasoned_score\x18\x07 \x01(\x0b\x32\x0f.assay.v1.ScoreR\rreasonedScore\x12\x33\n\nattributes\x18\x08 \x03(\x0b\x32\x13.assay.v1.AttributeR\nattributes\x12\x1c\n\treasoning\x18\t \x01(\tR\treasoning\x12\x38\n\x0f\x63omposite_score\x18\n \x01(\x0b\x32\x0f.assay.v1.ScoreR\x0e\x63ompositeScore\x12\'\n\x0frepeated_frames\x18\x0b \x01(\rR\x0erepeatedFrames\x12\x1b\n\tis_repeat\x18\x0c \x01(\x08R\x08isRepeat*s\n\nAnswerForm\x12\x1b\n\x17\x41NSWER_FORM_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41NSWER_FORM_DIRECT\x10\x01\x12\x17\n\x13\x41NSWER_FORM_REGULAR\x10\x02\x12\x17\n\x13\x41NSWER_FORM_NATURAL\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,14 +37,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIGITDISTRIBUTION'].fields_by_name['probabilities']._serialized_options = b'\272H\007\222\001\004\010\n\020\n'
   _globals['_SCORE'].fields_by_name['standard_deviation']._loaded_options = None
   _globals['_SCORE'].fields_by_name['standard_deviation']._serialized_options = b'\272H\013\022\t)\000\000\000\000\000\000\000\000'
-  _globals['_ANSWERFORM']._serialized_start=846
-  _globals['_ANSWERFORM']._serialized_end=961
-  _globals['_SCORESCALE']._serialized_start=121
-  _globals['_SCORESCALE']._serialized_end=167
-  _globals['_DIGITDISTRIBUTION']._serialized_start=169
-  _globals['_DIGITDISTRIBUTION']._serialized_end=239
-  _globals['_SCORE']._serialized_start=242
-  _globals['_SCORE']._serialized_end=430
-  _globals['_WINDOWRESULT']._serialized_start=433
-  _globals['_WINDOWRESULT']._serialized_end=844
+  _globals['_ANSWERFORM']._serialized_start=1077
+  _globals['_ANSWERFORM']._serialized_end=1192
+  _globals['_SCORESCALE']._serialized_start=92
+  _globals['_SCORESCALE']._serialized_end=156
+  _globals['_DIGITDISTRIBUTION']._serialized_start=158
+  _globals['_DIGITDISTRIBUTION']._serialized_end=251
+  _globals['_SCORE']._serialized_start=254
+  _globals['_SCORE']._serialized_end=512
+  _globals['_WINDOWRESULT']._serialized_start=515
+  _globals['_WINDOWRESULT']._serialized_end=1075
 # @@protoc_insertion_point(module_scope)

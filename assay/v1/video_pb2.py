@@ -22,11 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from assay.v1 import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61ssay/v1/video.proto\x12\x08\x61ssay.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"\xef\x01\n\x08Sampling\x12\x32\n\x06policy\x18\x01 \x01(\x0e\x32\x18.assay.v1.SamplingPolicyB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x32\n\x11\x66rames_per_second\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00N@)\x00\x00\x00\x00\x00\x00\x00\x00\x12\x1c\n\x0b\x66rame_count\x18\x03 \x01(\rB\x07\xbaH\x04*\x02\x18@\x12\x31\n\nkey_frames\x18\x04 \x01(\x0e\x32\x13.assay.v1.KeyFramesB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x19\n\x0ckeep_repeats\x18\x05 \x01(\x08H\x00\x88\x01\x01\x42\x0f\n\r_keep_repeats\"\x87\x01\n\tWindowing\x12=\n\x06length\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\x0c\"\x03\x08\xd8\x04\x32\x05\x10\x80\xc2\xd7/\x12;\n\x03hop\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\r\"\x04\x08\x80\xa3\x05\x32\x05\x10\x80\xc2\xd7/*\x82\x01\n\x0eSamplingPolicy\x12\x1f\n\x1bSAMPLING_POLICY_UNSPECIFIED\x10\x00\x12\x17\n\x13SAMPLING_POLICY_FPS\x10\x01\x12\x1b\n\x17SAMPLING_POLICY_UNIFORM\x10\x02\x12\x19\n\x15SAMPLING_POLICY_SCENE\x10\x03*g\n\tKeyFrames\x12\x1a\n\x16KEY_FRAMES_UNSPECIFIED\x10\x00\x12\x14\n\x10KEY_FRAMES_EXACT\x10\x01\x12\x13\n\x0fKEY_FRAMES_AUTO\x10\x02\x12\x13\n\x0fKEY_FRAMES_ONLY\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61ssay/v1/video.proto\x12\x08\x61ssay.v1\x1a\x1egoogle/protobuf/duration.proto\"\xac\x02\n\x08Sampling\x12:\n\x06policy\x18\x01 \x01(\x0e\x32\x18.assay.v1.SamplingPolicyB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x06policy\x12\x43\n\x11\x66rames_per_second\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00N@)\x00\x00\x00\x00\x00\x00\x00\x00R\x0f\x66ramesPerSecond\x12(\n\x0b\x66rame_count\x18\x03 \x01(\rB\x07\xbaH\x04*\x02\x18@R\nframeCount\x12<\n\nkey_frames\x18\x04 \x01(\x0e\x32\x13.assay.v1.KeyFramesB\x08\xbaH\x05\x82\x01\x02\x10\x01R\tkeyFrames\x12&\n\x0ckeep_repeats\x18\x05 \x01(\x08H\x00R\x0bkeepRepeats\x88\x01\x01\x42\x0f\n\r_keep_repeats\"\x94\x01\n\tWindowing\x12\x45\n\x06length\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\x0c\"\x03\x08\xd8\x04\x32\x05\x10\x80\xc2\xd7/R\x06length\x12@\n\x03hop\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\r\"\x04\x08\x80\xa3\x05\x32\x05\x10\x80\xc2\xd7/R\x03hop*\x82\x01\n\x0eSamplingPolicy\x12\x1f\n\x1bSAMPLING_POLICY_UNSPECIFIED\x10\x00\x12\x17\n\x13SAMPLING_POLICY_FPS\x10\x01\x12\x1b\n\x17SAMPLING_POLICY_UNIFORM\x10\x02\x12\x19\n\x15SAMPLING_POLICY_SCENE\x10\x03*g\n\tKeyFrames\x12\x1a\n\x16KEY_FRAMES_UNSPECIFIED\x10\x00\x12\x14\n\x10KEY_FRAMES_EXACT\x10\x01\x12\x13\n\x0fKEY_FRAMES_AUTO\x10\x02\x12\x13\n\x0fKEY_FRAMES_ONLY\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,12 +44,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WINDOWING'].fields_by_name['length']._serialized_options = b'\272H\017\252\001\014\"\003\010\330\0042\005\020\200\302\327/'
   _globals['_WINDOWING'].fields_by_name['hop']._loaded_options = None
   _globals['_WINDOWING'].fields_by_name['hop']._serialized_options = b'\272H\020\252\001\r\"\004\010\200\243\0052\005\020\200\302\327/'
-  _globals['_SAMPLINGPOLICY']._serialized_start=476
-  _globals['_SAMPLINGPOLICY']._serialized_end=606
-  _globals['_KEYFRAMES']._serialized_start=608
-  _globals['_KEYFRAMES']._serialized_end=711
-  _globals['_SAMPLING']._serialized_start=96
-  _globals['_SAMPLING']._serialized_end=335
-  _globals['_WINDOWING']._serialized_start=338
-  _globals['_WINDOWING']._serialized_end=473
+  _globals['_SAMPLINGPOLICY']._serialized_start=521
+  _globals['_SAMPLINGPOLICY']._serialized_end=651
+  _globals['_KEYFRAMES']._serialized_start=653
+  _globals['_KEYFRAMES']._serialized_end=756
+  _globals['_SAMPLING']._serialized_start=67
+  _globals['_SAMPLING']._serialized_end=367
+  _globals['_WINDOWING']._serialized_start=370
+  _globals['_WINDOWING']._serialized_end=518
 # @@protoc_insertion_point(module_scope)
