@@ -14,6 +14,10 @@ from scipy.ndimage import gaussian_filter
 
 _SIDE_PX = 512
 _ALL = range(-45, 46)
+_LEAST_EDGE = 1e-3
+"""Luma a pixel: a quarter of a grey level. What is weaker is rounding, which differs from processor to processor."""
+_MOST_EXCESS = 1000.0
+"""Of pictures whose edges are all level and upright, such as drawings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def _detail(luma: NDArray[np.float32]) -> float:
 def _edges(luma: NDArray[np.float32]) -> tuple[int, float]:
     down, across = np.gradient(gaussian_filter(luma, 1.5))
     strength = np.hypot(down, across)
-    is_strong = strength > np.quantile(strength, 0.9)
+    is_strong = strength > max(np.quantile(strength, 0.9), _LEAST_EDGE)
     if not is_strong.any():
         return 0, 0.0
     degrees = (np.degrees(np.arctan2(down, across)) + 45) % 90 - 45
@@ -74,7 +78,8 @@ def _edges(luma: NDArray[np.float32]) -> tuple[int, float]:
     at = dict(zip(_ALL, smooth, strict=True))
     away = float(np.median([at[sign * angle] for sign in (-1, 1) for angle in range(8, 16)]))
     near = float(max(at[angle] for angle in range(-2, 3)))
-    return max(_ALL, key=lambda angle: at[angle]), near / away if away else float("inf")
+    excess = near / max(away, near / _MOST_EXCESS) if near else 0.0
+    return max(_ALL, key=lambda angle: at[angle]), excess
 
 
 def fit_for(attribute: str, measured: Measures) -> bool:

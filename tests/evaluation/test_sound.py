@@ -64,3 +64,12 @@ def test_noise_has_no_direction() -> None:
 def test_a_flat_picture_is_fit_for_neither_clarity_nor_level_shot() -> None:
     flat = measures(Image.new("RGB", (100, 80), (128, 128, 128)))
     assert [name for name in ("clarity", "level_shot") if fit_for(name, flat)] == []
+
+
+@pytest.mark.parametrize("size", [(64, 48), (512, 512), (37, 91)])
+def test_a_plain_colour_has_no_edges(size: tuple[int, int]) -> None:
+    assert measures(Image.new("RGB", size, (120, 110, 90))).edge_excess == 0.0
+
+
+def test_a_drawing_of_level_lines_alone_is_measured_as_a_number() -> None:
+    assert 8 < measures(stripes()).edge_excess < float("inf")
