@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3.11
 BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-version-check
-SOURCES := assay services gateway ingest triton_server triton_models training evaluation benchmarks protos demo tests
+SOURCES := assay services gateway ingest triton_server triton_models data training evaluation benchmarks protos demo tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs fuzz media first-frame live-memory hour
@@ -66,7 +66,7 @@ lint: setup
 	$(BIN)/ruff check $(SOURCES)
 
 types: setup
-	$(BIN)/mypy assay services gateway ingest triton_server training evaluation benchmarks protos/generate.py
+	$(BIN)/mypy assay services gateway ingest triton_server data training evaluation benchmarks protos/generate.py
 
 imports: setup
 	$(BIN)/lint-imports

@@ -15,6 +15,7 @@ PACKAGES = (
     "ingest",
     "triton_server",
     "triton_models",
+    "data",
     "training",
     "evaluation",
     "benchmarks",

@@ -13,7 +13,7 @@ class Claim:
     """One row of a table of the paper."""
 
     data_set: str
-    """Name in training.datasets, whose test split is scored."""
+    """Name in data.published, whose test split is scored."""
     trained_on: str
     """Name of the data set whose training split was learnt; another than `data_set` is a cross-set row."""
     srcc: float

@@ -3,18 +3,18 @@
 import argparse
 from pathlib import Path
 
+from data import labelling, labels
 from evaluation.paper.ablations import Sources, measured
 from evaluation.paper.command import Command, add_data, add_held_out, add_trained_on, exit_code, show
 from evaluation.paper.labelled import labelled_run
 from evaluation.paper.people import Grades, people_table
 from evaluation.paper.runs import read_run, write_run
 from evaluation.paper.tables import ablations_table, claimed_tables, write_markdown
-from training.annotation import asking, labels
 
 
 def people_of(path: Path) -> Grades:
     """Attribute -> file -> grade. BadDataSet."""
-    return asking.grades(labels.read(path))
+    return labelling.grades(labels.read(path))
 
 
 def _ablations_options(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,7 @@ def _from_labels(options: argparse.Namespace) -> int:
 
 def _attributes_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_file", type=Path, metavar="RUN.json", help="of `measure` in the regular form")
-    parser.add_argument("--people", type=Path, required=True, metavar="LABELS.csv", help="of training.annotation")
+    parser.add_argument("--people", type=Path, required=True, metavar="LABELS.csv", help="of `python -m data`")
 
 
 def _attributes(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from assay.checkpoint import read_checkpoint
+from data.rated import load
 from evaluation.measure import Settings
 from evaluation.paper.command import Command, add_data, add_trained_on, exit_code, show
 from evaluation.paper.edited import edited_rows
@@ -14,7 +15,6 @@ from evaluation.paper.faithfulness import agreement_table, edited_to_json, edits
 from evaluation.paper.rated import files_to_test, label, measured
 from evaluation.paper.runs import Run
 from evaluation.paper.tables import Table, write_markdown
-from training.datasets.rated import load
 
 
 def _faithfulness_options(parser: argparse.ArgumentParser) -> None:

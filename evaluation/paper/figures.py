@@ -5,10 +5,10 @@ from pathlib import Path
 
 import matplotlib
 
+from data import correlation
 from evaluation.correlation import srcc_rows, with_interval
 from evaluation.paper.claims import GROUPS
 from evaluation.paper.runs import FINAL, Run
-from training.datasets import correlation
 
 # Before pyplot: no window is ever opened.
 matplotlib.use("Agg")

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from assay.attribute import KINDS
+from data import labels
+from data.labels import MODEL, SCORE, Label
 from evaluation.paper.rated import label, unseen
 from evaluation.paper.runs import DIRECT, FINAL, REASONED, BadRun, Run, RunRow
-from training.annotation import labels
-from training.annotation.labels import MODEL, SCORE, Label
 
 NO_LABEL = "NO_LABEL"
 _READING = {"direct": DIRECT, "regular": REASONED}

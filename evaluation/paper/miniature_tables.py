@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from assay.stack import Stack
+from data.rated import load
 from evaluation.measure import Settings
 from evaluation.paper.ablations import Sources
 from evaluation.paper.ablations import measured as measured_apart
@@ -24,7 +25,6 @@ from evaluation.paper.sorting_asked import DEFAULT_GENERATOR, answers_of_triton,
 from evaluation.paper.stages import Clock
 from evaluation.paper.tables import Table, ablations_table, claimed_tables, compared_table, write_markdown
 from evaluation.paper.zero_shot import Wish, score_all, zero_shot_table
-from training.datasets.rated import load
 
 TRAINED_ON = "koniq"
 PICTURE_SETS = ("koniq", "spaq", "livec", "ava", "tad66k", "realqa")

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from assay.client import Source
+from data.rated import DataSet, RatedFile, held_out, load
 from evaluation.measure import Settings, measure, models
 from evaluation.paper.runs import BadRun, Run, run_row
-from training.datasets.rated import DataSet, RatedFile, held_out, load
 
 DATA_SETS = ("koniq", "spaq", "livec", "ava", "tad66k", "realqa", "konvid")
 

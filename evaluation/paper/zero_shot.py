@@ -18,6 +18,7 @@ from assay.client import AsyncClient, Judgement, Model
 from assay.errors import AssayError
 from assay.frame import Frame
 from assay.stack import Stack
+from data.rated import RatedFile
 from evaluation.measure import UNREADABLE_FILE, Failed, Settings
 from evaluation.paper.claims import GROUPS, KONVID_BASE_SRCC
 from evaluation.paper.edited import decoded
@@ -29,7 +30,6 @@ from evaluation.paper.runs import FINAL, Run, RunRow
 from evaluation.paper.tables import COUNTS, Table, coefficient, correlated
 from evaluation.paper.variants import write_variant
 from gateway.decode import DecodePool, DecodeSpec, Target
-from training.datasets.rated import RatedFile
 
 SERVED_POOLING = "frame mean"
 

@@ -19,7 +19,7 @@ from assay.errors import AssayError
 from training.paper.settings import Settings, SettingsError, read_settings
 
 if TYPE_CHECKING:
-    from training.datasets.rated import RatedFile
+    from data.rated import RatedFile
 
 CONFIGS = Path(__file__).parent / "configs"
 
@@ -59,8 +59,8 @@ def _regression(options: argparse.Namespace) -> None:
 def _label(options: argparse.Namespace) -> None:
     from assay.checkpoint import read_checkpoint
     from assay.engine import Engine
-    from training.datasets.conversations import Row as Conversation
-    from training.datasets.conversations import save_conversations
+    from data.conversations import Row as Conversation
+    from data.conversations import save_conversations
     from training.paper.base import find_base
     from training.paper.label import Labeller, labelled
     from training.paper.merge import merge
@@ -194,7 +194,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _conversations(root: Path):  # type: ignore[no-untyped-def]
-    from training.datasets.conversations import load_conversations
+    from data.conversations import load_conversations
     from training.paper.row import Row
 
     return [Row(row.path, row.question, row.answer, row.task, row.score) for row in load_conversations(root)]
@@ -211,7 +211,7 @@ def _test_files(name: str, root: Path, settings: Settings) -> list[Path]:
 
 
 def _pictures(name: str, root: Path, settings: Settings, part: Literal["train", "test"]) -> "tuple[RatedFile, ...]":
-    from training.datasets.rated import held_out, load
+    from data.rated import held_out, load
 
     data_set = load(name, root)
     if settings.held_out_share and name == settings.data_set:

@@ -11,7 +11,7 @@ _CONCLUSION = re.compile(r"(?:score of this (?:image|video) is |final score is <
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A question and its answer. Has the fields of training.datasets.conversations.Row."""
+    """A question and its answer. Has the fields of data.conversations.Row."""
 
     path: Path
     question: str

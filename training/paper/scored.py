@@ -19,8 +19,8 @@ from assay.form import Form, Free
 from assay.frame import Clip
 from assay.generator import Chose, Conversation, Counted, Event, Generator, Wrote
 from assay.prompt import SCORE, answer_form, grade_of_option, question
-from training.annotation import labels
-from training.annotation.labels import Label
+from data import labels
+from data.labels import Label
 from training.paper.batch import batch_of
 from training.paper.encoded import Encoder
 from training.paper.picture import read_picture

@@ -11,9 +11,9 @@ import torch
 
 from assay.checkpoint import read_checkpoint
 from assay.engine import Engine
-from training.annotation import labels
-from training.annotation.asking import Failure
-from training.annotation.labels import MODEL, Label
+from data import labels
+from data.labelling import Failure
+from data.labels import MODEL, Label
 from training.paper.adapter import with_adapter
 from training.paper.base import load_base
 from training.paper.merge import merge

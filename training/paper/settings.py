@@ -117,7 +117,7 @@ class RegressionSettings(_Strict):
 
 class Settings(_Strict):
     data_set: str
-    """Name of the data set, as training.datasets knows it."""
+    """Name of the data set, as data.published knows it."""
     held_out_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of the files to test on, for a set without a published split; None for one that has it."""
     seed: int = 42

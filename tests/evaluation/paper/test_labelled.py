@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from data import labels
+from data.labels import Label
+from data.miniature import write_miniature
+from data.rated import load
 from evaluation.paper.__main__ import main
 from evaluation.paper.labelled import labelled_run
 from evaluation.paper.runs import FINAL, BadRun, Run, read_run
-from training.annotation import labels
-from training.annotation.labels import Label
-from training.datasets.miniature import write_miniature
-from training.datasets.rated import load
 
 Captured = pytest.CaptureFixture[str]
 BY = "model regression-head c0ffee beef"

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from data import labels
+from data.labels import Label
 from evaluation.paper.__main__ import main
 from evaluation.paper.people import agreement, mean_of, people_table
 from evaluation.paper.runs import BadRun, write_run
 from tests.evaluation.paper.scored import graded
-from training.annotation import labels
-from training.annotation.labels import Label
 
 CLARITY = ("very blurry", "moderately blurry", "moderately clear", "very clear")
 RUN = graded([1.0, 2.0, 3.0, 4.0], [{"clarity": grade, "composition": "5"} for grade in CLARITY])

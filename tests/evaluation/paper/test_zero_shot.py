@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from assay.client import AsyncClient
+from data.rated import RatedFile
 from evaluation.paper.levers import AUTHORS, FRAMES, Levers
 from evaluation.paper.pooled import POOLINGS
 from evaluation.paper.runs import FINAL, Run, RunRow
@@ -13,7 +14,6 @@ from evaluation.paper.zero_shot import repooled, scored_as_frames, zero_shot_tab
 from gateway.decode import DecodePool
 from tests.assay.scripted_gateway import ScriptedGateway
 from tests.media.build import media
-from training.datasets.rated import RatedFile
 
 
 def run_of(levers: Levers) -> Run:

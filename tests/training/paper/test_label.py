@@ -6,9 +6,9 @@ import pytest
 from assay.checkpoint import read_checkpoint
 from assay.engine import Engine
 from assay.prompt import question
+from data.conversations import Row as Conversation
+from data.conversations import load_conversations, save_conversations
 from tests.training.paper.conftest import SCORES, Set, settings, silent
-from training.datasets.conversations import Row as Conversation
-from training.datasets.conversations import load_conversations, save_conversations
 from training.paper.label import Labeller, labelled
 from training.paper.row import Row, split_at_score
 

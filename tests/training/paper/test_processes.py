@@ -10,8 +10,8 @@ import pytest
 from safetensors.torch import load_file
 
 from assay.engine.checkpoint import load_checkpoint
+from data.conversations import Row, save_conversations
 from tests.training.paper.conftest import CONFIGS, SMALL, Set
-from training.datasets.conversations import Row, save_conversations
 from training.paper.__main__ import main
 
 pytestmark = pytest.mark.slow

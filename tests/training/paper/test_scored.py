@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from assay.checkpoint import read_checkpoint
+from data.labels import Label
 from tests.scripted_generator import ScriptedGenerator
 from tests.training.paper.conftest import Set, settings
-from training.annotation.labels import Label
 from training.paper.scored import Asked, Asker, with_decimals
 from training.paper.wording import stage1_question
 

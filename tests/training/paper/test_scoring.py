@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from data import labels
+from data.conversations import Row, save_conversations
+from data.miniature import write_miniature
 from tests.training.paper.conftest import CONFIGS, SMALL
-from training.annotation import labels
-from training.datasets.conversations import Row, save_conversations
-from training.datasets.miniature import write_miniature
 from training.paper.__main__ import _scored, _test_files, main
 from training.paper.settings import read_settings
 from training.paper.wording import direct_row
@@ -101,7 +101,7 @@ def test_a_head_of_another_base_is_refused(base: Path, head: Path, tmp_path: Pat
 
 def rows_of(koniq: Path, out: Path) -> Path:
     """What `label` would have written, direct rows alone."""
-    from training.datasets.rated import load
+    from data.rated import load
 
     rated = [direct_row(each.path, each.score) for each in load("koniq", koniq).train]
     save_conversations([Row(r.path.resolve(), r.question, r.answer, r.task, r.score) for r in rated], out)

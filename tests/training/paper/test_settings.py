@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file  # type: ignore[import-untyped]
 
-from training.datasets.published import SETS
+from data.published import SETS
 from training.paper.settings import SettingsError, read_settings
 
 CONFIGS = Path("training/paper/configs")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.datasets import curation, examples
-from training.datasets.__main__ import main
+from data import curation, examples
+from data.__main__ import main
 
 SEED, COUNT = 7, 6
 

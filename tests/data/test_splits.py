@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from training.datasets import near, splits
-from training.datasets.__main__ import main
-from training.datasets.rated import load
-from training.datasets.splits import check
+from data import near, splits
+from data.__main__ import main
+from data.rated import load
+from data.splits import check
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from typing import Any
 import scipy.io
 
 from assay.score import Scale
-from training.datasets import conversations
-from training.datasets.tables import BadDataSet, csv_lines, existing, lines, number
-from training.datasets.workbook import read_rows
+from data import conversations
+from data.tables import BadDataSet, csv_lines, existing, lines, number
+from data.workbook import read_rows
 
 PARTS = ("train", "validation", "test")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")

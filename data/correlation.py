@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import pearsonr, spearmanr
 
 from assay.attribute import KINDS, Attribute
-from training.datasets.tables import BadDataSet
+from data.tables import BadDataSet
 
 MONOTONE, MIDDLE = "monotone", "closeness to the middle"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from assay.attribute import KINDS
 from assay.client import AsyncClient, Judgement, NoServer
 from assay.errors import AssayError
-from training.annotation import labels
-from training.annotation.labels import MODEL, SCORE, Label
+from data import labels
+from data.labels import MODEL, SCORE, Label
 
 SAVE_EVERY = 50
 """Files; what was labelled since the last save is lost if the program is killed."""

@@ -7,7 +7,7 @@ a reconstruction). The answers follow its figures as far as they are printed; th
 from pathlib import Path
 
 from assay.attribute import KINDS
-from training.datasets.conversations import Row
+from data.conversations import Row
 
 _QUESTIONS = {
     "composition": "Please analyze the composition score (1-10) of this image and give the reason",

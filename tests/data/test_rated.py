@@ -7,10 +7,10 @@ from scipy.stats import spearmanr
 
 from assay.client import is_picture
 from assay.score import Scale
-from training.datasets import curation
-from training.datasets.published import SETS
-from training.datasets.rated import held_out, load, normalised
-from training.datasets.tables import BadDataSet
+from data import curation
+from data.published import SETS
+from data.rated import held_out, load, normalised
+from data.tables import BadDataSet
 
 SIZES = {
     "koniq": (10, 2, 6),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.datasets.conversations import (
+from data.conversations import (
     COT_FILE,
     DIRECT_FILE,
     STAGE_1_FILES,
@@ -14,7 +14,7 @@ from training.datasets.conversations import (
     save_conversations,
     score_of,
 )
-from training.datasets.tables import BadDataSet
+from data.tables import BadDataSet
 
 
 def test_what_was_saved_is_loaded(mini, tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from training.datasets.tables import BadDataSet
+from data.tables import BadDataSet
 
 MOST_BITS = 3
 """Hashes that differ in more bits are not looked for: with 4 bands of 16 bits, 3 differences leave one band equal."""

@@ -2,13 +2,12 @@ import csv
 
 import pytest
 
-from training.annotation import labels
-from training.annotation.labels import Label
-from training.datasets import lessons
-from training.datasets.__main__ import main
-from training.datasets.correlation import MIDDLE, MONOTONE, table
-from training.datasets.rated import load
-from training.datasets.tables import BadDataSet
+from data import labels, lessons
+from data.__main__ import main
+from data.correlation import MIDDLE, MONOTONE, table
+from data.labels import Label
+from data.rated import load
+from data.tables import BadDataSet
 
 
 def by_coding(rows):

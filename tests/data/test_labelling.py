@@ -6,8 +6,8 @@ from assay.attribute import Attribute
 from assay.client import Judgement, Media, Model, NoServer
 from assay.errors import BadMedia
 from assay.score import Scale, Score
-from training.annotation import asking, labels
-from training.annotation.__main__ import main
+from data import labelling, labels
+from data.__main__ import main
 
 CLEAR = Attribute("level_shot", "yes", {"no": 0.1, "yes": 0.9})
 BED = Attribute("subject_and_background", text="a bed, in a room")
@@ -47,12 +47,12 @@ class ScriptedClient:
 @pytest.fixture
 def client(monkeypatch):
     scripted = ScriptedClient()
-    monkeypatch.setattr(asking, "AsyncClient", scripted)
+    monkeypatch.setattr(labelling, "AsyncClient", scripted)
     return scripted
 
 
 async def ask(tmp_path, *files):
-    return await asking.label(files, tmp_path, tmp_path / "labels.csv", "")
+    return await labelling.label(files, tmp_path, tmp_path / "labels.csv", "")
 
 
 async def test_every_attribute_and_the_score_get_a_label(client, tmp_path):
@@ -87,8 +87,8 @@ async def test_without_a_server_what_was_labelled_is_kept(client, tmp_path):
 
 
 def test_words_are_no_grades(client):
-    said = asking.labels_of("a.jpg", replace(JUDGEMENT))
-    assert asking.grades(said) == {"level_shot": {"a.jpg": "yes"}}
+    said = labelling.labels_of("a.jpg", replace(JUDGEMENT))
+    assert labelling.grades(said) == {"level_shot": {"a.jpg": "yes"}}
 
 
 def test_the_command_labels_the_parts_that_it_is_told(client, mini_koniq, tmp_path, capsys):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from training.datasets import curation, scenes
+from data import curation, scenes
 
 WIDTH_PX, HEIGHT_PX = 384, 288
 _WORDS = ("we have to leave now", "where did you put it", "it was never the same", "look at the light")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.datasets.tables import BadDataSet, existing
+from data.tables import BadDataSet, existing
 
 _STEM = "aesthetic_low_and_middle_9502_and_4300_llm_en"
 STAGE_1_FILES: Mapping[str, str] = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.datasets.miniature import write_miniature
+from data.miniature import write_miniature
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +19,8 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return made[name]
 
     return root
+
+
+@pytest.fixture
+def mini_koniq(mini: Callable[[str], Path]) -> Path:
+    return mini("koniq")

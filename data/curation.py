@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from scipy import fft
 from scipy.ndimage import gaussian_filter
 
-from training.datasets.tables import BadDataSet
+from data.tables import BadDataSet
 
 Luma = NDArray[np.float32]
 """(height, width), 0..255."""

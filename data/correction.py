@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from training.annotation import labels
-from training.annotation.labels import MODEL, PERSON, SCORE, Label
-from training.datasets.tables import BadDataSet, csv_lines
+from data import labels
+from data.labels import MODEL, PERSON, SCORE, Label
+from data.tables import BadDataSet, csv_lines
 
 SHEET_COLUMNS = ("file", "item", "value", "doubt", "correction", "person", "note")
 """A person writes `correction` (the same value to confirm it), `person` (who), and `note` if there is something to say.

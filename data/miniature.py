@@ -12,11 +12,11 @@ import numpy as np
 import scipy.io
 
 from assay.score import Scale
-from training.annotation.labels import PERSON, Label
-from training.datasets import conversations, lessons, published, scenes, workbook
-from training.datasets.conversations import Row
-from training.datasets.rated import normalised
-from training.datasets.tables import BadDataSet
+from data import conversations, lessons, published, scenes, workbook
+from data.conversations import Row
+from data.labels import PERSON, Label
+from data.rated import normalised
+from data.tables import BadDataSet
 
 PICTURES, CLIPS = 18, 6
 """In each set of pictures, and in KoNViD."""
@@ -146,7 +146,7 @@ def _realqa(root: Path) -> None:
 
 def realqa_people() -> list[Label]:
     """What people would have said of RealQA's test pictures: the grades by which those were made. The authors' own are
-    not known to be published; a table of this form is what training.annotation writes."""
+    not known to be published; a table of this form is what `python -m data label` writes."""
     tests = [(place, quality) for place, quality in enumerate(qualities(PICTURES, 7)) if PARTS[place] == "test"]
     return [
         Label(f"images/{place:05}.jpg", name, grade, "", "", "", f"{PERSON} nobody", "", "made up")

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from training.datasets import near
-from training.datasets.published import PARTS, SETS
-from training.datasets.rated import DataSet, RatedFile
+from data import near
+from data.published import PARTS, SETS
+from data.rated import DataSet, RatedFile
 
 Progress = Callable[[str], None]
 

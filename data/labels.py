@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from assay.attribute import KINDS
-from training.datasets.tables import BadDataSet, csv_lines
+from data.tables import BadDataSet, csv_lines
 
 SCORE = "score"
 MODEL, PERSON = "model", "person"

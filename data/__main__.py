@@ -1,17 +1,22 @@
-"""`python -m training.datasets COMMAND …`. Exit codes: 0 all is well, 1 something was found, 2 wrong use."""
+"""`python -m data COMMAND …`: data sets are checked and curated; label, doubtful and merge are a round of annotation.
+
+Exit codes: 0 all is well, 1 something was found or some file got no label, 2 wrong use or bad data, 3 no server.
+"""
 
 import argparse
+import asyncio
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+from assay.client import DEFAULT_SERVER, NoServer
 from assay.errors import AssayError
-from training.annotation import asking, labels
-from training.datasets import correlation, curation, examples, miniature, splits
-from training.datasets.published import SETS
-from training.datasets.rated import load
-from training.datasets.tables import BadDataSet
+from data import correction, correlation, curation, examples, labelling, labels, miniature, splits
+from data.published import PARTS, SETS
+from data.rated import load
+from data.tables import BadDataSet
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -22,13 +27,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
+    except NoServer as gone:
+        print(f"data: {gone.message}", file=sys.stderr)
+        return 3
     except AssayError as wrong:
-        print(f"training.datasets: {wrong.message}", file=sys.stderr)
+        print(f"data: {wrong.message}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("data: stopped; what was labelled is kept", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training.datasets", description="The data sets of the paper.")
+    parser = argparse.ArgumentParser(prog="python -m data", description="The data sets of the paper.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     check = commands.add_parser("check", help="is a copy of a set whole, and does no file stand on both sides?")
@@ -55,11 +66,50 @@ def _parser() -> argparse.ArgumentParser:
 
     attributes = commands.add_parser("attributes", help="how each attribute goes with the MOS (the paper's figure 2)")
     _add_set(attributes)
-    attributes.add_argument("--labels", type=Path, required=True, metavar="CSV", help="of training.annotation")
+    attributes.add_argument("--labels", type=Path, required=True, metavar="CSV", help="of `label`")
     attributes.add_argument("--out", type=Path, required=True, metavar="CSV")
     attributes.add_argument("--plot", type=Path, metavar="FILE", help=".png, .svg or .pdf; needs matplotlib")
     attributes.set_defaults(run=_attributes)
+    _add_label(commands)
+    _add_corrections(commands)
     return parser
+
+
+def _add_label(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    label = commands.add_parser("label", help="ask a served model about every file of a set; can be taken up again")
+    label.add_argument("name", choices=SETS)
+    label.add_argument("--root", type=Path, required=True, metavar="DIR", help="where the set lies, as published")
+    label.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="default: all")
+    label.add_argument("--out", type=Path, required=True, metavar="CSV", help="labels are added to it")
+    label.add_argument("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help="default: %(default)s")
+    label.add_argument("--form", choices=("regular", "natural"), default="regular", help="default: %(default)s")
+    label.add_argument("--at-once", type=int, default=4, help="files in flight (default: %(default)s)")
+    label.set_defaults(run=_label)
+
+
+def _add_corrections(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    doubtful = commands.add_parser("doubtful", help="write the labels that the model doubts into a sheet")
+    doubtful.add_argument("labels", type=Path, metavar="CSV")
+    doubtful.add_argument("--sheet", type=Path, required=True, metavar="CSV", help="new; opens in any spreadsheet")
+    doubtful.add_argument(
+        "--least-probability",
+        type=float,
+        default=correction.LEAST_PROBABILITY,
+        help="of the chosen grade; less is doubtful (default: %(default)s)",
+    )
+    doubtful.add_argument(
+        "--most-deviation",
+        type=float,
+        default=correction.MOST_DEVIATION,
+        help="of the score, in tenths of its scale; more is doubtful (default: %(default)s)",
+    )
+    doubtful.set_defaults(run=_doubtful)
+
+    merge = commands.add_parser("merge", help="put the corrections of a sheet into the labels")
+    merge.add_argument("labels", type=Path, metavar="CSV")
+    merge.add_argument("--sheet", type=Path, required=True, metavar="CSV")
+    merge.add_argument("--out", type=Path, required=True, metavar="CSV", help="the merged labels")
+    merge.set_defaults(run=_merge)
 
 
 def _add_set(parser: argparse.ArgumentParser) -> None:
@@ -126,7 +176,7 @@ def _attributes(options: argparse.Namespace) -> int:
         for part in (dataset.train, dataset.validation, dataset.test)
         for each in part
     }
-    rows = correlation.table(asking.grades(labels.read(options.labels)), mos)
+    rows = correlation.table(labelling.grades(labels.read(options.labels)), mos)
     correlation.write_table(rows, options.out)
     if options.plot:
         correlation.plot(rows, options.plot, f"Attributes and MOS, {options.name}")
@@ -134,6 +184,37 @@ def _attributes(options: argparse.Namespace) -> int:
         print(
             f"{row.attribute:20} {row.coding:23} n={row.count:<6} {_sign('SRCC', row.srcc)} {_sign('PLCC', row.plcc)}"
         )
+    return 0
+
+
+def _label(options: argparse.Namespace) -> int:
+    dataset = load(options.name, options.root)
+    files = [
+        each.path.relative_to(options.root).as_posix() for part in options.parts for each in getattr(dataset, part)
+    ]
+    failures = asyncio.run(
+        labelling.label(files, options.root, options.out, options.server, options.form, options.at_once, _tell)
+    )
+    if failures:
+        beside = options.out.with_suffix(".failures.csv")
+        labels.write_rows(beside, ("file", "reason", "message"), map(asdict, failures))
+        _tell(f"{len(failures)} of {len(files)} files got no label, see {beside}; run it again to try them once more")
+    return 1 if failures else 0
+
+
+def _doubtful(options: argparse.Namespace) -> int:
+    said = labels.read(options.labels)
+    doubts = correction.doubtful(said, options.least_probability, options.most_deviation)
+    correction.write_sheet(doubts, options.sheet)
+    _tell(f"{len(doubts)} of {len(said)} labels are doubtful; fill correction and person in {options.sheet}")
+    return 0
+
+
+def _merge(options: argparse.Namespace) -> int:
+    merged = correction.merge(labels.read(options.labels), options.sheet)
+    labels.write(merged.said, options.out)
+    counts = {"corrected": merged.corrected, "confirmed": merged.confirmed, "open": merged.open}
+    print(json.dumps({"labels": len(merged.said), **counts}))
     return 0
 
 

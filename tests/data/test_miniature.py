@@ -3,12 +3,12 @@ import hashlib
 
 import pytest
 
+from data import scenes
+from data.miniature import write_miniature
+from data.published import SETS
+from data.tables import BadDataSet
 from gateway.decode import DecodePool
 from tests.gateway.decode_upload import VIDEO, Decoded, upload
-from training.datasets import scenes
-from training.datasets.miniature import write_miniature
-from training.datasets.published import SETS
-from training.datasets.tables import BadDataSet
 
 
 def contents(root):

@@ -3,11 +3,11 @@ from dataclasses import replace
 
 import pytest
 
-from training.annotation import labels
-from training.annotation.__main__ import main
-from training.annotation.correcting import SHEET_COLUMNS, doubtful, merge, write_sheet
-from training.annotation.labels import Label
-from training.datasets.tables import BadDataSet
+from data import labels
+from data.__main__ import main
+from data.correction import SHEET_COLUMNS, doubtful, merge, write_sheet
+from data.labels import Label
+from data.tables import BadDataSet
 
 BY = "model nano aa bb"
 SURE = Label("a.jpg", "clarity", "very clear", "0.9300", "", "", BY, "", "")

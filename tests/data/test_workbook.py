@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.datasets.tables import BadDataSet
-from training.datasets.workbook import read_rows, write_rows
+from data.tables import BadDataSet
+from data.workbook import read_rows, write_rows
 
 texts = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=["Cs", "Cc"]), max_size=8)
 

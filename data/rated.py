@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assay.score import Scale
-from training.datasets import published
-from training.datasets.published import Listed
-from training.datasets.tables import BadDataSet, existing
+from data import published
+from data.published import Listed
+from data.tables import BadDataSet, existing
 
 ABSENT = "absent.txt"
 """Lies in a set's root if somebody made it: names, one a line, of files that the owner of the copy knows to lack (some
