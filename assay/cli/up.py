@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from assay.cli.score import Wish, score_files
@@ -16,7 +16,7 @@ _DEMO_FILES = ("demo/photo.jpg", "demo/video.mp4")
 
 
 def run_up(options: argparse.Namespace) -> int:
-    """Runs until Ctrl-C (0) or until a program ends by itself (StackError)."""
+    """Runs until Ctrl-C or SIGTERM (0), or until a program cannot be kept running (StackError)."""
     with _ended_by_signals():
         stack = Stack(checkpoint=options.checkpoint, address=options.address, logs=options.logs, say=_say)
         _say(f"one log per program in {_short(stack.logs)}")
@@ -42,7 +42,9 @@ def run_demo(options: argparse.Namespace) -> int:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    # A stack whose terminal has been closed, or whose pipe has no reader any more, serves on.
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _short(path: Path) -> str:
@@ -52,8 +54,15 @@ def _short(path: Path) -> str:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM and a closed terminal stop the stack as Ctrl-C does."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    """SIGTERM, SIGINT and a closed terminal stop the stack as Ctrl-C does.
+
+    A shell without job control starts what stands before `&` with SIGINT ignored; `kill -INT` is meant all the same.
+    SIGHUP that is ignored stays so: `nohup` asks for it.
+    """
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
     finally:

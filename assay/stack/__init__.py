@@ -1,4 +1,4 @@
-"""Stack: every program of Assay on this machine, started in order of need and stopped in reverse.
+"""Stack: every program of Assay on this machine, started in order of need, restarted when it dies, stopped in reverse.
 
 with Stack() as stack:
     Client(stack.address).score("photo.jpg")
@@ -6,24 +6,23 @@ with Stack() as stack:
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from assay.errors import CheckpointError
+from assay.stack.backoff import Backoff
 from assay.stack.program import Program, StackError
+from assay.stack.supervised import Part, Supervised
 
 __all__ = ["STAGES", "NoCheckout", "Part", "Stack", "StackError", "checkout"]
 
 # Longer than the programs let calls in flight go on after SIGTERM (30 s).
 STOP_SECONDS = 35.0
 _POLL_SECONDS = 0.05
-
-Wiring = Callable[[Mapping[str, str]], Mapping[str, str]]
-"""What is known so far (`checkpoint`, `address`, and the address of each running program) -> environment variables."""
 
 
 class NoCheckout(StackError):
@@ -33,24 +32,13 @@ class NoCheckout(StackError):
     reason = "NO_CHECKOUT"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One program of the stack."""
-
-    name: str
-    module: str
-    wiring: Wiring
-    ready_seconds: float = 60.0
-    """How long it may take until it serves."""
-
-
 def _service(name: str) -> Part:
     prefix = name.upper()
     return Part(
         name,
         f"services.{name}",
         lambda known: {
-            f"{prefix}_ADDRESS": "127.0.0.1:0",
+            f"{prefix}_ADDRESS": known.get(name, "127.0.0.1:0"),
             f"{prefix}_TRITON": known["triton_server"],
             f"{prefix}_CHECKPOINT": known["checkpoint"],
         },
@@ -65,7 +53,7 @@ STAGES: Sequence[Sequence[Part]] = (
             lambda known: {
                 "TRITON_SERVER_CHECKPOINT": known["checkpoint"],
                 "TRITON_SERVER_HOST": "127.0.0.1",
-                "TRITON_SERVER_GRPC_PORT": "0",
+                "TRITON_SERVER_GRPC_PORT": known.get("triton_server", ":0").rpartition(":")[2],
             },
             # Loading a large checkpoint takes minutes.
             ready_seconds=300.0,
@@ -75,14 +63,14 @@ STAGES: Sequence[Sequence[Part]] = (
         _service("attribute_extraction"),
         _service("scoring"),
         # What it may ask for comes from FETCH_… in the environment; without these it refuses every URI.
-        Part("fetch", "services.fetch", lambda known: {"FETCH_ADDRESS": "127.0.0.1:0"}),
+        Part("fetch", "services.fetch", lambda known: {"FETCH_ADDRESS": known.get("fetch", "127.0.0.1:0")}),
     ),
     (
         Part(
             "gateway",
             "gateway",
             lambda known: {
-                "GATEWAY_ADDRESS": known["address"],
+                "GATEWAY_ADDRESS": known.get("gateway", known["address"]),
                 "GATEWAY_ATTRIBUTE_EXTRACTION": known["attribute_extraction"],
                 "GATEWAY_SCORING": known["scoring"],
                 "GATEWAY_FETCH": known["fetch"],
@@ -116,12 +104,14 @@ class Stack:
         root: Path | None = None,
         stages: Sequence[Sequence[Part]] = STAGES,
         stop_seconds: float = STOP_SECONDS,
+        backoff: Callable[[], Backoff] = Backoff,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Nothing starts yet. NoCheckout, CheckpointError.
 
         `address` is where the gateway listens (port 0: a free one), `logs` a directory for one log per program,
-        `root` the directory the programs are found in, `say` is told what happens, a line at a time.
+        `root` the directory the programs are found in, `say` is told what happens, a line at a time. `backoff` makes
+        the rule by which one program is restarted.
         """
         self._root = root or checkout()
         self._checkpoint = (checkpoint or self._root / "checkpoints" / "nano").resolve()
@@ -131,22 +121,23 @@ class Stack:
         self._known = {"checkpoint": str(self._checkpoint), "address": address}
         self._stages = stages
         self._stop_seconds = stop_seconds
+        self._backoff = backoff
         self._say = say
-        self._programs: list[Program] = []
+        self._supervised: list[Supervised] = []
         self._is_given_up = False
         self._thread: ThreadPoolExecutor | None = None
 
     @property
     def address(self) -> str:
         """Where the last program, the gateway, serves. StackError before it does."""
-        if not self._programs or not self._programs[-1].address:
+        if not self._supervised or not self._supervised[-1].program.address:
             raise StackError("the stack does not serve yet")
-        return self._programs[-1].address
+        return self._supervised[-1].program.address
 
     @property
     def addresses(self) -> dict[str, str]:
         """Name of each program to its address."""
-        return {program.name: program.address for program in self._programs}
+        return {each.part.name: each.program.address for each in self._supervised}
 
     def start(self) -> None:
         """Returns when all serve. StackError with the end of a log if one does not; then none is left running."""
@@ -159,56 +150,51 @@ class Stack:
             raise
 
     def wait(self) -> None:
-        """Returns never; StackError when a program has ended by itself."""
+        """Restarts what ends. Returns never; StackError when a program cannot be kept running."""
         while True:
-            self._check_alive()
-            time.sleep(4 * _POLL_SECONDS)
+            self.keep_running()
+            time.sleep(_POLL_SECONDS)
+
+    def keep_running(self) -> None:
+        """Restarts what has ended, without waiting for it. StackError when a program cannot be kept running."""
+        for each in self._supervised:
+            each.check()
 
     def stop(self) -> None:
         """Stops all in reverse order; an interrupt meanwhile kills what is left."""
-        if len(self._programs) == sum(map(len, self._stages)):
+        if len(self._supervised) == sum(map(len, self._stages)):
             self._say("stopping; calls in flight may take 30 s to end, Ctrl-C once more ends them")
         try:
-            while self._programs:
-                program = self._programs[-1]
+            while self._supervised:
+                program = self._supervised[-1].program
                 self._say(f"  stopping {program.name}")
                 if not program.stop(self._stop_seconds):
                     self._say(f"{program.name} did not stop within {self._stop_seconds:g} s and was killed")
-                self._programs.pop()
+                self._supervised.pop()
         except BaseException:
-            for program in self._programs:
-                program.kill()
-            self._programs.clear()
+            for each in self._supervised:
+                each.program.kill()
+            self._supervised.clear()
             raise
 
     def _start_stage(self, stage: Sequence[Part]) -> None:
         self._say(f"starting {' and '.join(part.name for part in stage)}")
-        started = [self._launch(part) for part in stage]
-        for part, program in zip(stage, started, strict=True):
-            while not program.address:
-                self._check_alive()
-                if self._is_given_up or program.age_seconds > part.ready_seconds:
-                    raise StackError(
-                        f"{part.name} was not ready within {part.ready_seconds:g} s; the end of {program.log}:\n"
-                        f"{program.tail()}"
-                    )
+        started = []
+        for part in stage:
+            started.append(Supervised(part, partial(self._launch, part), self._backoff(), self._say))
+            self._supervised.append(started[-1])
+        for each in started:
+            while not each.is_ready:
+                self.keep_running()
+                if self._is_given_up:
+                    raise StackError(f"the start was given up before {each.part.name} was ready")
                 time.sleep(_POLL_SECONDS)
-            self._known[part.name] = program.address
-            self._say(f"  {part.name} is ready at {program.address} ({program.age_seconds:.1f} s)")
+            self._known[each.part.name] = each.program.address
 
     def _launch(self, part: Part) -> Program:
         log = self.logs / f"{part.name}.log"
-        program = Program(part.name, part.module, part.wiring(self._known), self._root, log)
-        self._programs.append(program)
-        return program
-
-    def _check_alive(self) -> None:
-        for program in self._programs:
-            if program.has_ended():
-                raise StackError(
-                    f"{program.name} {program.exit_in_words()}{_hint(program)}; the end of {program.log}:\n"
-                    f"{program.tail()}"
-                )
+        is_restart = part.name in self._known
+        return Program(part.name, part.module, part.wiring(self._known), self._root, log, is_restart=is_restart)
 
     def __enter__(self) -> Self:
         self.start()
@@ -237,8 +223,3 @@ class Stack:
         assert self._thread is not None
         await asyncio.get_running_loop().run_in_executor(self._thread, self.stop)
         self._thread.shutdown()
-
-
-def _hint(program: Program) -> str:
-    missing = "ModuleNotFoundError" in program.tail()
-    return " (is the checkout installed with `pip install -e .[serve]`?)" if missing else ""

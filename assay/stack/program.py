@@ -30,8 +30,20 @@ class Program:
     The thread that makes it must live as long as the program: the kernel ends the program with it.
     """
 
-    def __init__(self, name: str, module: str, variables: Mapping[str, str], root: Path, log: Path) -> None:
-        """Starts it in the directory `root`, with `variables` on top of this process's environment."""
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        variables: Mapping[str, str],
+        root: Path,
+        log: Path,
+        *,
+        is_restart: bool = False,
+    ) -> None:
+        """Starts it in the directory `root`, with `variables` on top of this process's environment.
+
+        A restart adds to the log, which says why the program has ended before.
+        """
         self.name = name
         self.log = log
         self.address = ""
@@ -39,7 +51,7 @@ class Program:
         self._started_at = time.monotonic()
         leash = [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid())]
         settings = [f"{name}={value}" for name, value in variables.items()]
-        with log.open("wb") as output:
+        with log.open("ab" if is_restart else "wb") as output:
             self._process = subprocess.Popen(
                 [*leash, "env", *settings, sys.executable, "-m", module],
                 cwd=root,
