@@ -28,6 +28,13 @@ class InvalidRequest(AssayError):
     reason = "INVALID_REQUEST"
 
 
+class UnknownMethod(AssayError):
+    """There is no such method here: another program of Assay, another version, or no Assay at all was meant."""
+
+    grpc_status = "UNIMPLEMENTED"
+    reason = "UNKNOWN_METHOD"
+
+
 class BadMedia(AssayError):
     """The bytes are not a picture or video that can be decoded: empty, truncated, random, no video stream."""
 

@@ -63,7 +63,7 @@ class Assessment:
 
         Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
         """
-        self._spec = await self.upstream.spec(self.form)
+        self._spec = await self.upstream.spec(self.form, self.tenant)
         self._plan = Plan.of(self.options, self._spec, self.looking)
         self._repeats = Repeats(0.0 if self._plan.keep_repeats else self.looking.repeat_levels)
         self._timeline = Timeline(self._plan.rule, self._spec.grade_quantiles)

@@ -116,7 +116,7 @@ class LiveStream:
 
         Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
         """
-        spec = await self.upstream.spec(self.form)
+        spec = await self.upstream.spec(self.form, self.tenant)
         waiting = Waiting(self.max_waiting_windows, self.drops_oldest)
         async with (
             self.decoder() as pool,

@@ -37,6 +37,8 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
             raise InvalidRequest("the first message must hold the config", field="config")
         if not self.settings.max_live_streams:
             raise Busy("this server takes no live streams: GATEWAY_MAX_LIVE_STREAMS is 0")
+        # A tenant that does not exist is refused before the stream begins.
+        await self.upstream.spec(form_from_wire(first.config.config.form), first.config.config.tenant)
         with self.places.one():
             second = await self._next(requests)
             if second is None:

@@ -71,6 +71,8 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
                 yield assay_pb2.ScoreUriResponse(event=first, then=then)
 
     async def _assess_uri(self, request: assay_pb2.ScoreUriRequest) -> AsyncGenerator[Event, None]:
+        # A tenant that does not exist is refused before anything is fetched.
+        await self.upstream.spec(form_from_wire(request.config.form), request.config.tenant)
         async with aclosing(self.fetcher.chunks(request.uri, self.settings.max_video_bytes)) as chunks:
             head, upload = await with_head(chunks)
             async with aclosing(self._assess(request.config, upload, is_video=not is_picture(head))) as events:

@@ -30,36 +30,38 @@ class Upstream:
         self._channels = (channel(extraction_address), channel(scoring_address))
         self._extraction = attribute_extraction_pb2_grpc.AttributeExtractionServiceStub(self._channels[0])
         self._scoring = scoring_pb2_grpc.ScoringServiceStub(self._channels[1])
-        self._specs: dict[FormName, tuple[float, ModelSpec]] = {}
-        """When it was told, by the clock of the event loop, and what."""
+        self._specs: dict[tuple[FormName, str], tuple[float, ModelSpec]] = {}
+        """By form and tenant: when it was received, by the clock of the event loop, and what."""
 
     async def close(self) -> None:
         for each in self._channels:
             await each.close()
 
-    async def spec(self, form: FormName) -> ModelSpec:
+    async def spec(self, form: FormName, tenant: str = "") -> ModelSpec:
         """What frames the model takes, as it was at most a second ago.
 
-        CheckpointError if the services that the form needs serve different ones.
+        InvalidRequest if there is no such tenant, CheckpointError if the services that the form needs serve different
+        checkpoints.
         """
         now = asyncio.get_running_loop().time()
-        told_at, spec = self._specs.get(form, (-math.inf, ModelSpec()))
-        if now - told_at > _SPEC_SECONDS:
-            spec = await self._asked_spec(form)
-            self._specs[form] = now, spec
+        received_at, spec = self._specs.get((form, tenant), (-math.inf, ModelSpec()))
+        if now - received_at > _SPEC_SECONDS:
+            spec = await self._asked_spec(form, tenant)
+            self._specs[form, tenant] = now, spec
         return spec
 
-    async def _asked_spec(self, form: FormName) -> ModelSpec:
-        calls = [self._scoring_spec()] if form == "direct" else [self._scoring_spec(), self._extraction_spec()]
+    async def _asked_spec(self, form: FormName, tenant: str) -> ModelSpec:
+        calls = [self._scoring_spec(form, tenant), *([] if form == "direct" else [self._extraction_spec()])]
         specs = await asyncio.gather(*calls)
         if any(spec != specs[0] for spec in specs):
             names = ", ".join(f"{spec.model.name} {spec.model.checkpoint_fingerprint}" for spec in specs)
             raise CheckpointError(f"scoring and attribute extraction serve different checkpoints: {names}")
         return specs[0]
 
-    async def _scoring_spec(self) -> ModelSpec:
+    async def _scoring_spec(self, form: FormName, tenant: str) -> ModelSpec:
         with _named("scoring"):
-            return (await self._scoring.DescribeModel(scoring_pb2.ScoringServiceDescribeModelRequest())).spec
+            request = scoring_pb2.ScoringServiceDescribeModelRequest(tenant=tenant, form=FORM_TO_WIRE[form])
+            return (await self._scoring.DescribeModel(request)).spec
 
     async def _extraction_spec(self) -> ModelSpec:
         with _named("attribute extraction"):

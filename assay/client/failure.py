@@ -21,7 +21,7 @@ class TookTooLong(AssayError):
 
 def failure(error: grpc.aio.AioRpcError, server: str, timeout_seconds: float, has_begun: bool) -> AssayError:
     """What went wrong with a call to `server`; `has_begun` if it had sent an event."""
-    if _is_from_assay(error):
+    if _is_from_assay(error) and error.code() is not grpc.StatusCode.UNIMPLEMENTED:
         return error_from(error)
     match error.code():
         case grpc.StatusCode.DEADLINE_EXCEEDED:

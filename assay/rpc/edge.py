@@ -1,6 +1,7 @@
 """The edge that every call passes: messages are validated, errors become statuses, ends are logged and counted.
 
-Handlers behind it raise AssayError and otherwise only translate. Health and reflection are let through untouched.
+Handlers behind it raise AssayError and otherwise only translate. Calls of health and reflection are neither logged nor
+counted.
 """
 
 import asyncio
@@ -9,22 +10,30 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
-from assay.errors import AssayError, OverLimit
+from assay.errors import AssayError, InvalidRequest, OverLimit, UnknownMethod, UploadStalled
 from assay.rpc import metrics
 from assay.rpc.errors import abort_with
 from assay.rpc.incoming import Incoming
 from assay.rpc.logs import request_id
+from assay.rpc.messages import Unreadable, reader
 from assay.rpc.validation import check
 
 _log = logging.getLogger(__name__)
 
 _NOT_OURS = ("/grpc.health.", "/grpc.reflection.")
+_UNKNOWN = "unknown"
+"""Counted under one name: strangers may invent as many as they like."""
+_NAME_CHARS = 100
 _DRAIN_SECONDS = 0.5
+_MESSAGE_SECONDS = 300.0
+"""How long the only message of a call may take: 4 MiB at a tenth of a megabit a second."""
 WRITE_SECONDS = 30.0
 
 Context = Any  # grpc.aio.ServicerContext; its two type parameters differ from method to method.
@@ -46,45 +55,51 @@ class Edge(grpc.aio.ServerInterceptor):
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]], details: grpc.HandlerCallDetails
     ) -> Handler:
         handler = await continuation(details)
-        if handler is None or details.method.startswith(_NOT_OURS):
-            return handler
-        kind = f"{_kind(handler.request_streaming)}_{_kind(handler.response_streaming)}"
+        if handler is None:
+            refusing = self._streaming(_Method(_UNKNOWN), _unknown(details.method))
+            return grpc.stream_stream_rpc_method_handler(refusing, reader(Empty.FromString))
+        method = _Method(details.method, is_one_message=not handler.request_streaming)
+        inner = getattr(handler, f"{_kind(handler.request_streaming)}_{_kind(handler.response_streaming)}")
         wrapped = self._streaming if handler.response_streaming else self._unary
-        make = getattr(grpc, f"{kind}_rpc_method_handler")
-        return make(
-            wrapped(details.method, getattr(handler, kind)), handler.request_deserializer, handler.response_serializer
-        )
+        # Every request is read as a stream: gRPC would never answer a call that ends before its only message.
+        make = getattr(grpc, f"stream_{_kind(handler.response_streaming)}_rpc_method_handler")
+        return make(wrapped(method, inner), reader(handler.request_deserializer), handler.response_serializer)
 
-    def _unary(self, method: str, inner: Callable[[Any, Context], Awaitable[Message]]) -> Callable[..., Any]:
-        async def answer(request: Any, context: Context) -> Message:
-            async with self._guarded(method, request, context) as readable:
-                return await inner(_valid(readable), context)
+    def _unary(self, method: "_Method", inner: Callable[[Any, Context], Awaitable[Message]]) -> Callable[..., Any]:
+        async def answer(requests: AsyncIterator[Any], context: Context) -> Message:
+            async with self._guarded(method, requests, context) as incoming:
+                return await inner(await method.request(incoming), context)
 
         return answer
 
-    def _streaming(
-        self, method: str, inner: Callable[[Any, Context], AsyncGenerator[Message, None]]
-    ) -> Callable[..., Any]:
+    def _streaming(self, method: "_Method", inner: Callable[[Any, Context], Any]) -> Callable[..., Any]:
         # A coroutine that writes, not a generator: gRPC drops a generator whose client has gone without closing it,
         # and the model would write on until the garbage collector comes by.
-        async def answer(request: Any, context: Context) -> None:
-            async with self._guarded(method, request, context) as readable:
-                async with aclosing(inner(_valid(readable), context)) as responses:
+        async def answer(requests: AsyncIterator[Any], context: Context) -> None:
+            async with self._guarded(method, requests, context) as incoming:
+                answering = inner(await method.request(incoming), context)
+                if isinstance(answering, Awaitable):  # gRPC's own health service writes by itself
+                    await answering
+                    return
+                async with aclosing(answering) as responses:
                     async for response in responses:
                         await self._write(response, context)
                 # Mostly nothing is left; but a video that a budget ended is judged while it is still being sent.
-                await self._read_to_end(readable)
+                await self._read_to_end(incoming)
 
         return answer
 
     @asynccontextmanager
-    async def _guarded(self, method: str, request: Any, context: Context) -> AsyncIterator[Any]:
-        """Gives the request, where it is many messages so that what the handler leaves can still be read."""
-        readable = request if isinstance(request, Message) else Incoming(request)
+    async def _guarded(
+        self, method: "_Method", requests: AsyncIterator[Any], context: Context
+    ) -> AsyncIterator[Incoming[Any]]:
+        """Gives the messages so that what the handler leaves of them can still be read."""
+        readable: Incoming[Any] = Incoming(requests)
         started = time.perf_counter()
         reason = "INTERNAL"
         request_id.set("")
-        metrics.IN_FLIGHT.labels(method).inc()
+        if method.is_ours:
+            metrics.IN_FLIGHT.labels(method.name).inc()
         try:
             yield readable
             reason = "OK"
@@ -98,17 +113,13 @@ class Edge(grpc.aio.ServerInterceptor):
             raise
         except Exception:  # noqa: BLE001 the last line of defence; it logs everything and tells the client nothing
             error_id = uuid.uuid4().hex[:12]
-            _log.exception("unexpected error", extra={"facts": {"method": method, "error_id": error_id}})
+            _log.exception("unexpected error", extra={"facts": {"method": method.name, "error_id": error_id}})
             sentence = f"Something went wrong on our side; quote error id {error_id} when you report it."
             await self._refuse(AssayError(sentence), readable, context)
         finally:
-            if isinstance(readable, Incoming):
-                readable.close()
-            seconds = time.perf_counter() - started
-            metrics.IN_FLIGHT.labels(method).dec()
-            metrics.ENDED.labels(method, reason).inc()
-            metrics.SECONDS.labels(method).observe(seconds)
-            _log.info("call ended", extra={"facts": {"method": method, "reason": reason, "seconds": round(seconds, 4)}})
+            readable.close()
+            if method.is_ours:
+                method.count(reason, time.perf_counter() - started)
 
     async def _write(self, response: Message, context: Context) -> None:
         try:
@@ -117,37 +128,71 @@ class Edge(grpc.aio.ServerInterceptor):
         except TimeoutError:
             raise OverLimit(f"no answer was read for {self._write_seconds:g} s, so the call was given up") from None
 
-    async def _refuse(self, error: AssayError, request: Any, context: Context) -> None:
-        await self._read_to_end(request)
+    async def _refuse(self, error: AssayError, requests: Incoming[Any], context: Context) -> None:
+        await self._read_to_end(requests)
         await abort_with(context, error)
 
-    async def _read_to_end(self, request: Any) -> None:
+    async def _read_to_end(self, requests: Incoming[Any]) -> None:
         # grpc.aio shows a client INTERNAL in place of our status if its next write fails before it reads the status
         # (grpc/grpc #36066). So what it is still sending is read and dropped first, within limits.
-        if isinstance(request, Incoming):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_DRAIN_SECONDS):
-                    await _drop(request, self._drain_bytes)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await _drop(requests, self._drain_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Method:
+    name: str
+    is_one_message: bool = False
+
+    @property
+    def is_ours(self) -> bool:
+        return not self.name.startswith(_NOT_OURS)
+
+    async def request(self, incoming: Incoming[Any]) -> Any:
+        """What the handler was written for: one message, or the stream of them. InvalidRequest if there is none."""
+        messages = _valid(incoming)
+        if not self.is_one_message:
+            return messages
+        async with aclosing(messages):
+            try:
+                async with asyncio.timeout(_MESSAGE_SECONDS):
+                    message = await anext(messages, None)
+            except TimeoutError:
+                raise UploadStalled(f"the request did not come within {_MESSAGE_SECONDS:g} s; send it again") from None
+        if message is None:
+            raise InvalidRequest("the call ended before its request came; send one message, then half-close")
+        return message
+
+    def count(self, reason: str, seconds: float) -> None:
+        metrics.IN_FLIGHT.labels(self.name).dec()
+        metrics.ENDED.labels(self.name, reason).inc()
+        metrics.SECONDS.labels(self.name).observe(seconds)
+        facts = {"method": self.name, "reason": reason, "seconds": round(seconds, 4)}
+        _log.info("call ended", extra={"facts": facts})
+
+
+def _unknown(name: str) -> Callable[[Any, Context], AsyncGenerator[Message, None]]:
+    async def refuse(requests: Any, context: Context) -> AsyncGenerator[Message, None]:
+        raise UnknownMethod(f"there is no method {name[:_NAME_CHARS]} here; reflection lists those that there are")
+        yield  # makes it a generator
+
+    return refuse
 
 
 def _kind(is_stream: bool) -> str:
     return "stream" if is_stream else "unary"
 
 
-def _valid(request: Any) -> Any:
-    if isinstance(request, Message):
-        check(request)
-        return request
-    return _valid_stream(request)
-
-
-async def _valid_stream(requests: AsyncIterator[Message]) -> AsyncGenerator[Message, None]:
+async def _valid(requests: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
     async for request in requests:
+        if isinstance(request, Unreadable):
+            raise request.error
         check(request)
         yield request
 
 
-async def _drop(requests: AsyncIterator[Message], num_bytes: int) -> None:
+async def _drop(requests: AsyncIterator[Any], num_bytes: int) -> None:
     async for request in requests:
         num_bytes -= request.ByteSize()
         if num_bytes <= 0:

@@ -18,6 +18,7 @@ from assay.errors import (
     InvalidRequest,
     OverLimit,
     ServiceUnavailable,
+    UnknownMethod,
     UnreadableVerdict,
 )
 from assay.rpc.validation import InvalidMessage, Violations
@@ -36,7 +37,8 @@ _MESSAGE_CHARS = 500
 _VIOLATIONS = 10
 
 _KINDS: list[type[AssayError]] = [AssayError, *AssayError.__subclasses__()]
-_BY_REASON = {kind.reason: kind for kind in _KINDS}
+# A method that a peer does not know is no fault of whoever called us: `_from_code` says what it means.
+_BY_REASON = {kind.reason: kind for kind in _KINDS if kind is not UnknownMethod}
 
 
 def status_of(error: AssayError) -> status_pb2.Status:

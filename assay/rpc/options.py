@@ -17,6 +17,10 @@ SERVER: list[tuple[str, int]] = [
     # read no faster than the model judges it. One mebibyte is 80 Mbit/s over 100 ms.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", 1 << 20),
+    # Messages are unpacked and refused by us (`assay.rpc.messages`), with a reason and within bounds. What is larger
+    # than this gRPC refuses itself, with a status alone.
+    ("grpc.per_message_decompression", 0),
+    ("grpc.max_receive_message_length", 64 << 20),
 ]
 
 _RETRY_BEFORE_THE_FIRST_ANSWER = {

@@ -12,7 +12,6 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from assay.errors import AssayError, SettingsError
 from assay.rpc import options
@@ -20,6 +19,7 @@ from assay.rpc.edge import WRITE_SECONDS, Edge
 from assay.rpc.health import Check, Health, watch
 from assay.rpc.logs import log_to_stderr
 from assay.rpc.metrics import serve_metrics
+from assay.rpc.reflection import enable_reflection
 from assay.rpc.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ async def listening(
     add(server)
     servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    reflection.enable_server_reflection([*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    enable_reflection([*service_names, health.SERVICE_NAME], server)
     status = Health(servicer, service_names)
     await status.set(False)
     bound = _bind(server, address)

@@ -3,9 +3,19 @@
 isort:skip_file
 The public service, at the gateway.
 
-Errors: INVALID_ARGUMENT (request or media are wrong; BadRequest or ErrorInfo say what), RESOURCE_EXHAUSTED (a limit
-was passed, or too busy), UNAVAILABLE (a program behind the gateway is down; try again), DATA_LOSS (the model's
-answer holds no score), PERMISSION_DENIED (a URI that is not allowed), INTERNAL (ours). Every error carries google.rpc.ErrorInfo with domain "assay" and a reason.
+Errors. Every one carries google.rpc.ErrorInfo with domain "assay" and a reason, and google.rpc.BadRequest where a field
+is at fault:
+- INVALID_ARGUMENT: the request or the media are wrong; do not send the same again.
+- DEADLINE_EXCEEDED: the upload stopped, or was slower than the server waits; send it again.
+- RESOURCE_EXHAUSTED: a limit was passed (reason OVER_LIMIT), or the server is busy (BUSY, with google.rpc.RetryInfo).
+- UNAVAILABLE: a program behind the gateway is down, or the server of a URI; try again.
+- PERMISSION_DENIED: a URI that the operator does not allow.
+- DATA_LOSS: the model's answer holds no score.
+- FAILED_PRECONDITION: the server is set up wrongly, such as with two different checkpoints.
+- UNIMPLEMENTED: there is no such method.
+- INTERNAL: ours; the message names an error id that stands in the server's log.
+gRPC itself, or a proxy on the way, also ends calls, without ErrorInfo: CANCELLED and DEADLINE_EXCEEDED by the client's
+own wish, UNAVAILABLE where nobody answers, RESOURCE_EXHAUSTED for a message of more than 64 MiB.
 """
 
 from assay.v1 import event_pb2 as _event_pb2

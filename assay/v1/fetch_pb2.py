@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61ssay/v1/fetch.proto\x12\x08\x61ssay.v1\"R\n\x0c\x46\x65tchRequest\x12\x1c\n\x03uri\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x10R\x03uri\x12$\n\tmax_bytes\x18\x02 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01R\x08maxBytes\"%\n\rFetchResponse\x12\x14\n\x05\x63hunk\x18\x01 \x01(\x0cR\x05\x63hunk2J\n\x0c\x46\x65tchService\x12:\n\x05\x46\x65tch\x12\x16.assay.v1.FetchRequest\x1a\x17.assay.v1.FetchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61ssay/v1/fetch.proto\x12\x08\x61ssay.v1\"\xd8\x01\n\x0c\x46\x65tchRequest\x12\xa1\x01\n\x03uri\x18\x01 \x01(\tB\x8e\x01\xbaH\x8a\x01r\x03\x18\x80\x10\xba\x01\x81\x01\n\x03uri\x12<expected a URI, such as https://HOST/PATH or s3://BUCKET/KEY\x1a<this.matches(\'^[A-Za-z][A-Za-z0-9+.-]*://[^\\\\s/?#][^\\\\s]*$\')R\x03uri\x12$\n\tmax_bytes\x18\x02 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01R\x08maxBytes\"%\n\rFetchResponse\x12\x14\n\x05\x63hunk\x18\x01 \x01(\x0cR\x05\x63hunk2J\n\x0c\x46\x65tchService\x12:\n\x05\x46\x65tch\x12\x16.assay.v1.FetchRequest\x1a\x17.assay.v1.FetchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,13 +32,13 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'assay.v1.fetch_pb2', _globa
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FETCHREQUEST'].fields_by_name['uri']._loaded_options = None
-  _globals['_FETCHREQUEST'].fields_by_name['uri']._serialized_options = b'\272H\007r\005\020\001\030\200\020'
+  _globals['_FETCHREQUEST'].fields_by_name['uri']._serialized_options = b'\272H\212\001r\003\030\200\020\272\001\201\001\n\003uri\022<expected a URI, such as https://HOST/PATH or s3://BUCKET/KEY\032<this.matches(\'^[A-Za-z][A-Za-z0-9+.-]*://[^\\\\s/?#][^\\\\s]*$\')'
   _globals['_FETCHREQUEST'].fields_by_name['max_bytes']._loaded_options = None
   _globals['_FETCHREQUEST'].fields_by_name['max_bytes']._serialized_options = b'\272H\0042\002(\001'
-  _globals['_FETCHREQUEST']._serialized_start=34
-  _globals['_FETCHREQUEST']._serialized_end=116
-  _globals['_FETCHRESPONSE']._serialized_start=118
-  _globals['_FETCHRESPONSE']._serialized_end=155
-  _globals['_FETCHSERVICE']._serialized_start=157
-  _globals['_FETCHSERVICE']._serialized_end=231
+  _globals['_FETCHREQUEST']._serialized_start=35
+  _globals['_FETCHREQUEST']._serialized_end=251
+  _globals['_FETCHRESPONSE']._serialized_start=253
+  _globals['_FETCHRESPONSE']._serialized_end=290
+  _globals['_FETCHSERVICE']._serialized_start=292
+  _globals['_FETCHSERVICE']._serialized_end=366
 # @@protoc_insertion_point(module_scope)

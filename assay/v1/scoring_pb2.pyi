@@ -209,12 +209,21 @@ class ScoringServiceDescribeModelRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    TENANT_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """A tenant that a call of Score is going to name, so that it is refused before anything is uploaded; empty for none."""
+    form: _score_pb2.AnswerForm.ValueType
+    """The form that goes with the tenant."""
     def __init__(
         self,
+        *,
+        tenant: _builtins.str = ...,
+        form: _score_pb2.AnswerForm.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["form", b"form", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

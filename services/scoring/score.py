@@ -96,13 +96,18 @@ async def _ask(
 
 
 async def _composite(tenant: Tenant, fingerprint: str) -> Score | None:
-    fitted_on = tenant.weights.checkpoint_fingerprint
+    refuse_unfit_weights(tenant.weights, fingerprint)
+    return composite_score(await tenant.grades(), tenant.weights)
+
+
+def refuse_unfit_weights(weights: CompositeWeights, fingerprint: str) -> None:
+    """CheckpointError if the weights were fitted to another checkpoint's grades than is served."""
+    fitted_on = weights.checkpoint_fingerprint
     if fitted_on and fitted_on != fingerprint:
         raise CheckpointError(
             f"the tenant's composite weights were fitted to the grades of checkpoint {fitted_on} and {fingerprint} is "
             "served; fit them again"
         )
-    return composite_score(await tenant.grades(), tenant.weights)
 
 
 def _refuse_unfit(told: Transcript, form: Form, fingerprint: str) -> None:

@@ -19,7 +19,7 @@ from assay.transcript import Transcript
 from assay.v1 import scoring_pb2 as pb
 from assay.v1.scoring_pb2_grpc import ScoringServiceServicer
 from assay.wire import attributes_from_wire, form_from_wire, score_to_wire, spec_to_wire, transcript_from_wire
-from services.scoring.score import EarlyScore, FinalScore, Tenant, score_clip
+from services.scoring.score import EarlyScore, FinalScore, Tenant, refuse_unfit_weights, score_clip
 
 NAME = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -96,7 +96,11 @@ class ScoringService(ScoringServiceServicer):
     async def DescribeModel(  # noqa: N802 the name is the contract's
         self, request: pb.ScoringServiceDescribeModelRequest, context: Context
     ) -> pb.ScoringServiceDescribeModelResponse:
-        spec = spec_to_wire(self._checkpoint, await self._model.fingerprint())
+        weights = self._weights(request.tenant, form_from_wire(request.form))
+        fingerprint = await self._model.fingerprint()
+        if weights is not None:
+            refuse_unfit_weights(weights, fingerprint)
+        spec = spec_to_wire(self._checkpoint, fingerprint)
         return pb.ScoringServiceDescribeModelResponse(spec=spec)
 
 

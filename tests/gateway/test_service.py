@@ -307,9 +307,30 @@ async def test_nobody_gets_a_composite_score_who_does_not_name_a_tenant(pool):
     assert not result_of(await composed(pool)).HasField("composite_score")
 
 
-async def test_an_unknown_tenant_is_refused_by_name(pool):
-    with pytest.raises(InvalidRequest, match="there is no tenant 'nobody'"):
-        await composed(pool, tenant="nobody")
+@pytest.mark.parametrize("name", [PHOTO, VIDEO, "random_bytes.jpg"])
+async def test_an_unknown_tenant_is_refused_by_name_before_any_work(pool, name):
+    model = ScriptedGenerator()
+    async with gateway(pool, model, model, composites=ACME) as caller:
+        with pytest.raises(InvalidRequest, match="there is no tenant 'nobody'"):
+            await (caller.video if name == VIDEO else caller.image)(name, tenant="nobody")
+    assert model.asked == []
+
+
+async def test_a_tenant_in_a_form_without_grades_is_refused_before_any_work(pool):
+    model = ScriptedGenerator()
+    async with gateway(pool, model, model, composites=ACME) as caller:
+        with pytest.raises(InvalidRequest, match="the direct form has none"):
+            await caller.image(PHOTO, tenant="acme", form=score_pb2.ANSWER_FORM_DIRECT)
+    assert model.asked == []
+
+
+async def test_weights_of_another_checkpoint_are_refused_before_any_work(pool):
+    model = ScriptedGenerator()
+    old = {"acme": ACME["acme"].model_copy(update={"checkpoint_fingerprint": "0" * 64})}
+    async with gateway(pool, model, model, composites=old) as caller:
+        with pytest.raises(CheckpointError, match="fit them again"):
+            await caller.image(PHOTO, tenant="acme")
+    assert model.asked == []
 
 
 async def test_a_checkpoint_that_wants_its_pictures_shrunk_first_gets_them_so(pool):

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from assay.client import AsyncClient
-from assay.errors import BadMedia, OverLimit, ServiceUnavailable, UriRefused
+from assay.errors import BadMedia, InvalidRequest, OverLimit, ServiceUnavailable, UriRefused
 from assay.v1 import assay_pb2
 from tests.gateway.serving import NOWHERE, events, gateway
 from tests.media.build import media
@@ -48,6 +48,13 @@ async def test_the_sdk_takes_a_uri_where_it_takes_a_path(pool, tmp_path):
     async with reachable(pool, tmp_path) as (caller, server), AsyncClient(caller.address) as client:
         judgement = await client.score(server.uri("/jpeg.jpg"))
     assert judgement.media.container == "jpeg"
+
+
+async def test_an_unknown_tenant_is_refused_before_anything_is_fetched(pool, tmp_path):
+    request = assay_pb2.ScoreUriRequest(config={"tenant": "nobody"}, uri="https://evil.test/jpeg.jpg")
+    async with reachable(pool, tmp_path) as (caller, _):
+        with pytest.raises(InvalidRequest, match="no tenant 'nobody'"):
+            await events(lambda _: caller.stub.ScoreUri(request), [])
 
 
 async def test_what_is_no_media_is_refused_as_if_it_had_been_uploaded(pool, tmp_path):
