@@ -8,6 +8,7 @@ stream, which is then read to its end; the call itself is cancelled only if the 
 
 import asyncio
 import logging
+import math
 import struct
 import uuid
 from collections.abc import AsyncGenerator, Sequence
@@ -22,6 +23,7 @@ from assay.errors import AssayError, ModelUnavailable, OverLimit
 from assay.form import Form, Free
 from assay.frame import Clip, Frame
 from assay.generator import Conversation, Event, Finished
+from assay.liveness import Liveness
 from assay.tensors import Cancel, Request, Tensors, cancel_to_tensors, events_from_tensors, request_to_tensors
 
 _log = logging.getLogger(__name__)
@@ -78,12 +80,13 @@ class TritonGenerator:
         self._channel: grpc.aio.Channel | None = None
         self._stub: service_pb2_grpc.GRPCInferenceServiceStub | None = None
         self._streams: set[_Stream] = set()
+        self._liveness = Liveness(self._is_live, self._streams)
 
     async def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
         """The Generator port. aclose(), and cancelling the task that reads, cancel the generation in the engine.
 
         Besides the engine's own errors: OverLimit if the clip is larger than 256 MiB; ModelUnavailable if the server
-        cannot be reached, dies, or is silent for idle_timeout_seconds.
+        cannot be reached, dies or is stopped, or is silent for idle_timeout_seconds.
         """
         request = Request(uuid.uuid4().hex, clip, conversation, form)
         message = _message(self._model, request_to_tensors(request))
@@ -98,6 +101,7 @@ class TritonGenerator:
         stream = _Stream(stub.ModelStreamInfer(), message, cancel)
         self._streams.add(stream)
         stream.ended.add_done_callback(lambda _: self._streams.discard(stream))
+        self._liveness.watch()
         try:
             while True:
                 event = await self._next_event(stream)
@@ -125,6 +129,7 @@ class TritonGenerator:
         for stream in tuple(self._streams):
             stream.leave()
         await asyncio.gather(*(stream.ended for stream in self._streams), return_exceptions=True)
+        await self._liveness.close()
         if self._channel is not None:
             await self._channel.close()
             self._channel = self._stub = None
@@ -144,6 +149,16 @@ class TritonGenerator:
                 "try again, and check that it is running if this goes on."
             ) from None
         return stub
+
+    async def _is_live(self, timeout_seconds: float) -> bool:
+        """False if the server takes a question in and does not answer: it is stopped, or its machine is."""
+        assert self._stub is not None
+        try:
+            await self._stub.ServerLive(service_pb2.ServerLiveRequest(), timeout=timeout_seconds)
+        except grpc.aio.AioRpcError as failure:
+            # What else can go wrong ends the streams themselves.
+            return failure.code() is not grpc.StatusCode.DEADLINE_EXCEEDED
+        return True
 
     async def _next_event(self, stream: "_Stream") -> Event | AssayError:
         try:
@@ -169,6 +184,8 @@ class _Stream:
     ) -> None:
         self.events: asyncio.Queue[Event | AssayError | None] = asyncio.Queue()
         """The engine's events; the last is Finished, an error, or None if cancelled, and is always there."""
+        self.heard_at_seconds = asyncio.get_running_loop().time()
+        """When the server last said something, by the clock of the event loop."""
         self._call = call
         self._cancel = cancel
         self._requested = asyncio.Event()
@@ -182,11 +199,17 @@ class _Stream:
         if self._leaving is None and not self.ended.done():
             self._leaving = asyncio.create_task(self._cancel_in_band())
 
+    def fail(self, error: AssayError) -> None:
+        """Tells whoever waits for an event. What the server still says is read and dropped."""
+        self.heard_at_seconds = math.inf
+        self.events.put_nowait(error)
+
     async def _speak(self, request: service_pb2.ModelInferRequest) -> None:
         try:
             await self._call.write(request)
             self._requested.set()
             while (response := await self._call.read()) is not grpc.aio.EOF:
+                self.heard_at_seconds = max(self.heard_at_seconds, asyncio.get_running_loop().time())
                 for event in _events(response):
                     self.events.put_nowait(event)
                     if event is None or isinstance(event, Finished | AssayError):

@@ -19,16 +19,20 @@ class Ports:
 
 def choose_ports(settings: TritonServerSettings) -> Ports:
     """Those of the settings, free ones in place of 0. SettingsError names the variable of a port that is taken."""
+    return _bound(settings, Ports(settings.grpc_port, settings.http_port, settings.metrics_port))
+
+
+def check_free(settings: TritonServerSettings, ports: Ports) -> None:
+    """SettingsError names the variable of a port that another program has taken since it was chosen."""
+    _bound(settings, ports)
+
+
+def _bound(settings: TritonServerSettings, ports: Ports) -> Ports:
     with ExitStack() as all_open:
         return Ports(
-            *(
-                _bind(all_open, host, getattr(settings, name), f"TRITON_SERVER_{name.upper()}")
-                for name, host in (
-                    ("grpc_port", settings.host),
-                    ("http_port", "127.0.0.1"),
-                    ("metrics_port", settings.host),
-                )
-            )
+            _bind(all_open, settings.host, ports.grpc, "TRITON_SERVER_GRPC_PORT"),
+            _bind(all_open, "127.0.0.1", ports.http, "TRITON_SERVER_HTTP_PORT"),
+            _bind(all_open, settings.host, ports.metrics, "TRITON_SERVER_METRICS_PORT"),
         )
 
 

@@ -14,6 +14,14 @@ class Process:
     """Since the machine was started."""
     name: str
     """At most 15 characters."""
+    state: str
+    """One letter, as it was when it was read: R runs, S sleeps, T is stopped, …"""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal (SIGSTOP) or a debugger holds it now."""
+        now = _read(self.pid)
+        return now is not None and now.start_ticks == self.start_ticks and now.state in "Tt"
 
     @property
     def is_alive(self) -> bool:
@@ -35,4 +43,4 @@ def _read(pid: int) -> Process | None:
         return None
     # The name stands in brackets and may itself hold spaces and brackets.
     name, rest = text[text.index("(") + 1 : text.rindex(")")], text[text.rindex(")") + 2 :].split()
-    return None if rest[0] in "ZXx" else Process(pid, int(rest[1]), int(rest[19]), name)
+    return None if rest[0] in "ZXx" else Process(pid, int(rest[1]), int(rest[19]), name, rest[0])

@@ -23,12 +23,17 @@ MODEL = "qwen2_vl"
 SHM_PREFIX = "assay_triton_"
 _LEASH = Path(__file__).with_name("leash.py")
 _STUB_NAME = "triton_python_b"
+_LOAD_WATCH_SECONDS = 0.5
+_STUB_SECONDS = 2.0
+"""Longer than Triton takes from the order to load until it has started a stub."""
+_STUB_DIED = "is not healthy"
+"""Triton's word for a stub that has ended without a word of its own."""
 _KILL_SECONDS = 10.0
 """Given to the leash beyond the grace period."""
 
 
 class ServerDied(ModelUnavailable):
-    """The tritonserver process ended by itself; its log says why."""
+    """The tritonserver process or its stub ended by itself; the log may say why. Another start may go well."""
 
 
 class Server:
@@ -39,6 +44,7 @@ class Server:
         self._admin = f"http://127.0.0.1:{ports.http}/v2"
         self._leash = leash
         self._watched: tuple[Process, ...] = ()
+        self._is_held = False
 
     @classmethod
     async def start(cls, settings: TritonServerSettings, ports: Ports) -> "Server":
@@ -64,7 +70,7 @@ class Server:
         try:
             async with asyncio.timeout(self._settings.start_timeout_seconds):
                 await self._until_live()
-                told = await asyncio.to_thread(_post, f"{self._admin}/repository/models/{MODEL}/load")
+                told = await self._load()
         except TimeoutError:
             raise ModelUnavailable(
                 f"The model was not loaded within {self._settings.start_timeout_seconds:g} s "
@@ -76,6 +82,23 @@ class Server:
             raise _why_not_loaded(told)
         self._watched = tuple(_server_and_stubs(self._leash.pid))
 
+    def hold_while_stopped(self) -> bool:
+        """Whether a process is stopped now, from outside. Holds the server for as long as its stub is stopped.
+
+        A request that reaches this release of Triton meanwhile is refused after a second, one after the other, and its
+        memory is freed; the stub reads it all the same when it goes on, and dies of that. With the server stopped as
+        well, requests wait in its sockets (callers see that it does not answer, assay/liveness.py) and both go on.
+        """
+        server, *stubs = self._watched
+        is_stub_stopped = any(stub.is_stopped for stub in stubs)
+        if is_stub_stopped and server.is_alive and not server.is_stopped:
+            os.kill(server.pid, signal.SIGSTOP)
+            self._is_held = True
+        elif self._is_held and not is_stub_stopped and server.is_alive:
+            os.kill(server.pid, signal.SIGCONT)
+            self._is_held = False
+        return is_stub_stopped or server.is_stopped
+
     def trouble(self) -> str:
         """What has ended that should run, in words; empty if all is well."""
         if self._leash.returncode is not None:
@@ -85,6 +108,9 @@ class Server:
 
     async def stop(self) -> None:
         """SIGTERM, the grace period, SIGKILL; returns when all of its processes and its shared memory are gone."""
+        if self._is_held:
+            await self.kill()
+            return
         if self._leash.returncode is None:
             self._leash.terminate()
         try:
@@ -101,7 +127,23 @@ class Server:
         """SIGKILL at once, for a server whose streams hang."""
         assert self._leash.stdin is not None
         self._leash.stdin.close()
+        self._is_held = False
         await self.stop()
+
+    async def _load(self) -> str:
+        """What Triton says to the load, empty if all is well. ServerDied if there is no stub that could answer."""
+        posting = asyncio.create_task(asyncio.to_thread(_post, f"{self._admin}/repository/models/{MODEL}/load"))
+        without_stub_seconds = 0.0
+        try:
+            while not (await asyncio.wait([posting], timeout=_LOAD_WATCH_SECONDS))[0]:
+                # Triton itself finds out if a stub dies while it imports, but waits for ever for one killed before.
+                has_stub = any(children_of(server.pid) for server in children_of(self._leash.pid))
+                without_stub_seconds = 0.0 if has_stub else without_stub_seconds + _LOAD_WATCH_SECONDS
+                if without_stub_seconds > _STUB_SECONDS:
+                    raise ServerDied("the process of the model died before it could load.")
+            return posting.result()
+        finally:
+            posting.cancel()
 
     async def _until_live(self) -> None:
         while await asyncio.to_thread(_get_status, f"{self._admin}/health/live") != 200:
@@ -170,14 +212,14 @@ def _get_status(url: str) -> int:
 
 
 def _post(url: str) -> str:
-    """Empty if it went well, otherwise what the server has to say."""
+    """Empty if it went well, otherwise what the server has to say. ServerDied if it is gone."""
     try:
         with urllib.request.urlopen(urllib.request.Request(url, data=b"{}"), timeout=None):
             return ""
     except urllib.error.HTTPError as refused:
         return refused.read().decode(errors="replace")
     except OSError as lost:
-        return str(lost)
+        raise ServerDied(f"tritonserver ended while it loaded the model ({lost}).") from lost
 
 
 def _why_not_loaded(told: str) -> AssayError:
@@ -187,6 +229,8 @@ def _why_not_loaded(told: str) -> AssayError:
     except (ValueError, KeyError, TypeError):
         text = told
     _, mark, ours = text.partition("assay_error ")
+    if not mark and _STUB_DIED in text:
+        return ServerDied(f"the process of the model died while it loaded ({text.strip()})")
     if not mark:
         return ModelUnavailable(f"Triton cannot load {MODEL}: {text.strip()}")
     error, _ = json.JSONDecoder().raw_decode(ours)

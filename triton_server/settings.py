@@ -49,6 +49,8 @@ class TritonServerSettings(BaseSettings):
     """From the start of the process until the model is loaded."""
     grace_seconds: Annotated[float, Field(ge=0, le=600)] = 10.0
     """How long generations in flight may go on after SIGTERM."""
+    max_stopped_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """How long a stopped process (SIGSTOP, a debugger) may take to go on before the server is replaced."""
     canary_interval_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """Pause between two tiny requests that show whether the model still answers."""
     canary_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0

@@ -2,7 +2,8 @@
 
 Anything that breaks the model restarts the whole server. Triton could also load a model anew whose stub has died, but
 the streams in flight would then hang until their callers' idle timeout, and the stub's shared memory would stay behind.
-Triton itself starts in 0.2 s; the model takes just as long either way.
+Triton itself starts in 0.2 s; the model takes just as long either way. A process that is only stopped (SIGSTOP) is
+given time to go on, and is not replaced if it does.
 """
 
 import asyncio
@@ -12,16 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from assay.errors import AssayError, Busy
+from assay.stack.backoff import Backoff
 from assay.triton import TritonGenerator
-from triton_server.ports import Ports
-from triton_server.server import SHM_PREFIX, Server
+from triton_server.ports import Ports, check_free
+from triton_server.server import SHM_PREFIX, Server, ServerDied
 from triton_server.settings import TritonServerSettings
 
 _log = logging.getLogger("triton_server")
 
-_WATCH_SECONDS = 0.2
-_FIRST_BACKOFF_SECONDS = 0.2
-_LONGEST_BACKOFF_SECONDS = 10.0
+_WATCH_SECONDS = 0.1
 _MAX_FAILED_STARTS = 5
 """In a row; then the program ends, so that whoever started it sees that it cannot help itself."""
 _MAX_FAILED_CANARIES = 3
@@ -30,62 +30,94 @@ _MAX_FAILED_CANARIES = 3
 async def supervise(settings: TritonServerSettings, ports: Ports, announce: Callable[[str], None]) -> None:
     """Serve until cancelled. `announce` is told once, with the gRPC address, when the model has answered.
 
-    Raises the AssayError of the first start if that fails, later only after _MAX_FAILED_STARTS in a row.
+    Raises the AssayError of a start that will not go better; otherwise after _MAX_FAILED_STARTS that failed in a row.
     """
-    address = f"{_reachable(settings.host)}:{ports.grpc}"
     has_been_ready = False
-    failed_starts = 0
+    backoff = Backoff(max_failures=_MAX_FAILED_STARTS - 1)
+
+    def ready(address: str) -> None:
+        nonlocal has_been_ready
+        if not has_been_ready:
+            announce(address)
+        has_been_ready, backoff.failures = True, 0
+
     while True:
-        _remove_shared_memory_of_the_dead()
-        server = await Server.start(settings, ports)
-        trouble = ""
+        pause_seconds = 0.0
         try:
-            await _bring_up(server, address, settings)
-            if not has_been_ready:
-                announce(address)
-            has_been_ready, failed_starts = True, 0
-            trouble = await _watch(server, address, settings)
+            trouble = await _serve_once(settings, ports, ready)
         except AssayError as failed:
-            failed_starts += 1
-            if not has_been_ready or failed_starts >= _MAX_FAILED_STARTS:
+            trouble, pause_seconds = failed.message, backoff.failed(0)
+            if backoff.is_exhausted or not (has_been_ready or isinstance(failed, ServerDied)):
                 raise
-            trouble = failed.message
-        finally:
-            # A server in trouble has streams that hang; only a healthy one gets time for what is in flight.
-            await (server.kill() if trouble else server.stop())
-        backoff_seconds = min(_FIRST_BACKOFF_SECONDS * 2**failed_starts, _LONGEST_BACKOFF_SECONDS)
-        _log.error("%s; restarting in %.1f s", trouble, backoff_seconds)
-        await asyncio.sleep(backoff_seconds)
+        _log.error("%s; restarting in %.1f s", trouble, pause_seconds)
+        await asyncio.sleep(pause_seconds)
 
 
-async def _bring_up(server: Server, address: str, settings: TritonServerSettings) -> None:
-    await server.load_model()
-    await _canary(address, settings.canary_timeout_seconds)
+async def _serve_once(settings: TritonServerSettings, ports: Ports, ready: Callable[[str], None]) -> str:
+    """One life of a server: what was wrong with it in the end. AssayError if it never answered."""
+    _remove_shared_memory_of_the_dead()
+    check_free(settings, ports)
+    address = f"{_reachable(settings.host)}:{ports.grpc}"
+    server = await Server.start(settings, ports)
+    is_well = False
+    try:
+        await server.load_model()
+        await _canary(address, settings.canary_timeout_seconds)
+        ready(address)
+        is_well = True
+        trouble = await _watch(server, address, settings)
+        is_well = False
+        return trouble
+    finally:
+        # A server in trouble has streams that hang; only a healthy one gets time for what is in flight.
+        await (server.stop() if is_well else server.kill())
 
 
 async def _watch(server: Server, address: str, settings: TritonServerSettings) -> str:
     """What is wrong with the server, as soon as something is."""
-    canaries = asyncio.create_task(_watch_canaries(address, settings))
+    running = asyncio.Event()
+    running.set()
+    canaries = asyncio.create_task(_watch_canaries(address, settings, running))
+    held_seconds = 0.0
     try:
         while not canaries.done():
             if trouble := server.trouble():
                 return trouble
+            held_seconds = _held_seconds(server, running, held_seconds)
+            if held_seconds > settings.max_stopped_seconds:
+                return f"a process was stopped for {settings.max_stopped_seconds:g} s and did not go on"
             await asyncio.wait([canaries], timeout=_WATCH_SECONDS)
         return canaries.result()
     finally:
         canaries.cancel()
 
 
-async def _watch_canaries(address: str, settings: TritonServerSettings) -> str:
+def _held_seconds(server: Server, running: asyncio.Event, before_seconds: float) -> float:
+    """How long a process of the server has been stopped, in rounds of the watch; says when that begins and ends."""
+    if server.hold_while_stopped():
+        if running.is_set():
+            _log.warning("a process of Triton was stopped (SIGSTOP); waiting until it goes on")
+        running.clear()
+        return before_seconds + _WATCH_SECONDS
+    if not running.is_set():
+        _log.warning("the stopped process goes on, after %.1f s", before_seconds)
+    running.set()
+    return 0.0
+
+
+async def _watch_canaries(address: str, settings: TritonServerSettings, running: asyncio.Event) -> str:
+    """Returns when the model has left several tiny requests unanswered; none is sent while it is stopped."""
     failures = 0
     while failures < _MAX_FAILED_CANARIES:
         await asyncio.sleep(settings.canary_interval_seconds)
+        await running.wait()
         try:
             await _canary(address, settings.canary_timeout_seconds)
             failures = 0
         except AssayError as failed:
-            failures += 1
-            _log.warning("canary %d of %d failed: %s", failures, _MAX_FAILED_CANARIES, failed.message)
+            if running.is_set():
+                failures += 1
+                _log.warning("canary %d of %d failed: %s", failures, _MAX_FAILED_CANARIES, failed.message)
     return f"the model did not answer {failures} canaries in a row"
 
 

@@ -217,6 +217,11 @@ class Stack:
             raise
         return self
 
+    async def keep_running_async(self) -> None:
+        """keep_running() for a stack that is an async context."""
+        assert self._thread is not None
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.keep_running)
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:

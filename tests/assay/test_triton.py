@@ -56,9 +56,14 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     script: list
     heeds_cancel: bool = True
+    is_live: bool = True
     asked: list = field(default_factory=list)
     half_closed: int = 0
     torn_off: int = 0
+
+    async def ServerLive(self, request, context):  # noqa: N802
+        await asyncio.sleep(0 if self.is_live else 60)
+        return service_pb2.ServerLiveResponse(live=True)
 
     async def ModelStreamInfer(self, requests, context):  # noqa: N802
         try:
@@ -189,6 +194,21 @@ async def test_silence_is_cut_off_and_cancelled_in_band():
         request, cancel = scripted.asked
         assert cancel == Cancel(request.request_id)
         assert (scripted.half_closed, scripted.torn_off) == (1, 0)
+
+
+@pytest.mark.parametrize("script", [["hang"], [WROTE, "hang"]], ids=["before the first event", "between events"])
+async def test_a_server_that_is_stopped_is_unavailable_within_two_seconds(script, monkeypatch):
+    monkeypatch.setattr(triton, "_CANCEL_TIMEOUT_SECONDS", 0.1)
+    async with connected(*script, is_live=False, idle_timeout_seconds=20) as (_, generator):
+        started = time.monotonic()
+        with pytest.raises(ModelUnavailable, match="does not answer at the moment"):
+            await asyncio.gather(*(read(generator) for _ in range(3)))
+        assert time.monotonic() - started < 2.0
+
+
+async def test_a_silent_model_is_waited_for_while_its_server_lives():
+    async with connected(WROTE, lambda _: asyncio.sleep(1.0), FINISHED) as (_, generator):
+        assert await read(generator) == [WROTE, FINISHED]
 
 
 @pytest.mark.parametrize("how", ["aclose", "task", "task before the first event"])

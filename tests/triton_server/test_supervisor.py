@@ -8,19 +8,21 @@ import socket
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from assay.errors import AssayError, InvalidRequest, ModelUnavailable
+from assay.errors import AssayError, InvalidRequest, ModelUnavailable, SettingsError
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip, Frame
 from assay.generator import Chose, Conversation, Counted, Finished, Wrote
 from assay.triton import TritonGenerator
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.triton import Triton, running_triton, start_triton, until_gone
+from triton_server.ports import Ports, check_free
 from triton_server.settings import TritonServerSettings
-from triton_server.supervisor import _watch_canaries
+from triton_server.supervisor import _watch, _watch_canaries
 
 pytestmark = pytest.mark.slow
 
@@ -187,11 +189,47 @@ async def test_a_killed_stub_fails_what_is_in_flight_and_is_replaced(generator, 
     killed = time.monotonic()
     with pytest.raises(ModelUnavailable):
         await anext_until_cancelled(events)
-    assert time.monotonic() - killed < 3
+    assert time.monotonic() - killed < 2
+    # The next one too, while it loads.
+    stub = await asyncio.to_thread(next_stub, triton_server, before["stub"])
+    os.kill(stub, signal.SIGKILL)
     await ready_again(generator)
     assert isinstance((await answer(generator))[-1], Finished)
-    assert until_gone([*before.values()]) == []
+    assert until_gone([*before.values(), stub]) == []
     assert len(shared_memory(triton_server)) == 1
+
+
+@pytest.mark.parametrize("who", ["stub", "server"])
+async def test_a_stopped_process_that_goes_on_is_not_replaced(generator, triton_server, who):
+    before = triton_server.pids()
+    events = generator.generate(PICTURE, new_question(), ENDLESS)
+    await anext(events)
+    os.kill(before[who], signal.SIGSTOP)
+    try:
+        asked = [anext_until_cancelled(events), *(answer(generator) for _ in range(3))]
+        told = await asyncio.gather(*(seconds_to_unavailable(each) for each in asked))
+    finally:
+        os.kill(before[who], signal.SIGCONT)
+    assert max(told) < 2
+    await ready_again(generator)
+    assert isinstance((await answer(generator))[-1], Finished)
+    assert triton_server.pids() == before
+
+
+def next_stub(server: Triton, old: int) -> int:
+    """The process id of the stub that comes after the old one, as soon as it is there."""
+    deadline = time.monotonic() + 20
+    while (stub := server.pids().get("stub")) in (None, old):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return stub
+
+
+async def seconds_to_unavailable(asking) -> float:
+    started = time.monotonic()
+    with pytest.raises(ModelUnavailable):
+        await asking
+    return time.monotonic() - started
 
 
 async def test_nobody_may_load_models_over_grpc(triton_server):
@@ -224,6 +262,32 @@ def test_sigterm_leaves_nothing_behind(tiny, tmp_path):
         listening.bind((host, int(port)))
 
 
+def test_sigterm_while_the_model_loads_ends_it_at_once(tiny, tmp_path):
+    supervisor = start_triton(tiny, tmp_path / "log", grace_seconds="60")
+    starting = Triton(supervisor, "", tmp_path / "log")
+    while "stub" not in starting.pids():
+        time.sleep(0.05)
+    pids = starting.pids()
+    supervisor.terminate()
+    assert supervisor.wait(10) == 0
+    assert until_gone([*pids.values()], 0.5) == []
+
+
+async def test_a_process_that_stays_stopped_is_trouble():
+    holding = SimpleNamespace(trouble=lambda: "", hold_while_stopped=lambda: True)
+    settings = TritonServerSettings(max_stopped_seconds=0.3)
+    assert "did not go on" in await _watch(holding, "127.0.0.1:1", settings)
+
+
+async def test_a_port_that_is_taken_before_a_restart_is_named():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = Ports(grpc=taken.getsockname()[1], http=0, metrics=0)
+        with pytest.raises(SettingsError, match="TRITON_SERVER_GRPC_PORT: cannot listen"):
+            check_free(TritonServerSettings(), ports)
+
+
 def test_a_killed_supervisor_leaves_nothing_behind(tiny, tmp_path):
     with running_triton(tiny, tmp_path / "log") as server:
         pids = server.pids()
@@ -247,7 +311,9 @@ async def test_three_canaries_without_an_answer_are_trouble():
         silent.listen()
         settings = TritonServerSettings(canary_interval_seconds=0.01, canary_timeout_seconds=0.1)
         started = time.monotonic()
-        trouble = await _watch_canaries(f"127.0.0.1:{silent.getsockname()[1]}", settings)
+        running = asyncio.Event()
+        running.set()
+        trouble = await _watch_canaries(f"127.0.0.1:{silent.getsockname()[1]}", settings, running)
     assert "3 canaries in a row" in trouble
     assert time.monotonic() - started < 5
 

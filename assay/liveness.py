@@ -1,0 +1,61 @@
+"""Liveness: what waits on a server that is stopped learns so within two seconds.
+
+A stopped process (SIGSTOP, a frozen machine) keeps its connections: nothing fails, nothing comes. gRPC's own pings find
+that after ten seconds. So while a stream is silent its server is asked whether it lives, which it answers whatever its
+model does.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from typing import Protocol
+
+from assay.errors import AssayError, ModelUnavailable
+
+_SILENCE_SECONDS = 0.4
+_ANSWER_SECONDS = 1.2
+_STALL_SECONDS = 0.3
+"""A timer that is later than this was held up by our own machine, and tells nothing of the other."""
+
+
+class Stream(Protocol):
+    """Something that a server is expected to speak on."""
+
+    heard_at_seconds: float
+
+    def fail(self, error: AssayError) -> None: ...
+
+
+class Liveness:
+    """Asks while there are streams, once for all of them. On one event loop."""
+
+    def __init__(self, is_live: Callable[[float], Awaitable[bool]], streams: Collection[Stream]) -> None:
+        """`is_live` gets a timeout in seconds; `streams` is looked at again each time."""
+        self._is_live = is_live
+        self._streams = streams
+        self._watching: asyncio.Task[None] | None = None
+
+    def watch(self) -> None:
+        """Goes on until no stream is left."""
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while self._streams:
+            await asyncio.sleep(_SILENCE_SECONDS / 2)
+            asked_at = clock()
+            silent = [each for each in self._streams if each.heard_at_seconds < asked_at - _SILENCE_SECONDS]
+            if (
+                not silent
+                or await self._is_live(_ANSWER_SECONDS)
+                or clock() - asked_at > _ANSWER_SECONDS + _STALL_SECONDS
+            ):
+                continue
+            for stream in silent:
+                if stream.heard_at_seconds < asked_at:
+                    stream.fail(ModelUnavailable("The model server does not answer at the moment; try again."))
