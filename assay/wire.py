@@ -78,20 +78,25 @@ def attribute_name(message: attribute_pb2.Attribute) -> str:
     return attribute_pb2.AttributeName.Name(message.name).removeprefix("ATTRIBUTE_NAME_").lower()
 
 
-def score_to_wire(score: Score) -> score_pb2.Score:
-    on_path: list[score_pb2.DigitDistribution] = []
-    beside: list[score_pb2.DigitDistribution] = []
-    digits = score.written.strip().replace(".", "")
-    for prefix in sorted(score.by_prefix, key=lambda each: (len(each), each)):
-        distribution = score_pb2.DigitDistribution(prefix=prefix, probabilities=score.by_prefix[prefix])
-        (on_path if digits.startswith(prefix) else beside).append(distribution)
+def score_to_wire(score: Score, *, omit_distributions: bool = False) -> score_pb2.Score:
     return score_pb2.Score(
         value=score.value,
         standard_deviation=score.standard_deviation,
         scale=score_pb2.ScoreScale(minimum=score.scale.minimum, maximum=score.scale.maximum),
         digits_as_written=score.written,
-        digit_distributions=[*on_path, *beside],
+        digit_distributions=() if omit_distributions else _distributions(score),
     )
+
+
+def _distributions(score: Score) -> list[score_pb2.DigitDistribution]:
+    """Those of the written number first."""
+    on_path: list[score_pb2.DigitDistribution] = []
+    off_path: list[score_pb2.DigitDistribution] = []
+    digits = score.written.strip().replace(".", "")
+    for prefix in sorted(score.by_prefix, key=lambda each: (len(each), each)):
+        distribution = score_pb2.DigitDistribution(prefix=prefix, probabilities=score.by_prefix[prefix])
+        (on_path if digits.startswith(prefix) else off_path).append(distribution)
+    return [*on_path, *off_path]
 
 
 def score_from_wire(message: score_pb2.Score) -> Score:

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from assay.checkpoint import FormName
 from assay.errors import OverLimit
 from assay.frame import Clip, Frame
 from assay.repeats import Repeats
@@ -18,7 +17,7 @@ from gateway.merge import in_turn, merged
 from gateway.plan import Looking, Plan
 from gateway.scenes import Scenes
 from gateway.timeline import Timeline
-from gateway.upstream import ModelSpec, Upstream
+from gateway.upstream import ModelSpec, RequestOptions, Upstream
 from gateway.window import Event, Questions
 
 PROGRESS_BYTES = 1 << 20
@@ -30,9 +29,8 @@ _ENOUGH = Event()
 class Assessment:
     """One request on its way from bytes to result."""
 
-    request_id: str
+    request: RequestOptions
     is_video: bool
-    form: FormName
     attributes: frozenset[str]
     """Names to report; all if empty."""
     decoder: DecodePool
@@ -42,8 +40,6 @@ class Assessment:
     options: VideoOptions = field(default_factory=VideoOptions)
     """What the request says of a video."""
     windows_at_once: int = 2
-    tenant: str = ""
-    """Whose composite weights to use; empty for none."""
     _received_bytes: int = 0
     _sampled_frames: int = 0
     _reached_seconds: float = 0.0
@@ -63,7 +59,7 @@ class Assessment:
 
         Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
         """
-        self._spec = await self.upstream.spec(self.form, self.tenant)
+        self._spec = await self.upstream.spec(self.request.form, self.request.tenant)
         self._plan = Plan.of(self.options, self._spec, self.looking)
         self._repeats = Repeats(0.0 if self._plan.keep_repeats else self.looking.repeat_levels)
         self._timeline = Timeline(self._plan.rule, self._spec.grade_quantiles)
@@ -127,13 +123,12 @@ class Assessment:
 
     async def _streams(self, job: DecodeJob) -> AsyncGenerator[AsyncGenerator[Event, None], None]:
         windows = self._plan.windows()
-        questions = Questions(self.upstream, self.request_id, self.form, self.tenant)
+        questions = Questions(self.upstream, self.request)
         async for item in self._until_spent(job):
             match item:
                 case MediaInfo():
                     self._open_media(item)
-                    started = event_pb2.Started(request_id=self.request_id, media=self._media, model=self._spec.model)
-                    yield _alone(Event(started=started))
+                    yield _alone(Event(started=self._started()))
                 case Frame():
                     self._reached_seconds = item.pts_seconds
                     frame = self._scenes.feed(item) if self._scenes else item
@@ -170,6 +165,9 @@ class Assessment:
             width_px=info.width_px,
             height_px=info.height_px,
         )
+
+    def _started(self) -> event_pb2.Started:
+        return event_pb2.Started(request_id=self.request.request_id, media=self._media, model=self._spec.model)
 
     def _window(self, questions: Questions, clip: Clip) -> AsyncGenerator[Event, None]:
         self._started_windows += 1

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 
-from assay.checkpoint import FormName
 from assay.frame import Clip, Frame
 from assay.v1 import event_pb2, live_pb2, score_pb2
 from assay.video_wire import duration
@@ -15,7 +14,7 @@ from assay.wire import attribute_name, resampling_from_wire
 from gateway.decode import DecodeJob, DecodePool
 from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo, Shrink, Target
 from gateway.merge import in_turn, merged
-from gateway.upstream import ModelSpec, Upstream
+from gateway.upstream import ModelSpec, RequestOptions, Upstream
 from gateway.window import window_events
 
 Response = live_pb2.ScoreLiveResponse
@@ -88,8 +87,7 @@ class Waiting:
 class LiveStream:
     """One live stream."""
 
-    request_id: str
-    form: FormName
+    request: RequestOptions
     attributes: frozenset[str]
     """Names to report; all if empty."""
     decoder: Decoder
@@ -104,7 +102,6 @@ class LiveStream:
     drops_oldest: bool = True
     max_waiting_windows: int = 2
     windows_at_once: int = 2
-    tenant: str = ""
     _media: event_pb2.MediaInfo = field(default_factory=event_pb2.MediaInfo)
     _lost: Lost = field(default_factory=Lost)
     _cut_windows: int = 0
@@ -116,7 +113,7 @@ class LiveStream:
 
         Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
         """
-        spec = await self.upstream.spec(self.form, self.tenant)
+        spec = await self.upstream.spec(self.request.form, self.request.tenant)
         waiting = Waiting(self.max_waiting_windows, self.drops_oldest)
         async with (
             self.decoder() as pool,
@@ -195,7 +192,7 @@ class LiveStream:
                 yield response
 
     async def _judged(self, cut: Cut) -> AsyncGenerator[Response, None]:
-        events = window_events(self.upstream, self.request_id, self.form, cut.clip, cut.index, self.tenant)
+        events = window_events(self.upstream, self.request, cut.clip, cut.index)
         async with aclosing(events):
             async for event in events:
                 if event.HasField("window"):
@@ -225,7 +222,9 @@ class LiveStream:
             width_px=info.width_px,
             height_px=info.height_px,
         )
-        return Response(started=event_pb2.Started(request_id=self.request_id, media=self._media, model=spec.model))
+        return Response(
+            started=event_pb2.Started(request_id=self.request.request_id, media=self._media, model=spec.model)
+        )
 
     def _complete_media(self, summary: DecodeSummary) -> None:
         self._media.decoded_frames = summary.frames_decoded

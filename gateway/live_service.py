@@ -1,7 +1,6 @@
 """The public edge for live streams: reads messages, numbers nothing, translates nothing else."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from gateway.decode_spec import RAW_FRAME
 from gateway.live import Decoder, LiveStream, Response, own_process
 from gateway.merge import beating
 from gateway.settings import GatewaySettings
-from gateway.upstream import Upstream
+from gateway.upstream import Upstream, request_options
 
 Request = live_pb2.ScoreLiveRequest
 
@@ -54,8 +53,7 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
 
     def _stream(self, config: live_pb2.LiveConfig, is_frames: bool) -> LiveStream:
         return LiveStream(
-            request_id=uuid.uuid4().hex,
-            form=form_from_wire(config.config.form),
+            request=request_options(config.config),
             attributes=frozenset(config.config.attributes),
             decoder=self.decoder,
             upstream=self.upstream,
@@ -66,7 +64,6 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
             drops_oldest=config.lateness != live_pb2.LATENESS_WAIT,
             max_waiting_windows=self.settings.max_waiting_windows,
             windows_at_once=self.settings.windows_at_once,
-            tenant=config.config.tenant,
         )
 
     async def _next(self, requests: AsyncIterator[Request]) -> Request | None:

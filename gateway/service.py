@@ -1,7 +1,6 @@
 """The public edge: reads uploads, numbers events, translates nothing else."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from gateway.decode import DecodePool
 from gateway.fetching import Fetcher, with_head
 from gateway.merge import beating
 from gateway.settings import GatewaySettings
-from gateway.upstream import Upstream
+from gateway.upstream import Upstream, request_options
 from gateway.window import Event
 
 Context = Any  # grpc.aio.ServicerContext; its two type parameters differ from method to method
@@ -121,9 +120,8 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
         self, config: assay_pb2.ScoreConfig, upload: AsyncIterator[bytes], is_video: bool
     ) -> AsyncGenerator[Event, None]:
         assessment = Assessment(
-            request_id=uuid.uuid4().hex,
+            request=request_options(config),
             is_video=is_video,
-            form=form_from_wire(config.form),
             attributes=frozenset(config.attributes),
             decoder=self.decoder,
             upstream=self.upstream,
@@ -131,7 +129,6 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
             looking=self.settings.looking(),
             options=video_options_from_wire(config.video) if is_video else VideoOptions(),
             windows_at_once=self.settings.windows_at_once,
-            tenant=config.tenant,
         )
         with self.places.one():
             async with aclosing(assessment.events(upload)) as events:

@@ -2,8 +2,10 @@
 
 import asyncio
 import math
+import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
@@ -13,14 +15,33 @@ from assay.errors import CheckpointError
 from assay.frame import Clip
 from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
+from assay.v1 import assay_pb2, attribute_extraction_pb2_grpc, attribute_pb2, clip_pb2, scoring_pb2, scoring_pb2_grpc
 from assay.v1 import attribute_extraction_pb2 as extraction_pb2
-from assay.v1 import attribute_extraction_pb2_grpc, attribute_pb2, clip_pb2, scoring_pb2, scoring_pb2_grpc
-from assay.wire import FORM_TO_WIRE, clip_header, pixel_slices
+from assay.wire import FORM_TO_WIRE, clip_header, form_from_wire, pixel_slices
 
 T = TypeVar("T")
 _SPEC_SECONDS = 1.0
 """How long what both services said of their model is believed. They themselves ask it every 10 s who it is."""
 ModelSpec = clip_pb2.ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOptions:
+    """What holds for every clip of a request."""
+
+    request_id: str
+    form: FormName
+    tenant: str = ""
+    """Whose composite weights to use; empty for none."""
+    omit_distributions: bool = False
+    """Scores come without their digits' probabilities."""
+
+
+def request_options(config: assay_pb2.ScoreConfig) -> RequestOptions:
+    """With an id of its own."""
+    return RequestOptions(
+        uuid.uuid4().hex, form_from_wire(config.form), config.tenant, omit_distributions=config.omit_digit_distributions
+    )
 
 
 class Upstream:
@@ -69,16 +90,16 @@ class Upstream:
             return (await self._extraction.DescribeModel(request)).spec
 
     async def extract(
-        self, request_id: str, form: FormName, clip: Clip, *, tenant: str = ""
+        self, options: RequestOptions, clip: Clip
     ) -> AsyncGenerator[extraction_pb2.ExtractAttributesResponse, None]:
         """Reasoning and attributes of the clip, the transcript last."""
 
         async def parts() -> AsyncIterator[extraction_pb2.ExtractAttributesRequest]:
             config = extraction_pb2.ExtractionConfig(
-                request_id=request_id,
-                form=FORM_TO_WIRE[form],
+                request_id=options.request_id,
+                form=FORM_TO_WIRE[options.form],
                 clip=clip_header(clip),
-                tenant=tenant,
+                tenant=options.tenant,
                 takes_several=True,
             )
             yield extraction_pb2.ExtractAttributesRequest(config=config)
@@ -94,12 +115,9 @@ class Upstream:
 
     async def score(
         self,
-        request_id: str,
-        form: FormName,
+        options: RequestOptions,
         clip: Clip,
         transcript: Awaitable[extraction_pb2.Transcript],
-        *,
-        tenant: str = "",
         attributes: Iterable[attribute_pb2.Attribute] = (),
     ) -> AsyncGenerator[scoring_pb2.ScoreResponse, None]:
         """Early and final score of the clip. The transcript is awaited after the pixels, unless the form is direct.
@@ -109,14 +127,18 @@ class Upstream:
 
         async def parts() -> AsyncIterator[scoring_pb2.ScoreRequest]:
             config = scoring_pb2.ScoringConfig(
-                request_id=request_id, form=FORM_TO_WIRE[form], clip=clip_header(clip), tenant=tenant
+                request_id=options.request_id,
+                form=FORM_TO_WIRE[options.form],
+                clip=clip_header(clip),
+                tenant=options.tenant,
+                omit_digit_distributions=options.omit_distributions,
             )
             yield scoring_pb2.ScoreRequest(config=config)
             for pixels in pixel_slices(clip):
                 yield scoring_pb2.ScoreRequest(pixels=pixels)
-            if form != "direct":
+            if options.form != "direct":
                 yield scoring_pb2.ScoreRequest(transcript=await transcript)
-                if tenant:
+                if options.tenant:
                     yield scoring_pb2.ScoreRequest(grades=scoring_pb2.Grades(attributes=attributes))
 
         with _named("scoring"):

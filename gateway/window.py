@@ -11,26 +11,25 @@ from contextlib import aclosing
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.checkpoint import FormName
 from assay.errors import ServiceUnavailable
 from assay.frame import Clip
 from assay.repeats import distinct
 from assay.v1 import attribute_extraction_pb2, event_pb2, score_pb2, scoring_pb2
 from assay.video_wire import duration
 from gateway.merge import merged
-from gateway.upstream import Upstream
+from gateway.upstream import RequestOptions, Upstream
 
 Event = event_pb2.ScoreEvent
 
 
 async def window_events(
-    upstream: Upstream, request_id: str, form: FormName, clip: Clip, index: int, tenant: str = ""
+    upstream: Upstream, options: RequestOptions, clip: Clip, index: int
 ) -> AsyncGenerator[Event, None]:
     """Reasoning, attributes and the early score as they come; the window with all of it last.
 
     Raises what Upstream raises.
     """
-    events = _events(upstream, request_id, form, clip, _begun(index, clip, clip), tenant)
+    events = _events(upstream, options, clip, _begun(index, clip, clip))
     async with aclosing(events):
         async for event in events:
             yield event
@@ -39,11 +38,9 @@ async def window_events(
 class Questions:
     """Asks about the clips of one request, in their order."""
 
-    def __init__(self, upstream: Upstream, request_id: str, form: FormName, tenant: str = "") -> None:
+    def __init__(self, upstream: Upstream, options: RequestOptions) -> None:
         self._upstream = upstream
-        self._request_id = request_id
-        self._form = form
-        self._tenant = tenant
+        self._options = options
         self._count = 0
         self._still: NDArray[np.uint8] | None = None
         """All that the last clip shows, if that is one picture."""
@@ -67,7 +64,7 @@ class Questions:
     async def _asked(
         self, clip: Clip, result: score_pb2.WindowResult, answer: "asyncio.Future[score_pb2.WindowResult]"
     ) -> AsyncGenerator[Event, None]:
-        events = _events(self._upstream, self._request_id, self._form, clip, result, self._tenant)
+        events = _events(self._upstream, self._options, clip, result)
         async with aclosing(events):
             async for event in events:
                 if event.HasField("window"):
@@ -100,14 +97,14 @@ async def _repeated(
 
 
 async def _events(
-    upstream: Upstream, request_id: str, form: FormName, clip: Clip, result: score_pb2.WindowResult, tenant: str
+    upstream: Upstream, options: RequestOptions, clip: Clip, result: score_pb2.WindowResult
 ) -> AsyncGenerator[Event, None]:
     transcript: asyncio.Future[attribute_extraction_pb2.Transcript] = asyncio.get_running_loop().create_future()
     # `result.attributes` grows while the attributes are told; all of them are there when the transcript is.
-    scores = upstream.score(request_id, form, clip, transcript, tenant=tenant, attributes=result.attributes)
+    scores = upstream.score(options, clip, transcript, result.attributes)
     streams = [_scored(scores, result)]
-    if form != "direct":
-        streams.append(_reasoned(upstream.extract(request_id, form, clip, tenant=tenant), result, transcript))
+    if options.form != "direct":
+        streams.append(_reasoned(upstream.extract(options, clip), result, transcript))
     async with aclosing(merged(*streams)) as events:
         async for event in events:
             yield event

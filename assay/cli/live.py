@@ -71,6 +71,7 @@ async def _score(server: str, wish: LiveWish, source: LiveSource) -> None:
             form=wish.form,
             attributes=wish.attributes,
             tenant=wish.tenant,
+            distributions=False,
         )
         async with aclosing(windows):
             async for window in windows:

@@ -3,19 +3,19 @@
 from collections import defaultdict
 
 from assay.cli.lines import printable
-from assay.v1 import event_pb2, score_pb2
+from assay.v1 import event_pb2
 
 
 class Narrator:
-    """Puts the reasoning of windows that are judged at the same time one behind the other."""
+    """Puts the reasoning of windows that are judged at the same time one behind the other, numbered as on the wire."""
 
     def __init__(self) -> None:
         self._is_video = False
         self._speaking = 0
         self._kept: defaultdict[int, str] = defaultdict(str)
         """Text of windows behind the speaking one."""
-        self._finished: dict[int, str] = {}
-        """Windows that are judged, and the number that was written at the end of each."""
+        self._finished: set[int] = set()
+        """Windows that are judged."""
         self._last = ""
         """Last character of what the speaking window has said; empty if nothing."""
 
@@ -27,16 +27,12 @@ class Narrator:
             case "reasoning":
                 return self._told(event.reasoning.window_index, printable(event.reasoning.text))
             case "window":
-                self._finish(event.window)
+                self._finished.add(event.window.window_index)
                 return self._go_on()
             case "result":
-                for window in event.result.windows:
-                    self._finish(window)
+                self._finished.update(window.window_index for window in event.result.windows)
                 return self._go_on()
         return ""
-
-    def _finish(self, window: score_pb2.WindowResult) -> None:
-        self._finished[window.window_index] = window.reasoned_score.digits_as_written
 
     def _told(self, window: int, text: str) -> str:
         if window != self._speaking:
@@ -58,12 +54,11 @@ class Narrator:
         text = text if self._last else text.lstrip(" ")
         if not text:
             return ""
-        head = "" if self._last or not self._is_video else f"window {self._speaking + 1}\n"
+        head = "" if self._last or not self._is_video else f"window {self._speaking}\n"
         self._last = text[-1]
         return head + text
 
     def _ended(self) -> str:
-        """What is missing from the speaking window's text: its number, which is no reasoning, and a line end."""
+        """The line end that the speaking window's text lacks."""
         last, self._last = self._last, ""
-        number = f"{self._finished[self._speaking]}>" if last == "<" else ""
-        return f"{number}\n" if last not in ("", "\n") else ""
+        return "\n" if last not in ("", "\n") else ""

@@ -128,7 +128,12 @@ async def _judged(client: AsyncClient, each: Input, wish: Wish, screen: Screen) 
     screen.progress(*tally.shown())
     windows: list[score_pb2.WindowResult] = []
     told = client.events(
-        each.source(), form=wish.form, attributes=wish.attributes, tenant=wish.tenant, video=wish.video
+        each.source(),
+        form=wish.form,
+        attributes=wish.attributes,
+        tenant=wish.tenant,
+        video=wish.video,
+        distributions=False,
     )
     async for event in told:
         screen.write(narrator.feed(event))

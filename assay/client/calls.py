@@ -10,7 +10,7 @@ from typing import Any, Self
 import grpc
 
 from assay.attribute import KINDS
-from assay.client.failure import failure, gone
+from assay.client.failure import failure, gone, read_to_end
 from assay.client.judgement import Judgement, judgement_from_wire
 from assay.client.live import LiveSource, LiveWindow, live_config, live_windows
 from assay.client.upload import Source, can_be_read_again, chunks, is_uri
@@ -76,10 +76,13 @@ class AsyncClient:
         attributes: Sequence[str] = (),
         tenant: str = "",
         video: VideoOptions = _AS_SERVED,
+        distributions: bool = True,
     ) -> Judgement:
         """The judgement of one file; raises as `events` does."""
         told: list[score_pb2.WindowResult] = []
-        asked = self.events(source, form=form, attributes=attributes, tenant=tenant, video=video)
+        asked = self.events(
+            source, form=form, attributes=attributes, tenant=tenant, video=video, distributions=distributions
+        )
         async with aclosing(asked) as events:
             async for event in events:
                 if event.HasField("window"):
@@ -96,16 +99,18 @@ class AsyncClient:
         attributes: Sequence[str] = (),
         tenant: str = "",
         video: VideoOptions = _AS_SERVED,
+        distributions: bool = True,
     ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
         """What happens while the file is judged: `started` first, `result` last. Closing the generator cancels.
 
         `form` is direct, regular or natural; `attributes` are the names to report, all if empty; `tenant` is
-        whose composite weights to use, none if empty; `video` is how to look at a video.
+        whose composite weights to use, none if empty; `video` is how to look at a video; without `distributions`
+        scores come without their digits' probabilities (`Score.by_prefix`).
         Raises OSError (the file cannot be read) or an AssayError: InvalidRequest, BadMedia, OverLimit,
         UnreadableVerdict, Busy, ModelUnavailable, ServiceUnavailable, NoServer, TookTooLong; for an address also
         UriRefused, UriFailed, UriUnreachable.
         """
-        config = config_of(form, attributes, tenant, video)
+        config = config_of(form, attributes, tenant, video, distributions)
         has_begun = False
         for wait_seconds in (*BUSY_WAITS_SECONDS, None):
             try:
@@ -131,13 +136,15 @@ class AsyncClient:
         form: str = "regular",
         attributes: Sequence[str] = (),
         tenant: str = "",
+        distributions: bool = True,
     ) -> AsyncGenerator[LiveWindow, None]:
         """The windows of a live stream as they are judged, for as long as the source goes on.
 
         0 seconds leave the window to the model, and the hop to the window. Where the model is slower than the stream
         the oldest windows are left out, or, if it `waits`, the source is read more slowly. Raises as `events` does.
         """
-        config = live_config(config_of(form, attributes, tenant), window_seconds, hop_seconds, waits)
+        wanted = config_of(form, attributes, tenant, distributions=distributions)
+        config = live_config(wanted, window_seconds, hop_seconds, waits)
         async with aclosing(live_windows(self._channel, self.server, self._quiet_seconds, source, config)) as windows:
             async for window in windows:
                 yield window
@@ -194,8 +201,11 @@ class AsyncClient:
                 raise ServiceUnavailable(f"the server at {self.server} ended the call without a result; try again")
             has_begun = True
             for event in (response.event, *response.then):
+                is_last = event.HasField("result")
+                if is_last:
+                    await read_to_end(call)
                 yield event
-                if event.HasField("result"):
+                if is_last:
                     return
 
 
@@ -217,7 +227,11 @@ async def _upload(
 
 
 def config_of(
-    form: str, attributes: Sequence[str], tenant: str = "", video: VideoOptions = _AS_SERVED
+    form: str,
+    attributes: Sequence[str],
+    tenant: str = "",
+    video: VideoOptions = _AS_SERVED,
+    distributions: bool = True,
 ) -> assay_pb2.ScoreConfig:
     """InvalidRequest names a form or attribute that does not exist, and those that do."""
     forms = {str(name): number for name, number in FORM_TO_WIRE.items()}
@@ -229,7 +243,11 @@ def config_of(
             field="config.attributes",
         )
     config = assay_pb2.ScoreConfig(
-        form=forms[form], attributes=dict.fromkeys(attributes), tenant=tenant, takes_several=True
+        form=forms[form],
+        attributes=dict.fromkeys(attributes),
+        tenant=tenant,
+        takes_several=True,
+        omit_digit_distributions=not distributions,
     )
     if video != _AS_SERVED:
         config.video.CopyFrom(video_options_to_wire(video))

@@ -1,9 +1,16 @@
-"""A failed call -> an AssayError with a sentence for the person who made it."""
+"""The end of a call: an AssayError with a sentence for the person who made it, or nothing more to read."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
 
 import grpc
 
 from assay.errors import AssayError, ServiceUnavailable
 from assay.rpc.errors import DETAILS_KEY, error_from
+
+_STATUS_SECONDS = 5.0
+"""A server has read what is left of an upload before it sends its status, for half a second at most."""
 
 
 class NoServer(ServiceUnavailable):
@@ -32,6 +39,17 @@ def failure(error: grpc.aio.AioRpcError, server: str, timeout_seconds: float, ha
         case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
             return gone(server) if has_begun else unreachable(server)
     return error_from(error, f"the Assay server at {server}")
+
+
+async def read_to_end(call: Any) -> None:
+    """Waits for the status behind the last message, so that the server counts a success and no cancellation.
+
+    What was received is good whatever comes, so this never raises, nor does it wait for long.
+    """
+    with suppress(TimeoutError, grpc.aio.AioRpcError):
+        async with asyncio.timeout(_STATUS_SECONDS):
+            while await call.read() is not grpc.aio.EOF:
+                pass
 
 
 def unreachable(server: str) -> NoServer:

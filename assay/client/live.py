@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from assay.client.failure import failure, gone
+from assay.client.failure import failure, gone, read_to_end
 from assay.client.judgement import Window, window_from_wire
 from assay.client.upload import Source, pieces
 from assay.errors import InvalidRequest, ServiceUnavailable
@@ -76,12 +76,14 @@ async def live_windows(
 async def _responses(
     call: Any, server: str, quiet_seconds: float, sending: "asyncio.Task[None]"
 ) -> AsyncIterator[live_pb2.ScoreLiveResponse]:
-    """Everything up to `ended`. Raises what the call failed with, or what the source did."""
+    """Everything in front of `ended`. Raises what the call failed with, or what the source did."""
     has_begun = False
     while True:
         try:
-            # Before the first event the stream may have nothing to show yet.
-            response = await asyncio.wait_for(call.read(), quiet_seconds if has_begun else None)
+            # Before the first event the stream may have nothing to show yet. Not wait_for: in Python 3.11 it swallows a
+            # cancellation that arrives together with the response.
+            async with asyncio.timeout(quiet_seconds if has_begun else None):
+                response = await call.read()
         except TimeoutError:
             raise gone(server) from None
         except grpc.aio.AioRpcError as error:
@@ -92,11 +94,14 @@ async def _responses(
                 raise reason from None
             raise
         if response is grpc.aio.EOF:
-            raise ServiceUnavailable(f"the server at {server} ended the stream without a word; start it again")
+            raise ServiceUnavailable(
+                f"the server at {server} closed the stream without a final message; start it again"
+            )
         has_begun = True
-        yield response
         if response.HasField("ended"):
+            await read_to_end(call)
             return
+        yield response
 
 
 async def _send(call: Any, source: LiveSource, config: live_pb2.LiveConfig) -> None:

@@ -52,9 +52,14 @@ class Client:
         attributes: Sequence[str] = (),
         tenant: str = "",
         video: VideoOptions = _AS_SERVED,
+        distributions: bool = True,
     ) -> Judgement:
         """As AsyncClient.score."""
-        return self._run(self._client.score(source, form=form, attributes=attributes, tenant=tenant, video=video))
+        return self._run(
+            self._client.score(
+                source, form=form, attributes=attributes, tenant=tenant, video=video, distributions=distributions
+            )
+        )
 
     def events(
         self,
@@ -64,9 +69,12 @@ class Client:
         attributes: Sequence[str] = (),
         tenant: str = "",
         video: VideoOptions = _AS_SERVED,
+        distributions: bool = True,
     ) -> Iterator[event_pb2.ScoreEvent]:
         """As AsyncClient.events."""
-        events = self._client.events(source, form=form, attributes=attributes, tenant=tenant, video=video)
+        events = self._client.events(
+            source, form=form, attributes=attributes, tenant=tenant, video=video, distributions=distributions
+        )
         try:
             while (event := self._run(_next(events))) is not None:
                 yield event

@@ -83,6 +83,7 @@ class ScoreConfig(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     VIDEO_FIELD_NUMBER: _builtins.int
     TAKES_SEVERAL_FIELD_NUMBER: _builtins.int
+    OMIT_DIGIT_DISTRIBUTIONS_FIELD_NUMBER: _builtins.int
     form: _score_pb2.AnswerForm.ValueType
     """In which form to answer; ANSWER_FORM_REGULAR if not set."""
     tenant: _builtins.str
@@ -94,6 +95,8 @@ class ScoreConfig(_message.Message):
     """True if the caller reads `then` of the responses of StreamImage, StreamVideo and ScoreUri; otherwise it stays empty,
     and every event has a message of its own.
     """
+    omit_digit_distributions: _builtins.bool
+    """True: Score.digit_distributions is left empty everywhere in the answer: most of a short answer's bytes."""
     @_builtins.property
     def attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Attributes to report, by their names in lower case ("clarity", "level_shot"); all if empty. An unknown name is
@@ -114,10 +117,11 @@ class ScoreConfig(_message.Message):
         tenant: _builtins.str = ...,
         video: Global___VideoOptions | None = ...,
         takes_several: _builtins.bool = ...,
+        omit_digit_distributions: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["video", b"video"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "form", b"form", "takes_several", b"takes_several", "tenant", b"tenant", "video", b"video"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "form", b"form", "omit_digit_distributions", b"omit_digit_distributions", "takes_several", b"takes_several", "tenant", b"tenant", "video", b"video"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

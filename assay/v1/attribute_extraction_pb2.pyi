@@ -140,7 +140,7 @@ class ExtractAttributesResponse(_message.Message):
     TRANSCRIPT_FIELD_NUMBER: _builtins.int
     THEN_FIELD_NUMBER: _builtins.int
     reasoning: _builtins.str
-    """Text to append to the explanation."""
+    """Text to append to the explanation; of the transcript all but the sentence that leads up to the number."""
     @_builtins.property
     def attribute(self) -> _attribute_pb2.Attribute:
         """An attribute was told."""

@@ -129,7 +129,7 @@ class Score(_message.Message):
     @_builtins.property
     def digit_distributions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DigitDistribution]:
         """One distribution per digit position that was looked at, those of the written number first. Empty for a score
-        pooled from several.
+        pooled from several, and with ScoreConfig.omit_digit_distributions.
         """
 
     def __init__(
@@ -172,7 +172,7 @@ class WindowResult(_message.Message):
     frame_count: _builtins.int
     """How many frames the model saw."""
     reasoning: _builtins.str
-    """All that the model wrote before the number; empty for ANSWER_FORM_DIRECT."""
+    """What the model wrote in front of the sentence with its number, which is not the score; empty for ANSWER_FORM_DIRECT."""
     repeated_frames: _builtins.int
     """Sampled frames of the clip that were nearly the same as the one before and therefore not shown to the model."""
     is_repeat: _builtins.bool

@@ -32,6 +32,7 @@ class ScoringConfig(_message.Message):
     FORM_FIELD_NUMBER: _builtins.int
     CLIP_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
+    OMIT_DIGIT_DISTRIBUTIONS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Identifies the request in the logs."""
     form: _score_pb2.AnswerForm.ValueType
@@ -41,6 +42,8 @@ class ScoringConfig(_message.Message):
     with ANSWER_FORM_DIRECT, which grades nothing. What the model has read for one tenant is reused for the same one
     alone.
     """
+    omit_digit_distributions: _builtins.bool
+    """True: Score.digit_distributions is left empty."""
     @_builtins.property
     def clip(self) -> _clip_pb2.ClipHeader:
         """The clip whose pixels follow."""
@@ -52,10 +55,11 @@ class ScoringConfig(_message.Message):
         form: _score_pb2.AnswerForm.ValueType = ...,
         clip: _clip_pb2.ClipHeader | None = ...,
         tenant: _builtins.str = ...,
+        omit_digit_distributions: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip", "form", b"form", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip", "form", b"form", "omit_digit_distributions", b"omit_digit_distributions", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

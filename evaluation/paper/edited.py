@@ -20,7 +20,7 @@ from assay.wire import transcript_from_wire, transcript_to_wire
 from evaluation.measure import UNREADABLE_FILE, Failed
 from evaluation.paper.edits import EDITS, PROSE_EDITS, Part, put_together, taken_apart
 from gateway.decode import DecodePool, DecodeSpec, Target
-from gateway.upstream import ModelSpec, Upstream
+from gateway.upstream import ModelSpec, RequestOptions, Upstream
 
 DIRECT, AS_WRITTEN = "withheld", "as written"
 """The number asked for alone, and after the reasoning as the model wrote it."""
@@ -58,6 +58,7 @@ class Editor:
         self._upstream = upstream
         self._form: FormName = form
         self._segments = answer_form(checkpoint, form).before(SCORE)
+        self._options = RequestOptions("edited", form)
         self._names = tuple(EDITS) if form == "regular" else PROSE_EDITS
 
     async def rows(self, files: Sequence[tuple[str, Path, float]]) -> list[EditedRow]:
@@ -110,7 +111,7 @@ class Editor:
         return Clip((frames[0],), is_video=False)
 
     async def _transcript(self, clip: Clip) -> attribute_extraction_pb2.Transcript:
-        async with aclosing(self._upstream.extract("edited", self._form, clip)) as responses:
+        async with aclosing(self._upstream.extract(self._options, clip)) as responses:
             async for response in responses:
                 if response.HasField("transcript"):
                     return response.transcript
@@ -119,7 +120,7 @@ class Editor:
     async def _final(self, clip: Clip, transcript: Transcript) -> scoring_pb2.FinalScore:
         told = asyncio.get_running_loop().create_future()
         told.set_result(transcript_to_wire(transcript))
-        async with aclosing(self._upstream.score("edited", self._form, clip, told)) as responses:
+        async with aclosing(self._upstream.score(self._options, clip, told)) as responses:
             async for response in responses:
                 if response.HasField("final_score"):
                     return response.final_score

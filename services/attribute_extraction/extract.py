@@ -7,7 +7,7 @@ from assay.attribute import Attribute
 from assay.checkpoint import Checkpoint, FormName
 from assay.cot import CotReader, GradeRead, Reasoning
 from assay.errors import CheckpointError, ModelUnavailable
-from assay.form import Choice, Form, Free
+from assay.form import Choice, Form, Free, Literal
 from assay.frame import Clip
 from assay.generator import Chose, Conversation, Event, Finished, Generator, Wrote
 from assay.prompt import REASON, SCORE, answer_form, grade_of_option, question
@@ -51,6 +51,7 @@ class _Listener:
         self._prose = CotReader(checkpoint.reading if self._is_prose else {})
         self._texts: dict[str, str] = {}
         """Segment to its text so far; the empty name holds all literals."""
+        self._shown_literals_left = _shown_literal_chars(form)
         self._written: list[str] = []
         """A text for each segment so far."""
         self._last_written = ""
@@ -64,7 +65,8 @@ class _Listener:
                 yield from self._ended_before(event.segment)
                 self._texts[event.segment] = self._texts.get(event.segment, "") + event.text
                 self._write_down(event)
-                yield Reasoning(event.text)
+                if shown := self._shown(event):
+                    yield Reasoning(shown)
                 yield from self._read(event.text)
             case Chose():
                 yield self._chosen(event)
@@ -74,6 +76,14 @@ class _Listener:
                 # Prose that was cut never led up to a number. A form with choices does, however long one reason was.
                 is_complete = event.reason == "complete" or not self._is_prose
                 yield Transcript(tuple(self._written), event.checkpoint_fingerprint, is_complete)
+
+    def _shown(self, event: Wrote) -> str:
+        """What a person reads of it: all but the sentence that leads up to the number, which is not the final score."""
+        if event.segment:
+            return event.text
+        shown = event.text[: self._shown_literals_left]
+        self._shown_literals_left -= len(shown)
+        return shown
 
     def _ended_before(self, segment: str) -> Iterator[Attribute]:
         """Subject and background are one attribute, told once both have ended."""
@@ -106,3 +116,12 @@ class _Listener:
         for event in events:
             if isinstance(event, GradeRead):
                 yield Attribute(event.name, event.grade)
+
+
+def _shown_literal_chars(form: Form) -> int:
+    """How many characters of the form's forced text there are in front of its last sentence or line."""
+    forced = [segment.text for segment in form if isinstance(segment, Literal)]
+    if not isinstance(form.segments[-1], Literal):
+        return sum(map(len, forced))
+    last = forced.pop()
+    return sum(map(len, forced)) + max(last.rfind("\n"), last.rfind(". ") + 1, 0)

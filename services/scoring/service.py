@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import grpc
@@ -77,7 +78,7 @@ class ScoringService(ScoringServiceServicer):
             scores = score_clip(self._generator, self._checkpoint, form_name, clip, transcript, tenant)
             async with aclosing(scores) as events:
                 async for event in events:
-                    yield _to_wire(event)
+                    yield _to_wire(event, omit_distributions=config.omit_digit_distributions)
 
     def _weights(self, tenant: str, form_name: FormName) -> CompositeWeights | None:
         if not tenant:
@@ -104,12 +105,13 @@ class ScoringService(ScoringServiceServicer):
         return pb.ScoringServiceDescribeModelResponse(spec=spec)
 
 
-def _to_wire(event: EarlyScore | FinalScore) -> pb.ScoreResponse:
+def _to_wire(event: EarlyScore | FinalScore, *, omit_distributions: bool) -> pb.ScoreResponse:
+    to_wire = partial(score_to_wire, omit_distributions=omit_distributions)
     if isinstance(event, EarlyScore):
-        return pb.ScoreResponse(early_score=score_to_wire(event.score))
-    final = pb.FinalScore(score=score_to_wire(event.score), direct_score=score_to_wire(event.direct))
+        return pb.ScoreResponse(early_score=to_wire(event.score))
+    final = pb.FinalScore(score=to_wire(event.score), direct_score=to_wire(event.direct))
     if event.reasoned is not None:
-        final.reasoned_score.CopyFrom(score_to_wire(event.reasoned))
+        final.reasoned_score.CopyFrom(to_wire(event.reasoned))
     if event.composite is not None:
-        final.composite_score.CopyFrom(score_to_wire(event.composite))
+        final.composite_score.CopyFrom(to_wire(event.composite))
     return pb.ScoreResponse(final_score=final)

@@ -282,13 +282,7 @@ def test_windows_judged_at_the_same_time_are_told_one_after_the_other() -> None:
         event_pb2.ScoreEvent(window=window(0)),
         _resulting(is_video=True),
     ]
-    assert "".join(map(narrator.feed, events)) == "window 1\nABC\nwindow 2\nX\n"
-
-
-def test_the_number_at_the_end_is_part_of_what_is_read() -> None:
-    narrator = Narrator()
-    events = [started(), reasoning("The final score is <"), event_pb2.ScoreEvent(window=window(0, 6.53))]
-    assert "".join(map(narrator.feed, events)) == "The final score is <6.63>\n"
+    assert "".join(map(narrator.feed, events)) == "window 0\nABC\nwindow 1\nX\n"
 
 
 def test_what_a_terminal_shows_ends_with_the_text_alone() -> None:

@@ -5,6 +5,7 @@ import io
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,14 @@ async def test_form_and_attributes_reach_the_server(client: AsyncClient, gateway
     await client.score(JPEG, form="natural", attributes=["clarity", "exposure"])
     config = gateway.calls[0].config
     assert (config.form, list(config.attributes)) == (score_pb2.ANSWER_FORM_NATURAL, ["clarity", "exposure"])
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_distributions_are_asked_for_unless_they_are_not_wanted(
+    wanted: bool, client: AsyncClient, gateway: ScriptedGateway
+) -> None:
+    await client.score(JPEG, distributions=wanted)
+    assert gateway.calls[0].config.omit_digit_distributions is not wanted
 
 
 async def test_events_come_in_the_order_in_which_they_were_sent(client: AsyncClient) -> None:
@@ -302,6 +311,50 @@ async def test_closing_the_events_cancels_the_call() -> None:
             await anext(events)
             await events.aclose()
         assert await asyncio.to_thread(gateway.calls[0].has_ended.wait, 5)
+
+
+@pytest.fixture
+def unhurried() -> Iterator[tuple[ScriptedGateway, list[bool]]]:
+    """A gateway that has something to do between its result and its status, and whether each call let it."""
+    finished: list[bool] = []
+
+    def script(call: Call) -> Iterator[event_pb2.ScoreEvent | AssayError]:
+        try:
+            yield from judged(call)
+            time.sleep(0.05)
+        finally:
+            # A client that cancels has the call end here first.
+            finished.append(not call.has_ended.is_set())
+
+    with ScriptedGateway(script) as gateway:
+        yield gateway, finished
+
+
+async def test_a_call_is_read_to_its_end_and_not_cancelled_after_the_result(unhurried: Any) -> None:
+    gateway, finished = unhurried
+    async with AsyncClient(gateway.address) as client:
+        await client.score(JPEG)
+        await client.score("https://media.test/photo.jpg")
+        [event async for event in client.events(MP4)]
+    assert finished == [True] * 3
+
+
+def test_the_sync_client_reads_to_the_end_too(unhurried: Any) -> None:
+    gateway, finished = unhurried
+    with Client(gateway.address) as client:
+        client.score(JPEG)
+        next(event for event in client.events(MP4) if event.HasField("result"))
+    assert finished == [True] * 2
+
+
+async def test_a_result_is_good_whatever_the_status_behind_it() -> None:
+    def script(call: Call) -> Iterator[event_pb2.ScoreEvent | AssayError]:
+        yield from judged(call)
+        yield ModelUnavailable("gone")
+
+    with ScriptedGateway(script) as gateway:
+        async with AsyncClient(gateway.address) as client:
+            assert (await client.score(JPEG)).score.value == 6.53
 
 
 def test_the_sync_client_scores(gateway: ScriptedGateway) -> None:

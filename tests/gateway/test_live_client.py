@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 
 from assay.cli.live import LiveWish, score_live
 from assay.cli.pace import clock_seconds, paced
@@ -35,6 +36,13 @@ async def test_a_file_is_judged_window_by_window(pool, recording):
     told = await judged(pool, recording)
     assert [(each.index, each.window.start_seconds) for each in told] == [(0, 0.0), (1, 2.0), (2, 4.0)]
     assert told[0].window.attributes["clarity"].grade == "very clear"
+
+
+async def test_a_stream_that_was_judged_counts_as_a_success(pool, recording):
+    labels = {"method": "/assay.v1.LiveService/ScoreLive", "reason": "OK"}
+    before = REGISTRY.get_sample_value("assay_calls_total", labels) or 0
+    await judged(pool, recording)
+    assert REGISTRY.get_sample_value("assay_calls_total", labels) == before + 1
 
 
 async def test_bytes_are_judged_as_they_come(pool):

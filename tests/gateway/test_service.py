@@ -113,6 +113,39 @@ async def test_the_direct_form_works_while_attribute_extraction_is_down(pool):
     assert result_of(happened).score.value == pytest.approx(3.72)
 
 
+def scores_in(message):
+    """Every Score in a message, however deep."""
+    if isinstance(message, score_pb2.Score):
+        yield message
+    for field, value in message.ListFields():
+        if field.message_type:
+            for each in value if field.is_repeated else [value]:
+                yield from scores_in(each)
+
+
+@pytest.mark.parametrize("name", [PHOTO, VIDEO])
+async def test_the_digit_distributions_can_be_left_out_of_every_score(pool, name):
+    happened = await judged(pool, name, omit_digit_distributions=True)
+    scores = [score for event in happened for score in scores_in(event)]
+    assert len(scores) > 3
+    assert not any(score.digit_distributions for score in scores)
+    assert result_of(happened).score.value == result_of(await judged(pool, name)).score.value
+
+
+async def test_an_answer_in_one_message_can_leave_the_digit_distributions_out(pool):
+    model = ScriptedGenerator()
+    async with gateway(pool, model, model) as caller:
+        asked = {"image": media(PHOTO).read_bytes(), "config": {"omit_digit_distributions": True}}
+        bare = await caller.stub.ScoreImage(assay_pb2.ScoreImageRequest(**asked))
+        whole = await caller.stub.ScoreImage(assay_pb2.ScoreImageRequest(image=asked["image"]))
+    assert not bare.result.score.digit_distributions
+    assert bare.ByteSize() < whole.ByteSize()
+
+
+async def test_the_reasoning_does_not_end_in_another_number_than_the_score(pool):
+    assert "score is" not in result_of(await judged(pool)).windows[0].reasoning
+
+
 async def test_a_video_has_a_timeline_of_windows_in_order(pool):
     windows = result_of(await judged(pool, VIDEO)).windows
     starts = [window.start_offset.ToTimedelta().total_seconds() for window in windows]

@@ -5,10 +5,13 @@ import asyncio
 import pytest
 
 from assay.attribute import Attribute
+from assay.cot import Reasoning
 from assay.errors import InvalidRequest, ModelUnavailable
 from assay.v1 import attribute_extraction_pb2 as pb
 from assay.v1 import score_pb2
 from assay.wire import attribute_from_wire
+from services.attribute_extraction.extract import extract
+from tests.checkpoints import small_checkpoint
 from tests.scripted_generator import FINGERPRINT, ScriptedGenerator
 from tests.services.serving import answers, extraction, picture, to_extract
 
@@ -49,9 +52,36 @@ async def test_what_is_asked_for_a_tenant_is_asked_in_its_name(generator):
     assert [conversation.tenant for conversation in generator.asked] == ["acme", ""]
 
 
-async def test_the_reasoning_pieces_joined_are_the_transcript(generator):
-    *events, last = await extracted(generator)
-    assert "".join(event.reasoning for event in events) == "".join(last.transcript.texts)
+@pytest.mark.parametrize(
+    ("form", "read"),
+    [
+        (score_pb2.ANSWER_FORM_REGULAR, REGULAR_TEXT.removesuffix("\nThe final score is <")),
+        (NATURAL, " a word"),
+    ],
+)
+async def test_the_reasoning_is_the_transcript_without_the_sentence_of_the_number(generator, form, read):
+    *events, last = await extracted(generator, form)
+    assert "".join(event.reasoning for event in events) == read
+    assert "".join(last.transcript.texts).startswith(read)
+
+
+@pytest.mark.parametrize(
+    ("ending", "shown"),
+    [
+        ("\nThe final score is <", ""),
+        (" The final score is <", ""),
+        (")\nThe final score is <", ")"),
+        (", all in all. The score is <", ", all in all."),
+        ("<", ""),
+    ],
+)
+async def test_what_is_forced_in_front_of_the_last_sentence_is_shown(ending, shown):
+    checkpoint = small_checkpoint()
+    natural = checkpoint.form["natural"].model_copy(update={"answer": "{reasoning}" + ending + "{score}>."})
+    changed = checkpoint.model_copy(update={"form": {**checkpoint.form, "natural": natural}})
+    clip = picture()
+    heard = [each async for each in extract(ScriptedGenerator({"reasoning": "Nice"}), changed, "natural", clip)]
+    assert "".join(each.text for each in heard if isinstance(each, Reasoning)) == "Nice" + shown
 
 
 async def test_the_transcript_says_who_wrote_it_and_that_it_is_whole(generator):
