@@ -168,7 +168,7 @@ class MediaInfo:
 
     is_video: bool
     container: str
-    """jpeg, png, webp, gif, bmp, tiff, avif, heic; mp4, matroska (also WebM), mpegts, flv."""
+    """jpeg, png, webp, gif, bmp, tiff (camera raw, too), avif, heic; mp4, matroska (also WebM), mpegts, flv."""
     codec: str
     """FFmpeg's name of the codec: h264, hevc, vp9, av1, mjpeg, ..."""
     width_px: int

@@ -22,9 +22,18 @@ _PEAK, _WHITE = 1000.0, 203.0
 _PER_SIDE = 33
 """Of the table; what lies between its colours is interpolated."""
 # x and y of red, green, blue and white.
-_CHROMATICITIES: dict[int, tuple[tuple[float, float], ...]] = {
-    ColorPrimaries.BT709: ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06), (0.3127, 0.3290)),
+Chromaticities = tuple[tuple[float, float], ...]
+SRGB: Chromaticities = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06), (0.3127, 0.3290))
+_NTSC: Chromaticities = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), (0.3127, 0.3290))
+# By their numbers in ITU-T H.273.
+CHROMATICITIES: dict[int, Chromaticities] = {
+    ColorPrimaries.BT709: SRGB,
+    ColorPrimaries.BT470M: ((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), (0.310, 0.316)),
+    ColorPrimaries.BT470BG: ((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), (0.3127, 0.3290)),
+    ColorPrimaries.SMPTE170M: _NTSC,
+    ColorPrimaries.SMPTE240M: _NTSC,
     ColorPrimaries.BT2020: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), (0.3127, 0.3290)),
+    ColorPrimaries.SMPTE431: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
     ColorPrimaries.SMPTE432: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.3127, 0.3290)),
 }
 Floats = NDArray[np.float64]
@@ -42,6 +51,11 @@ def of_video(frame: av.VideoFrame) -> dict[str, Any]:
     return {}
 
 
+def is_hdr(curve: int | None) -> bool:
+    """PQ or HLG."""
+    return curve in _HDR
+
+
 def to_sdr(pixels: Any, curve: int | None, primaries: int | None) -> Any:
     """(height, width, 3 or 4) uint8 RGB -> the same as an SDR screen shows it; only HDR is touched.
 
@@ -49,9 +63,9 @@ def to_sdr(pixels: Any, curve: int | None, primaries: int | None) -> Any:
 
     The numbers of PQ and HLG taken for those of SDR are a grey and dark picture.
     """
-    if curve not in _HDR:
+    if not is_hdr(curve):
         return pixels
-    known = primaries if primaries in _CHROMATICITIES else ColorPrimaries.BT2020
+    known = primaries if primaries in CHROMATICITIES else ColorPrimaries.BT2020
     return np.asarray(Image.fromarray(pixels).filter(_table(curve, known)))
 
 
@@ -84,7 +98,7 @@ def _hlg_light(coded: Floats, primaries: int) -> Floats:
     """ARIB STD-B67 (ITU-R BT.2100): 0..1 -> cd/m2 on a screen of 1000, whose system gamma is 1.2."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(coded <= 0.5, coded**2 / 3, (np.exp((coded - c) / a) + b) / 12)
-    brightness = scene @ _to_xyz(primaries)[1]
+    brightness = scene @ to_xyz(CHROMATICITIES[primaries])[1]
     return np.asarray(_PEAK * brightness[:, None] ** 0.2 * scene)
 
 
@@ -105,10 +119,10 @@ def _within_sdr(light: Floats) -> Floats:
 
 
 def _to_bt709(primaries: int) -> Floats:
-    return np.asarray(np.linalg.inv(_to_xyz(ColorPrimaries.BT709)) @ _to_xyz(primaries))
+    return np.asarray(np.linalg.inv(to_xyz(SRGB)) @ to_xyz(CHROMATICITIES[primaries]))
 
 
-def _to_xyz(primaries: int) -> Floats:
-    """Linear RGB -> CIE XYZ, so that full red, green and blue are white."""
-    columns = np.array([(x / y, 1.0, (1 - x - y) / y) for x, y in _CHROMATICITIES[primaries]]).T
+def to_xyz(chromaticities: Chromaticities) -> Floats:
+    """Linear RGB -> CIE XYZ, so that full red, green and blue are white. Raises `ZeroDivisionError`, `LinAlgError`."""
+    columns = np.array([(x / y, 1.0, (1 - x - y) / y) for x, y in chromaticities]).T
     return np.asarray(columns[:, :3] * np.linalg.solve(columns[:, :3], columns[:, 3]))

@@ -1,8 +1,9 @@
 """Bytes of a still picture become one frame."""
 
 import io
+import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import av
@@ -16,131 +17,142 @@ from PIL import Image
 
 from assay.errors import BadMedia, OverLimit
 from assay.frame import Frame
-from gateway.decode_spec import DecodeSpec, DecodeSummary, MediaInfo
-from gateway.decode_worker import colour
+from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo
+from gateway.decode_worker import colour, icc, raw, tiff
+from gateway.decode_worker.avif import decode_avif
 from gateway.decode_worker.budget import too_many_pixels
+from gateway.decode_worker.header import ANIMATED, DAMAGED, Header, plain_png, read_header
 from gateway.decode_worker.heic import decode_heic
-from gateway.decode_worker.reader import Spool, Upload
-from gateway.decode_worker.resize import PRECISE, Orientation, from_exif, orientation_of, resize_picture
-from gateway.decode_worker.video import open_container, prepare, video_stream
+from gateway.decode_worker.icc import ColourTags
+from gateway.decode_worker.reader import Upload
+from gateway.decode_worker.resize import PRECISE, Orientation, resize_picture
 
 Pixels = NDArray[np.uint8]
 
-_DECODER = {"jpeg": "mjpeg", "png": "png", "webp": "webp", "bmp": "bmp", "tiff": "tiff"}
-_EXIF_ORIENTATION = 0x0112
+_DECODER = {"jpeg": "mjpeg", "png": "png", "webp": "webp", "bmp": "bmp"}
+_CODEC = {"avif": "av1", "heic": "hevc", **_DECODER}
 _TRANSPARENT = "transparent parts of the picture were judged as they look on white"
-_ANIMATED = "the picture is an animation, of which only the first frame was judged; send a video to have all judged"
-_DAMAGED = "the {} picture is damaged or cut off; send an intact copy"
+
+_RARE = (
+    "the picture is a JPEG of a rare kind ({}), which cannot be decoded, or is damaged; export it as an ordinary JPEG"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class _Header:
-    width_px: int
-    height_px: int
+class _Decoded:
+    """A picture in full size."""
+
+    picture: Image.Image
+    """L, LA, RGB, RGBA, CMYK or LAB."""
     orientation: Orientation
-    is_animated: bool
+    """How it is still to be turned."""
+    colours: ColourTags
 
 
 def decode_still(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[MediaInfo | Frame | DecodeSummary]:
     """`MediaInfo`, one `Frame`, `DecodeSummary`. Raises `BadMedia`, `OverLimit`, or anything of a decoder's."""
     data = upload.read_all()
-    limit = spec.limits.max_image_pixels
     warnings: list[str] = []
-    if container == "avif":
-        codec, picture = "av1", _decode_avif(data, limit, warnings)
-    elif container == "heic":
-        codec, picture = "hevc", _over_white(decode_heic(data, limit), warnings)
-    else:
-        header = _read_header(data, container)
-        if header.width_px * header.height_px > limit:
-            raise OverLimit(too_many_pixels(header.width_px * header.height_px, limit))
-        codec = _DECODER.get(container, container)
-        # FFmpeg 8.1 decodes no animated WebP, and hands out half a GIF as if it were whole; Pillow refuses that.
-        by_pillow = container == "gif" or header.is_animated
-        if container == "tiff":
-            picture = _decode_tiff(data, header, limit, warnings)
-        elif by_pillow:
-            picture = header.orientation.upright(_decode_by_pillow(data, container, warnings))
-        else:
-            picture = header.orientation.upright(_decode(data, container, limit, warnings))
-        if header.is_animated:
-            warnings.append(_ANIMATED)
-    shown = Image.fromarray(picture)
-    yield MediaInfo(False, container, codec, width_px=shown.width, height_px=shown.height)
-    yield Frame(resize_picture(shown, spec.target))
+    decoded = _decode(data, container, spec.limits, warnings)
+    picture, colours = icc.flat(decoded.picture, decoded.colours, warnings)
+    shown = Image.fromarray(decoded.orientation.upright(_on_white(picture, colours, warnings)))
+    yield MediaInfo(False, container, _CODEC.get(container, container), width_px=shown.width, height_px=shown.height)
+    yield Frame(icc.to_srgb(resize_picture(shown, spec.target), colours, warnings))
     yield DecodeSummary(
         duration_seconds=0.0, frames_decoded=1, frames_corrupt=0, frames_sampled=1, warnings=tuple(warnings)
     )
 
 
-def _read_header(data: bytes, container: str) -> _Header:
-    """Size and orientation; Pillow parses the header and does not decode."""
+def _decode(data: bytes, container: str, limits: DecodeLimits, warnings: list[str]) -> _Decoded:
+    if container == "avif":
+        return _Decoded(*decode_avif(data, limits, warnings))
+    if container == "heic":
+        picture, colours = decode_heic(data, limits.max_image_pixels, warnings)
+        return _Decoded(picture, Orientation(), colours)
+    if container == "tiff":
+        return _decode_tiff(data, limits, warnings)
+    return _decode_plain(data, container, read_header(data, container), limits, warnings)
+
+
+def _decode_tiff(data: bytes, limits: DecodeLimits, warnings: list[str]) -> _Decoded:
     try:
-        with Image.open(io.BytesIO(data), formats=[container.upper()]) as image:
-            exif = Image.Exif()
-            if container == "tiff":
-                exif = image.getexif()
-            elif raw := image.info.get("exif"):
-                exif.load(raw)
-            orientation = from_exif(exif.get(_EXIF_ORIENTATION))
-            return _Header(image.width, image.height, orientation, bool(getattr(image, "is_animated", False)))
-    except Exception as problem:  # Pillow has no common root for what a broken file makes it raise
-        raise BadMedia(_DAMAGED.format(container.upper())) from problem
+        chain = tiff.directories_of(data)
+        camera = raw.name_of(chain)
+    except (ValueError, IndexError, struct.error) as problem:
+        raise BadMedia(DAMAGED.format("TIFF")) from problem
+    if not camera:
+        return _Decoded(*tiff.decode_tiff(chain, limits.max_image_pixels, warnings))
+    jpeg, header = raw.full_size_preview(chain, camera)
+    warnings.append(raw.shown(camera))
+    preview = _decode_plain(jpeg, "jpeg", replace(header, note=""), limits, warnings)
+    is_turned = header.orientation != Orientation()
+    return preview if is_turned else replace(preview, orientation=raw.orientation_of(chain))
 
 
-def _decode(data: bytes, container: str, max_pixels: int, warnings: list[str]) -> Pixels:
-    """The whole file as one packet: no demuxer, no probing. Returns (height, width, 3) RGB as stored."""
+def _decode_plain(data: bytes, container: str, header: Header, limits: DecodeLimits, warnings: list[str]) -> _Decoded:
+    """JPEG, PNG, WebP, GIF or BMP."""
+    if header.pixels > limits.max_image_pixels:
+        raise OverLimit(too_many_pixels(header.pixels, limits.max_image_pixels))
+    warnings += [header.note] if header.note else []
+    # FFmpeg 8.1 decodes no animated WebP and no arithmetic JPEG, hands out half a GIF as if it were whole, where Pillow
+    # refuses it, and mixes inks without asking their profile.
+    by_pillow = (
+        container == "gif"
+        or (container == "webp" and header.note == ANIMATED)
+        or header.variant == "arithmetic"
+        or (header.mode == "CMYK" and header.colours.space == "CMYK")
+    )
+    try:
+        picture = _by_pillow(data, container) if by_pillow else _by_ffmpeg(data, container, limits.max_image_pixels)
+    except MemoryError:
+        raise  # some are FFmpeg's
+    except (FFmpegError, OSError, SyntaxError, ValueError) as problem:
+        raise BadMedia(
+            _RARE.format(header.variant) if header.variant else DAMAGED.format(container.upper())
+        ) from problem
+    return _Decoded(picture, header.orientation, header.colours)
+
+
+def _by_ffmpeg(data: bytes, container: str, max_pixels: int) -> Image.Image:
+    """The whole file as one packet: no demuxer, no probing. RGB or RGBA in full resolution."""
     context = av.CodecContext.create(_DECODER[container], "r")
     assert isinstance(context, VideoCodecContext)
     context.thread_count = 1
     # Without `explode` a JPEG that ends in the middle comes out grey at the bottom, and nothing says so.
     context.options = {"max_pixels": str(max_pixels), "err_detect": "crccheck+bitstream+buffer+explode"}
-    frames = context.decode(av.Packet(data)) or context.decode(None)
-    return _rgb(frames, container, warnings)
-
-
-def _decode_avif(data: bytes, max_pixels: int, warnings: list[str]) -> Pixels:
-    """Returns (height, width, 3) RGB, upright: AVIF says its orientation in the container."""
-    with open_container(Spool(data, len(data)), "avif", max_pixels, max_streams=16) as media:
-        stream = video_stream(media)
-        prepare(stream, max_pixels, err_detect="crccheck+bitstream+buffer+explode")
-        frame = next(media.decode(stream), None)
-        pixels = _rgb([frame] if frame else [], "avif", warnings)
-        return orientation_of(frame).upright(pixels) if frame else pixels
-
-
-def _rgb(frames: list[VideoFrame], container: str, warnings: list[str]) -> Pixels:
-    """Full resolution RGB of the first frame; what is transparent shows white."""
+    frames = context.decode(av.Packet(plain_png(data) if container == "png" else data)) or context.decode(None)
     if not frames or frames[0].is_corrupt:
-        raise BadMedia(_DAMAGED.format(container.upper()))
-    frame = frames[0]
+        raise ValueError("FFmpeg gave out no sound frame")
+    return _rgb(frames[0])
+
+
+def _rgb(frame: VideoFrame) -> Image.Image:
     has_alpha = frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
     whole = VideoReformatter().reformat(
         frame, format="rgba" if has_alpha else "rgb24", interpolation=PRECISE, threads=1
     )
-    pixels: Any = colour.to_sdr(whole.to_ndarray(), frame.color_trc, frame.color_primaries)
-    return _over_white(Image.fromarray(pixels), warnings) if has_alpha else pixels
+    return Image.fromarray(whole.to_ndarray())
 
 
-def _decode_tiff(data: bytes, header: _Header, max_pixels: int, warnings: list[str]) -> Pixels:
-    """Upright RGB. FFmpeg 8.1 refuses a TIFF with EXIF; Pillow takes it and turns it by itself."""
-    try:
-        return header.orientation.upright(_decode(data, "tiff", max_pixels, warnings))
-    except FFmpegError:
-        return _decode_by_pillow(data, "tiff", warnings)
-
-
-def _decode_by_pillow(data: bytes, container: str, warnings: list[str]) -> Pixels:
+def _by_pillow(data: bytes, container: str) -> Image.Image:
     """First picture of an animation; its pixels were counted before."""
     with Image.open(io.BytesIO(data), formats=[container.upper()]) as image:
-        return _over_white(image.convert("RGBA"), warnings)
+        image.load()
+        return image.copy() if image.mode in ("CMYK", "L", "RGB") else image.convert("RGBA")
 
 
-def _over_white(picture: Image.Image, warnings: list[str]) -> Pixels:
-    """RGB or RGBA -> (height, width, 3) RGB; says so where it made a difference."""
-    if picture.mode == "RGB":
-        return np.asarray(picture)
-    if int(np.asarray(picture.getchannel("A")).min()) < 255:
+def _on_white(picture: Image.Image, colours: ColourTags, warnings: list[str]) -> Pixels:
+    """L, LA, RGB or RGBA -> (height, width, 3) RGB, of HDR what an SDR screen shows, on white where it is transparent;
+    says so where that made a difference."""
+    has_alpha = picture.mode in ("LA", "RGBA", "La", "RGBa")
+    if picture.mode in ("La", "RGBa"):
+        picture = picture.convert(picture.mode.upper())
+    pixels: Any = np.asarray(picture.convert("RGBA" if has_alpha else "RGB"))
+    pixels = colour.to_sdr(pixels, *icc.hdr_of(colours))
+    if not has_alpha:
+        return np.asarray(pixels)
+    if int(pixels[:, :, 3].min()) < 255:
         warnings.append(_TRANSPARENT)
-    white = Image.new("RGBA", picture.size, "white")
-    return np.asarray(Image.alpha_composite(white, picture).convert("RGB"))
+    shown = Image.fromarray(pixels)
+    white = Image.new("RGBA", shown.size, "white")
+    return np.asarray(Image.alpha_composite(white, shown).convert("RGB"))

@@ -9,7 +9,9 @@ from assay.errors import BadMedia, InvalidRequest, OverLimit
 from gateway.decode import DecodeLimits
 from gateway.decode_spec import Shrink
 from tests.gateway.decode_upload import PICTURE, decode
-from tests.media.build import media
+from tests.media.bombs import PICTURES as BOMBS
+from tests.media.build import media, picture
+from tests.media.cases import case
 from tests.media.heic import grid
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -155,3 +157,66 @@ async def test_a_picture_can_be_shrunk_before_it_is_resized(pool):
     shrunk = dataclasses.replace(PICTURE.target, shrink_first=Shrink(10_000, "nearest"))
     pixels = (await decode(pool, "png.png", dataclasses.replace(PICTURE, target=shrunk))).frames[0].pixels
     assert pixels.shape == (84, 112, 3)
+
+
+def jpeg(pixels=None, **options):
+    target = io.BytesIO()
+    Image.fromarray(picture(2.0) if pixels is None else pixels).save(target, "jpeg", quality=90, **options)
+    return target.getvalue()
+
+
+def mpo(*others):
+    target = io.BytesIO()
+    first, *rest = [Image.fromarray(picture(seconds)) for seconds in (2.0, *others)]
+    first.save(target, "mpo", save_all=True, append_images=rest, quality=90)
+    return target.getvalue()
+
+
+async def test_of_several_pictures_the_first_is_judged_and_told(pool):
+    decoded = await decode(pool, mpo(4.0), PICTURE)
+    assert decoded.summary.warnings == ("the file holds several pictures: the first of several pictures was judged",)
+    assert abs(decoded.levels[0] - 80) < 2
+
+
+async def test_a_picture_whose_second_was_stripped_is_an_ordinary_one(pool):
+    whole = mpo(4.0)
+    for data in (case("mpo_second_picture_missing.jpg"), whole[: whole.index(b"\xff\xd8", 4)]):
+        assert (await decode(pool, data, PICTURE)).summary.warnings == ()
+
+
+def preview_inside():
+    """The second is said to be a large thumbnail."""
+    data = bytearray(mpo(4.0))
+    kind = data.index(b"MPF\0") + 4 + 50 + 16
+    data[kind : kind + 4] = b"\1\0\1\0"
+    return bytes(data)
+
+
+def gain_map_inside():
+    """The second says how much brighter the first may be shown."""
+    data = mpo(4.0)
+    second = data.index(b"\xff\xd8", 4) + 2
+    return data[:second] + b"\xff\xe1\0\x23http://ns.adobe.com/hdr-gain-map/\0" + data[second:]
+
+
+@pytest.mark.parametrize("data", [preview_inside(), gain_map_inside()], ids=["preview", "gain map"])
+async def test_what_belongs_to_the_picture_is_no_further_one(pool, data):
+    assert (await decode(pool, data, PICTURE)).summary.warnings == ()
+
+
+@pytest.mark.parametrize("variant", ["arithmetic", "arithmetic_progressive", "lossless", "12_bit"])
+async def test_a_jpeg_of_a_rare_kind_looks_like_any_other(pool, variant):
+    decoded = await decode(pool, case(f"jpeg_{variant}.jpg"), PICTURE)
+    assert decoded.red_corner() == "top left"
+    assert abs(decoded.frames[0].pixels[-20:].mean() - 80) < 3
+
+
+async def test_a_jpeg_of_a_rare_kind_that_cannot_be_decoded_is_named(pool):
+    hierarchical = jpeg().replace(b"\xff\xc0", b"\xff\xc5", 1)
+    with pytest.raises(BadMedia, match=r"a JPEG of a rare kind \(hierarchical\)"):
+        await decode(pool, hierarchical, PICTURE)
+
+
+async def test_a_limit_is_named_as_a_limit(pool):
+    with pytest.raises(OverLimit, match=r"268.4 million pixels, the limit is 50.0 million"):
+        await decode(pool, BOMBS["webp_16k.webp"](), PICTURE)

@@ -34,6 +34,9 @@ PICTURES = (
     *("jpeg.jpg", "jpeg_progressive.jpg", "png.png", "png_palette.png", "webp.webp", "webp_animated.webp"),
     *("gif.gif", "bmp.bmp", "tiff.tiff", "avif.avif", "heic_grid.heic"),
     *("png_interlaced_transparent.png", "png_grey_alpha.png", "webp_transparent.webp"),
+    *("avif_grid.avif", "avif_transparent_cropped_turned.avif", "avif_hdr.avif", "avif_animated.avif"),
+    *("png_profile.png", "jpeg_profile.jpg", "webp_profile.webp", "avif_profile.avif", "jpeg_inks_with_profile.jpg"),
+    *("tiff_below_a_thumbnail.tiff", "tiff_16_bit_grey_tiles.tiff", "tiff_big_lab.tiff", "camera_raw.tiff", "mpo.jpg"),
 )
 VIDEOS = (
     *("mp4_small.mp4", "mp4_small_fragmented.mp4", "mkv_small.mkv", "webm_small.webm", "mpegts_small.ts"),

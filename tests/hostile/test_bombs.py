@@ -3,7 +3,7 @@ import pytest_asyncio
 
 from gateway.decode import DecodePool
 from tests.hostile.bombs import detonate
-from tests.media.bombs import HARMLESS, PICTURES, VIDEOS
+from tests.media.bombs import HARMLESS, HARMLESS_PICTURES, PICTURES, VIDEOS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -22,7 +22,7 @@ async def test_a_bomb_is_refused_in_little_time_and_memory(lonely, name):
     assert blast.is_contained, blast
 
 
-@pytest.mark.parametrize("name", HARMLESS)
+@pytest.mark.parametrize("name", [*HARMLESS, *HARMLESS_PICTURES])
 async def test_what_is_decoded_after_all_costs_little_too(lonely, name):
     _, blast = await detonate(lonely, name)
     assert (blast.status, blast.is_contained) == ("OK", True), blast
@@ -32,6 +32,9 @@ async def test_what_is_decoded_after_all_costs_little_too(lonely, name):
     ("name", "told"),
     [
         ("png_16k_rgba.png", "256.0 million pixels, the limit is 50.0 million"),
+        ("avif_grid_16k.avif", "268.4 million pixels, the limit is 50.0 million"),
+        ("avif_tile_read_255_x_255_times.avif", "the limit is 1.2 times"),
+        ("avif_60000_parts.avif", "more than 4096 parts"),
         ("mp4_900_tracks.mp4", "more than 16 tracks"),
         ("mp4_20_million_samples.mp4", "20000000 samples, the limit is 2000000"),
         ("mp4_key_frame_250000_times.mp4", "the limit is 1.2 times"),

@@ -10,8 +10,10 @@ import av
 import numpy as np
 from PIL import Image
 
+from tests.media import avif
 from tests.media.build import media, picture
 from tests.media.heic import box, grid
+from tests.media.tiff import Page, tiff
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
@@ -74,6 +76,52 @@ def _jpeg() -> bytes:
     at = data.index(b"\xff\xc0") + 5
     data[at : at + 4] = struct.pack(">2H", 65_500, 65_500)
     return bytes(data)
+
+
+def _avif_of_one_tile() -> bytes:
+    """A grid of 255 x 255 tiles, all of them the same 40 kB."""
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    return avif.tiled(avif.coded(noise, quality=100), 255, 16)
+
+
+def _avif_hidden() -> bytes:
+    """12,000 x 12,000 in the AV1 data, 64 x 64 in the boxes around them."""
+    grey = avif.coded(np.full((64, 64, 3), 128, np.uint8))
+    return avif.single(avif.Coded(grey.configuration, avif.enlarged(grey.sample), (64, 64)))
+
+
+def _tiff_circle() -> bytes:
+    """Reduced pages that name each other and 100,000 directories below them, and no picture in full size."""
+    page = Page(np.zeros((8, 8, 3), np.uint8), tags={254: 1, 330: (8,) * 100_000})
+    data = bytearray(tiff(page, page))
+    (first,) = struct.unpack_from("<I", data, 4)
+    struct.pack_into("<I", data, len(data) - 4, first)
+    return bytes(data).replace(struct.pack("<HHII", 256, 3, 1, 8), struct.pack("<HHII", 256, 4, 1, 60_000))
+
+
+def _mpf() -> bytes:
+    """A multi-picture index whose list claims 4 GB, in a picture that claims 65,500 x 65,500."""
+    index = b"MPF\0II*\0\x08\0\0\0\1\0" + struct.pack("<HHII", 0xB002, 7, 0xFFFFFFF0, 8) + bytes(4)
+    return _jpeg()[:2] + b"\xff\xe2" + struct.pack(">H", len(index) + 2) + index + _jpeg()[2:]
+
+
+def _profile(*tags: tuple[bytes, int, int], body: bytes = b"") -> bytes:
+    """The frame of an ICC profile of a printer, zlib-compressed."""
+    table = struct.pack(">I", len(tags)) + b"".join(struct.pack(">4sII", *tag) for tag in tags)
+    header = struct.pack(
+        ">I4xI4s4s4s12x4s28x", 128 + len(table) + len(body), 0x02400000, b"prtr", b"RGB ", b"Lab ", b"acsp"
+    )
+    return zlib.compress(header + bytes(128 - len(header)) + table + body)
+
+
+def _huge_table() -> bytes:
+    """Its table has 255 x 255 x 255 entries of 15 channels, by its own word."""
+    table = b"mft2" + bytes(4) + bytes([3, 15, 255, 0]) + bytes(36) + struct.pack(">2H", 4096, 4096)
+    return _profile((b"A2B0", 144, len(table)), body=table)
+
+
+def _many_tags() -> bytes:
+    return _profile(*[(b"A2B0", 132, 1 << 31)] * 200_000)
 
 
 @cache
@@ -184,13 +232,19 @@ _PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nhttp://127.0.0.1:9/x
 PICTURES: dict[str, Callable[[], bytes]] = {
     "png_16k_rgba.png": lambda: _png(16_000, 16_000, 8),
     "png_11k_rgba64.png": lambda: _png(11_000, 11_000, 16),
-    "png_text_of_1_gigabyte.png": lambda: _png(64, 64, 8, _chunk(b"zTXt", b"a\0\0" + _zeros(1 << 30))),
     "gif_16k_2000_frames.gif": lambda: _gif(2000),
     "webp_16k.webp": _webp,
     "bmp_30k.bmp": _bmp,
     "tiff_60k.tiff": _tiff,
     "jpeg_65k.jpg": _jpeg,
     "heic_grid_16k.heic": lambda: grid(claimed=(16_384, 16_384)),
+    "avif_grid_16k.avif": lambda: avif.grid(2, 2, claimed=(16_384, 16_384)),
+    "avif_tile_read_255_x_255_times.avif": _avif_of_one_tile,
+    "avif_12k_hidden_in_a_small_box.avif": _avif_hidden,
+    "avif_60000_parts.avif": lambda: avif.parts(60_000),
+    "tiff_circle_of_directories.tiff": _tiff_circle,
+    "tiff_60000_tags.tiff": lambda: b"II*\0\x08\0\0\0\x60\xea" + struct.pack("<HHII", 256, 4, 1, 60_000) * 60_000,
+    "jpeg_picture_index_of_4_billion.jpg": _mpf,
     "svg.jpg": lambda: b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
 }
 VIDEOS: dict[str, Callable[[], bytes]] = {
@@ -204,6 +258,14 @@ VIDEOS: dict[str, Callable[[], bytes]] = {
     "playlist.m3u8": lambda: _PLAYLIST,
     "session.sdp": lambda: _SDP,
     "concatenation.ffconcat": lambda: b"ffconcat version 1.0\nfile /etc/passwd\n",
+}
+HARMLESS_PICTURES: dict[str, Callable[[], bytes]] = {
+    # What is not the picture is not unpacked.
+    "png_text_of_1_gigabyte.png": lambda: _png(64, 64, 8, _chunk(b"zTXt", b"a\0\0" + _zeros(1 << 30))),
+    # Profiles are ignored where they want too much.
+    "png_profile_of_1_gigabyte.png": lambda: _png(64, 64, 8, _chunk(b"iCCP", b"a\0\0" + _zeros(1 << 30))),
+    "png_profile_with_a_table_of_4_gigabytes.png": lambda: _png(64, 64, 8, _chunk(b"iCCP", b"a\0\0" + _huge_table())),
+    "png_profile_of_200000_tags.png": lambda: _png(64, 64, 8, _chunk(b"iCCP", b"a\0\0" + _many_tags())),
 }
 HARMLESS: dict[str, Callable[[], bytes]] = {
     # The frames of 8K are left out as damaged; those before are judged.

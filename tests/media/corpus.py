@@ -13,8 +13,10 @@ from av.stream import Disposition
 from av.video.reformatter import ColorRange, VideoReformatter
 from PIL import Image
 
-from tests.media import heic
-from tests.media.build import RECIPES, _exif, _faststart, _in_file, _still, _transparent_png, media, picture
+from tests.media import avif, heic
+from tests.media.build import RECIPES, _animation, _exif, _faststart, _in_file, _still, _transparent_png, media, picture
+from tests.media.profile import DISPLAY_P3, ink_profile
+from tests.media.tiff import Page, tiff
 
 _TICK = Fraction(1, 12800)
 _SIZE = 160, 120
@@ -158,6 +160,38 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "jpeg_cmyk.jpg": lambda: _still("jpeg", Image.fromarray(picture(2.0)).convert("CMYK"), quality=90),
     "bmp_palette.bmp": lambda: _still("bmp", Image.fromarray(picture(2.0)).convert("P")),
     "tiff_lzw.tiff": lambda: _still("tiff", compression="tiff_lzw"),
+    "avif_grid.avif": lambda: avif.grid(3, 2),
+    "avif_grid_of_20.avif": lambda: avif.grid(5, 4),
+    "avif_transparent_cropped_turned.avif": lambda: avif.single(
+        avif.coded(picture(2.0)), avif.clap(240, 200), avif.irot(1), alpha=avif.coded(picture(4.0)[:, :, 1])
+    ),
+    "avif_hdr.avif": lambda: avif.single(avif.hdr(16, 573)),
+    "avif_animated.avif": lambda: _animation("avif"),
+    "png_profile.png": lambda: _still("png", icc_profile=DISPLAY_P3),
+    "jpeg_profile.jpg": lambda: _still("jpeg", quality=90, icc_profile=DISPLAY_P3),
+    "webp_profile.webp": lambda: _still("webp", quality=90, icc_profile=DISPLAY_P3),
+    "avif_profile.avif": lambda: avif.single(avif.coded(picture(2.0)), avif.prof(DISPLAY_P3)),
+    "jpeg_inks_with_profile.jpg": lambda: _still(
+        "jpeg", Image.fromarray(picture(2.0)).convert("CMYK"), quality=90, icc_profile=ink_profile()
+    ),
+    "tiff_below_a_thumbnail.tiff": lambda: tiff(
+        Page(picture()[::8, ::8].copy(), tags={254: 1, 34675: DISPLAY_P3}, below=[Page(picture(2.0), tile_px=80)])
+    ),
+    "tiff_16_bit_grey_tiles.tiff": lambda: tiff(
+        Page(picture(2.0)[:, :, 1].astype(np.uint16) * 257, 0, tile_px=80), order=">"
+    ),
+    "tiff_big_lab.tiff": lambda: tiff(Page(np.asarray(Image.fromarray(picture(2.0)).convert("LAB")), 8), big=True),
+    "camera_raw.tiff": lambda: tiff(
+        Page(
+            picture()[::8, ::8].copy(),
+            tags={254: 1, 274: 6, 50706: bytes((1, 4, 0, 0))},
+            below=[
+                Page(np.zeros((240, 320), np.uint16), 32803),
+                Page(_still("jpeg"), 6, tags={254: 1, 256: 320, 257: 240, 259: 7}),
+            ],
+        )
+    ),
+    "mpo.jpg": lambda: _still("mpo", save_all=True, append_images=[Image.fromarray(picture(4.0))], quality=90),
     "heic_grid.heic": heic.grid,
     "heic_grid_turned_90.heic": lambda: heic.grid(quarter_turns=1),
     "heic_grid_odd_size.heic": lambda: heic.grid(411, 300),

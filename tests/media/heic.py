@@ -29,7 +29,8 @@ def grid(width: int = 320, height: int = 240, quarter_turns: int = 0, claimed: t
     """The picture of tests/media/build.py in tiles of 128 x 128; turned anticlockwise for showing; or with a lie about
     its size."""
     rows, columns = -(-height // _TILE_PX), -(-width // _TILE_PX)
-    configuration, tiles = _tiles(width, height, rows, columns)
+    pixels = np.asarray(Image.fromarray(picture(2.0)).resize((width, height)))
+    configuration, tiles = _tiles(pixels, rows, columns)
     shown = claimed or (width, height)
     layout = struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, width, height)
     if claimed:
@@ -44,10 +45,18 @@ def grid(width: int = 320, height: int = 240, quarter_turns: int = 0, claimed: t
     return _file(layout, tiles, properties)
 
 
-def _tiles(width: int, height: int, rows: int, columns: int) -> tuple[bytes, list[bytes]]:
+def single(pixels: np.ndarray, *properties: bytes) -> bytes:
+    """A grid of one tile of this size, with further properties."""
+    height, width, _ = pixels.shape
+    configuration, tiles = _tiles(pixels, 1, 1)
+    sizes = [full_box(b"ispe", 0, 0, struct.pack(">II", *size)) for size in ((_TILE_PX, _TILE_PX), (width, height))]
+    return _file(struct.pack(">BBBBHH", 0, 0, 0, 0, width, height), tiles, [configuration, *sizes, *properties])
+
+
+def _tiles(pixels: np.ndarray, rows: int, columns: int) -> tuple[bytes, list[bytes]]:
     """The hvcC box and each tile's compressed bytes, row by row; the last ones are filled up."""
     whole = np.zeros((rows * _TILE_PX, columns * _TILE_PX, 3), np.uint8)
-    whole[:height, :width] = np.asarray(Image.fromarray(picture(2.0)).resize((width, height)))
+    whole[: pixels.shape[0], : pixels.shape[1]] = pixels
     target = io.BytesIO()
     with av.open(target, "w", format="mp4") as out:
         stream = out.add_stream("libx265", rate=25, options=_X265)
