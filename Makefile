@@ -73,9 +73,11 @@ imports: setup
 
 generated: setup
 	$(BIN)/python protos/generate.py --check
+	@$(BIN)/assay settings --markdown | diff docs/settings.md - || { echo 'docs/settings.md is not of this code; run `make gen`'; exit 1; }
 
-gen: setup ## Make assay/v1 from protos/ again
+gen: setup ## Make assay/v1 from protos/ and docs/settings.md from the code again
 	$(BIN)/python protos/generate.py
+	$(BIN)/assay settings --markdown > docs/settings.md
 
 paper-miniature: setup ## Run the whole paper on made-up pictures with a tiny model, in minutes
 	$(BIN)/python -m evaluation.paper miniature --out runs/paper-miniature/$$(date +%Y%m%d-%H%M%S)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from assay.errors import AssayError, ModelUnavailable
 
-_SILENCE_SECONDS = 0.4
+_SILENCE_SECONDS = 0.3
 _ANSWER_SECONDS = 1.2
 _STALL_SECONDS = 0.3
 """A timer that is later than this was held up by our own machine, and tells nothing of the other."""
@@ -20,7 +20,9 @@ _STALL_SECONDS = 0.3
 class Stream(Protocol):
     """Something that a server is expected to speak on."""
 
+    begun_at_seconds: float
     heard_at_seconds: float
+    """By the clock of the event loop; -inf before the first message, inf once it has failed."""
 
     def fail(self, error: AssayError) -> None: ...
 
@@ -49,13 +51,15 @@ class Liveness:
         while self._streams:
             await asyncio.sleep(_SILENCE_SECONDS / 2)
             asked_at = clock()
-            silent = [each for each in self._streams if each.heard_at_seconds < asked_at - _SILENCE_SECONDS]
+            before = asked_at - _SILENCE_SECONDS
+            silent = [each for each in self._streams if max(each.begun_at_seconds, each.heard_at_seconds) < before]
             if (
                 not silent
                 or await self._is_live(_ANSWER_SECONDS)
                 or clock() - asked_at > _ANSWER_SECONDS + _STALL_SECONDS
             ):
                 continue
-            for stream in silent:
+            # Those too that have begun meanwhile: the server has not answered anybody since.
+            for stream in tuple(self._streams):
                 if stream.heard_at_seconds < asked_at:
                     stream.fail(ModelUnavailable("The model server does not answer at the moment; try again."))

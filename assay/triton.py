@@ -184,8 +184,9 @@ class _Stream:
     ) -> None:
         self.events: asyncio.Queue[Event | AssayError | None] = asyncio.Queue()
         """The engine's events; the last is Finished, an error, or None if cancelled, and is always there."""
-        self.heard_at_seconds = asyncio.get_running_loop().time()
-        """When the server last said something, by the clock of the event loop."""
+        self.begun_at_seconds = asyncio.get_running_loop().time()
+        self.heard_at_seconds = -math.inf
+        """When the server last said something; see assay.liveness.Stream."""
         self._call = call
         self._cancel = cancel
         self._requested = asyncio.Event()

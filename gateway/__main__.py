@@ -50,7 +50,7 @@ async def main() -> None:
 
         services = {assay_pb2: "AssayService", live_pb2: "LiveService"}
         names = [module.DESCRIPTOR.services_by_name[name].full_name for module, name in services.items()]
-        await serve("gateway", settings, add, names, ready=ready, on_drain=close)
+        await serve("gateway", settings, add, names, ready=ready, on_stop=live.stop, on_drain=close)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ class DecodeLimits:
     """Clock time that the worker may compute, waiting for bytes or for the reader not counted.
     `wall_seconds_per_media_second` adds to it; then the worker is killed."""
     wall_seconds_per_media_second: float = 2.0
+    """Further clock time for each second of video that was really shown."""
     max_memory_bytes: int = 1536 * MIB
     """Address space the worker may add to what it has when idle (a spooled file comes on top)."""
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from assay.errors import Busy, InvalidRequest, UploadStalled
@@ -27,6 +27,11 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
     upstream: Upstream
     places: Places
     decoder: Decoder = own_process
+    _stops: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stop(self) -> None:
+        """Ends every stream as its client would: what has come is judged, and the end says that the server stops."""
+        self._stops.set()
 
     async def ScoreLive(  # noqa: N802 - named by the contract
         self, requests: AsyncIterator[Request], context: Any
@@ -43,12 +48,14 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
             if second is None:
                 raise InvalidRequest("nothing came after the config; send chunks, or frames with pixels", field="chunk")
             is_frames = second.WhichOneof("part") == "frame"
-            parts = _Parts(self._next, requests, second)
+            parts = _Parts(self._next, requests, second, self._stops)
             stream = self._stream(first.config, is_frames)
             told = stream.responses(parts.frames() if is_frames else parts.chunks())
             beat = Response(heartbeat=event_pb2.Heartbeat())
             async with aclosing(beating(told, self.settings.heartbeat_seconds, beat)) as responses:
                 async for response in responses:
+                    if response.HasField("ended"):
+                        response.ended.server_stops = self._stops.is_set()
                     yield response
 
     def _stream(self, config: live_pb2.LiveConfig, is_frames: bool) -> LiveStream:
@@ -80,15 +87,26 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
 class _Parts:
     """What follows the config, as the bytes that a decode worker reads."""
 
-    def __init__(self, next_of: Any, requests: AsyncIterator[Request], first: Request) -> None:
+    def __init__(self, next_of: Any, requests: AsyncIterator[Request], first: Request, stops: asyncio.Event) -> None:
         self._next = next_of
         self._requests = requests
         self._first = first
+        self._stops = stops
 
     async def _all(self) -> AsyncGenerator[Request, None]:
         yield self._first
-        while (request := await self._next(self._requests)) is not None:
-            yield request
+        stopping = asyncio.create_task(self._stops.wait())
+        reading: asyncio.Task[Request | None] | None = None
+        try:
+            while not stopping.done():
+                reading = asyncio.create_task(self._next(self._requests))
+                await asyncio.wait([reading, stopping], return_when=asyncio.FIRST_COMPLETED)
+                if not reading.done() or (request := reading.result()) is None:
+                    return
+                yield request
+        finally:
+            for task in filter(None, (stopping, reading)):
+                task.cancel()
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         async for request in self._all():

@@ -22,7 +22,9 @@ class GatewaySettings(ServerSettings):
     address: Address = "127.0.0.1:50051"
     """Where clients are served."""
     attribute_extraction: Address = "127.0.0.1:50052"
+    """The attribute extraction service."""
     scoring: Address = "127.0.0.1:50053"
+    """The scoring service."""
     fetch: OptionalServer = ""
     """The fetch service; empty: files are taken by upload only."""
     decode_workers: Annotated[int, Field(ge=1, le=64)] = 2
@@ -44,10 +46,13 @@ class GatewaySettings(ServerSettings):
     windows_at_once: Annotated[int, Field(ge=1, le=64)] = 2
     """Clips of one video that are judged at the same time."""
     heartbeat_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    """A streaming call that has nothing to tell for so long sends a heartbeat."""
     upload_idle_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """An upload that sends nothing for so long is ended."""
     max_image_bytes: Annotated[int, Field(ge=1)] = 32 << 20
+    """Of the file of a picture."""
     max_video_bytes: Annotated[int, Field(ge=1)] = 512 << 20
+    """Of the file of a video."""
     max_duration_seconds: Annotated[float, Field(gt=0)] = 1200.0
     """Longest video, by the presentation time of its frames."""
 
@@ -72,8 +77,11 @@ class GatewaySettings(ServerSettings):
     max_windows: Annotated[int, Field(ge=1, le=10_000)] = 10_000
     """Windows of one video; more of them end it with a partial result."""
     pooling: Literal["mean", "percentile", "worst"] = "mean"
+    """How the scores of a video's windows become one."""
     pooling_percentile: Annotated[float, Field(gt=0, le=100)] = 10.0
+    """For percentile: which one."""
     pooling_worst_count: Annotated[int, Field(ge=1, le=10_000)] = 3
+    """For worst: the mean of how many."""
 
     # Budgets of one decode; what each means stands in `gateway.decode_spec.DecodeLimits`.
     max_image_pixels: Annotated[int, Field(ge=1)] = _BUDGET.max_image_pixels

@@ -1,8 +1,10 @@
 """python -m ingest: pulls INGEST_SOURCE, pushes it to the gateway, prints one JSON object per window."""
 
+import logging
 import sys
 from contextlib import aclosing
 
+from assay import __version__
 from assay.cli.live import live_json
 from assay.client import AsyncClient
 from assay.errors import SettingsError
@@ -18,6 +20,7 @@ async def main() -> None:
     """Returns when the playlist has ended; raises what ends it before."""
     settings = load(IngestSettings)
     log_to_stderr("ingest", "info")
+    logging.getLogger("ingest").info("version %s", __version__)
     if not settings.source:
         raise SettingsError("INGEST_SOURCE names nothing to pull; it looks like https://HOST/PLAYLIST.m3u8")
     web = Web(settings.rules(), settings.limits(), authorities=settings.authorities)

@@ -44,7 +44,9 @@ class IngestSettings(BaseSettings):
     hop_seconds: Annotated[float, Field(ge=0, le=3600)] = 0.0
     """0: one window."""
     lateness: Literal["drop", "wait"] = "drop"
+    """When windows come faster than they are judged: leave out the oldest, or read more slowly."""
     form: Literal["direct", "regular", "natural"] = "direct"
+    """What is asked of the model: the number alone, ten attributes with reasons, or prose."""
 
     def rules(self) -> WebRules:
         return WebRules(self.allowed_hosts, self.schemes, self.allowed_networks, prefix="INGEST_")

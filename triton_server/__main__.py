@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 
+from assay import __version__
 from assay.errors import AssayError
 from assay.rpc.settings import load
 from triton_server.install import install
@@ -30,6 +31,7 @@ def main(arguments: list[str]) -> int:
             is_new = install(settings.directory.absolute())
             print(f"Triton {'installed into' if is_new else 'is already in'} {settings.directory}", file=sys.stderr)
         else:
+            logging.getLogger("triton_server").info("version %s", __version__)
             asyncio.run(_serve(settings))
     except AssayError as refused:
         print(f"triton_server: {refused.message}", file=sys.stderr)

@@ -18,16 +18,20 @@ class TritonServerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRITON_SERVER_", validate_default=True)
 
     checkpoint: Annotated[Path, Field(description="the directory of a checkpoint")] = Path("checkpoints/nano")
+    """The model to serve."""
     model_repository: Annotated[Path, Field(description="a directory of Triton models")] = _REPOSITORY
+    """Triton's side of the engine."""
     directory: Annotated[Path, Field(description="a directory")] = DEFAULT_DIRECTORY
     """Where `python -m triton_server install` puts Triton, and where it is started from."""
 
     host: Annotated[str, Field(min_length=1, description="an address of this machine")] = "127.0.0.1"
     """Where gRPC and metrics listen. HTTP, which can load and unload models, stays on 127.0.0.1."""
     grpc_port: Port = 0
-    """0 picks a free port, which is kept through restarts; likewise below."""
+    """Where generations are asked for. 0 picks a free port, which is kept through restarts."""
     http_port: Port = 0
+    """Where this program loads the model; 0: a free one."""
     metrics_port: Port = 0
+    """Where Prometheus finds Triton's and the engine's metrics; 0: a free one."""
 
     max_in_flight: Annotated[int, Field(ge=1, le=256)] = 8
     """Generations that are advanced together."""

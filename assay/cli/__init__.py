@@ -6,10 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from assay import __version__
 from assay.attribute import KINDS
 from assay.cli.checkpoint import add_checkpoint
 from assay.cli.video import add_video_options
 from assay.errors import AssayError
+from assay.stack.settings import MODULES
 from assay.wire import FORM_TO_WIRE
 
 _EXIT_CODES = """\
@@ -57,12 +59,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"assay {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_score(commands)
     _add_live(commands)
     _add_up(commands)
     _add_demo(commands)
     add_checkpoint(commands)
+    _add_settings(commands)
     return parser
 
 
@@ -169,6 +173,21 @@ def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.set_defaults(run=_run_demo)
 
 
+def _add_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "settings",
+        help="list what can be set from outside",
+        description="Lists every environment variable of every program: what it takes, its default, what it does.",
+    )
+    parser.add_argument(
+        "program", nargs="?", choices=list(MODULES), metavar="PROGRAM", help=f"{', '.join(MODULES)} (default: all)"
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_const", dest="form", const="json", help="one JSON array")
+    form.add_argument("--markdown", action="store_const", dest="form", const="markdown", help="as in docs/settings.md")
+    parser.set_defaults(run=_run_settings)
+
+
 def _add_stack_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="the model (default checkpoints/nano)")
     parser.add_argument("--logs", type=Path, metavar="DIR", help="one log per program (default runs/logs)")
@@ -200,6 +219,12 @@ def _run_demo(options: argparse.Namespace) -> int:
     from assay.cli.up import run_demo
 
     return run_demo(options)
+
+
+def _run_settings(options: argparse.Namespace) -> int:
+    from assay.cli.settings_table import run_settings
+
+    return run_settings(options)
 
 
 def _attributes(text: str) -> tuple[str, ...]:

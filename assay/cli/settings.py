@@ -11,6 +11,7 @@ class ClientSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ASSAY_")
 
     server: OptionalAddress = ""
+    """The gateway to talk to where --server is not given; empty: 127.0.0.1:50051."""
 
 
 def server_from_environment(default: str) -> str:

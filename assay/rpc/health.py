@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from grpc_health.v1 import health, health_pb2
 
+import assay
 from assay.errors import Busy, ModelUnavailable, ServiceUnavailable
 
 _log = logging.getLogger(__name__)
@@ -18,17 +20,25 @@ _CHECK_AGAIN_SECONDS = 0.5
 """While it fails; a model server that was restarted is found within the second."""
 
 
+class VersionedHealth(health.aio.HealthServicer):
+    """Health whose answers carry the program's release as trailing metadata `assay-version`."""
+
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> health_pb2.HealthCheckResponse:  # noqa: N802
+        context.set_trailing_metadata((("assay-version", assay.__version__),))
+        return await super().Check(request, context)
+
+
 class Health:
     """One answer for all services of a program and for the program itself ("")."""
 
     def __init__(self, servicer: health.aio.HealthServicer, service_names: Sequence[str]) -> None:
-        self._servicer = servicer
+        self.servicer = servicer
         self._names = ("", *service_names)
 
     async def set(self, is_serving: bool) -> None:
         serving = health_pb2.HealthCheckResponse.SERVING
         for name in self._names:
-            await self._servicer.set(name, serving if is_serving else health_pb2.HealthCheckResponse.NOT_SERVING)
+            await self.servicer.set(name, serving if is_serving else health_pb2.HealthCheckResponse.NOT_SERVING)
 
 
 async def watch(status: Health, ready: Check | None, announce: Callable[[], None]) -> None:

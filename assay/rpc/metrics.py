@@ -2,6 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
+import assay
 from assay.errors import SettingsError
 
 # From a direct score of a small model on a GPU to reasoning about a long clip on a CPU.
@@ -9,7 +10,13 @@ _BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 12
 
 ENDED = Counter("assay_calls_total", "Calls that ended, by reason (OK, or ErrorInfo.reason).", ["method", "reason"])
 SECONDS = Histogram("assay_call_seconds", "From first byte to status.", ["method"], buckets=_BUCKETS_SECONDS)
+BUILD = Gauge("assay_build_info", "1; which release of which program this is.", ["program", "version"])
 IN_FLIGHT = Gauge("assay_calls_in_flight", "Calls that are being answered.", ["method"])
+
+
+def serve_build_info(program: str) -> None:
+    """Puts the release into the metrics."""
+    BUILD.labels(program, assay.__version__).set(1)
 
 
 def serve_metrics(address: str) -> None:

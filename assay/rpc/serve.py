@@ -13,12 +13,13 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 
+import assay
 from assay.errors import AssayError, SettingsError
 from assay.rpc import options
 from assay.rpc.edge import WRITE_SECONDS, Edge
-from assay.rpc.health import Check, Health, watch
+from assay.rpc.health import Check, Health, VersionedHealth, watch
 from assay.rpc.logs import log_to_stderr
-from assay.rpc.metrics import serve_metrics
+from assay.rpc.metrics import serve_build_info, serve_metrics
 from assay.rpc.reflection import enable_reflection
 from assay.rpc.settings import ServerSettings
 
@@ -46,29 +47,67 @@ async def serve(
     service_names: Sequence[str],
     *,
     ready: Check | None = None,
+    on_stop: Callable[[], None] = lambda: None,
     on_drain: Check | None = None,
     write_seconds: float = WRITE_SECONDS,
 ) -> None:
     """Serves until SIGTERM or SIGINT; prints `ready NAME ADDRESS` on stdout once `ready` has returned.
 
     `add` adds the servicers named in `service_names`. `ready` goes on being asked, and health follows it. At the
-    signal health turns to NOT_SERVING and calls in flight have `settings.grace_seconds` to end; `on_drain` then closes
-    what they needed. A client may leave an answer unread for `write_seconds`.
+    signal health turns to NOT_SERVING; after `settings.lame_duck_seconds` no call is taken any more, `on_stop` tells
+    calls that have no end of their own, and those in flight have `settings.grace_seconds`; `on_drain` then closes what
+    they needed. A second signal ends the lame-duck pause. A client may leave an answer unread for `write_seconds`.
     """
     log_to_stderr(name, settings.log_level)
     if settings.metrics_address:
         serve_metrics(settings.metrics_address)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    serve_build_info(name)
+    stop = Signals()
     served = listening(settings.address, add, service_names, settings.grace_seconds, write_seconds=write_seconds)
-    async with served as (health_of, bound):
-        _log.info("listening", extra={"facts": {"address": bound}})
+    async with served as (health_of, bound), health_alone(settings.health_address, health_of):
+        _log.info("listening", extra={"facts": {"address": bound, "version": assay.__version__}})
         announce = partial(print, f"ready {name} {bound}", flush=True)
-        await _first_of(stop.wait(), watch(health_of, ready, announce))
-        _log.info("draining", extra={"facts": {"grace_seconds": settings.grace_seconds}})
+        await _first_of(stop.first.wait(), watch(health_of, ready, announce))
+        _log.info("draining", extra={"facts": _draining(settings)})
+        await health_of.set(False)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(settings.lame_duck_seconds):
+                await stop.second.wait()
+        on_stop()
     if on_drain:
         await on_drain()
+
+
+class Signals:
+    """SIGTERM and SIGINT as events, from now on."""
+
+    def __init__(self) -> None:
+        self.first, self.second = asyncio.Event(), asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._came)
+
+    def _came(self) -> None:
+        (self.second if self.first.is_set() else self.first).set()
+
+
+def _draining(settings: ServerSettings) -> dict[str, float]:
+    return {"lame_duck_seconds": settings.lame_duck_seconds, "grace_seconds": settings.grace_seconds}
+
+
+@asynccontextmanager
+async def health_alone(address: str, status: Health) -> AsyncIterator[None]:
+    """A second server for the length of the block that says nothing but health; none if the address is empty."""
+    if not address:
+        yield
+        return
+    server = grpc.aio.server(options=options.SERVER)
+    health_pb2_grpc.add_HealthServicer_to_server(status.servicer, server)
+    _bind(server, address)
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop(0)
 
 
 async def _first_of(*waits: Coroutine[Any, Any, Any]) -> None:
@@ -96,7 +135,7 @@ async def listening(
     """
     server = grpc.aio.server(interceptors=[Edge(drain_bytes, write_seconds)], options=options.SERVER)
     add(server)
-    servicer = health.aio.HealthServicer()
+    servicer = VersionedHealth()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     enable_reflection([*service_names, health.SERVICE_NAME], server)
     status = Health(servicer, service_names)

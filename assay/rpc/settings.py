@@ -1,9 +1,8 @@
-"""Environment -> settings. The only place that reads os.environ.
+"""Environment -> settings.
 
 A misspelt variable stops the program and names itself; a value out of range names what is allowed.
 """
 
-import difflib
 import os
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
@@ -14,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from assay.errors import SettingsError
+from assay.rpc.environment import variables
 
 Address = Annotated[str, Field(pattern=r"^(unix:.+|[^\s]+:\d{1,5})$", description="HOST:PORT or unix:PATH")]
 """Where a program listens or is reached. Port 0 lets the system choose one."""
@@ -59,11 +59,17 @@ class ServerSettings(BaseSettings):
     model_config = SettingsConfigDict(validate_default=True)
 
     address: Address = "127.0.0.1:0"
+    """Where calls are served."""
     metrics_address: OptionalAddress = ""
-    """Where Prometheus finds the metrics, over HTTP."""
+    """Where Prometheus finds the metrics, over HTTP; empty: nowhere."""
+    health_address: OptionalAddress = ""
+    """Where health alone is served, in plain text, for probes; empty: only beside the calls."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
+    lame_duck_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0
+    """After SIGTERM, how long calls are still taken while health says NOT_SERVING: until balancers have noticed."""
     grace_seconds: Annotated[float, Field(ge=0, le=600)] = 30.0
-    """How long calls in flight may go on after SIGTERM."""
+    """How long calls in flight may go on after that."""
 
 
 S = TypeVar("S", bound=BaseSettings)
@@ -77,22 +83,18 @@ def load(cls: type[S]) -> S:
     prefix = str(cls.model_config.get("env_prefix", "")).upper()
     if not prefix:
         raise ValueError(f"{cls.__name__} needs an env_prefix, or it would read every variable there is")
-    _refuse_unknown(prefix, {f"{prefix}{name.upper()}" for name in cls.model_fields})
+    texts = variables(prefix, cls.model_fields)
     try:
-        return cls()
+        # What is handed over goes before what the class itself finds in the environment.
+        return cls(**dict[str, Any](texts))
     except ValidationError as wrong:
         name = str(wrong.errors()[0]["loc"][0])
         variable = f"{prefix}{name.upper()}"
-        value = next((value for key, value in os.environ.items() if key.upper() == variable), "")
         allowed = allowed_values(cls.model_fields[name])
-        raise SettingsError(f"{variable} is {value!r}; allowed is {allowed}", field=variable) from wrong
-
-
-def _refuse_unknown(prefix: str, known: set[str]) -> None:
-    for variable in sorted(os.environ):
-        if variable.upper().startswith(prefix) and variable.upper() not in known:
-            closest = difflib.get_close_matches(variable.upper(), sorted(known), n=1, cutoff=0.0)
-            raise SettingsError(f"{variable} is no setting; the closest is {closest[0]}", field=variable)
+        # What a file holds may be a secret.
+        is_set = any(key.upper() == variable for key in os.environ)
+        said = f"{variable} is {texts.get(name, '')!r}" if is_set else f"what {variable}_FILE holds is refused"
+        raise SettingsError(f"{said}; allowed is {allowed}", field=variable) from wrong
 
 
 def allowed_values(field: FieldInfo) -> str:

@@ -217,10 +217,15 @@ class LiveEnded(_message.Message):
     JUDGED_WINDOWS_FIELD_NUMBER: _builtins.int
     DROPPED_WINDOWS_FIELD_NUMBER: _builtins.int
     MEDIA_FIELD_NUMBER: _builtins.int
+    SERVER_STOPS_FIELD_NUMBER: _builtins.int
     judged_windows: _builtins.int
     """Windows that were judged."""
     dropped_windows: _builtins.int
     """Windows that were left out."""
+    server_stops: _builtins.bool
+    """The server is about to stop, and has ended the stream before the client did: open another one, which goes on with
+    a window 0 and a first frame of its own.
+    """
     @_builtins.property
     def media(self) -> _event_pb2.MediaInfo:
         """Facts about the stream."""
@@ -231,10 +236,11 @@ class LiveEnded(_message.Message):
         judged_windows: _builtins.int = ...,
         dropped_windows: _builtins.int = ...,
         media: _event_pb2.MediaInfo | None = ...,
+        server_stops: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["media", b"media"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped_windows", b"dropped_windows", "judged_windows", b"judged_windows", "media", b"media"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped_windows", b"dropped_windows", "judged_windows", b"judged_windows", "media", b"media", "server_stops", b"server_stops"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -264,7 +270,7 @@ class ScoreLiveResponse(_message.Message):
 
     @_builtins.property
     def ended(self) -> Global___LiveEnded:
-        """The client has half-closed and everything is finished."""
+        """The client has half-closed, or the server is about to stop, and everything is finished."""
 
     def __init__(
         self,

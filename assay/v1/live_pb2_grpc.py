@@ -47,7 +47,7 @@ class LiveServiceServicer:
     """
 
     def ScoreLive(self, request_iterator, context):
-        """One result per window until the client half-closes. A stream has no greatest length; its budgets begin anew with
+        """One result per window until the client half-closes, or the server is about to stop. A stream has no greatest length; its budgets begin anew with
         every few seconds of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -37,7 +37,7 @@ class LiveServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> LiveServiceAsyncStub: ...
     ScoreLive: _grpc.StreamStreamMultiCallable[_live_pb2.ScoreLiveRequest, _live_pb2.ScoreLiveResponse]
-    """One result per window until the client half-closes. A stream has no greatest length; its budgets begin anew with
+    """One result per window until the client half-closes, or the server is about to stop. A stream has no greatest length; its budgets begin anew with
     every few seconds of it.
     """
 
@@ -47,7 +47,7 @@ class LiveServiceAsyncStub(LiveServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ScoreLive: _aio.StreamStreamMultiCallable[_live_pb2.ScoreLiveRequest, _live_pb2.ScoreLiveResponse]  # type: ignore[assignment]
-    """One result per window until the client half-closes. A stream has no greatest length; its budgets begin anew with
+    """One result per window until the client half-closes, or the server is about to stop. A stream has no greatest length; its budgets begin anew with
     every few seconds of it.
     """
 
@@ -60,7 +60,7 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_live_pb2.ScoreLiveRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_live_pb2.ScoreLiveResponse], _abc.AsyncIterator[_live_pb2.ScoreLiveResponse]]:
-        """One result per window until the client half-closes. A stream has no greatest length; its budgets begin anew with
+        """One result per window until the client half-closes, or the server is about to stop. A stream has no greatest length; its budgets begin anew with
         every few seconds of it.
         """
 

@@ -34,6 +34,7 @@ class FetchSettings(ServerSettings):
     max_seconds: Annotated[float, Field(gt=0, le=86400)] = _LIMITS.wait_seconds
     """Longest wait for a server in all; the time that scoring takes is not counted."""
     max_redirects: Annotated[int, Field(ge=0, le=5)] = _LIMITS.redirects
+    """How often a server may send us on to another address."""
 
     def rules(self) -> WebRules:
         return WebRules(self.allowed_hosts, self.schemes, self.allowed_networks, prefix="FETCH_")

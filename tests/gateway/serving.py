@@ -76,7 +76,7 @@ async def gateway(
 
         async with listening("127.0.0.1:0", add, []) as (_, address), channel(address) as connected:
             stops = {"attribute extraction": extracts.aclose, "scoring": scores.aclose}
-            yield Caller(connected, stops, address)
+            yield Caller(connected, stops, address, live.stop)
         await upstream.close()
         await fetcher.close()
 
@@ -109,11 +109,16 @@ class Caller:
     """Sends files of tests.media and collects what comes back."""
 
     def __init__(
-        self, connected: grpc.aio.Channel, stops: Mapping[str, Callable[[], Awaitable[None]]], address: str
+        self,
+        connected: grpc.aio.Channel,
+        stops: Mapping[str, Callable[[], Awaitable[None]]],
+        address: str,
+        stop_live: Callable[[], None],
     ) -> None:
         self.stub = assay_pb2_grpc.AssayServiceStub(connected)
         self.live = live_pb2_grpc.LiveServiceStub(connected)
         self.address = address
+        self.stop_live = stop_live
         self._stops = stops
 
     async def stop(self, service: str) -> None:

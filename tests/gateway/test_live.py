@@ -104,6 +104,21 @@ async def test_a_window_is_told_while_the_stream_goes_on(pool):
     assert (happened[:2], happened[-1]) == (["started", "window"], "ended")
 
 
+async def test_a_stream_is_told_that_the_server_stops(pool):
+    model = judging()
+
+    async def endless():
+        yield config()
+        for request in chunks(live(6.0)):
+            yield request
+        caller.stop_live()
+        await asyncio.sleep(60)
+
+    async with gateway(pool, model, model) as caller, asyncio.timeout(20):
+        ended = (await told(caller, endless()))[-1].ended
+    assert (ended.server_stops, ended.judged_windows > 0) == (True, True)
+
+
 async def test_when_the_model_is_slow_the_oldest_windows_are_left_out_and_counted(pool):
     gate = asyncio.Event()
     model = ScriptedGenerator(gate=gate)

@@ -43,3 +43,9 @@ async def test_a_model_that_stops_answering_is_not_alive():
     model.error = ModelUnavailable("gone")
     with pytest.raises(ModelUnavailable):
         await live.check()
+
+
+async def test_another_checkpoint_than_the_wanted_one_is_not_served():
+    live = LiveModel(Model().ask, wanted_fingerprint="f2")
+    with pytest.raises(ModelUnavailable, match="has checkpoint f1, this service wants f2"):
+        await live.check()

@@ -5,9 +5,11 @@ import logging
 import signal
 import socket
 
+import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from assay import __version__
 from assay.errors import CheckpointError, ModelUnavailable, SettingsError
 from assay.rpc import health as health_module
 from assay.rpc.channel import channel
@@ -115,6 +117,50 @@ async def test_health_follows_a_model_that_goes_down(tmp_path, monkeypatch):
     await until(is_unhealthy)
     signal.raise_signal(signal.SIGTERM)
     await program
+
+
+async def test_calls_are_taken_for_a_while_after_health_says_no(tmp_path):
+    settings = ServerSettings(address=f"unix:{tmp_path}/s", health_address="127.0.0.1:0", lame_duck_seconds=20)
+    told = []
+    program = asyncio.create_task(serve("bakery", settings, nothing, [], on_stop=lambda: told.append("stop")))
+
+    async def is_down() -> bool:
+        return await health(settings.address) == NOT_SERVING
+
+    await until(lambda: is_up(settings.address))
+    signal.raise_signal(signal.SIGTERM)
+    await until(is_down)  # it still answers
+    assert told == []
+    signal.raise_signal(signal.SIGTERM)  # a second one ends the pause
+    async with asyncio.timeout(5):
+        await program
+    assert told == ["stop"]
+
+
+async def is_up(address) -> bool:
+    try:
+        return await health(address) == SERVING
+    except grpc.aio.AioRpcError:
+        return False
+
+
+async def test_health_has_an_address_of_its_own_that_serves_nothing_else(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        alone = f"127.0.0.1:{free.getsockname()[1]}"
+    program = asyncio.create_task(
+        serve("bakery", ServerSettings(address=f"unix:{tmp_path}/s", health_address=alone), nothing, [])
+    )
+    await until(lambda: is_up(alone))
+    async with channel(alone) as to:
+        listing = to.unary_unary("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await listing(b"")
+        call = health_pb2_grpc.HealthStub(to).Check(health_pb2.HealthCheckRequest())
+        version = dict(await call.trailing_metadata())["assay-version"]
+    signal.raise_signal(signal.SIGTERM)
+    await program
+    assert (refused.value.code(), version) == (grpc.StatusCode.UNIMPLEMENTED, __version__)
 
 
 async def test_what_calls_needed_is_closed_after_them(tmp_path):

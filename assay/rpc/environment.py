@@ -1,0 +1,61 @@
+"""Environment: the variables of one program, read once, those that Kubernetes injects left out.
+
+Beside `NAME` each setting is taken from `NAME_FILE`, a file that holds the value, as secrets are mounted.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from assay.errors import SettingsError
+
+_FILE = "_FILE"
+_ADDRESS = re.compile(r"(tcp|udp|sctp)://\S+|\d{1,5}")
+_ANYTHING = re.compile(r"")
+# For a Service `scoring`, or `scoring-blue`, in the same namespace; kubernetes.io/docs/concepts/services-networking.
+_INJECTED = (
+    (re.compile(r"(\w+_)?SERVICE_HOST"), _ANYTHING),
+    (re.compile(r"(\w+_)?SERVICE_PORT(_\w+)?"), _ADDRESS),
+    (re.compile(r"(\w+_)?PORT"), _ADDRESS),
+    (re.compile(r"(\w+_)?PORT_\d+_(TCP|UDP|SCTP)(_PORT)?"), _ADDRESS),
+    (re.compile(r"(\w+_)?PORT_\d+_(TCP|UDP|SCTP)_(PROTO|ADDR)"), _ANYTHING),
+)
+
+
+def is_injected(rest: str, value: str) -> bool:
+    """Whether Kubernetes sets such a variable beside a Service; `rest` is its name in upper case behind the prefix."""
+    return any(name.fullmatch(rest) and (said is _ANYTHING or said.fullmatch(value)) for name, said in _INJECTED)
+
+
+def variables(prefix: str, fields: Iterable[str]) -> Mapping[str, str]:
+    """Field to the text that is set for it. SettingsError names a variable that is no setting, or is set twice."""
+    known = {f"{prefix}{field.upper()}": field for field in fields}
+    found: dict[str, str] = {}
+    for variable, value in sorted(os.environ.items()):
+        name = variable.upper()
+        if not name.startswith(prefix):
+            continue
+        if name in known:
+            text = value
+        elif name.endswith(_FILE) and name.removesuffix(_FILE) in known:
+            name, text = name.removesuffix(_FILE), _content(variable, value)
+        elif is_injected(name.removeprefix(prefix), value):
+            continue
+        else:
+            closest = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.0)
+            raise SettingsError(f"{variable} is no setting; the closest is {closest[0]}", field=variable)
+        if known[name] in found:
+            raise SettingsError(f"{name} is set twice, by itself and by {name}{_FILE}; set one of them", field=name)
+        found[known[name]] = text
+    return found
+
+
+def _content(variable: str, path: str) -> str:
+    """What the file holds, without the end of its line."""
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as unreadable:
+        reason = unreadable.strerror if isinstance(unreadable, OSError) else "it is no UTF-8 text"
+        raise SettingsError(f"{variable} names {path!r}, which cannot be read: {reason}", field=variable) from None
