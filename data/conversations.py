@@ -47,7 +47,7 @@ _ASKER, _ANSWERER = ("user", "human"), ("assistant", "gpt")
 
 
 @dataclass(frozen=True)
-class Row:
+class ConversationRow:
     """One question about one picture, and its answer."""
 
     path: Path
@@ -60,12 +60,12 @@ class Row:
     """As the answer writes it; None in stage 1."""
 
 
-def load_conversations(root: Path) -> tuple[Row, ...]:
+def load_conversations(root: Path) -> tuple[ConversationRow, ...]:
     """All training rows of RealQA, stage 1 first. BadDataSet names a file that is missing or a row that cannot be read.
 
     Rows of other sets (koniq10k_…, ava_…) and all test rows stay out; read_file reads such a file.
     """
-    rows: list[Row] = []
+    rows: list[ConversationRow] = []
     for task, file in STAGE_1_FILES.items():
         rows += _read(existing(root / file, SOURCE), root, task)
     for file in (DIRECT_FILE, COT_FILE):
@@ -73,12 +73,12 @@ def load_conversations(root: Path) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def read_file(file: Path, root: Path) -> tuple[Row, ...]:
+def read_file(file: Path, root: Path) -> tuple[ConversationRow, ...]:
     """Rows of a file of stage 2 or of tests: the question says whether the answer is direct, regular or natural."""
     return _read(file, root, "")
 
 
-def save_conversations(rows: Iterable[Row], root: Path) -> None:
+def save_conversations(rows: Iterable[ConversationRow], root: Path) -> None:
     """Writes all files of the layout, those without rows too, and dataset_info.json, by which LLaMA-Factory finds them.
     Pictures are named relative to `root`, or in full where they lie elsewhere."""
     files: dict[str, list[dict[str, Any]]] = {file: [] for file in (*STAGE_1_FILES.values(), DIRECT_FILE, COT_FILE)}
@@ -90,7 +90,7 @@ def save_conversations(rows: Iterable[Row], root: Path) -> None:
     write_json(root / "dataset_info.json", {file.removesuffix(".json"): _info(file) for file in files})
 
 
-def save_test(rows: Iterable[Row], root: Path) -> None:
+def save_test(rows: Iterable[ConversationRow], root: Path) -> None:
     """Writes the test file: direct rows only."""
     write_json(root / TEST_FILE, [_entry(row, root) for row in rows])
 
@@ -115,7 +115,7 @@ def _file(task: str) -> str:
     raise ValueError(f"unknown task {task!r}; known are {', '.join(STAGE_1_FILES)}, direct, regular, natural")
 
 
-def _entry(row: Row, root: Path) -> dict[str, Any]:
+def _entry(row: ConversationRow, root: Path) -> dict[str, Any]:
     picture = row.path.relative_to(root) if row.path.is_relative_to(root) else row.path
     asked = {"role": "user", "content": f"<image>{row.question}"}
     return {"messages": [asked, {"role": "assistant", "content": row.answer}], "images": [picture.as_posix()]}
@@ -127,7 +127,7 @@ def _info(file: str) -> dict[str, Any]:
     return {"file_name": file, "formatting": "sharegpt", "columns": columns, "tags": tags}
 
 
-def _read(file: Path, root: Path, task: str) -> tuple[Row, ...]:
+def _read(file: Path, root: Path, task: str) -> tuple[ConversationRow, ...]:
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -137,18 +137,18 @@ def _read(file: Path, root: Path, task: str) -> tuple[Row, ...]:
     return tuple(_row(f"{file}, row {place}", entry, root, task) for place, entry in enumerate(entries, 1))
 
 
-def _row(where: str, entry: Any, root: Path, task: str) -> Row:
+def _row(where: str, entry: Any, root: Path, task: str) -> ConversationRow:
     question, answer = _turns(where, entry)
     images = entry.get("images", entry.get("videos"))
     if not isinstance(images, list) or len(images) != 1 or not isinstance(images[0], str):
         raise BadDataSet(f"{where}: one picture is needed, got {images!r}")
     question = _behind_placeholder(where, question)
     if task:
-        return Row(root / images[0], question, answer, task, None)
+        return ConversationRow(root / images[0], question, answer, task, None)
     score = score_of(answer)
     if score is None:
         raise BadDataSet(f"{where}: the answer {answer!r} holds no score")
-    return Row(root / images[0], question, answer, _task(question), score)
+    return ConversationRow(root / images[0], question, answer, _task(question), score)
 
 
 def _behind_placeholder(where: str, asked: str) -> str:

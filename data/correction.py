@@ -1,4 +1,4 @@
-"""Correcting: the doubtful labels go into a sheet, a person fills its empty columns, and the sheet is merged back."""
+"""Correction: the doubtful labels go into a sheet, a person fills its empty columns, and the sheet is merged back."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data import labels
 from data.labels import MODEL, PERSON, SCORE, Label
-from data.tables import BadDataSet, csv_lines
+from data.tables import BadDataSet, csv_lines, write_rows
 
 SHEET_COLUMNS = ("file", "item", "value", "doubt", "correction", "person", "note")
 """A person writes `correction` (the same value to confirm it), `person` (who), and `note` if there is something to say.
@@ -54,7 +54,7 @@ def write_sheet(doubts: Iterable[Doubt], path: Path) -> None:
         | dict.fromkeys(("correction", "person", "note"), "")
         for each in doubts
     )
-    labels.write_rows(path, SHEET_COLUMNS, rows)
+    write_rows(path, SHEET_COLUMNS, rows)
 
 
 @dataclass(frozen=True)

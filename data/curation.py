@@ -1,8 +1,8 @@
 """Curation: simple statistics that point at subtitles, watermarks and stitched pictures, which the paper filters out.
 
 The paper does not say how its authors filtered. These are rules over luma alone, made and measured on generated
-examples (examples.py): they know nothing of real captions, logos or collages beyond that, and what they flag is meant
-to be looked at by a person.
+examples (tests/data/curation_examples.py): they know nothing of real captions, logos or collages beyond that, and what
+they flag is meant to be looked at by a person.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
-"""Asking: a served model labels files; what is labelled already is not asked again."""
+"""Labelling: a served model labels files; what is labelled already is not asked again."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,15 +92,6 @@ def labels_of(file: str, judgement: Judgement) -> list[Label]:
     scale = f"{score.scale.minimum:g}..{score.scale.maximum:g}"
     said.append(Label(file, SCORE, f"{score.value:.2f}", "", f"{score.standard_deviation:.3f}", scale, by, "", ""))
     return said
-
-
-def grades(said: Sequence[Label]) -> Mapping[str, Mapping[str, str]]:
-    """Attribute -> file -> grade, of graded attributes."""
-    found: dict[str, dict[str, str]] = {}
-    for each in said:
-        if each.item in KINDS and KINDS[each.item].is_graded:
-            found.setdefault(each.item, {})[each.file] = each.value
-    return found
 
 
 def _first(group: BaseExceptionGroup[NoServer]) -> NoServer:

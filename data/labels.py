@@ -1,12 +1,11 @@
 """Labels: a CSV file with one row per file and item, the item being an attribute or the score."""
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from assay.attribute import KINDS
-from data.tables import BadDataSet, csv_lines
+from data.tables import BadDataSet, csv_lines, write_rows
 
 SCORE = "score"
 MODEL, PERSON = "model", "person"
@@ -59,14 +58,13 @@ def write(labels: Iterable[Label], path: Path) -> None:
     write_rows(path, COLUMNS, (asdict(label) for label in labels))
 
 
-def write_rows(path: Path, columns: Sequence[str], rows: Iterable[dict[str, str]]) -> None:
-    """Whole or not at all, because these files hold hours of work."""
-    half = path.with_name(f"{path.name}.part")
-    with half.open("w", newline="", encoding="utf-8") as text:
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    half.replace(path)
+def grades(said: Sequence[Label]) -> Mapping[str, Mapping[str, str]]:
+    """Attribute -> file -> grade, of graded attributes."""
+    found: dict[str, dict[str, str]] = {}
+    for each in said:
+        if each.item in KINDS and KINDS[each.item].is_graded:
+            found.setdefault(each.item, {})[each.file] = each.value
+    return found
 
 
 def check(item: str, value: str, scale: str, where: str) -> None:

@@ -13,8 +13,7 @@ import scipy.io
 
 from assay.score import Scale
 from data import conversations
-from data.tables import BadDataSet, csv_lines, existing, lines, number
-from data.workbook import read_rows
+from data.tables import BadDataSet, csv_lines, existing, number, workbook_lines
 
 PARTS = ("train", "validation", "test")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm")
@@ -57,7 +56,7 @@ def spaq(root: Path, source: str) -> Listing:
     table = existing(root / "Annotations" / "MOS and Image attribute scores.xlsx", source)
     return [
         Listed(root / "TestImage" / line.text("Image name"), line.number("MOS"), "test", line.where)
-        for line in lines(table, read_rows(table), ("Image name", "MOS"))
+        for line in workbook_lines(table, ("Image name", "MOS"))
     ]
 
 

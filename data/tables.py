@@ -1,10 +1,16 @@
-"""Tables as published, row by row: what is missing or no number is an error that names the file and the line."""
+"""Tables, row by row (CSV and .xlsx): what is missing or no number is an error that names the file and the line."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+import openpyxl
+from openpyxl.utils.exceptions import InvalidFileException
 
 from assay.errors import AssayError
 
@@ -75,3 +81,32 @@ def csv_lines(path: Path, columns: Sequence[str]) -> Iterator[Line]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadDataSet(f"{path} is not a CSV file in UTF-8: {error}") from error
     return lines(path, rows, columns)
+
+
+def workbook_lines(path: Path, columns: Sequence[str]) -> Iterator[Line]:
+    """As `lines`, of the first sheet of an .xlsx file; a formula counts as the value that was stored with it."""
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        rows = [[_cell(path, cell) for cell in row] for row in book.worksheets[0].iter_rows()]
+    except (zipfile.BadZipFile, InvalidFileException, ParseError, KeyError, IndexError, ValueError) as error:
+        raise BadDataSet(f"{path} is not an .xlsx workbook with a first sheet: {error}") from error
+    while rows and not any(rows[-1]):
+        rows.pop()
+    width = len(rows[0]) if rows else 0
+    return lines(path, [row + [""] * (width - len(row)) for row in rows], columns)
+
+
+def _cell(path: Path, cell: Any) -> str:
+    if cell.data_type == "e":
+        raise BadDataSet(f"{path}: cell {cell.coordinate} holds the error {cell.value}")
+    return "" if cell.value is None else str(cell.value)
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[dict[str, str]]) -> None:
+    """Whole or not at all, because these files hold hours of work."""
+    half = path.with_name(f"{path.name}.part")
+    with half.open("w", newline="", encoding="utf-8") as text:
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    half.replace(path)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from data import labelling, labels
+from data import labels
 from evaluation.paper.ablations import Sources, measured
 from evaluation.paper.command import Command, add_data, add_held_out, add_trained_on, exit_code, show
 from evaluation.paper.labelled import labelled_run
@@ -14,7 +14,7 @@ from evaluation.paper.tables import ablations_table, claimed_tables, write_markd
 
 def people_of(path: Path) -> Grades:
     """Attribute -> file -> grade. BadDataSet."""
-    return labelling.grades(labels.read(path))
+    return labels.grades(labels.read(path))
 
 
 def _ablations_options(parser: argparse.ArgumentParser) -> None:

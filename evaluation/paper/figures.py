@@ -5,7 +5,7 @@ from pathlib import Path
 
 import matplotlib
 
-from data import correlation
+from data import attribute_correlation
 from evaluation.correlation import srcc_rows, with_interval
 from evaluation.paper.claims import GROUPS
 from evaluation.paper.runs import FINAL, Run
@@ -80,9 +80,9 @@ def attributes(run: Run, path: Path) -> Path:
     for row in run.rows:
         for name, grade in row.grades.items():
             grades.setdefault(name, {})[row.file] = grade
-    rows = correlation.table(grades, {row.file: row.mos for row in run.rows})
+    rows = attribute_correlation.table(grades, {row.file: row.mos for row in run.rows})
     title = f"Served grades and MOS, {run.data_set} {run.setting}".rstrip()
-    correlation.plot(rows, path, title)
+    attribute_correlation.plot(rows, path, title)
     return path
 
 

@@ -9,7 +9,6 @@ import argparse
 from pathlib import Path
 
 from data import labels
-from data.miniature import realqa_people, write_miniature
 from evaluation.options import count
 from evaluation.paper.command import Command, exit_code, show
 from evaluation.paper.miniature_tables import evaluated
@@ -17,6 +16,7 @@ from evaluation.paper.plan import Plan
 from evaluation.paper.rated import DATA_SETS
 from evaluation.paper.stages import Clock, run_program
 from evaluation.paper.variants import link_files, write_settings
+from tests.data.miniature import realqa_people, write_miniature
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "training" / "paper" / "configs"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from data.miniature import write_miniature
+from tests.data.miniature import write_miniature
 
 
 @pytest.fixture(scope="session")

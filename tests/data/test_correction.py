@@ -7,7 +7,7 @@ from data import labels
 from data.__main__ import main
 from data.correction import SHEET_COLUMNS, doubtful, merge, write_sheet
 from data.labels import Label
-from data.tables import BadDataSet
+from data.tables import BadDataSet, write_rows
 
 BY = "model nano aa bb"
 SURE = Label("a.jpg", "clarity", "very clear", "0.9300", "", "", BY, "", "")
@@ -18,7 +18,7 @@ SAID = [SURE, UNSURE, SPREAD, WORDS]
 
 
 def sheet(path, *rows):
-    labels.write_rows(path, SHEET_COLUMNS, (dict(zip(SHEET_COLUMNS, row, strict=True)) for row in rows))
+    write_rows(path, SHEET_COLUMNS, (dict(zip(SHEET_COLUMNS, row, strict=True)) for row in rows))
     return path
 
 
@@ -102,6 +102,6 @@ def test_a_round_goes_through_the_commands(tmp_path, capsys):
     main(["doubtful", files[0], "--sheet", files[1]])
     with (tmp_path / "sheet.csv").open() as text:
         rows = [row | {"correction": row["value"], "person": "Ada"} for row in csv.DictReader(text)]
-    labels.write_rows(tmp_path / "sheet.csv", SHEET_COLUMNS, rows)
+    write_rows(tmp_path / "sheet.csv", SHEET_COLUMNS, rows)
     main(["merge", files[0], "--sheet", files[1], "--out", files[2]])
     assert [each.by for each in labels.read(tmp_path / "merged.csv")] == [BY, "person Ada", "person Ada", BY]

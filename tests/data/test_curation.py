@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import curation, examples
+from data import curation
 from data.__main__ import main
+from tests.data import curation_examples as examples
 
 SEED, COUNT = 7, 6
 

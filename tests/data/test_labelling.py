@@ -88,7 +88,7 @@ async def test_without_a_server_what_was_labelled_is_kept(client, tmp_path):
 
 def test_words_are_no_grades(client):
     said = labelling.labels_of("a.jpg", replace(JUDGEMENT))
-    assert labelling.grades(said) == {"level_shot": {"a.jpg": "yes"}}
+    assert labels.grades(said) == {"level_shot": {"a.jpg": "yes"}}
 
 
 def test_the_command_labels_the_parts_that_it_is_told(client, mini_koniq, tmp_path, capsys):

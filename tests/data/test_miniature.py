@@ -3,11 +3,11 @@ import hashlib
 
 import pytest
 
-from data import scenes
-from data.miniature import write_miniature
 from data.published import SETS
 from data.tables import BadDataSet
 from gateway.decode import DecodePool
+from tests.data import scenes
+from tests.data.miniature import main, write_miniature
 from tests.gateway.decode_upload import VIDEO, Decoded, upload
 
 
@@ -32,6 +32,11 @@ def test_a_miniature_is_tiny(mini, name):
 def test_an_unknown_miniature_is_refused(tmp_path):
     with pytest.raises(BadDataSet, match="unknown data set 'para'"):
         write_miniature("para", tmp_path)
+
+
+def test_a_miniature_is_not_written_over_something(mini):
+    with pytest.raises(SystemExit, match="2"):
+        main(["koniq", "--out", str(mini("koniq"))])
 
 
 @pytest.mark.slow

@@ -89,7 +89,3 @@ def test_a_report_can_be_held_against_a_later_copy(mini, tmp_path, capsys):
     main(["check", "koniq", "--root", str(mini("koniq")), "--out", str(tmp_path / "report.json")])
     main(["check", "koniq", "--root", str(mini("koniq")), "--against", str(tmp_path / "report.json")])
     assert "that it had" not in capsys.readouterr().out
-
-
-def test_a_miniature_is_not_written_over_something(mini, capsys):
-    assert main(["miniature", "koniq", "--out", str(mini("koniq"))]) == 2

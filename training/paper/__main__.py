@@ -59,8 +59,7 @@ def _regression(options: argparse.Namespace) -> None:
 def _label(options: argparse.Namespace) -> None:
     from assay.checkpoint import read_checkpoint
     from assay.engine import Engine
-    from data.conversations import Row as Conversation
-    from data.conversations import save_conversations
+    from data.conversations import ConversationRow, save_conversations
     from training.paper.base import find_base
     from training.paper.label import Labeller, labelled
     from training.paper.merge import merge
@@ -80,7 +79,7 @@ def _label(options: argparse.Namespace) -> None:
         finally:
             engine.close()
     save_conversations(
-        [Conversation(r.path.resolve(), r.question, r.answer, r.task, r.score) for r in rows], options.out
+        [ConversationRow(r.path.resolve(), r.question, r.answer, r.task, r.score) for r in rows], options.out
     )
     print(f"{options.out}: {len(rows)} rows of {len(rows) // 3} files written")
 

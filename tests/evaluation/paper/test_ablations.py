@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from data import labelling, labels
+from data import labels
 from data.labels import Label
-from data.miniature import realqa_people, write_miniature
 from data.rated import load
 from evaluation.paper.ablations import NO_PEOPLE, Sources, measured
 from evaluation.paper.claims import ABLATIONS, Ablation
 from evaluation.paper.tables import NOT_MEASURED, ablations_table
+from tests.data.miniature import realqa_people, write_miniature
 from training.paper.ablations import read_ablations
 
 
@@ -24,7 +24,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def sources(data: Path, runs: Path, *, with_people: bool = True) -> Sources:
-    people = labelling.grades(realqa_people()) if with_people else None
+    people = labels.grades(realqa_people()) if with_people else None
     return Sources(runs, "koniq", data / "koniq", data / "realqa", people)
 
 

@@ -6,13 +6,13 @@ import pytest
 
 from assay.errors import UnreadableVerdict
 from assay.v1 import event_pb2, score_pb2
-from data.miniature import write_miniature
 from evaluation.measure import Failed, Settings
 from evaluation.paper.edited import AS_WRITTEN, DIRECT, EditedRow
 from evaluation.paper.faithfulness import agreement_table, edits_table, goodness, tone
 from evaluation.paper.rated import measured
 from evaluation.paper.tables import Table
 from tests.assay.scripted_gateway import ScriptedGateway, result, started
+from tests.data.miniature import write_miniature
 from tests.evaluation.paper.scored import graded
 
 GRADES = [{"composition": str(grade), "exposure": "properly exposed"} for grade in (2, 4, 6, 9)]

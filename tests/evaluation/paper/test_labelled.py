@@ -7,11 +7,11 @@ import pytest
 
 from data import labels
 from data.labels import Label
-from data.miniature import write_miniature
 from data.rated import load
 from evaluation.paper.__main__ import main
 from evaluation.paper.labelled import labelled_run
 from evaluation.paper.runs import FINAL, BadRun, Run, read_run
+from tests.data.miniature import write_miniature
 
 Captured = pytest.CaptureFixture[str]
 BY = "model regression-head c0ffee beef"

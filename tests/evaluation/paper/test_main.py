@@ -8,11 +8,11 @@ import pytest
 
 from assay.errors import AssayError, UnreadableVerdict
 from assay.v1 import event_pb2
-from data.miniature import write_miniature
 from evaluation.paper.__main__ import main
 from evaluation.paper.rated import DATA_SETS
 from evaluation.paper.runs import read_run
 from tests.assay.scripted_gateway import Call, ScriptedGateway, result, started
+from tests.data.miniature import write_miniature
 
 Captured = pytest.CaptureFixture[str]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from assay.engine.checkpoint import load_checkpoint
-from data.miniature import write_miniature
+from tests.data.miniature import write_miniature
 from tests.training.paper.conftest import CONFIGS, settings, silent
 from training.paper.__main__ import _scored
 from training.paper.merge import merge

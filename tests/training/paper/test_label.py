@@ -6,8 +6,7 @@ import pytest
 from assay.checkpoint import read_checkpoint
 from assay.engine import Engine
 from assay.prompt import question
-from data.conversations import Row as Conversation
-from data.conversations import load_conversations, save_conversations
+from data.conversations import ConversationRow, load_conversations, save_conversations
 from tests.training.paper.conftest import SCORES, Set, settings, silent
 from training.paper.label import Labeller, labelled
 from training.paper.row import Row, split_at_score
@@ -31,7 +30,7 @@ def test_every_picture_gets_its_three_rows_with_peoples_score(rows: list[Row]) -
 
 @pytest.mark.slow
 def test_a_labelled_row_asks_what_is_served_when_it_was_saved_and_read_again(rows: list[Row], tmp_path: Path) -> None:
-    saved = [Conversation(row.path, row.question, row.answer, row.task, row.score) for row in rows]
+    saved = [ConversationRow(row.path, row.question, row.answer, row.task, row.score) for row in rows]
     save_conversations(saved, tmp_path)
     asked = {row.task: row.question for row in load_conversations(tmp_path)}
     served = read_checkpoint(Path("checkpoints/realqa-7b"))

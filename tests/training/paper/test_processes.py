@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file
 
 from assay.engine.checkpoint import load_checkpoint
-from data.conversations import Row, save_conversations
+from data.conversations import ConversationRow, save_conversations
 from tests.training.paper.conftest import CONFIGS, SMALL, Set
 from training.paper.__main__ import main
 
@@ -25,7 +25,9 @@ def rows(pictures: Set, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three direct rows: steps of two, and a last one in which the second process has nothing."""
     out = tmp_path_factory.mktemp("rows")
     direct = [row for row in pictures.scored if row.task == "direct"][:3]
-    save_conversations([Row(row.path, row.question, row.answer, row.task, row.score) for row in direct], out)
+    save_conversations(
+        [ConversationRow(row.path, row.question, row.answer, row.task, row.score) for row in direct], out
+    )
     return out
 
 

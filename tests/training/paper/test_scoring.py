@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from data import labels
-from data.conversations import Row, save_conversations
-from data.miniature import write_miniature
+from data.conversations import ConversationRow, save_conversations
+from tests.data.miniature import write_miniature
 from tests.training.paper.conftest import CONFIGS, SMALL
 from training.paper.__main__ import _scored, _test_files, main
 from training.paper.settings import read_settings
@@ -104,7 +104,7 @@ def rows_of(koniq: Path, out: Path) -> Path:
     from data.rated import load
 
     rated = [direct_row(each.path, each.score) for each in load("koniq", koniq).train]
-    save_conversations([Row(r.path.resolve(), r.question, r.answer, r.task, r.score) for r in rated], out)
+    save_conversations([ConversationRow(r.path.resolve(), r.question, r.answer, r.task, r.score) for r in rated], out)
     return out
 
 

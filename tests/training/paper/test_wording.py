@@ -7,7 +7,7 @@ import pytest
 from assay.checkpoint import FormName, read_checkpoint
 from assay.prompt import question
 from data.conversations import load_conversations
-from data.miniature import write_miniature
+from tests.data.miniature import write_miniature
 from training.paper.wording import direct_row, reasoned_row, stage1_question
 
 SERVED = read_checkpoint(Path("checkpoints/realqa-7b"))

@@ -21,7 +21,7 @@ MONOTONE, MIDDLE = "monotone", "closeness to the middle"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AttributeCorrelation:
     """One attribute under one coding."""
 
     attribute: str
@@ -33,7 +33,7 @@ class Row:
     plcc: float | None
 
 
-def table(grades: Mapping[str, Mapping[str, str]], mos: Mapping[str, float]) -> list[Row]:
+def table(grades: Mapping[str, Mapping[str, str]], mos: Mapping[str, float]) -> list[AttributeCorrelation]:
     """Rows in the schema's order. `grades`: attribute -> file -> grade; `mos`: file -> MOS, on any scale.
 
     BadDataSet if a file that was graded has no MOS: it belongs to another set.
@@ -54,7 +54,7 @@ def table(grades: Mapping[str, Mapping[str, str]], mos: Mapping[str, float]) -> 
     return rows
 
 
-def write_table(rows: Sequence[Row], path: Path) -> None:
+def write_table(rows: Sequence[AttributeCorrelation], path: Path) -> None:
     """CSV; empty cells where a coefficient does not exist."""
     with path.open("w", newline="", encoding="utf-8") as text:
         writer = csv.writer(text, lineterminator="\n")
@@ -63,7 +63,7 @@ def write_table(rows: Sequence[Row], path: Path) -> None:
             writer.writerow([row.attribute, row.coding, row.count, _cell(row.srcc), _cell(row.plcc)])
 
 
-def plot(rows: Sequence[Row], path: Path, title: str) -> None:
+def plot(rows: Sequence[AttributeCorrelation], path: Path, title: str) -> None:
     """Bars of SRCC and PLCC; the file's suffix says the format. Needs matplotlib."""
     import matplotlib
 
@@ -90,10 +90,12 @@ def plot(rows: Sequence[Row], path: Path, title: str) -> None:
     pyplot.close(figure)
 
 
-def _row(name: str, coding: str, places: NDArray[np.float64], mos: NDArray[np.float64]) -> Row:
+def _row(name: str, coding: str, places: NDArray[np.float64], mos: NDArray[np.float64]) -> AttributeCorrelation:
     if len(places) < 2 or np.ptp(places) == 0 or np.ptp(mos) == 0:
-        return Row(name, coding, len(places), None, None)
-    return Row(name, coding, len(places), float(spearmanr(places, mos)[0]), float(pearsonr(places, mos)[0]))
+        return AttributeCorrelation(name, coding, len(places), None, None)
+    return AttributeCorrelation(
+        name, coding, len(places), float(spearmanr(places, mos)[0]), float(pearsonr(places, mos)[0])
+    )
 
 
 def _cell(value: float | None) -> str:

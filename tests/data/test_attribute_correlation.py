@@ -2,12 +2,13 @@ import csv
 
 import pytest
 
-from data import labels, lessons
+from data import labels
 from data.__main__ import main
-from data.correlation import MIDDLE, MONOTONE, table
+from data.attribute_correlation import MIDDLE, MONOTONE, table
 from data.labels import Label
 from data.rated import load
 from data.tables import BadDataSet
+from tests.data import lessons
 
 
 def by_coding(rows):

@@ -2,21 +2,30 @@
 
 Pictures, MOS and answers are generated; nothing of the real sets is in them, and no number that is measured on them
 says anything about a model. Quality falls by blur, darkness and paleness as the MOS falls.
+
+    python -m tests.data.miniature koniq --out runs/koniq
 """
 
+import argparse
 import csv
+import io
+import re
+import sys
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import scipy.io
 
 from assay.score import Scale
-from data import conversations, lessons, published, scenes, workbook
-from data.conversations import Row
+from data import conversations, published
+from data.conversations import ConversationRow
 from data.labels import PERSON, Label
 from data.rated import normalised
 from data.tables import BadDataSet
+from tests.data import lessons, scenes
 
 PICTURES, CLIPS = 18, 6
 """In each set of pictures, and in KoNViD."""
@@ -63,7 +72,7 @@ def _spaq(root: Path) -> None:
         _write(root / "TestImage" / name, scenes.jpeg(scenes.picture(200 + place, quality)))
         rows.append([name, *[str(_mos(quality, published.SETS["spaq"].scale))] * 6])
     (root / "Annotations").mkdir(exist_ok=True)
-    workbook.write_rows(root / "Annotations" / "MOS and Image attribute scores.xlsx", rows)
+    write_workbook(root / "Annotations" / "MOS and Image attribute scores.xlsx", rows)
 
 
 def _livec(root: Path) -> None:
@@ -129,8 +138,8 @@ def _konvid(root: Path) -> None:
 
 def _realqa(root: Path) -> None:
     """Ratings and conversations, which the authors publish as two data sets, in one folder."""
-    training: list[Row] = []
-    tests: list[Row] = []
+    training: list[ConversationRow] = []
+    tests: list[ConversationRow] = []
     scale = published.SETS["realqa"].scale
     for place, quality in enumerate(qualities(PICTURES, 7)):
         path = root / "images" / f"{place:05}.jpg"
@@ -175,3 +184,32 @@ def _table(path: Path, rows: Iterable[Sequence[str]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as text:
         csv.writer(text, lineterminator="\n").writerows(rows)
+
+
+def write_workbook(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    """An .xlsx file of one sheet; the same rows make the same bytes."""
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.worksheets[0].append([float(text) if re.fullmatch(r"-?\d+\.\d+", text) else text for text in row])
+    written = io.BytesIO()
+    book.save(written)
+    with zipfile.ZipFile(written) as dated, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as undated:
+        for name in dated.namelist():
+            # Both the archive and the document tell the time of writing.
+            content = re.sub(rb"\d{4}-\d\d-\d\dT[\d:]+Z", b"2026-01-01T00:00:00Z", dated.read(name))
+            undated.writestr(zipfile.ZipInfo(name), content)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.data.miniature", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("name", choices=published.SETS)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new or empty folder")
+    options = parser.parse_args(argv)
+    if options.out.exists() and any(options.out.iterdir()):
+        parser.error(f"{options.out} is not empty, and may be the real thing; take another folder")
+    print(write_miniature(options.name, options.out))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,7 +7,7 @@ a reconstruction). The answers follow its figures as far as they are printed; th
 from pathlib import Path
 
 from assay.attribute import KINDS
-from data.conversations import Row
+from data.conversations import ConversationRow
 
 _QUESTIONS = {
     "composition": "Please analyze the composition score (1-10) of this image and give the reason",
@@ -41,30 +41,34 @@ def grades(quality: float) -> dict[str, str]:
     return found
 
 
-def rows(path: Path, quality: float, score: float) -> list[Row]:
+def rows(path: Path, quality: float, score: float) -> list[ConversationRow]:
     """The 13 tasks of stage 1 and the three of stage 2."""
     found = grades(quality)
     told = {name: _told(name, grade) for name, grade in found.items()}
     levels = {level: "\n".join(told[name] for name in names) for level, names in _LEVELS.items()}
     everything = "\n".join(levels.values())
-    stage_1 = [Row(path, _MIX, everything, "mix", None)]
-    stage_1 += [Row(path, _LEVEL.format(level), text, level, None) for level, text in levels.items()]
-    stage_1 += [Row(path, question, told[name], name, None) for name, question in _QUESTIONS.items()]
+    stage_1 = [ConversationRow(path, _MIX, everything, "mix", None)]
+    stage_1 += [ConversationRow(path, _LEVEL.format(level), text, level, None) for level, text in levels.items()]
+    stage_1 += [ConversationRow(path, question, told[name], name, None) for name, question in _QUESTIONS.items()]
     asked = "Rate the aesthetics and quality of this image step by step"
     natural = f"The composition earns {found['composition']}, and the picture is {found['clarity']}."
     ending = f"The final score is <{round(score, 2)}>."
     return [
         *stage_1,
         direct(path, score),
-        Row(path, f"{asked}.", f"{natural} {ending}", "natural", round(score, 2)),
-        Row(path, f" {asked} with the regular form.", f"{everything}\n{ending}", "regular", round(score, 2)),
+        ConversationRow(path, f"{asked}.", f"{natural} {ending}", "natural", round(score, 2)),
+        ConversationRow(
+            path, f" {asked} with the regular form.", f"{everything}\n{ending}", "regular", round(score, 2)
+        ),
     ]
 
 
-def direct(path: Path, score: float) -> Row:
+def direct(path: Path, score: float) -> ConversationRow:
     """Q1 and R1; the number without trailing zeros but for one decimal, as the authors write it."""
     question = "Rate the quality of this image. The score ranges from 1 to 10."
-    return Row(path, question, f"The quality score of this image is {round(score, 2)}.", "direct", round(score, 2))
+    return ConversationRow(
+        path, question, f"The quality score of this image is {round(score, 2)}.", "direct", round(score, 2)
+    )
 
 
 def _told(name: str, grade: str) -> str:
