@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from assay.errors import AssayError
 from evaluation import report
-from evaluation.commands import COMMANDS, Command
 from evaluation.measure import Failed, Outcome, exit_code
+from evaluation.tasks.correlation import COMMANDS, Command
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from assay.client import DEFAULT_SERVER
 from assay.wire import FORM_TO_WIRE
-from evaluation.manifest import BadManifest, read_manifest
+from data.manifest import BadManifest, read_manifest
 from evaluation.measure import Settings
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")

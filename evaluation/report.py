@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from assay.client import Judgement
+from data.manifest import Row
 from evaluation.correlation import (
     Correlation,
     LogisticFit,
@@ -18,7 +19,6 @@ from evaluation.correlation import (
     srcc_rows,
     with_interval,
 )
-from evaluation.manifest import Row
 from evaluation.measure import Outcome, Settings, failures_by_reason, models, unreadable_count
 
 _TWO_MODELS = "files were scored by more than one model, and their scores must not be compared"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from assay.client import NoServer
 from evaluation.options import count
-from evaluation.paper.rated import DATA_SETS
-from evaluation.paper.runs import Run
-from evaluation.paper.tables import Table
+from evaluation.rated import DATA_SETS
+from evaluation.runs import Run
+from evaluation.tables import Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 
 from data import labels
-from evaluation.paper.ablations import Sources, measured
+from evaluation.labelled import labelled_run
 from evaluation.paper.command import Command, add_data, add_held_out, add_trained_on, exit_code, show
-from evaluation.paper.labelled import labelled_run
-from evaluation.paper.people import Grades, people_table
-from evaluation.paper.runs import read_run, write_run
-from evaluation.paper.tables import ablations_table, claimed_tables, write_markdown
+from evaluation.people import Grades, people_table
+from evaluation.runs import read_run, write_run
+from evaluation.tables import ablations_table, claimed_tables, write_markdown
+from evaluation.tasks.ablations import Sources, measured
 
 
 def people_of(path: Path) -> Grades:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from assay.checkpoint import read_checkpoint
 from data.rated import load
+from evaluation.edited import edited_rows
 from evaluation.measure import Settings
 from evaluation.paper.command import Command, add_data, add_trained_on, exit_code, show
-from evaluation.paper.edited import edited_rows
-from evaluation.paper.faithfulness import agreement_table, edited_to_json, edits_table
-from evaluation.paper.rated import files_to_test, label, measured
-from evaluation.paper.runs import Run
-from evaluation.paper.tables import Table, write_markdown
+from evaluation.rated import files_to_test, label, measured
+from evaluation.runs import Run
+from evaluation.tables import Table, write_markdown
+from evaluation.tasks.edited_reasoning import agreement_table, edited_to_json, edits_table
 
 
 def _faithfulness_options(parser: argparse.ArgumentParser) -> None:

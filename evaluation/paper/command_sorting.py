@@ -7,14 +7,14 @@ from pathlib import Path
 from assay.errors import InvalidRequest
 from evaluation.options import count
 from evaluation.paper.command import Command, show
-from evaluation.paper.sorting import draw_numbers, judge
-from evaluation.paper.sorting_asked import (
+from evaluation.sorting_asked import (
     DEFAULT_GENERATOR,
     answers_of_triton,
     read_answers,
     sorting_table,
     write_questions,
 )
+from evaluation.tasks.sorting import draw_numbers, judge
 
 
 def _sorting_options(parser: argparse.ArgumentParser) -> None:

@@ -4,13 +4,13 @@ import argparse
 from pathlib import Path
 
 from data.rated import load
+from evaluation.levers import FRAMES, VIDEO, WHOLE_SECONDS, grid
 from evaluation.options import count
 from evaluation.paper.command import Command, add_data, add_trained_on, exit_code, show
-from evaluation.paper.levers import FRAMES, VIDEO, WHOLE_SECONDS, grid
-from evaluation.paper.rated import files_to_test
-from evaluation.paper.runs import write_run
-from evaluation.paper.tables import write_markdown
-from evaluation.paper.zero_shot import Wish, score_all, zero_shot_table
+from evaluation.rated import files_to_test
+from evaluation.runs import write_run
+from evaluation.tables import write_markdown
+from evaluation.tasks.zero_shot import Wish, score_all, zero_shot_table
 
 
 def _zero_shot_options(parser: argparse.ArgumentParser) -> None:

@@ -6,9 +6,9 @@ from evaluation.paper.command import Command
 from evaluation.paper.command_ablations import ABLATIONS, ATTRIBUTES, FROM_LABELS
 from evaluation.paper.command_faithfulness import FAITHFULNESS
 from evaluation.paper.command_sorting import SORTING
-from evaluation.paper.command_tables import COMPARE, MEASURE, TABLES
 from evaluation.paper.command_zero_shot import ZERO_SHOT
-from evaluation.paper.miniature import MINIATURE
+from evaluation.tasks.runs import COMPARE, MEASURE, TABLES
+from tests.paper_miniature import MINIATURE
 
 COMMANDS: Mapping[str, Command] = {
     "measure": MEASURE,

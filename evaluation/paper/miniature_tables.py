@@ -8,23 +8,23 @@ from pathlib import Path
 
 from assay.stack import Stack
 from data.rated import load
+from evaluation.figures import attributes, beside_claims, scatter
+from evaluation.levers import AUTHORS, FRAMES, Levers
 from evaluation.measure import Settings
-from evaluation.paper.ablations import Sources
-from evaluation.paper.ablations import measured as measured_apart
+from evaluation.paired import compare
 from evaluation.paper.command_ablations import people_of
 from evaluation.paper.command_faithfulness import faithful
-from evaluation.paper.figures import attributes, beside_claims, scatter
-from evaluation.paper.levers import AUTHORS, FRAMES, Levers
-from evaluation.paper.paired import compare
-from evaluation.paper.people import people_table
 from evaluation.paper.plan import Plan
-from evaluation.paper.rated import files_to_test, measured
-from evaluation.paper.runs import DIRECT, FINAL, REASONED, Run, write_run
-from evaluation.paper.sorting import draw_numbers, judge
-from evaluation.paper.sorting_asked import DEFAULT_GENERATOR, answers_of_triton, sorting_table
 from evaluation.paper.stages import Clock
-from evaluation.paper.tables import Table, ablations_table, claimed_tables, compared_table, write_markdown
-from evaluation.paper.zero_shot import Wish, score_all, zero_shot_table
+from evaluation.people import people_table
+from evaluation.rated import files_to_test, measured
+from evaluation.runs import DIRECT, FINAL, REASONED, Run, write_run
+from evaluation.sorting_asked import DEFAULT_GENERATOR, answers_of_triton, sorting_table
+from evaluation.tables import Table, ablations_table, claimed_tables, compared_table, write_markdown
+from evaluation.tasks.ablations import Sources
+from evaluation.tasks.ablations import measured as measured_apart
+from evaluation.tasks.sorting import draw_numbers, judge
+from evaluation.tasks.zero_shot import Wish, score_all, zero_shot_table
 
 TRAINED_ON = "koniq"
 PICTURE_SETS = ("koniq", "spaq", "livec", "ava", "tad66k", "realqa")

@@ -1,0 +1,157 @@
+"""Edited: the same picture scored again after its reasoning was withheld or changed, by the scoring service itself.
+
+The gateway lets nobody edit a transcript, so this speaks to the two services as the gateway does, through the
+gateway's own decoder and stubs: pixels and questions are those that are served.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assay.checkpoint import Checkpoint, FormName
+from assay.errors import AssayError, ServiceUnavailable, UnreadableVerdict
+from assay.frame import Clip, Frame
+from assay.prompt import SCORE, answer_form
+from assay.transcript import Transcript
+from assay.v1 import attribute_extraction_pb2, scoring_pb2
+from assay.wire import transcript_from_wire, transcript_to_wire
+from evaluation.edits import EDITS, PROSE_EDITS, Part, put_together, taken_apart
+from evaluation.measure import UNREADABLE_FILE, Failed
+from gateway.decode import DecodePool, DecodeSpec, Target
+from gateway.upstream import ModelSpec, RequestOptions, Upstream
+
+DIRECT, AS_WRITTEN = "withheld", "as written"
+"""The number asked for alone, and after the reasoning as the model wrote it."""
+
+
+@dataclass(slots=True)
+class EditedRow:
+    """One picture under every edit."""
+
+    file: str
+    mos: float
+    scores: dict[str, float] = field(default_factory=dict)
+    """Edit to score, in units of the checkpoint's scale."""
+    failures: dict[str, Failed] = field(default_factory=dict)
+    """Edit to what went wrong instead."""
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the model said of one picture."""
+
+    clip: Clip
+    transcript: Transcript
+    parts: list[Part]
+
+
+class Editor:
+    """Reads pictures, has them reasoned about, and scores them after edits."""
+
+    def __init__(self, checkpoint: Checkpoint, decoder: DecodePool, upstream: Upstream, form: FormName) -> None:
+        """ValueError for the direct form: it has no reasoning to edit."""
+        if form == "direct":
+            raise ValueError("the direct form has no reasoning to edit")
+        self._decoder = decoder
+        self._upstream = upstream
+        self._form: FormName = form
+        self._segments = answer_form(checkpoint, form).before(SCORE)
+        self._options = RequestOptions("edited", form)
+        self._names = tuple(EDITS) if form == "regular" else PROSE_EDITS
+
+    async def rows(self, files: Sequence[tuple[str, Path, float]]) -> list[EditedRow]:
+        """One row for each (name, path, MOS), in order; the "other picture" of each is the next one that was told."""
+        spec = await self._upstream.spec(self._form)
+        told = [await self._told(path, spec) for _, path, _ in files]
+        return [await self._row(place, name, mos, told) for place, (name, _, mos) in enumerate(files)]
+
+    async def _row(self, place: int, name: str, mos: float, told: Sequence[_Told | Failed]) -> EditedRow:
+        row = EditedRow(name, mos)
+        mine = told[place]
+        if isinstance(mine, Failed):
+            row.failures = dict.fromkeys((DIRECT, AS_WRITTEN, *self._names), mine)
+            return row
+        others = next((other for other in [*told[place + 1 :], *told[:place]] if isinstance(other, _Told)), mine)
+        answers = {edit: put_together(EDITS[edit](mine.parts, others.parts), mine.transcript) for edit in self._names}
+        for edit, transcript in {AS_WRITTEN: mine.transcript, **answers}.items():
+            await self._score(row, edit, mine.clip, transcript)
+        return row
+
+    async def _score(self, row: EditedRow, edit: str, clip: Clip, transcript: Transcript) -> None:
+        try:
+            final = await self._final(clip, transcript)
+        except AssayError as error:
+            row.failures[edit] = Failed(error.reason, error.message)
+            if edit == AS_WRITTEN:
+                row.failures[DIRECT] = row.failures[edit]
+            return
+        row.scores[edit] = final.reasoned_score.value
+        if edit == AS_WRITTEN:
+            row.scores[DIRECT] = final.direct_score.value
+
+    async def _told(self, path: Path, spec: ModelSpec) -> _Told | Failed:
+        try:
+            clip = await self._clip(await asyncio.to_thread(path.read_bytes), spec)
+            transcript = transcript_from_wire(await self._transcript(clip))
+            if not transcript.is_complete:
+                return Failed(UnreadableVerdict.reason, "the reasoning was cut before it came to a score")
+            return _Told(clip, transcript, taken_apart(self._segments, transcript))
+        except AssayError as error:
+            return Failed(error.reason, error.message)
+        except OSError as error:
+            return Failed(UNREADABLE_FILE, f"cannot be read: {error.strerror or error}")
+        except ValueError as error:
+            return Failed("UNEXPECTED_TRANSCRIPT", str(error))
+
+    async def _clip(self, content: bytes, spec: ModelSpec) -> Clip:
+        target = Target(spec.image_min_pixels, spec.image_max_pixels, spec.factor_px)
+        frames = await decoded(self._decoder, DecodeSpec(is_video=False, target=target), content)
+        return Clip((frames[0],), is_video=False)
+
+    async def _transcript(self, clip: Clip) -> attribute_extraction_pb2.Transcript:
+        async with aclosing(self._upstream.extract(self._options, clip)) as responses:
+            async for response in responses:
+                if response.HasField("transcript"):
+                    return response.transcript
+        raise ServiceUnavailable("the attribute extraction service ended before its transcript; try again")
+
+    async def _final(self, clip: Clip, transcript: Transcript) -> scoring_pb2.FinalScore:
+        told = asyncio.get_running_loop().create_future()
+        told.set_result(transcript_to_wire(transcript))
+        async with aclosing(self._upstream.score(self._options, clip, told)) as responses:
+            async for response in responses:
+                if response.HasField("final_score"):
+                    return response.final_score
+        raise ServiceUnavailable("the scoring service ended before its final score; try again")
+
+
+async def decoded(decoder: DecodePool, spec: DecodeSpec, content: bytes) -> list[Frame]:
+    """All sampled frames of a file, as the gateway's decoder gives them to the model. BadMedia, OverLimit."""
+    async with decoder.open(spec) as job:
+
+        async def send() -> None:
+            await job.write(content)
+            await job.end()
+
+        # Both at once: a decoder that waits for its reader stops taking bytes.
+        sending = asyncio.create_task(send())
+        try:
+            frames = [event async for event in job.events() if isinstance(event, Frame)]
+            await sending
+        finally:
+            sending.cancel()
+        return frames
+
+
+async def edited_rows(
+    addresses: Mapping[str, str], checkpoint: Checkpoint, form: FormName, files: Sequence[tuple[str, Path, float]]
+) -> list[EditedRow]:
+    """`addresses` has "attribute_extraction" and "scoring", as assay.stack.Stack.addresses does."""
+    upstream = Upstream(addresses["attribute_extraction"], addresses["scoring"])
+    try:
+        async with DecodePool(workers=1) as decoder:
+            return await Editor(checkpoint, decoder, upstream, form).rows(files)
+    finally:
+        await upstream.close()

@@ -1,0 +1,78 @@
+"""Ablations: what `training.paper ablations` left behind -> our numbers beside the paper's claims."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation.claims import ABLATIONS, Ablation
+from evaluation.labelled import labelled_run
+from evaluation.people import Grades, agreement, mean_of
+from evaluation.runs import Run
+from evaluation.tables import correlated
+from training.paper.ablations import LABELS, read_ablations
+from training.paper.log import LOG, read_log, summary
+
+NO_PEOPLE = "none: people's grades of the test pictures are needed (--people)"
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the runs are, and what they are measured against."""
+
+    runs: Path
+    """--out of `training.paper ablations`."""
+    data_set: str
+    data: Path
+    realqa: Path
+    people: Grades | None
+    """Of RealQA's test split."""
+    limit: int | None = None
+    setting: str = ""
+
+
+def measured(sources: Sources, seed: int = 0) -> Mapping[Ablation, str]:
+    """Our number of every claim whose run is there. BadDataSet, BadRun, SettingsError."""
+    found = {}
+    for claim in ABLATIONS:
+        needed = LABELS if claim.measure in ("score", "grades") else LOG
+        if (sources.runs / claim.run / needed).is_file():
+            found[claim] = _number(claim, sources, seed)
+    return found
+
+
+def run_of(name: str, sources: Sources) -> Run:
+    """The scores or grades of one ablation, as a run. KeyError for a name that ablations.toml does not have."""
+    ablation = read_ablations()[name]
+    is_realqa = ablation.stage == "stage1"
+    data_set, data = ("realqa", sources.realqa) if is_realqa else (sources.data_set, sources.data)
+    form = "regression head" if ablation.stage == "regression" else ablation.ask
+    setting = ", ".join(part for part in (name, sources.setting) if part)
+    return labelled_run(sources.runs / name / LABELS, data_set, data_set, data, form, sources.limit, setting)
+
+
+def _number(claim: Ablation, sources: Sources, seed: int) -> str:
+    if claim.measure == "score":
+        run = run_of(claim.run, sources)
+        return _counted(run, " / ".join(correlated(run, name, seed=seed) for name in ("SRCC", "PLCC")))
+    if claim.measure == "grades":
+        if sources.people is None:
+            return NO_PEOPLE
+        run = run_of(claim.run, sources)
+        return _counted(run, mean_of(agreement(run, sources.people)))
+    return _ends(sources.runs / claim.run, claim.measure)
+
+
+def _counted(run: Run, said: str) -> str:
+    """Never a coefficient without the files that it lacks."""
+    missing = sum(bool(row.reason) for row in run.rows)
+    return f"{run.data_set} {said}, n {len(run.rows)}" + (f", {missing} without a label" if missing else "")
+
+
+def _ends(run: Path, metric: str) -> str:
+    """1.43 -> 0.24, for each kind of row that the metric is logged for."""
+    found = summary(read_log(run))
+    names = {metric: ""} if metric == "loss" else {f"{metric}_direct": "direct ", f"{metric}_cot": "CoT "}
+    ends = {kind: found[name] for name, kind in names.items()}
+    return ", ".join(
+        kind + (f"{pair[0]:.2f} -> {pair[1]:.2f}" if pair else "no such rows") for kind, pair in ends.items()
+    )

@@ -1,0 +1,147 @@
+"""Faithfulness of the reasoning: do words, grades and score agree, and does the score move when they are changed?
+
+Agreement is read from runs (regular and natural form, through the gateway). Change is read from edited rows: a score
+that stays where it is when every grade turns to its worst was not made of the grades.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from assay.attribute import KINDS
+from evaluation.correlation import srcc, srcc_rows, with_interval
+from evaluation.edited import AS_WRITTEN, DIRECT, EditedRow
+from evaluation.edits import EDITS
+from evaluation.runs import REASONED, Run, RunRow
+from evaluation.table import cell, share
+from evaluation.tables import Table, coefficient
+
+_GOOD = re.compile(
+    r"\b(?:beautiful|captivating|clean|clear|excellent|fine|good|great|sharp|strong|thoughtful|vivid|well)\b"
+)
+_BAD = re.compile(
+    r"\b(?:badly|blurry|busy|cluttered|dark|distracting|dull|messy|noisy|overexposed|pale|poor|tilted|weak)\b"
+)
+_GRADED = tuple(name for name, kind in KINDS.items() if kind.is_graded)
+_EXPECTED = {"best grades": 1, "worst grades": -1}
+"""Direction in which the score has to move."""
+
+
+def tone(text: str) -> int:
+    """Praising minus blaming words, of the two short lists above: crude, but the same for every checkpoint."""
+    return len(_GOOD.findall(text.lower())) - len(_BAD.findall(text.lower()))
+
+
+def goodness(name: str, grade: str) -> float:
+    """0 (worst) to 1 (best); of a bipolar attribute the middle is best."""
+    grades = KINDS[name].grades
+    place = grades.index(grade) / (len(grades) - 1)
+    return 1.0 - abs(2 * place - 1) if KINDS[name].is_bipolar else place
+
+
+def agreement_table(regular: Run, natural: Run | None = None) -> Table:
+    """Per attribute: does its grade go with the score, with the words of its reason, and with the free prose?"""
+    rows = tuple(_agreement(name, regular, natural) for name in _GRADED)
+    counts = [run.counts(REASONED) for run in (regular, natural) if run]
+    said = [
+        f"n {each['n']}, scored {each['scored']}, unreadable {each['unreadable']}, failed {each['failed']}"
+        for each in counts
+    ]
+    forms = [f"{form} form: {told}." for form, told in zip(("regular", "natural"), said, strict=False)]
+    overall = "All grades together (mean goodness) with the score: " + _all_grades(regular)
+    head = ("attribute", "n", "grade with score", "reason's tone with grade", "prose = grade", "of", "not in the prose")
+    return Table("Do the words, the grades and the score agree?", head, rows, (overall, *forms, _MEANING))
+
+
+_MEANING = (
+    "SRCC of the grade's goodness (0 worst to 1 best) with the reasoned score, and of the reason's tone with that "
+    "goodness; share of pictures of which the free prose (Q2) says the grade of the regular form (Q3)."
+)
+
+
+def _agreement(name: str, regular: Run, natural: Run | None) -> tuple[str, ...]:
+    told = [row for row in regular.rows if name in row.grades and REASONED in row.scores]
+    grades = [goodness(name, row.grades[name]) for row in told]
+    tones = [(tone(row.words[name]), good) for row, good in zip(told, grades, strict=True) if row.words.get(name)]
+    prose = {row.file: row.grades for row in natural.rows if not row.reason} if natural else {}
+    pairs = [(row.grades[name], prose[row.file].get(name)) for row in told if row.file in prose]
+    said = [(grade, other) for grade, other in pairs if other]
+    return (
+        name,
+        str(len(told)),
+        _rank([row.scores[REASONED] for row in told], grades),
+        _rank(*zip(*tones, strict=True)) if tones else "-",
+        cell(share(sum(grade == other for grade, other in said), len(said))),
+        str(len(said)),
+        str(len(pairs) - len(said)),
+    )
+
+
+def _rank(a: Sequence[float], b: Sequence[float]) -> str:
+    found = srcc(np.array(a, np.float64), np.array(b, np.float64))
+    return cell(found) if np.isfinite(found) else "-"
+
+
+def _all_grades(run: Run) -> str:
+    told: list[RunRow] = [row for row in run.rows if row.grades and REASONED in row.scores]
+    means = [float(np.mean([goodness(name, grade) for name, grade in row.grades.items()])) for row in told]
+    scores = np.array([row.scores[REASONED] for row in told], np.float64)
+    return "SRCC " + coefficient(with_interval(srcc_rows, scores, np.array(means, np.float64)))
+
+
+def edits_table(rows: Sequence[EditedRow]) -> Table:
+    """What each edit does to the score that was written after the unedited reasoning."""
+    edits = [
+        edit for edit in (DIRECT, AS_WRITTEN, *EDITS) if any(edit in row.scores or edit in row.failures for row in rows)
+    ]
+    head = ("reasoning", "n", "scored", "failed", "mean change", "mean |change|", "as expected", "SRCC with MOS")
+    reasons: dict[str, int] = {}
+    for row in rows:
+        for reason in {failed.reason for failed in row.failures.values()}:
+            reasons[reason] = reasons.get(reason, 0) + 1
+    notes = [
+        f"Pictures without a score under some edit: {', '.join(f'{n} {reason}' for reason, n in reasons.items())}."
+    ]
+    return Table(
+        "What happens to the score when the reasoning is withheld or edited?",
+        head,
+        tuple(_edit(edit, rows) for edit in edits),
+        (_CHANGE, *(notes if reasons else ())),
+    )
+
+
+_CHANGE = (
+    "Change: score after the edited reasoning minus score after the reasoning as written, same picture, in units of "
+    "the scale. As expected: share that rises with the best grades, or falls with the worst."
+)
+
+
+def _edit(edit: str, rows: Sequence[EditedRow]) -> tuple[str, ...]:
+    scored = [row for row in rows if edit in row.scores]
+    changes = [row.scores[edit] - row.scores[AS_WRITTEN] for row in scored if AS_WRITTEN in row.scores]
+    sign = _EXPECTED.get(edit)
+    numbers = np.array([(row.scores[edit], row.mos) for row in scored], np.float64).reshape(-1, 2).T
+    return (
+        edit,
+        str(len(rows)),
+        str(len(scored)),
+        str(sum(edit in row.failures for row in rows)),
+        cell(float(np.mean(changes)) if changes else None, "+.3f"),
+        cell(float(np.mean(np.abs(changes))) if changes else None),
+        cell(share(sum(change * sign > 0 for change in changes), len(changes)) if sign else None),
+        coefficient(with_interval(srcc_rows, *numbers)),
+    )
+
+
+def edited_to_json(rows: Sequence[EditedRow]) -> list[Mapping[str, object]]:
+    """Every row with its failures, for the record."""
+    return [
+        {
+            "file": row.file,
+            "mos": row.mos,
+            "scores": row.scores,
+            "failures": {edit: [failed.reason, failed.message] for edit, failed in row.failures.items()},
+        }
+        for row in rows
+    ]

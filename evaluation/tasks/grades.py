@@ -1,0 +1,145 @@
+"""`python -m evaluation grades`: are clarity, exposure, saturation and level shot graded as known damage says?"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.attribute import KINDS, Attribute
+from assay.client import Judgement
+from data.manifest import BadManifest
+from evaluation.correlation import srcc
+from evaluation.grade_task import Task, measured, tasks_of
+from evaluation.measure import Failed, Outcome, Settings, measure
+from evaluation.sound import fit_for
+from evaluation.table import cell, columns, opening, opening_lines, share
+from evaluation.tasks.ladders import expected_ordinal
+from evaluation.truth import RULES, TURNS_DEGREES, UNDAMAGED
+
+ATTRIBUTES = (*UNDAMAGED, "level_shot")
+
+
+async def grade(photos: Sequence[Path], settings: Settings) -> tuple[dict[str, Any], list[Outcome], str]:
+    """Asks for every photo that is fit for an attribute, undamaged and damaged: numbers, outcomes and the table."""
+    facts_of, unread = measured(photos)
+    tasks = [task for photo, facts in facts_of.items() for task in tasks_of(photo, facts)]
+    if not tasks:
+        raise BadManifest(
+            f"none of {len(photos)} photos is sharp, well exposed, moderately coloured or has level edges"
+        )
+    outcomes = await measure([task.file for task in tasks], settings, ATTRIBUTES)
+    fit = {name: sum(fit_for(name, facts) for facts in facts_of.values()) for name in ATTRIBUTES}
+    numbers = {
+        **opening([*outcomes, *unread], settings),
+        "photos": len(photos),
+        "fit_photos": fit,
+        "graded": [_ordinal_summary(name, damage, tasks, outcomes) for name, damage in _kinds()],
+        "level_shot": _level_summary(tasks, outcomes),
+        "measures": {str(photo): asdict(facts) for photo, facts in facts_of.items()},
+        "rows": [_row(task, outcome) for task, outcome in zip(tasks, outcomes, strict=True)],
+    }
+    return numbers, [*outcomes, *unread], table(numbers)
+
+
+def _kinds() -> list[tuple[str, tuple[str, ...]]]:
+    """(attribute, damages) for each line of the table."""
+    single = [(rule.attribute, (damage,)) for damage, rule in RULES.items()]
+    return [*single[:2], ("clarity", ("blur", "jpeg")), *single[2:]]
+
+
+def _graded(
+    name: str, damages: Sequence[str], tasks: Sequence[Task], outcomes: Sequence[Outcome]
+) -> Iterator[tuple[str, Attribute]]:
+    """(true grade, told attribute) of every file that the damages or none were done to."""
+    for task, outcome in zip(tasks, outcomes, strict=True):
+        truth = dict(task.truths).get(name)
+        if truth and task.damage in ("", *damages) and isinstance(outcome, Judgement) and name in outcome.attributes:
+            yield truth, outcome.attributes[name]
+
+
+def _ordinal_summary(
+    name: str, damages: tuple[str, ...], tasks: Sequence[Task], outcomes: Sequence[Outcome]
+) -> dict[str, Any]:
+    order = KINDS[name].grades
+    pairs = list(_graded(name, damages, tasks, outcomes))
+    wrong_by = [abs(order.index(truth) + 1 - told.ordinal) for truth, told in pairs]
+    truths = np.array([order.index(truth) + 1.0 for truth, _ in pairs])
+    # Prose has no probabilities; there the grade itself has to do.
+    told = np.array([expected_ordinal(each) if each.probabilities else float(each.ordinal) for _, each in pairs])
+    rank = srcc(told, truths)
+    confusion = {truth: dict.fromkeys(order, 0) for truth in order}
+    for truth, attribute in pairs:
+        confusion[truth][attribute.grade] += 1
+    return {
+        "attribute": name,
+        "damage": " and ".join(damages),
+        "n": len(pairs),
+        "exact": share(sum(by == 0 for by in wrong_by), len(pairs)),
+        "exact_or_adjacent": share(sum(by <= 1 for by in wrong_by), len(pairs)),
+        "srcc": None if np.isnan(rank) else rank,
+        "confusion": confusion,
+    }
+
+
+def _level_summary(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    pairs = list(_graded("level_shot", ("rotation", "mirrored rotation"), tasks, outcomes))
+    right = {truth: [told.grade == truth for true, told in pairs if true == truth] for truth in ("yes", "no")}
+    shares = {truth: share(sum(each), len(each)) for truth, each in right.items()}
+    by_turn = {
+        f"{degrees:+g}": share(sum(each := _level_at(degrees, tasks, outcomes)), len(each)) for degrees in TURNS_DEGREES
+    }
+    level, tilted = shares["yes"], shares["no"]
+    return {
+        "n": len(pairs),
+        "level_right": level,
+        "tilted_right": tilted,
+        "balanced_accuracy": None if level is None or tilted is None else (level + tilted) / 2,
+        "right_by_degrees": by_turn,
+    }
+
+
+def _level_at(degrees: float, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> list[bool]:
+    here = [place for place, task in enumerate(tasks) if "rotation" in task.damage and task.strength == degrees]
+    damages = ("rotation", "mirrored rotation")
+    pairs = _graded("level_shot", damages, [tasks[place] for place in here], [outcomes[place] for place in here])
+    return [told.grade == truth for truth, told in pairs]
+
+
+def _row(task: Task, outcome: Outcome) -> dict[str, Any]:
+    place = {"file": str(task.photo), "damage": task.damage, "strength": task.strength, "truth": dict(task.truths)}
+    if isinstance(outcome, Failed):
+        return {**place, "reason": outcome.reason, "message": outcome.message}
+    told = {name: outcome.attributes[name].grade for name in ATTRIBUTES if name in outcome.attributes}
+    return {**place, "score": outcome.score.value, "grades": told}
+
+
+def table(numbers: dict[str, Any]) -> str:
+    """The report in lines for a terminal."""
+    head = ("attribute", "damage", "n", "exact", "or adjacent", "Spearman")
+    rows = [
+        (
+            row["attribute"],
+            row["damage"],
+            str(row["n"]),
+            *(cell(row[key]) for key in ("exact", "exact_or_adjacent", "srcc")),
+        )
+        for row in numbers["graded"]
+    ]
+    level = numbers["level_shot"]
+    fit = ", ".join(f"{count} {name}" for name, count in numbers["fit_photos"].items())
+    return "\n".join(
+        [
+            *opening_lines(numbers),
+            f"photos          {numbers['photos']}, of which fit: {fit} (evaluation/sound.py)",
+            "",
+            "grades against known damage (evaluation/truth.py); Spearman of the expected place with the true one",
+            *columns(head, rows),
+            "",
+            f"level shot      balanced accuracy {cell(level['balanced_accuracy'])}: level {cell(level['level_right'])},"
+            f" tilted {cell(level['tilted_right'])}, n {level['n']}",
+            "right by degrees  "
+            + ", ".join(f"{turn} {cell(part, '.2f')}" for turn, part in level["right_by_degrees"].items()),
+        ]
+    )

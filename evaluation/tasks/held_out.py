@@ -1,0 +1,68 @@
+"""`python -m evaluation.tasks.held_out --data DIR --out DIR`: the photos that training never saw, as files.
+
+OUT/manifest.csv names the rated ones (file, mos: mean aesthetic score 1..5, quality: mean quality score 1..5, about
+25 raters each) under OUT/para/; OUT/open/ holds the larger ones that nobody rated. Which photos are held out is
+training/photos.py's rule. The photos are not ours to pass on: a folder that git would take up is refused.
+"""
+
+import argparse
+import csv
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.photos import Photo, open_photos, para_photos, split
+
+MANIFEST = "manifest.csv"
+
+
+def unpack(data: Path, out: Path) -> tuple[int, int]:
+    """How many (rated, open) photos were written. OSError, KeyError if the data folder is not what it should be."""
+    _, rated = split(para_photos(data))
+    _, sharp = split(open_photos(data))
+    for photo in (*rated, *sharp):
+        path = out / photo.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photo.encoded)
+    _write_manifest(rated, out / MANIFEST)
+    return len(rated), len(sharp)
+
+
+def _write_manifest(rated: Sequence[Photo], path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as table:
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(("file", "mos", "quality"))
+        writer.writerows((photo.file, photo.mos, photo.quality) for photo in rated)
+
+
+def would_be_committed(directory: Path) -> bool:
+    """Whether the directory lies in a git checkout that does not ignore it."""
+    existing = next(parent for parent in (directory, *directory.parents) if parent.is_dir())
+    asked = ["git", "check-ignore", "-q", str(directory / MANIFEST)]
+    try:
+        # 0 ignored, 1 not ignored, 128 no repository.
+        return subprocess.run(asked, cwd=existing, capture_output=True, check=False).returncode == 1
+    except FileNotFoundError:
+        return False
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m evaluation.tasks.held_out", description=(__doc__ or "").split("\n\n")[1]
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with para-train.csv and open-photos.tar")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write, outside of what git takes up")
+    options = parser.parse_args(argv)
+    if would_be_committed(options.out.absolute()):
+        parser.error(f"--out: git would take up {options.out}; choose a folder outside the checkout, or below runs/")
+    try:
+        rated, sharp = unpack(options.data, options.out)
+    except OSError as error:
+        parser.error(f"--data: {error}")
+    print(f"{rated} rated photos ({options.out / MANIFEST}), {sharp} others ({options.out / 'open'})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""`python -m evaluation.paper` on a data set's miniature against a scripted gateway."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from assay.errors import AssayError, UnreadableVerdict
+from assay.v1 import event_pb2
+from evaluation.paper.__main__ import main
+from evaluation.rated import DATA_SETS
+from evaluation.runs import read_run
+from tests.assay.scripted_gateway import Call, ScriptedGateway, result, started
+from tests.data.miniature import write_miniature
+
+Captured = pytest.CaptureFixture[str]
+
+
+def scored_by_content(call: Call) -> Iterable[event_pb2.ScoreEvent | AssayError]:
+    """Some number for every file, the same each time."""
+    digest = hashlib.sha256(b"".join(call.chunks)).digest()
+    is_video = call.method == "StreamVideo"
+    return [started(is_video), event_pb2.ScoreEvent(result=result(is_video, value=digest[0] / 26))]
+
+
+@pytest.fixture
+def gateway() -> Iterator[ScriptedGateway]:
+    with ScriptedGateway(scored_by_content) as gateway:
+        yield gateway
+
+
+def measure(gateway: ScriptedGateway, tmp_path: Path, name: str = "koniq") -> int:
+    data = tmp_path / name
+    if not data.exists():
+        write_miniature(name, data)
+    arguments = ["--data-set", name, "--data", str(data), "--trained-on", "koniq", "--server", gateway.address]
+    return main(["measure", *arguments, "--out", str(tmp_path / f"{name}.json")])
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_every_data_set_goes_through_the_gateway(gateway: ScriptedGateway, tmp_path: Path, name: str) -> None:
+    assert measure(gateway, tmp_path, name) == 0
+    assert read_run(tmp_path / f"{name}.json").counts()["scored"] == len(gateway.calls) > 0
+
+
+def test_the_table_stands_beside_the_claim(gateway: ScriptedGateway, tmp_path: Path, capsys: Captured) -> None:
+    measure(gateway, tmp_path)
+    assert "0.948" in capsys.readouterr().out
+
+
+def test_unreadable_answers_are_counted_and_are_exit_code_1(tmp_path: Path) -> None:
+    with ScriptedGateway(lambda call: [UnreadableVerdict("the answer holds no score")]) as gateway:
+        assert measure(gateway, tmp_path) == 1
+    counts = read_run(tmp_path / "koniq.json").counts()
+    assert counts["unreadable"] == counts["n"] > 0
+
+
+def test_tables_and_figures_are_written(gateway: ScriptedGateway, tmp_path: Path) -> None:
+    measure(gateway, tmp_path)
+    main(["tables", str(tmp_path / "koniq.json"), "--out", str(tmp_path / "out")])
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("tables.md", "scatter.png", "claims.png", "figure_2_koniq.png")
+    }
+
+
+def test_direct_is_compared_with_reasoned_within_one_run(
+    gateway: ScriptedGateway, tmp_path: Path, capsys: Captured
+) -> None:
+    measure(gateway, tmp_path)
+    main(["compare", str(tmp_path / "koniq.json")])
+    assert "files have both scores" in capsys.readouterr().out
+
+
+def test_a_data_set_that_is_not_there_is_wrong_use(gateway: ScriptedGateway, tmp_path: Path) -> None:
+    (tmp_path / "spaq").mkdir()
+    with pytest.raises(SystemExit) as left:
+        measure(gateway, tmp_path, "spaq")
+    assert left.value.code == 2
+
+
+def test_sorting_writes_its_questions(tmp_path: Path) -> None:
+    assert main(["sorting", "--questions", str(tmp_path / "questions.jsonl")]) == 0
+    assert len((tmp_path / "questions.jsonl").read_text().splitlines()) == 200
+
+
+def test_sorting_without_a_model_or_answers_is_wrong_use() -> None:
+    with pytest.raises(SystemExit):
+        main(["sorting"])

@@ -1,0 +1,65 @@
+"""`make paper-miniature` with the fewest steps and files: every stage, the real Triton, every table and figure."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from evaluation.claims import ABLATIONS
+from evaluation.paper.__main__ import main
+from evaluation.tables import NOT_MEASURED
+from triton_server.install import CannotInstall, check_machine
+
+pytestmark = pytest.mark.slow
+
+STAGES = (
+    *("data sets", "stage 1", "self-label", "stage 2", "merge", "ablations", "figure 5"),
+    *("score six data sets", "faithfulness"),
+)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    try:
+        check_machine()
+    except CannotInstall as unfit:
+        pytest.skip(unfit.message)
+    return tmp_path_factory.mktemp("miniature") / "out"
+
+
+@pytest.fixture(scope="module")
+def told(out: Path) -> str:
+    """What the command prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        assert main(["miniature", "--out", str(out), "--steps", "2", "--files", "3", "--draws", "1"]) == 0
+    return text.getvalue()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_says_its_seconds(told: str, stage: str) -> None:
+    assert re.search(rf"^{stage}: \d+\.\d s$", told, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["tables.md", "scatter.png", "claims.png", "figure_2.png", "figure_5.png"])
+def test_every_table_and_figure_is_there_and_named_at_the_end(out: Path, told: str, name: str) -> None:
+    assert (out / name).stat().st_size > 1000
+    assert name in "".join(told.splitlines()[-8:])
+
+
+def test_the_tables_say_that_the_pictures_are_made_up(out: Path, told: str) -> None:
+    assert "on made-up pictures" in (out / "tables.md").read_text()
+
+
+def test_every_ablation_has_our_number_beside_the_claim(out: Path, told: str) -> None:
+    table = (out / "tables.md").read_text().split("## Ablations")[1]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) == len(ABLATIONS)
+    assert not [row for row in rows if row[3] == NOT_MEASURED]
+
+
+def test_a_directory_with_something_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("four years of work")
+    with pytest.raises(SystemExit):
+        main(["miniature", "--out", str(tmp_path)])
