@@ -80,4 +80,4 @@ gen: setup ## Make assay/v1 from protos/ and docs/settings.md from the code agai
 	$(BIN)/assay settings --markdown > docs/settings.md
 
 paper-miniature: setup ## Run the whole paper on made-up pictures with a tiny model, in minutes
-	$(BIN)/python -m evaluation.paper miniature --out runs/paper-miniature/$$(date +%Y%m%d-%H%M%S)
+	@$(BIN)/python -m tests.paper_miniature --out runs/paper-miniature/$$(date +%Y%m%d-%H%M%S)

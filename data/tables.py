@@ -23,7 +23,7 @@ class BadDataSet(AssayError):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TableLine:
     """One row of a table."""
 
     where: str
@@ -59,32 +59,35 @@ def existing(path: Path, source: str) -> Path:
     return path
 
 
-def lines(path: Path, rows: Sequence[Sequence[str]], columns: Sequence[str]) -> Iterator[Line]:
-    """Rows under a header; lines count from 1, the header being the first. BadDataSet names a column that is missing,
-    or a row that is too short."""
-    header = [name.strip() for name in rows[0]] if rows else []
+def _lines(path: Path, rows: Sequence[tuple[int, Sequence[str]]], columns: Sequence[str]) -> Iterator[TableLine]:
+    """Numbered rows under a header. BadDataSet names a column that is missing, or a row that is too short."""
+    header = [name.strip() for name in rows[0][1]] if rows else []
     for column in columns:
         if column not in header:
             raise BadDataSet(f"{path} has no column {column!r}; it has {', '.join(header) or 'none'}")
-    for place, row in enumerate(rows[1:], 2):
-        where = f"{path}, line {place}"
+    for number, row in rows[1:]:
+        where = f"{path}, line {number}"
         if len(row) != len(header):
             raise BadDataSet(f"{where} has {len(row)} cells, and the header has {len(header)}")
-        yield Line(where, dict(zip(header, row, strict=True)))
+        yield TableLine(where, dict(zip(header, row, strict=True)))
 
 
-def csv_lines(path: Path, columns: Sequence[str]) -> Iterator[Line]:
-    """As `lines`, of a CSV file in UTF-8; rows without any cell are skipped, as csv does."""
+def csv_lines(path: Path, columns: Sequence[str]) -> Iterator[TableLine]:
+    """Rows under the header of a CSV file in UTF-8; empty lines are skipped. BadDataSet names a column that is missing,
+    or a row that is too short."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as text:
-            rows = [row for row in csv.reader(text) if row]
+            reader = csv.reader(text)
+            rows = [(reader.line_num, row) for row in reader if row]
+    except OSError as error:
+        raise BadDataSet(f"{path} cannot be read: {error.strerror or error}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadDataSet(f"{path} is not a CSV file in UTF-8: {error}") from error
-    return lines(path, rows, columns)
+    return _lines(path, rows, columns)
 
 
-def workbook_lines(path: Path, columns: Sequence[str]) -> Iterator[Line]:
-    """As `lines`, of the first sheet of an .xlsx file; a formula counts as the value that was stored with it."""
+def workbook_lines(path: Path, columns: Sequence[str]) -> Iterator[TableLine]:
+    """As csv_lines, of the first sheet of an .xlsx file; a formula counts as the value that was stored with it."""
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         rows = [[_cell(path, cell) for cell in row] for row in book.worksheets[0].iter_rows()]
@@ -93,7 +96,8 @@ def workbook_lines(path: Path, columns: Sequence[str]) -> Iterator[Line]:
     while rows and not any(rows[-1]):
         rows.pop()
     width = len(rows[0]) if rows else 0
-    return lines(path, [row + [""] * (width - len(row)) for row in rows], columns)
+    padded = [(number, row + [""] * (width - len(row))) for number, row in enumerate(rows, 1)]
+    return _lines(path, padded, columns)
 
 
 def _cell(path: Path, cell: Any) -> str:

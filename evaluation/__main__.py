@@ -1,58 +1,58 @@
-"""`python -m evaluation --manifest FILE.csv`, `python -m evaluation COMMAND …`; see evaluation/commands.py.
+"""`python -m evaluation COMMAND …`: agreement with people, known damage, and the paper's rows, through the served path.
 
 Exit codes: 0 everything was scored, 1 some file was not (the report counts it), 2 wrong use, 3 no server.
 """
 
-import argparse
-import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from assay.errors import AssayError
-from evaluation import report
-from evaluation.measure import Failed, Outcome, exit_code
-from evaluation.tasks.correlation import COMMANDS, Command
+from data import command_line
+from evaluation.tasks import (
+    ablations,
+    correlation,
+    edited_reasoning,
+    faithfulness,
+    grades,
+    held_out,
+    ladders,
+    readings,
+    repeats,
+    robustness,
+    runs,
+    sorting,
+    video,
+    zero_shot,
+)
+
+COMMANDS: Mapping[str, Callable[..., int]] = {
+    "correlation": correlation.command,
+    "ladders": ladders.command,
+    "grades": grades.command,
+    "robustness": robustness.command,
+    "faithfulness": faithfulness.command,
+    "readings": readings.command,
+    "repeats": repeats.command,
+    "video": video.command,
+    "held-out": held_out.command,
+    "measure": runs.measure,
+    "from-labels": runs.from_labels,
+    "tables": runs.tables,
+    "compare": runs.compare,
+    "attributes": runs.attributes,
+    "ablations": ablations.command,
+    "zero-shot": zero_shot.command,
+    "edited-reasoning": edited_reasoning.command,
+    "sorting": sorting.command,
+}
+
+app = command_line.application("How well scores agree with people, and what they follow; the paper's tables.")
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures and prints; the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    name = arguments.pop(0) if arguments and arguments[0] in COMMANDS else ""
-    command = COMMANDS[name]
-    parser = _parser(name, command)
-    options = parser.parse_args(arguments)
-    if options.out and not options.out.parent.is_dir():
-        parser.error(f"--out: there is no directory {options.out.parent}")
-    try:
-        numbers, outcomes, text = asyncio.run(command.run(options))
-    except AssayError as error:
-        parser.error(error.message)
-    except KeyboardInterrupt:
-        print("evaluation: stopped; nothing was written", file=sys.stderr)
-        return 130
-    print(text)
-    if options.out:
-        report.write_json(numbers, options.out)
-    _complain(outcomes)
-    return exit_code(outcomes)
-
-
-def _parser(name: str, command: Command) -> argparse.ArgumentParser:
-    others = ", ".join(other for other in COMMANDS if other)
-    parser = argparse.ArgumentParser(
-        prog=f"python -m evaluation {name}".strip(),
-        description=command.summary,
-        epilog=None if name else f"See also, each with --help: {others}",
-    )
-    command.add_options(parser)
-    return parser
-
-
-def _complain(outcomes: Sequence[Outcome]) -> None:
-    """The first sentence of each reason, so that a failed run says what to do."""
-    sentences = {outcome.reason: outcome.message for outcome in reversed(outcomes) if isinstance(outcome, Failed)}
-    for reason, message in sentences.items():
-        print(f"evaluation: {reason}: {message}", file=sys.stderr)
+    """Runs a command; the exit code."""
+    return command_line.run(app, "evaluation", argv)
 
 
 if __name__ == "__main__":

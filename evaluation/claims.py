@@ -48,7 +48,7 @@ Measure = Literal["score", "grades", "ncm", "ncm_star_paper", "loss"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ablation:
+class AblationClaim:
     """One row of a table that needs a training run of its own."""
 
     table: str
@@ -67,24 +67,24 @@ _HEAD = "Regression head (SRCC / PLCC, KonIQ)"
 _ATTRIBUTES = "Attributes (mean SRCC / PLCC)"
 _NCM, _STAR, _LOSS = (f"{name}, first 100 to last 100 steps" for name in ("NCM", "NCM*", "Cross-entropy"))
 
-ABLATIONS: tuple[Ablation, ...] = (
-    Ablation(_DIGITS, "M=1", ".712 / .940", "digits_1", "score"),
-    Ablation(_DIGITS, "M=2", ".806 / .938", "digits_2", "score"),
-    Ablation(_DIGITS, "M=3", ".808 / .939", "digits_3", "score"),
-    Ablation(_HEAD, "head, 2 epochs", ".882 / .890", "head_2_epochs", "score"),
-    Ablation(_HEAD, "head, 6 epochs", ".908 / .923", "head_6_epochs", "score"),
-    Ablation(_HEAD, "next token, 2 epochs", ".939 / .949", "digits_3", "score"),
-    Ablation(_ATTRIBUTES, "all, high to low", ".588 / .617", "all", "grades"),
-    Ablation(_ATTRIBUTES, "Attributes only", ".541 / .571", "attributes_only", "grades"),
-    Ablation(_ATTRIBUTES, "Levels", ".567 / .595", "levels_only", "grades"),
-    Ablation(_ATTRIBUTES, "Mix", ".570 / .593", "mix_only", "grades"),
-    Ablation(_ATTRIBUTES, "reversed order", ".564 / .592", "reversed_order", "grades"),
-    Ablation(_NCM, "LoRA", "1.43 -> 0.24", "lora", "ncm"),
-    Ablation(_NCM, "from scratch", "2.16 -> 2.29", "from_scratch", "ncm"),
-    Ablation(_STAR, "LoRA", "1.96 -> 0.71", "lora", "ncm_star_paper"),
-    Ablation(_STAR, "from scratch", "3.19 -> 3.08", "from_scratch", "ncm_star_paper"),
-    Ablation(_LOSS, "LoRA", "1.42 -> 0.38", "lora", "loss"),
-    Ablation(_LOSS, "from scratch", "5.91 -> 0.51", "from_scratch", "loss"),
+ABLATIONS: tuple[AblationClaim, ...] = (
+    AblationClaim(_DIGITS, "M=1", ".712 / .940", "digits_1", "score"),
+    AblationClaim(_DIGITS, "M=2", ".806 / .938", "digits_2", "score"),
+    AblationClaim(_DIGITS, "M=3", ".808 / .939", "digits_3", "score"),
+    AblationClaim(_HEAD, "head, 2 epochs", ".882 / .890", "head_2_epochs", "score"),
+    AblationClaim(_HEAD, "head, 6 epochs", ".908 / .923", "head_6_epochs", "score"),
+    AblationClaim(_HEAD, "next token, 2 epochs", ".939 / .949", "digits_3", "score"),
+    AblationClaim(_ATTRIBUTES, "all, high to low", ".588 / .617", "all", "grades"),
+    AblationClaim(_ATTRIBUTES, "Attributes only", ".541 / .571", "attributes_only", "grades"),
+    AblationClaim(_ATTRIBUTES, "Levels", ".567 / .595", "levels_only", "grades"),
+    AblationClaim(_ATTRIBUTES, "Mix", ".570 / .593", "mix_only", "grades"),
+    AblationClaim(_ATTRIBUTES, "reversed order", ".564 / .592", "reversed_order", "grades"),
+    AblationClaim(_NCM, "LoRA", "1.43 -> 0.24", "lora", "ncm"),
+    AblationClaim(_NCM, "from scratch", "2.16 -> 2.29", "from_scratch", "ncm"),
+    AblationClaim(_STAR, "LoRA", "1.96 -> 0.71", "lora", "ncm_star_paper"),
+    AblationClaim(_STAR, "from scratch", "3.19 -> 3.08", "from_scratch", "ncm_star_paper"),
+    AblationClaim(_LOSS, "LoRA", "1.42 -> 0.38", "lora", "loss"),
+    AblationClaim(_LOSS, "from scratch", "5.91 -> 0.51", "from_scratch", "loss"),
 )
 
 

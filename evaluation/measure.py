@@ -29,7 +29,7 @@ Outcome = Judgement | Failed
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class MeasureOptions:
     """How to measure."""
 
     server: str
@@ -41,7 +41,7 @@ class Settings:
 
 
 async def measure(
-    sources: Sequence[Callable[[], Source]], settings: Settings, attributes: Sequence[str] = ()
+    sources: Sequence[Callable[[], Source]], settings: MeasureOptions, attributes: Sequence[str] = ()
 ) -> list[Outcome]:
     """One outcome per source, in order. A source is a function, so that what it makes is in memory only in its turn."""
     places = asyncio.Semaphore(settings.concurrency)
@@ -61,7 +61,7 @@ async def measure(
 
 
 async def _outcome(
-    client: AsyncClient, source: Callable[[], Source], settings: Settings, attributes: Sequence[str]
+    client: AsyncClient, source: Callable[[], Source], settings: MeasureOptions, attributes: Sequence[str]
 ) -> Outcome:
     try:
         # Making the source may take a while (a degraded photo), and other calls go on meanwhile.

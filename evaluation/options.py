@@ -1,70 +1,99 @@
-"""Options that the commands share, and what is made of them."""
+"""Groups of options that the commands share, and what each makes of them."""
 
-import argparse
 from pathlib import Path
+from typing import Annotated, Any
 
+import typer
+
+from assay.checkpoint import FormName
 from assay.client import DEFAULT_SERVER
-from assay.wire import FORM_TO_WIRE
-from data.manifest import BadManifest, read_manifest
-from evaluation.measure import Settings
+from data.manifest import ManifestRow, read_manifest
+from data.published import SETS
+from data.tables import BadDataSet
+from evaluation.measure import MeasureOptions
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
-
-def add_rated(parser: argparse.ArgumentParser) -> None:
-    """For commands that need what people said."""
-    parser.add_argument("--manifest", type=Path, required=True, metavar="FILE.csv", help="columns file and mos")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
-    _add_manifest(parser)
-    add_settings(parser)
-
-
-def add_photos(parser: argparse.ArgumentParser) -> None:
-    """For commands that any photos will do for."""
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--photos", type=Path, metavar="DIR", help="every photo below this directory")
-    where.add_argument("--manifest", type=Path, metavar="FILE.csv", help="the files of a manifest")
-    _add_manifest(parser)
-    add_settings(parser)
+Server = Annotated[str, typer.Option(metavar="HOST:PORT")]
+Concurrency = Annotated[int, typer.Option(min=1, metavar="N", help="files in flight")]
+Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="per file")]
+Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="only the first N files")]
+Seed = Annotated[int, typer.Option(help="of the bootstrap")]
+Manifest = Annotated[Path, typer.Option(metavar="FILE.csv", help="columns file and mos")]
+MosColumn = Annotated[str, typer.Option(metavar="NAME", help="column of the manifest")]
+FilesRoot = Annotated[Path | None, typer.Option(metavar="DIR", help="of the files (default: the manifest's directory)")]
+SetName = Annotated[str, typer.Option(metavar="NAME", help=", ".join(SETS))]
+SetRoot = Annotated[Path, typer.Option(metavar="DIR", help="the set, laid out as its authors do")]
+TrainedOn = Annotated[str, typer.Option(metavar="SET", help="what the checkpoint learnt from, or base")]
 
 
-def _add_manifest(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--root", type=Path, metavar="DIR", help="where the files lie (default: beside the manifest)")
-    parser.add_argument("--mos-column", default="mos", metavar="NAME", help="column of the manifest (default mos)")
+def _in_a_directory(path: Path | None) -> Path | None:
+    """Asked before anything is measured, so that nothing is lost in the end."""
+    if path is not None and not path.parent.is_dir():
+        raise typer.BadParameter(f"there is no directory {path.parent}")
+    return path
 
 
-def add_settings(parser: argparse.ArgumentParser, *, concurrency: int = 4) -> None:
+def _share(value: float | None) -> float | None:
+    if value is not None and not 0 < value < 1:
+        raise typer.BadParameter(f"{value:g} is no share between 0 and 1")
+    return value
+
+
+JsonOut = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.json", help="write everything that was measured", callback=_in_a_directory),
+]
+HeldOutShare = Annotated[
+    float | None,
+    typer.Option(metavar="X", help="for a set without a published split that was trained on", callback=_share),
+]
+
+
+def asking(
+    server: Server = DEFAULT_SERVER, form: FormName = "regular", concurrency: Concurrency = 4, timeout: Timeout = 1800.0
+) -> MeasureOptions:
     """Where to ask, and how."""
-    parser.add_argument("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help=f"default {DEFAULT_SERVER}")
-    parser.add_argument("--form", choices=list(FORM_TO_WIRE), default="regular")
-    many = f"files in flight (default {concurrency})"
-    parser.add_argument("--concurrency", type=count, default=concurrency, metavar="N", help=many)
-    parser.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS", help="per file (default 1800)")
-    parser.add_argument("--limit", type=count, metavar="N", help="only the first N files")
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write everything that was measured")
+    return MeasureOptions(server, form, concurrency, timeout)
 
 
-def count(text: str) -> int:
-    """A whole number from 1."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {text!r}")
-    return int(text)
+def rated(
+    manifest: Manifest, root: FilesRoot = None, mos_column: MosColumn = "mos", limit: Limit = None
+) -> list[ManifestRow]:
+    """For commands that need what people said."""
+    return read_manifest(manifest, root, mos_column)[:limit]
 
 
-def settings_of(options: argparse.Namespace) -> Settings:
-    return Settings(options.server, options.form, options.concurrency, options.timeout)
+def photos(
+    photos: Annotated[Path | None, typer.Option(metavar="DIR", help="every photo below this directory")] = None,
+    manifest: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="or the files of a manifest")] = None,
+    root: FilesRoot = None,
+    mos_column: MosColumn = "mos",
+    limit: Limit = None,
+) -> list[Path]:
+    """For commands that any photos will do for. BadDataSet if there is none."""
+    if manifest and not photos:
+        return [row.path for row in read_manifest(manifest, root, mos_column)][:limit]
+    return files_below(exactly_one(photos=photos, manifest=manifest), PHOTOS, "photo")[:limit]
 
 
-def photos_of(options: argparse.Namespace) -> list[Path]:
-    """The first --limit photos. BadManifest if there is none."""
-    if options.manifest:
-        return [row.path for row in read_manifest(options.manifest, options.root, options.mos_column)][: options.limit]
-    return files_below(options.photos, PHOTOS, "photo")[: options.limit]
+def exactly_one(**given: Any) -> Any:
+    """The one option that was given. BadParameter if it is none or several."""
+    named = [value for value in given.values() if value]
+    if len(named) != 1:
+        raise typer.BadParameter(f"give exactly one of {', '.join('--' + name for name in given)}")
+    return named[0]
 
 
 def files_below(directory: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
-    """In alphabetical order. BadManifest if there is none."""
+    """In alphabetical order. BadDataSet if there is none."""
     files = sorted(path for path in directory.rglob("*") if path.suffix.lower() in suffixes)
     if not files:
-        raise BadManifest(f"{directory} holds no {what}")
+        raise BadDataSet(f"{directory} holds no {what}")
     return files
+
+
+def refuse_direct(asked: MeasureOptions) -> None:
+    """BadParameter for a form in which nothing is graded."""
+    if asked.form == "direct":
+        raise typer.BadParameter("the direct form says nothing but a number; use --form regular or natural")

@@ -13,7 +13,7 @@ import numpy as np
 from assay.attribute import KINDS, Attribute
 from evaluation.correlation import plcc, srcc
 from evaluation.runs import BadRun, Run
-from evaluation.tables import Table
+from evaluation.tables import ReportTable
 
 GRADED = tuple(name for name, kind in KINDS.items() if kind.is_graded)
 Grades = Mapping[str, Mapping[str, str]]
@@ -57,12 +57,12 @@ def mean_of(found: Sequence[Agreement]) -> str:
     return f"{ranks:.3f} / {lines:.3f}{partly}"
 
 
-def people_table(run: Run, people: Grades) -> Table:
+def people_table(run: Run, people: Grades) -> ReportTable:
     """Every attribute, and the mean that the paper prints."""
     found = agreement(run, people)
     rows = [(each.attribute, str(each.n), _cell(each.srcc), _cell(each.plcc)) for each in found]
     note = "Mean SRCC / PLCC over the attributes; grades count by their place in the order."
-    return Table(
+    return ReportTable(
         f"Grades against people's, {run.data_set} {run.setting}".rstrip(),
         ("attribute", "n", "SRCC", "PLCC"),
         (*rows, ("mean", "", *_halves(mean_of(found)))),

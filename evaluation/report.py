@@ -1,107 +1,94 @@
-"""Report: outcomes and labels -> numbers, as JSON and as a table."""
+"""Report: what was measured, as JSON and as tables for a terminal; and how a measurement ends."""
 
+import asyncio
 import datetime
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Coroutine, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from assay.client import Judgement
-from data.manifest import Row
-from evaluation.correlation import (
-    Correlation,
-    LogisticFit,
-    fit_logistic,
-    plcc_rows,
-    srcc_rows,
-    with_interval,
+from evaluation.measure import (
+    Failed,
+    MeasureOptions,
+    Outcome,
+    exit_code,
+    failures_by_reason,
+    models,
+    unreadable_count,
 )
-from evaluation.measure import Outcome, Settings, failures_by_reason, models, unreadable_count
 
-_TWO_MODELS = "files were scored by more than one model, and their scores must not be compared"
+Report = tuple[dict[str, Any], list[Outcome], str]
+"""Numbers for JSON, the outcome of every file that was sent, lines for a terminal."""
 
 
-def report(rows: Sequence[Row], outcomes: Sequence[Outcome], settings: Settings, *, seed: int = 0) -> dict[str, Any]:
-    """Everything that was measured, ready for JSON."""
-    pairs = [
-        (outcome.score.value, row.mos)
-        for row, outcome in zip(rows, outcomes, strict=True)
-        if isinstance(outcome, Judgement)
-    ]
+def printed(measuring: Coroutine[Any, Any, Report], out: Path | None) -> int:
+    """Measures, prints the table and writes the numbers; the exit code."""
+    numbers, outcomes, text = asyncio.run(measuring)
+    print(text)
+    if out:
+        write_json(numbers, out)
+    _complain(outcomes)
+    return exit_code(outcomes)
+
+
+def _complain(outcomes: Sequence[Outcome]) -> None:
+    """The first sentence of each reason, so that a failed run says what to do."""
+    sentences = {outcome.reason: outcome.message for outcome in reversed(outcomes) if isinstance(outcome, Failed)}
+    for reason, message in sentences.items():
+        print(f"evaluation: {reason}: {message}", file=sys.stderr)
+
+
+def opening(outcomes: Sequence[Outcome], settings: MeasureOptions) -> dict[str, Any]:
+    """Date, form, models and how many files were sent, ready for JSON."""
     return {
         **heading(outcomes, settings),
-        "n": len(rows),
-        "scored": len(pairs),
+        "n": len(outcomes),
         "unreadable": unreadable_count(outcomes),
         "failures": failures_by_reason(outcomes),
-        **_correlations(pairs, has_one_model=len(models(outcomes)) <= 1, seed=seed),
-        "rows": [_row(row, outcome) for row, outcome in zip(rows, outcomes, strict=True)],
     }
 
 
-def heading(outcomes: Sequence[Outcome], settings: Settings) -> dict[str, Any]:
+def opening_lines(numbers: dict[str, Any]) -> list[str]:
+    """The same for a terminal."""
+    failures = ", ".join(f"{count} {reason}" for reason, count in numbers["failures"].items())
+    return [
+        *heading_lines(numbers),
+        f"n               {numbers['n']} files, {numbers['unreadable']} unreadable",
+        f"failures        {failures or 'none'}",
+    ]
+
+
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The first column to the left, all others to the right, each as wide as its widest cell."""
+    lines = [head, *rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
+    return [
+        "  ".join(
+            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+        )
+        for line in lines
+    ]
+
+
+def cell(value: float | None, form: str = ".3f") -> str:
+    """A number, or "-" where there is none."""
+    return "-" if value is None else format(value, form)
+
+
+def share(part: int, whole: int) -> float | None:
+    """None of nothing."""
+    return part / whole if whole else None
+
+
+def heading(outcomes: Sequence[Outcome], settings: MeasureOptions) -> dict[str, Any]:
     """When, where and by which model."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "form": settings.form,
         "models": [asdict(model) for model in models(outcomes)],
     }
-
-
-def _correlations(pairs: Sequence[tuple[float, float]], *, has_one_model: bool, seed: int) -> dict[str, Any]:
-    scores, mos = np.array(pairs, np.float64).reshape(-1, 2).T
-    fit = fit_logistic(scores, mos) if has_one_model else _TWO_MODELS
-    if not has_one_model:
-        linear = ranks = fitted = Correlation(None, reason=_TWO_MODELS)
-    else:
-        ranks = with_interval(srcc_rows, scores, mos, seed=seed)
-        linear = with_interval(plcc_rows, scores, mos, seed=seed)
-        # The fit is held while files are drawn again; fitting each draw anew would cost minutes and change little.
-        fitted = (
-            with_interval(plcc_rows, fit(scores), mos, seed=seed)
-            if isinstance(fit, LogisticFit)
-            else Correlation(None, reason=fit)
-        )
-    return {
-        "srcc": asdict(ranks),
-        "plcc": asdict(linear),
-        "plcc_logistic": {
-            **asdict(fitted),
-            "parameters": asdict(fit) if isinstance(fit, LogisticFit) else None,
-        },
-        "bootstrap_seed": seed,
-    }
-
-
-def _row(row: Row, outcome: Outcome) -> dict[str, Any]:
-    if isinstance(outcome, Judgement):
-        return {
-            "file": row.file,
-            "mos": row.mos,
-            "score": outcome.score.value,
-            "stddev": outcome.score.standard_deviation,
-        }
-    return {"file": row.file, "mos": row.mos, "reason": outcome.reason, "message": outcome.message}
-
-
-def table(numbers: dict[str, Any]) -> str:
-    """The report in lines for a terminal."""
-    failures = ", ".join(f"{count} {reason}" for reason, count in numbers["failures"].items())
-    return "\n".join(
-        [
-            *heading_lines(numbers),
-            f"n               {numbers['n']}",
-            f"scored          {numbers['scored']}",
-            f"unreadable      {numbers['unreadable']}",
-            f"failures        {failures or 'none'}",
-            f"SRCC            {_coefficient(numbers['srcc'])}",
-            f"PLCC            {_coefficient(numbers['plcc'])}",
-            f"PLCC, logistic  {_coefficient(numbers['plcc_logistic'])}",
-        ]
-    )
 
 
 def heading_lines(numbers: dict[str, Any]) -> list[str]:
@@ -112,14 +99,6 @@ def heading_lines(numbers: dict[str, Any]) -> list[str]:
         for model in numbers["models"]
     ]
     return [f"date            {numbers['date']}", f"form            {numbers['form']}", *told]
-
-
-def _coefficient(numbers: dict[str, Any]) -> str:
-    if numbers["value"] is None:
-        return f"none: {numbers['reason']}"
-    if numbers["low"] is None:
-        return f"{numbers['value']:.3f}  (no interval: {numbers['reason']})"
-    return f"{numbers['value']:.3f}  95 % [{numbers['low']:.3f}, {numbers['high']:.3f}]"
 
 
 def write_json(numbers: dict[str, Any], path: Path) -> None:

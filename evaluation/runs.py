@@ -6,18 +6,40 @@ long after both servers are gone.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from assay.client import Judgement, Window
+from assay.client import Judgement, NoServer, Window
 from assay.errors import AssayError, UnreadableVerdict
 from evaluation.correlation import Numbers
 from evaluation.measure import Failed, Outcome
-from evaluation.pooled import pooled
+
+
+def _worst_quarter(scores: Numbers, frames: Numbers) -> float:
+    """Mean of the lowest quarter of the clips, at least one: people remember the bad moments."""
+    return float(np.sort(scores)[: max(1, len(scores) // 4)].mean())
+
+
+POOLINGS: Mapping[str, Callable[[Numbers, Numbers], float]] = {
+    "frame mean": lambda scores, frames: float(np.average(scores, weights=frames)),
+    "mean": lambda scores, frames: float(scores.mean()),
+    "median": lambda scores, frames: float(np.median(scores)),
+    "minimum": lambda scores, frames: float(scores.min()),
+    "worst quarter": _worst_quarter,
+}
+"""Name to the rule. `frame mean`, every clip weighing as its frames, is what the gateway serves."""
+
+
+def pooled(scores: Sequence[float], frames: Sequence[int], how: str) -> float:
+    """One number, in units of the scores. KeyError for a rule that does not exist."""
+    if not scores or len(scores) != len(frames) or min(frames) < 1:
+        raise ValueError(f"each score needs at least one frame, got {scores = }, {frames = }")
+    return POOLINGS[how](np.array(scores, np.float64), np.array(frames, np.float64))
+
 
 FINAL, DIRECT, REASONED = "final", "direct", "reasoned"
 READINGS = (FINAL, DIRECT, REASONED)
@@ -138,9 +160,15 @@ def read_run(path: Path) -> Run:
     except OSError as error:
         raise BadRun(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadRun(f"{path} is no run of `evaluation.paper measure`: {error}") from error
+        raise BadRun(f"{path} is no run of `evaluation measure`: {error}") from error
 
 
 def _row_from_json(fields: dict[str, Any]) -> RunRow:
     lists = {name: tuple(fields[name]) for name in ("window_scores", "window_frames")}
     return RunRow(**{**fields, **lists})
+
+
+def exit_code(runs: Sequence[Run]) -> int:
+    """0 if all rows were scored, 3 if the server was gone for some, else 1."""
+    reasons = {reason for run in runs for reason in run.failures()}
+    return 3 if NoServer.reason in reasons else 1 if reasons else 0

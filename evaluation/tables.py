@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
-from evaluation.claims import ABLATIONS, GROUPS, Ablation, Claim
+from evaluation.claims import ABLATIONS, GROUPS, AblationClaim, Claim
 from evaluation.correlation import Correlation, plcc_rows, srcc_rows, with_interval
 from evaluation.paired import Comparison, Difference
+from evaluation.report import columns
 from evaluation.runs import FINAL, Run
-from evaluation.table import columns
 
 COUNTS = ("n", "scored", "unreadable", "failed")
 FORMS = ("direct", "regular", "natural")
@@ -18,7 +18,7 @@ TWO_MODELS = "scored by more than one model"
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ReportTable:
     """Cells and what has to be said below them."""
 
     title: str
@@ -36,10 +36,10 @@ class Table:
         return "\n".join([f"## {self.title}", "", *cells, "", *(f"{note}\n" for note in self.notes)])
 
 
-def claimed_tables(runs: Sequence[Run], reading: str = FINAL, *, seed: int = 0) -> list[Table]:
+def claimed_tables(runs: Sequence[Run], reading: str = FINAL, *, seed: int = 0) -> list[ReportTable]:
     """One table for each group of claims; a row without a run says so. Runs that answer no claim come last."""
     tables = [
-        Table(
+        ReportTable(
             title, _HEAD, tuple(row for claim in claims for row in _claimed(claim, runs, reading, seed)), _notes(runs)
         )
         for title, claims in GROUPS.items()
@@ -48,7 +48,7 @@ def claimed_tables(runs: Sequence[Run], reading: str = FINAL, *, seed: int = 0) 
     others = [run for run in runs if not any(_answers(run, claim) for claim in claims)]
     if others:
         rows = tuple(_measured(run, None, reading, seed) for run in others)
-        tables.append(Table("Further runs, for which the paper prints nothing", _HEAD, rows, _notes(others)))
+        tables.append(ReportTable("Further runs, for which the paper prints nothing", _HEAD, rows, _notes(others)))
     return tables
 
 
@@ -113,14 +113,14 @@ def _notes(runs: Sequence[Run]) -> tuple[str, ...]:
     )
 
 
-def compared_table(title: str, names: Sequence[str], comparison: Comparison) -> Table:
+def compared_table(title: str, names: Sequence[str], comparison: Comparison) -> ReportTable:
     """Two settings and their difference."""
     head = ("", names[0], names[1], "difference", "verdict")
     told = (
         f"{comparison.compared} of {comparison.n} files have both scores; {comparison.only_first} only the first, "
         f"{comparison.only_second} only the second, {comparison.neither} neither."
     )
-    return Table(title, head, tuple(_difference(each) for each in comparison.differences), (told,))
+    return ReportTable(title, head, tuple(_difference(each) for each in comparison.differences), (told,))
 
 
 def _difference(each: Difference) -> tuple[str, ...]:
@@ -129,16 +129,21 @@ def _difference(each: Difference) -> tuple[str, ...]:
     return each.statistic, first, second, coefficient(each.change), verdict
 
 
-def ablations_table(measured: Mapping[Ablation, str] | None = None, note: str = "") -> Table:
+def ablations_table(measured: Mapping[AblationClaim, str] | None = None, note: str = "") -> ReportTable:
     """Rows that need training runs of their own: the paper's claims, and ours where a run was made."""
     ours = measured or {}
     head = ("table", "setting", "claimed", "ours", "run of training.paper ablations")
     rows = tuple((each.table, each.setting, each.claimed, ours.get(each, NOT_MEASURED), each.run) for each in ABLATIONS)
     notes = ("Claimed: as the paper prints it, of its own 7B model.", *([note] if note else []))
-    return Table("Ablations", head, rows, notes)
+    return ReportTable("Ablations", head, rows, notes)
 
 
-def write_markdown(tables: Sequence[Table], path: Path, preface: str = "") -> None:
+def write_markdown(tables: Sequence[ReportTable], path: Path, preface: str = "") -> None:
     """OSError."""
     lines = ["# Ours beside the paper's claims\n", *([f"{preface}\n"] if preface else [])]
     path.write_text("\n".join([*lines, *(table.markdown() for table in tables)]), encoding="utf-8")
+
+
+def show(tables: Sequence[ReportTable]) -> None:
+    """For a terminal, an empty line between two."""
+    print("\n\n".join(table.text() for table in tables))

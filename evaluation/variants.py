@@ -1,11 +1,18 @@
-"""Variants of a checkpoint: the same weights under another assay.toml.
+"""Variants of a checkpoint: the same weights under another assay.toml; and the levers of a zero-shot video score.
 
 Budgets and prompts are the checkpoint's own data and no request can change them; so a setting to be tried is a
 checkpoint directory of its own, whose other files are links.
+
+Levers are what the authors left unsaid about scoring a video with a model that learnt from pictures. The paper says
+only that "image" becomes "video" in the prompt. Its training framework's own defaults, which no published
+configuration changes, are 128 x 128 px a frame, 2 frames per second, at most 64 frames, one clip: `AUTHORS`. (Its
+image processor may have enlarged the frames again; checkpoints/realqa-7b/assay.toml has that as a variant.)
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +72,84 @@ def toml_lines(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator
 def _quoted(value: Any) -> str:
     # JSON's strings, numbers, booleans and arrays are TOML's, as long as characters beyond ASCII stay as they are.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+VIDEO, FRAMES = "video", "frames"
+WHOLE_SECONDS = 1200.0
+"""Longer than any video that the gateway takes: the whole video is one clip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Levers:
+    """One setting. Everything but `modality` is a change of the checkpoint's assay.toml."""
+
+    frame_pixels: int
+    """Greatest area of a frame, in pixels; what is smaller stays as it is."""
+    frames_per_second: float
+    max_frames: int = 64
+    """Most frames of a clip."""
+    clip_seconds: float = WHOLE_SECONDS
+    modality: str = VIDEO
+    """`video`: a clip is asked about as a video. `frames`: every sampled frame is asked about as a picture."""
+    wording: str = VIDEO
+    """Whether the question says "video" (the paper's prompt swap) or still "image"."""
+
+    def __post_init__(self) -> None:
+        for name in ("modality", "wording"):
+            allowed = {"modality": (VIDEO, FRAMES), "wording": (VIDEO, "image")}[name]
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+
+    def __str__(self) -> str:
+        clip = "whole" if self.clip_seconds >= WHOLE_SECONDS else f"{self.clip_seconds:g} s"
+        clips = f", {clip} clips of <= {self.max_frames}" if self.modality == VIDEO else ""
+        return f"{self.modality}, {self.frame_pixels} px, {self.frames_per_second:g} fps{clips}, says {self.wording}"
+
+    def changes(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """Dotted keys of assay.toml to their values in this setting."""
+        # A least area of one merged patch: nothing is enlarged, or the size of a frame would not be what it says.
+        least = checkpoint.pixels.factor_px**2
+        changed: dict[str, Any] = {
+            "pixels.video_max_pixels": self.frame_pixels,
+            "pixels.video_min_pixels": least,
+            "clip.frames_per_second": self.frames_per_second,
+            "clip.max_frames": self.max_frames,
+            "clip.seconds": self.clip_seconds,
+        }
+        if self.modality == FRAMES:
+            changed |= {"pixels.max_pixels": self.frame_pixels, "pixels.min_pixels": least}
+        if checkpoint.pixels.shrink_first:
+            changed |= {f"pixels.shrink_first.{key}": self.frame_pixels for key in ("max_pixels", "video_max_pixels")}
+        asked = "question_image" if self.modality == FRAMES else "question_video"
+        for name, template in checkpoint.form.items():
+            changed[f"form.{name}.{asked}"] = _said(template.question_image, self.wording)
+        return changed
+
+
+def _said(question: str, wording: str) -> str:
+    """The paper's prompt swap."""
+    return question.replace("image", "video") if wording == VIDEO else question
+
+
+AUTHORS = Levers(128 * 128, 2.0)
+
+
+def grid(
+    frame_pixels: Sequence[int],
+    frames_per_second: Sequence[float],
+    max_frames: Sequence[int],
+    clip_seconds: Sequence[float],
+    modalities: Sequence[str],
+    wordings: Sequence[str],
+) -> Iterator[Levers]:
+    """The authors' setting first, then every combination once; frames have no clips, so theirs do not vary."""
+    seen = {AUTHORS}
+    yield AUTHORS
+    for pixels, fps, frames, seconds, modality, wording in product(
+        frame_pixels, frames_per_second, max_frames, clip_seconds, modalities, wordings
+    ):
+        clip = (frames, seconds) if modality == VIDEO else (64, WHOLE_SECONDS)
+        levers = Levers(pixels, fps, *clip, modality, wording)
+        if levers not in seen:
+            seen.add(levers)
+            yield levers

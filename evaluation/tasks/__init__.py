@@ -1,1 +1,1 @@
-"""The paper's tables and figures (RealQA, arXiv 2503.06141), measured through the served path; see docs/paper.md."""
+"""Tasks: what is measured, each with its command; the paper's rows among them (see docs/paper.md)."""

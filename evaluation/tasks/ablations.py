@@ -1,14 +1,19 @@
-"""Ablations: what `training.paper ablations` left behind -> our numbers beside the paper's claims."""
+"""`python -m evaluation ablations`: what `training ablations` left behind -> our numbers beside the paper's claims."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from evaluation.claims import ABLATIONS, Ablation
-from evaluation.labelled import labelled_run
+import typer
+
+from data import labels
+from evaluation.claims import ABLATIONS, AblationClaim
+from evaluation.options import Limit, SetName, SetRoot
 from evaluation.people import Grades, agreement, mean_of
+from evaluation.rated import labelled_run
 from evaluation.runs import Run
-from evaluation.tables import correlated
+from evaluation.tables import ablations_table, correlated, show, write_markdown
 from training.paper.ablations import LABELS, read_ablations
 from training.paper.log import LOG, read_log, summary
 
@@ -16,11 +21,11 @@ NO_PEOPLE = "none: people's grades of the test pictures are needed (--people)"
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class AblationRuns:
     """Where the runs are, and what they are measured against."""
 
     runs: Path
-    """--out of `training.paper ablations`."""
+    """--out of `training ablations`."""
     data_set: str
     data: Path
     realqa: Path
@@ -30,7 +35,7 @@ class Sources:
     setting: str = ""
 
 
-def measured(sources: Sources, seed: int = 0) -> Mapping[Ablation, str]:
+def measured(sources: AblationRuns, seed: int = 0) -> Mapping[AblationClaim, str]:
     """Our number of every claim whose run is there. BadDataSet, BadRun, SettingsError."""
     found = {}
     for claim in ABLATIONS:
@@ -40,7 +45,7 @@ def measured(sources: Sources, seed: int = 0) -> Mapping[Ablation, str]:
     return found
 
 
-def run_of(name: str, sources: Sources) -> Run:
+def run_of(name: str, sources: AblationRuns) -> Run:
     """The scores or grades of one ablation, as a run. KeyError for a name that ablations.toml does not have."""
     ablation = read_ablations()[name]
     is_realqa = ablation.stage == "stage1"
@@ -50,7 +55,7 @@ def run_of(name: str, sources: Sources) -> Run:
     return labelled_run(sources.runs / name / LABELS, data_set, data_set, data, form, sources.limit, setting)
 
 
-def _number(claim: Ablation, sources: Sources, seed: int) -> str:
+def _number(claim: AblationClaim, sources: AblationRuns, seed: int) -> str:
     if claim.measure == "score":
         run = run_of(claim.run, sources)
         return _counted(run, " / ".join(correlated(run, name, seed=seed) for name in ("SRCC", "PLCC")))
@@ -76,3 +81,24 @@ def _ends(run: Path, metric: str) -> str:
     return ", ".join(
         kind + (f"{pair[0]:.2f} -> {pair[1]:.2f}" if pair else "no such rows") for kind, pair in ends.items()
     )
+
+
+def command(
+    data: SetRoot,
+    runs: Annotated[Path, typer.Option(metavar="DIR", help="--out of `training ablations`")],
+    realqa: Annotated[Path, typer.Option(metavar="DIR", help="the set of stage 1")],
+    data_set: SetName = "koniq",
+    people: Annotated[
+        Path | None, typer.Option(metavar="LABELS.csv", help="people's grades of RealQA's test pictures")
+    ] = None,
+    limit: Limit = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.md", help="also write the table there")] = None,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="below the table")] = "",
+) -> int:
+    """What `training ablations` made, beside the paper's claims."""
+    grades = labels.grades(labels.read(people)) if people else None
+    tables = [ablations_table(measured(AblationRuns(runs, data_set, data, realqa, grades, limit)), note)]
+    show(tables)
+    if out:
+        write_markdown(tables, out)
+    return 0

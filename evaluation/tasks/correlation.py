@@ -1,126 +1,133 @@
-"""Commands: what each measurement is called, what it can be told, and how it begins."""
+"""`python -m evaluation correlation`: scores every file of a manifest and correlates the scores with its MOS."""
 
-import argparse
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from assay.checkpoint import FormName, read_checkpoint
-from data.manifest import BadManifest, read_manifest
-from evaluation import report
-from evaluation.measure import Outcome, measure
-from evaluation.options import (
-    PHOTOS,
-    add_photos,
-    add_rated,
-    add_settings,
-    files_below,
-    photos_of,
-    settings_of,
+import numpy as np
+
+from assay.client import Judgement
+from data.command_line import with_options
+from data.manifest import ManifestRow
+from evaluation.correlation import (
+    Correlation,
+    LogisticFit,
+    fit_logistic,
+    plcc_rows,
+    srcc_rows,
+    with_interval,
 )
-from evaluation.tasks import faithfulness, grades, ladders, readings, repeats, robustness
-from evaluation.tasks import video as videos
+from evaluation.measure import MeasureOptions, Outcome, failures_by_reason, measure, models, unreadable_count
+from evaluation.options import FilesRoot, JsonOut, Limit, Manifest, MosColumn, Seed, asking, rated
+from evaluation.report import Report, heading, heading_lines, printed
 
-Report = tuple[dict[str, Any], list[Outcome], str]
-"""Numbers for JSON, the outcome of every file that was sent, lines for a terminal."""
-
-_VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".ts", ".mpg")
+_TWO_MODELS = "files were scored by more than one model, and their scores must not be compared"
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One measurement."""
-
-    summary: str
-    add_options: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], Coroutine[Any, Any, Report]]
-
-
-async def _correlation(options: argparse.Namespace) -> Report:
-    rows = read_manifest(options.manifest, options.root, options.mos_column)[: options.limit]
-    settings = settings_of(options)
+async def correlate(rows: Sequence[ManifestRow], settings: MeasureOptions, seed: int, manifest: str = "") -> Report:
+    """Asks for every file once: numbers, outcomes and the table."""
     outcomes = await measure([partial(_itself, row.path) for row in rows], settings)
-    numbers = report.report(rows, outcomes, settings, seed=options.seed)
-    return {**numbers, "manifest": str(options.manifest)}, outcomes, report.table(numbers)
+    numbers = {**report(rows, outcomes, settings, seed=seed), "manifest": manifest}
+    return numbers, outcomes, table(numbers)
 
 
 def _itself(path: Path) -> Path:
     return path
 
 
-async def _ladders(options: argparse.Namespace) -> Report:
-    numbers, outcomes = await ladders.climb(photos_of(options), settings_of(options))
-    return numbers, outcomes, ladders.table(numbers)
+def report(
+    rows: Sequence[ManifestRow], outcomes: Sequence[Outcome], settings: MeasureOptions, *, seed: int = 0
+) -> dict[str, Any]:
+    """Everything that was measured, ready for JSON."""
+    pairs = [
+        (outcome.score.value, row.mos)
+        for row, outcome in zip(rows, outcomes, strict=True)
+        if isinstance(outcome, Judgement)
+    ]
+    return {
+        **heading(outcomes, settings),
+        "n": len(rows),
+        "scored": len(pairs),
+        "unreadable": unreadable_count(outcomes),
+        "failures": failures_by_reason(outcomes),
+        **_correlations(pairs, has_one_model=len(models(outcomes)) <= 1, seed=seed),
+        "rows": [_row(row, outcome) for row, outcome in zip(rows, outcomes, strict=True)],
+    }
 
 
-async def _grades(options: argparse.Namespace) -> Report:
-    _refuse_direct(options)
-    return await grades.grade(photos_of(options), settings_of(options))
+def _correlations(pairs: Sequence[tuple[float, float]], *, has_one_model: bool, seed: int) -> dict[str, Any]:
+    scores, mos = np.array(pairs, np.float64).reshape(-1, 2).T
+    fit = fit_logistic(scores, mos) if has_one_model else _TWO_MODELS
+    if not has_one_model:
+        linear = ranks = fitted = Correlation(None, reason=_TWO_MODELS)
+    else:
+        ranks = with_interval(srcc_rows, scores, mos, seed=seed)
+        linear = with_interval(plcc_rows, scores, mos, seed=seed)
+        # The fit is held while files are drawn again; fitting each draw anew would cost minutes and change little.
+        fitted = (
+            with_interval(plcc_rows, fit(scores), mos, seed=seed)
+            if isinstance(fit, LogisticFit)
+            else Correlation(None, reason=fit)
+        )
+    return {
+        "srcc": asdict(ranks),
+        "plcc": asdict(linear),
+        "plcc_logistic": {
+            **asdict(fitted),
+            "parameters": asdict(fit) if isinstance(fit, LogisticFit) else None,
+        },
+        "bootstrap_seed": seed,
+    }
 
 
-async def _robustness(options: argparse.Namespace) -> Report:
-    return await robustness.robust(photos_of(options), settings_of(options))
+def _row(row: ManifestRow, outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, Judgement):
+        return {
+            "file": row.file,
+            "mos": row.mos,
+            "score": outcome.score.value,
+            "stddev": outcome.score.standard_deviation,
+        }
+    return {"file": row.file, "mos": row.mos, "reason": outcome.reason, "message": outcome.message}
 
 
-async def _faithfulness(options: argparse.Namespace) -> Report:
-    form: FormName = "natural" if options.form == "natural" else "regular"
-    _refuse_direct(options)
-    return await faithfulness.faithful(
-        photos_of(options), read_checkpoint(options.checkpoint), form, settings_of(options)
+def table(numbers: dict[str, Any]) -> str:
+    """The report in lines for a terminal."""
+    failures = ", ".join(f"{count} {reason}" for reason, count in numbers["failures"].items())
+    return "\n".join(
+        [
+            *heading_lines(numbers),
+            f"n               {numbers['n']}",
+            f"scored          {numbers['scored']}",
+            f"unreadable      {numbers['unreadable']}",
+            f"failures        {failures or 'none'}",
+            f"SRCC            {_coefficient(numbers['srcc'])}",
+            f"PLCC            {_coefficient(numbers['plcc'])}",
+            f"PLCC, logistic  {_coefficient(numbers['plcc_logistic'])}",
+        ]
     )
 
 
-async def _readings(options: argparse.Namespace) -> Report:
-    rows = read_manifest(options.manifest, options.root, options.mos_column)[: options.limit]
-    return await readings.compare(rows, settings_of(options), options.seed)
+def _coefficient(numbers: dict[str, Any]) -> str:
+    if numbers["value"] is None:
+        return f"none: {numbers['reason']}"
+    if numbers["low"] is None:
+        return f"{numbers['value']:.3f}  (no interval: {numbers['reason']})"
+    return f"{numbers['value']:.3f}  95 % [{numbers['low']:.3f}, {numbers['high']:.3f}]"
 
 
-async def _repeats(options: argparse.Namespace) -> Report:
-    return await repeats.compare(photos_of(options), settings_of(options))
-
-
-async def _video(options: argparse.Namespace) -> Report:
-    is_photo = options.photos is not None
-    files = files_below(options.photos, PHOTOS, "photo") if is_photo else files_below(options.videos, _VIDEOS, "video")
-    sources = [videos.Source(path, is_photo) for path in files[: options.limit]]
-    return await videos.climb(sources, settings_of(options))
-
-
-def _refuse_direct(options: argparse.Namespace) -> None:
-    if options.form == "direct":
-        raise BadManifest("the direct form says nothing but a number; use --form regular or natural")
-
-
-def _add_faithfulness(parser: argparse.ArgumentParser) -> None:
-    add_photos(parser)
-    told = "whose headings and phrases the words are read by; must be the one that is served (default checkpoints/nano)"
-    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/nano"), metavar="DIR", help=told)
-
-
-def _add_video(parser: argparse.ArgumentParser) -> None:
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--videos", type=Path, metavar="DIR", help="the beginning of every video below this directory")
-    where.add_argument("--photos", type=Path, metavar="DIR", help="slow pans over the photos below this directory")
-    add_settings(parser, concurrency=2)
-    parser.set_defaults(limit=8)
-
-
-COMMANDS: Mapping[str, Command] = {
-    "": Command("Scores every file of a manifest and correlates the scores with its MOS.", add_rated, _correlation),
-    "ladders": Command("Damages photos in known steps: do scores and grades follow?", add_photos, _ladders),
-    "grades": Command("Grades photos with known damage: are the grades right?", add_photos, _grades),
-    "robustness": Command("The same photo in other wrappings: does the score stay?", add_photos, _robustness),
-    "faithfulness": Command(
-        "Do the words say the grades, and does another photo change them?", _add_faithfulness, _faithfulness
-    ),
-    "readings": Command("Which number read from the digits correlates best with MOS?", add_rated, _readings),
-    "repeats": Command(
-        "Clips of photos with and without frames that stand still: does the score stay?", add_photos, _repeats
-    ),
-    "video": Command(
-        "Damages clips in known steps; a timeline with one bad second (default: 8 clips).", _add_video, _video
-    ),
-}
-"""By name; the one without a name is `python -m evaluation --manifest FILE.csv`."""
+@with_options(asking)
+def command(
+    asked: MeasureOptions,
+    manifest: Manifest,
+    root: FilesRoot = None,
+    mos_column: MosColumn = "mos",
+    limit: Limit = None,
+    seed: Seed = 0,
+    out: JsonOut = None,
+) -> int:
+    """Score every file of a manifest and correlate the scores with its MOS."""
+    rows = rated(manifest, root, mos_column, limit)
+    return printed(correlate(rows, asked, seed, str(manifest)), out)

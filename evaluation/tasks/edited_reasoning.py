@@ -1,21 +1,30 @@
-"""Faithfulness of the reasoning: do words, grades and score agree, and does the score move when they are changed?
+"""`python -m evaluation edited-reasoning`: do words, grades and score agree, and does the score move when they change?
 
 Agreement is read from runs (regular and natural form, through the gateway). Change is read from edited rows: a score
 that stays where it is when every grade turns to its worst was not made of the grades.
 """
 
+import asyncio
+import json
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from assay.attribute import KINDS
+from assay.checkpoint import read_checkpoint
+from data.rated import load
 from evaluation.correlation import srcc, srcc_rows, with_interval
-from evaluation.edited import AS_WRITTEN, DIRECT, EditedRow
-from evaluation.edits import EDITS
-from evaluation.runs import REASONED, Run, RunRow
-from evaluation.table import cell, share
-from evaluation.tables import Table, coefficient
+from evaluation.edited import AS_WRITTEN, DIRECT, EDITS, EditedRow, edited_rows
+from evaluation.measure import MeasureOptions
+from evaluation.options import Limit, SetName, SetRoot, TrainedOn
+from evaluation.rated import files_to_test, label, measured
+from evaluation.report import cell, share
+from evaluation.runs import REASONED, Run, RunRow, exit_code
+from evaluation.tables import ReportTable, coefficient, show, write_markdown
 
 _GOOD = re.compile(
     r"\b(?:beautiful|captivating|clean|clear|excellent|fine|good|great|sharp|strong|thoughtful|vivid|well)\b"
@@ -40,7 +49,7 @@ def goodness(name: str, grade: str) -> float:
     return 1.0 - abs(2 * place - 1) if KINDS[name].is_bipolar else place
 
 
-def agreement_table(regular: Run, natural: Run | None = None) -> Table:
+def agreement_table(regular: Run, natural: Run | None = None) -> ReportTable:
     """Per attribute: does its grade go with the score, with the words of its reason, and with the free prose?"""
     rows = tuple(_agreement(name, regular, natural) for name in _GRADED)
     counts = [run.counts(REASONED) for run in (regular, natural) if run]
@@ -51,7 +60,7 @@ def agreement_table(regular: Run, natural: Run | None = None) -> Table:
     forms = [f"{form} form: {told}." for form, told in zip(("regular", "natural"), said, strict=False)]
     overall = "All grades together (mean goodness) with the score: " + _all_grades(regular)
     head = ("attribute", "n", "grade with score", "reason's tone with grade", "prose = grade", "of", "not in the prose")
-    return Table("Do the words, the grades and the score agree?", head, rows, (overall, *forms, _MEANING))
+    return ReportTable("Do the words, the grades and the score agree?", head, rows, (overall, *forms, _MEANING))
 
 
 _MEANING = (
@@ -90,7 +99,7 @@ def _all_grades(run: Run) -> str:
     return "SRCC " + coefficient(with_interval(srcc_rows, scores, np.array(means, np.float64)))
 
 
-def edits_table(rows: Sequence[EditedRow]) -> Table:
+def edits_table(rows: Sequence[EditedRow]) -> ReportTable:
     """What each edit does to the score that was written after the unedited reasoning."""
     edits = [
         edit for edit in (DIRECT, AS_WRITTEN, *EDITS) if any(edit in row.scores or edit in row.failures for row in rows)
@@ -103,7 +112,7 @@ def edits_table(rows: Sequence[EditedRow]) -> Table:
     notes = [
         f"Pictures without a score under some edit: {', '.join(f'{n} {reason}' for reason, n in reasons.items())}."
     ]
-    return Table(
+    return ReportTable(
         "What happens to the score when the reasoning is withheld or edited?",
         head,
         tuple(_edit(edit, rows) for edit in edits),
@@ -145,3 +154,45 @@ def edited_to_json(rows: Sequence[EditedRow]) -> list[Mapping[str, object]]:
         }
         for row in rows
     ]
+
+
+def faithful(
+    name: str,
+    trained_on: str,
+    data: Path,
+    server: str,
+    addresses: Mapping[str, str],
+    checkpoint: Path,
+    out: Path,
+    limit: int | None = None,
+) -> tuple[list[Run], list[ReportTable]]:
+    """Runs in both reasoned forms, edits in the regular one; writes faithfulness.md and edited.json."""
+    out.mkdir(parents=True, exist_ok=True)
+    runs = [measured(name, trained_on, data, MeasureOptions(server, form, 2), limit) for form in ("regular", "natural")]
+    files = [(label(file.path, data), file.path, file.mos) for file in files_to_test(load(name, data), limit)]
+    edited = asyncio.run(edited_rows(addresses, read_checkpoint(checkpoint), "regular", files))
+    tables = [agreement_table(*runs), edits_table(edited)]
+    (out / "edited.json").write_text(json.dumps(edited_to_json(edited), indent=1) + "\n", encoding="utf-8")
+    write_markdown(tables, out / "faithfulness.md")
+    return runs, tables
+
+
+Address = Annotated[str, typer.Option(metavar="HOST:PORT", help="as `assay up` prints it")]
+
+
+def command(
+    data_set: SetName,
+    data: SetRoot,
+    trained_on: TrainedOn,
+    checkpoint: Annotated[Path, typer.Option(metavar="DIR", help="the assay.toml that is served")],
+    server: Address,
+    attribute_extraction: Address,
+    scoring: Address,
+    out: Annotated[Path, typer.Option(metavar="DIR")],
+    limit: Limit = None,
+) -> int:
+    """Do words, grades and score agree, and what do edits of the reasoning do to the score?"""
+    addresses = {"attribute_extraction": attribute_extraction, "scoring": scoring}
+    runs, tables = faithful(data_set, trained_on, data, server, addresses, checkpoint, out, limit)
+    show(tables)
+    return exit_code(runs)

@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from PIL import Image
 
 from assay.attribute import KINDS
-from assay.checkpoint import Checkpoint, FormName
+from assay.checkpoint import Checkpoint, FormName, read_checkpoint
 from assay.client import Judgement, Window
-from data.manifest import BadManifest
+from data.command_line import with_options
+from data.tables import BadDataSet
+from evaluation import options
 from evaluation.ladder import damaged, encoded, original
-from evaluation.measure import Failed, Outcome, Settings, measure, models
-from evaluation.table import cell, columns, opening, opening_lines, share
+from evaluation.measure import Failed, MeasureOptions, Outcome, measure, models
+from evaluation.report import Report, cell, columns, opening, opening_lines, printed, share
 from evaluation.words import bucket_in_words, grades_in, reasons_in
 from training.wording import bucket_of
 
@@ -27,8 +30,8 @@ BLUR_SIGMA = 6.3
 
 
 async def faithful(
-    photos: Sequence[Path], checkpoint: Checkpoint, form_name: FormName, settings: Settings
-) -> tuple[dict[str, Any], list[Outcome], str]:
+    photos: Sequence[Path], checkpoint: Checkpoint, form_name: FormName, settings: MeasureOptions
+) -> Report:
     """Asks for every photo as it is, shuffled and blurred: numbers, outcomes and the table."""
     whole = await measure([partial(_file, photo, "") for photo in photos], settings)
     _refuse_another_checkpoint(checkpoint, whole)
@@ -50,7 +53,7 @@ async def faithful(
 def _refuse_another_checkpoint(checkpoint: Checkpoint, outcomes: Sequence[Outcome]) -> None:
     for model in models(outcomes):
         if model.preprocessing_fingerprint != checkpoint.preprocessing_fingerprint:
-            raise BadManifest(
+            raise BadDataSet(
                 f"the server's {model.name} was set up with another assay.toml "
                 f"({model.preprocessing_fingerprint}, --checkpoint has {checkpoint.preprocessing_fingerprint}); "
                 "its words would be read by the wrong headings"
@@ -177,3 +180,18 @@ def table(numbers: dict[str, Any]) -> str:
             *moved,
         ]
     )
+
+
+@with_options(options.photos, options.asking)
+def command(
+    photos: list[Path],
+    asked: MeasureOptions,
+    checkpoint: Annotated[
+        Path, typer.Option(metavar="DIR", help="the one that is served: its headings and phrases read the words")
+    ] = Path("checkpoints/nano"),
+    out: options.JsonOut = None,
+) -> int:
+    """Do the words say the grades, and does another photo change them?"""
+    options.refuse_direct(asked)
+    form: FormName = "natural" if asked.form == "natural" else "regular"
+    return printed(faithful(photos, read_checkpoint(checkpoint), form, asked), out)

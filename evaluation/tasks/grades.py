@@ -1,34 +1,88 @@
 """`python -m evaluation grades`: are clarity, exposure, saturation and level shot graded as known damage says?"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import ImageOps
 
 from assay.attribute import KINDS, Attribute
 from assay.client import Judgement
-from data.manifest import BadManifest
+from data.command_line import with_options
+from data.tables import BadDataSet
+from evaluation import options
 from evaluation.correlation import srcc
-from evaluation.grade_task import Task, measured, tasks_of
-from evaluation.measure import Failed, Outcome, Settings, measure
-from evaluation.sound import fit_for
-from evaluation.table import cell, columns, opening, opening_lines, share
+from evaluation.ladder import encoded, original
+from evaluation.measure import UNREADABLE_FILE, Failed, MeasureOptions, Outcome, measure
+from evaluation.report import Report, cell, columns, opening, opening_lines, printed, share
+from evaluation.sound import Measures, fit_for, measures
 from evaluation.tasks.ladders import expected_ordinal
-from evaluation.truth import RULES, TURNS_DEGREES, UNDAMAGED
+from evaluation.truth import RULES, TURNS_DEGREES, UNDAMAGED, damaged_file, level_shot, turned
+
+
+@dataclass(frozen=True, slots=True)
+class GradeTask:
+    """One file to be graded."""
+
+    photo: Path
+    damage: str
+    """A key of RULES, "rotation", "mirrored rotation", or "" for the photo as it was."""
+    strength: float
+    truths: tuple[tuple[str, str], ...]
+    """(attribute, grade) for each that the damage decides."""
+
+    def file(self) -> bytes:
+        """OSError if the photo cannot be read."""
+        picture = original(self.photo)
+        match self.damage:
+            case "":
+                return encoded(picture, "PNG")
+            case "rotation":
+                return encoded(turned(picture, self.strength), "PNG")
+            case "mirrored rotation":
+                return encoded(turned(ImageOps.mirror(picture), self.strength), "PNG")
+        return damaged_file(picture, self.damage, self.strength)
+
+
+def measured(photos: Sequence[Path]) -> tuple[dict[Path, Measures], list[Outcome]]:
+    """What each photo measures, and a failure for each that cannot be read."""
+    found: dict[Path, Measures] = {}
+    unread: list[Outcome] = []
+    for photo in photos:
+        try:
+            found[photo] = measures(original(photo))
+        except OSError as error:
+            unread.append(Failed(UNREADABLE_FILE, f"{photo} cannot be read: {error}"))
+    return found, unread
+
+
+def tasks_of(photo: Path, facts: Measures) -> Iterator[GradeTask]:
+    """Everything that is asked of a photo; nothing of one that is fit for no attribute."""
+    fit = [name for name in UNDAMAGED if fit_for(name, facts)]
+    if fit:
+        yield GradeTask(photo, "", 0.0, tuple((name, UNDAMAGED[name]) for name in fit))
+    for damage, rule in RULES.items():
+        if rule.attribute in fit:
+            for strength in rule.strengths:
+                yield GradeTask(photo, damage, strength, ((rule.attribute, rule.grade(strength)),))
+    if fit_for("level_shot", facts):
+        for degrees in TURNS_DEGREES:
+            yield GradeTask(photo, "rotation", degrees, (("level_shot", level_shot(degrees)),))
+        # A second level view, or tilted ones would outnumber them by six.
+        yield GradeTask(photo, "mirrored rotation", 0.0, (("level_shot", "yes"),))
+
 
 ATTRIBUTES = (*UNDAMAGED, "level_shot")
 
 
-async def grade(photos: Sequence[Path], settings: Settings) -> tuple[dict[str, Any], list[Outcome], str]:
+async def grade(photos: Sequence[Path], settings: MeasureOptions) -> Report:
     """Asks for every photo that is fit for an attribute, undamaged and damaged: numbers, outcomes and the table."""
     facts_of, unread = measured(photos)
     tasks = [task for photo, facts in facts_of.items() for task in tasks_of(photo, facts)]
     if not tasks:
-        raise BadManifest(
-            f"none of {len(photos)} photos is sharp, well exposed, moderately coloured or has level edges"
-        )
+        raise BadDataSet(f"none of {len(photos)} photos is sharp, well exposed, moderately coloured or has level edges")
     outcomes = await measure([task.file for task in tasks], settings, ATTRIBUTES)
     fit = {name: sum(fit_for(name, facts) for facts in facts_of.values()) for name in ATTRIBUTES}
     numbers = {
@@ -50,7 +104,7 @@ def _kinds() -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _graded(
-    name: str, damages: Sequence[str], tasks: Sequence[Task], outcomes: Sequence[Outcome]
+    name: str, damages: Sequence[str], tasks: Sequence[GradeTask], outcomes: Sequence[Outcome]
 ) -> Iterator[tuple[str, Attribute]]:
     """(true grade, told attribute) of every file that the damages or none were done to."""
     for task, outcome in zip(tasks, outcomes, strict=True):
@@ -60,7 +114,7 @@ def _graded(
 
 
 def _ordinal_summary(
-    name: str, damages: tuple[str, ...], tasks: Sequence[Task], outcomes: Sequence[Outcome]
+    name: str, damages: tuple[str, ...], tasks: Sequence[GradeTask], outcomes: Sequence[Outcome]
 ) -> dict[str, Any]:
     order = KINDS[name].grades
     pairs = list(_graded(name, damages, tasks, outcomes))
@@ -83,7 +137,7 @@ def _ordinal_summary(
     }
 
 
-def _level_summary(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _level_summary(tasks: Sequence[GradeTask], outcomes: Sequence[Outcome]) -> dict[str, Any]:
     pairs = list(_graded("level_shot", ("rotation", "mirrored rotation"), tasks, outcomes))
     right = {truth: [told.grade == truth for true, told in pairs if true == truth] for truth in ("yes", "no")}
     shares = {truth: share(sum(each), len(each)) for truth, each in right.items()}
@@ -100,14 +154,14 @@ def _level_summary(tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> dict[s
     }
 
 
-def _level_at(degrees: float, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> list[bool]:
+def _level_at(degrees: float, tasks: Sequence[GradeTask], outcomes: Sequence[Outcome]) -> list[bool]:
     here = [place for place, task in enumerate(tasks) if "rotation" in task.damage and task.strength == degrees]
     damages = ("rotation", "mirrored rotation")
     pairs = _graded("level_shot", damages, [tasks[place] for place in here], [outcomes[place] for place in here])
     return [told.grade == truth for truth, told in pairs]
 
 
-def _row(task: Task, outcome: Outcome) -> dict[str, Any]:
+def _row(task: GradeTask, outcome: Outcome) -> dict[str, Any]:
     place = {"file": str(task.photo), "damage": task.damage, "strength": task.strength, "truth": dict(task.truths)}
     if isinstance(outcome, Failed):
         return {**place, "reason": outcome.reason, "message": outcome.message}
@@ -143,3 +197,10 @@ def table(numbers: dict[str, Any]) -> str:
             + ", ".join(f"{turn} {cell(part, '.2f')}" for turn, part in level["right_by_degrees"].items()),
         ]
     )
+
+
+@with_options(options.photos, options.asking)
+def command(photos: list[Path], asked: MeasureOptions, out: options.JsonOut = None) -> int:
+    """Grade photos with known damage: are the grades right?"""
+    options.refuse_direct(asked)
+    return printed(grade(photos, asked), out)

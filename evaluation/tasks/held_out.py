@@ -1,16 +1,17 @@
-"""`python -m evaluation.tasks.held_out --data DIR --out DIR`: the photos that training never saw, as files.
+"""`python -m evaluation held-out --data DIR --out DIR`: the photos that training never saw, as files.
 
 OUT/manifest.csv names the rated ones (file, mos: mean aesthetic score 1..5, quality: mean quality score 1..5, about
 25 raters each) under OUT/para/; OUT/open/ holds the larger ones that nobody rated. Which photos are held out is
 training/photos.py's rule. The photos are not ours to pass on: a folder that git would take up is refused.
 """
 
-import argparse
 import csv
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from training.photos import Photo, open_photos, para_photos, split
 
@@ -47,22 +48,13 @@ def would_be_committed(directory: Path) -> bool:
         return False
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m evaluation.tasks.held_out", description=(__doc__ or "").split("\n\n")[1]
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder with para-train.csv and open-photos.tar")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write, outside of what git takes up")
-    options = parser.parse_args(argv)
-    if would_be_committed(options.out.absolute()):
-        parser.error(f"--out: git would take up {options.out}; choose a folder outside the checkout, or below runs/")
-    try:
-        rated, sharp = unpack(options.data, options.out)
-    except OSError as error:
-        parser.error(f"--data: {error}")
-    print(f"{rated} rated photos ({options.out / MANIFEST}), {sharp} others ({options.out / 'open'})")
+def command(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="folder with para-train.csv and open-photos.tar")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="folder to write, outside of what git takes up")],
+) -> int:
+    """Write the photos that training never saw as files with a manifest."""
+    if would_be_committed(out.absolute()):
+        raise typer.BadParameter(f"git would take up {out}; choose a folder outside the checkout, or below runs/")
+    rated, sharp = unpack(data, out)
+    print(f"{rated} rated photos ({out / MANIFEST}), {sharp} others ({out / 'open'})")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

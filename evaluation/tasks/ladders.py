@@ -10,14 +10,16 @@ import numpy as np
 
 from assay.attribute import KINDS, Attribute
 from assay.client import Judgement
+from data.command_line import with_options
+from evaluation import options
 from evaluation.correlation import srcc
 from evaluation.ladder import LADDERS, STEPS, Ladder, step
-from evaluation.measure import Outcome, Settings, failures_by_reason, measure, unreadable_count
-from evaluation.report import heading, heading_lines
+from evaluation.measure import MeasureOptions, Outcome, failures_by_reason, measure, unreadable_count
+from evaluation.report import Report, heading, heading_lines, printed
 
 
-async def climb(photos: Sequence[Path], settings: Settings) -> tuple[dict[str, Any], list[Outcome]]:
-    """Scores every photo on every ladder: the report, and the outcome of every file that was sent.
+async def climb(photos: Sequence[Path], settings: MeasureOptions) -> Report:
+    """Scores every photo on every ladder: numbers, outcomes and the table.
 
     In the report's rows the photo as it was has no ladder's name and step 0.
     """
@@ -37,7 +39,7 @@ async def climb(photos: Sequence[Path], settings: Settings) -> tuple[dict[str, A
         },
         "rows": [_row(*task, outcome) for task, outcome in by_task.items()],
     }
-    return numbers, outcomes
+    return numbers, outcomes, table(numbers)
 
 
 def _row(photo: Path, name: str, number: int, outcome: Outcome) -> dict[str, Any]:
@@ -125,3 +127,9 @@ def _line(name: str, ladder: dict[str, Any]) -> str:
 
 def _cell(numbers: dict[str, Any]) -> str:
     return "-" if numbers["mean_srcc"] is None else f"{numbers['mean_srcc']:+.3f}"
+
+
+@with_options(options.photos, options.asking)
+def command(photos: list[Path], asked: MeasureOptions, out: options.JsonOut = None) -> int:
+    """Damage photos in known steps: do scores and grades follow?"""
+    return printed(climb(photos, asked), out)

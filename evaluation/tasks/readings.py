@@ -16,10 +16,12 @@ from assay.client import Judgement
 from assay.digits import READINGS
 from assay.generator import Counted
 from assay.score import Score
-from data.manifest import Row
+from data.command_line import with_options
+from data.manifest import ManifestRow
+from evaluation import options
 from evaluation.correlation import Numbers, difference, plcc_rows, srcc_rows, with_interval
-from evaluation.measure import Failed, Outcome, Settings, measure, models
-from evaluation.table import cell, columns, opening, opening_lines
+from evaluation.measure import Failed, MeasureOptions, Outcome, measure, models
+from evaluation.report import Report, cell, columns, opening, opening_lines, printed
 
 DIRECT_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Share of the direct number; 0 is the reasoned number alone, 1 the direct one alone."""
@@ -50,7 +52,7 @@ def settings_of(judgement: Judgement) -> dict[Setting, float]:
     return found
 
 
-async def compare(rows: Sequence[Row], settings: Settings, seed: int) -> tuple[dict[str, Any], list[Outcome], str]:
+async def compare(rows: Sequence[ManifestRow], settings: MeasureOptions, seed: int) -> Report:
     """Asks for every photo once: numbers, outcomes and the table."""
     outcomes = await measure([partial(_itself, row.path) for row in rows], settings)
     scored = [(row, each) for row, each in zip(rows, outcomes, strict=True) if isinstance(each, Judgement)]
@@ -64,7 +66,7 @@ def _itself(path: Path) -> Path:
     return path
 
 
-def _settings(scored: Sequence[tuple[Row, Judgement]], seed: int) -> dict[str, Any]:
+def _settings(scored: Sequence[tuple[ManifestRow, Judgement]], seed: int) -> dict[str, Any]:
     read_each = [settings_of(judgement) for _, judgement in scored]
     mos = np.array([row.mos for row, _ in scored])
     values = {setting: np.array([each[setting] for each in read_each]) for setting in read_each[0]}
@@ -92,7 +94,7 @@ def _summary(setting: Setting, scores: Numbers, mos: Numbers, base: Numbers | No
     return found
 
 
-def _row(row: Row, outcome: Outcome) -> dict[str, Any]:
+def _row(row: ManifestRow, outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Failed):
         return {"file": row.file, "mos": row.mos, "reason": outcome.reason, "message": outcome.message}
     window = outcome.windows[0]
@@ -155,3 +157,9 @@ def _advice(numbers: dict[str, Any]) -> str:
     else:
         remark = ""
     return f"best for assay.toml: {_named(setting)}{remark}"
+
+
+@with_options(options.rated, options.asking)
+def command(rows: list[ManifestRow], asked: MeasureOptions, seed: options.Seed = 0, out: options.JsonOut = None) -> int:
+    """Which number read from the digits correlates best with MOS?"""
+    return printed(compare(rows, asked, seed), out)

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from assay.client import Judgement, VideoOptions
+from data.command_line import with_options
+from evaluation import options
 from evaluation.clips import FRAMES_PER_SECOND, Picture, pan, write_clip
-from evaluation.measure import Failed, Outcome, Settings, measure
-from evaluation.table import cell, columns, opening, opening_lines, share
+from evaluation.measure import Failed, MeasureOptions, Outcome, measure
+from evaluation.report import Report, cell, columns, opening, opening_lines, printed, share
 
 CLIP_SECONDS = 8.0
 """Two windows of nano's."""
@@ -56,7 +58,7 @@ MOTIONS: Mapping[str, Callable[[Sequence[Picture]], list[Picture]]] = {
 }
 
 
-async def compare(photos: Sequence[Path], settings: Settings) -> tuple[dict[str, Any], list[Outcome], str]:
+async def compare(photos: Sequence[Path], settings: MeasureOptions) -> Report:
     """Asks for every clip of every photo in both ways: numbers, outcomes and the table."""
     tasks = [(photo, motion) for photo in photos for motion in MOTIONS]
     made = [partial(_clip, *task) for task in tasks]
@@ -118,3 +120,9 @@ def table(numbers: dict[str, Any]) -> str:
     ]
     head = ("clips of one photo", "n", "frames left out", "windows not asked", "mean move", "|move|", "greatest")
     return "\n".join([*opening_lines(numbers), "", "score without repeats minus score with them", *columns(head, rows)])
+
+
+@with_options(options.photos, options.asking)
+def command(photos: list[Path], asked: MeasureOptions, out: options.JsonOut = None) -> int:
+    """Score clips of photos with and without frames that stand still: does the score stay?"""
+    return printed(compare(photos, asked), out)

@@ -10,9 +10,11 @@ from PIL import Image
 
 from assay.client import Judgement
 from assay.score import Score
+from data.command_line import with_options
+from evaluation import options
 from evaluation.ladder import encoded, original
-from evaluation.measure import Failed, Outcome, Settings, measure
-from evaluation.table import cell, columns, opening, opening_lines, share
+from evaluation.measure import Failed, MeasureOptions, Outcome, measure
+from evaluation.report import Report, cell, columns, opening, opening_lines, printed, share
 
 TOLERANCE = 0.15
 """A score that moves by less than this counts as kept, in units of the scale."""
@@ -44,7 +46,7 @@ WRAPPINGS: Mapping[str, Callable[[Path], Path | bytes]] = {
 }
 
 
-async def robust(photos: Sequence[Path], settings: Settings) -> tuple[dict[str, Any], list[Outcome], str]:
+async def robust(photos: Sequence[Path], settings: MeasureOptions) -> Report:
     """Asks for every photo in every wrapping: numbers, outcomes and the table."""
     # All photos once before any is asked again, so that a cache of the last few answers cannot pass for sameness.
     tasks = [(photo, name) for name in WRAPPINGS for photo in photos]
@@ -106,3 +108,9 @@ def table(numbers: dict[str, Any]) -> str:
             *columns(("wrapping", "n", "largest", "mean", under, "same digits"), rows),
         ]
     )
+
+
+@with_options(options.photos, options.asking)
+def command(photos: list[Path], asked: MeasureOptions, out: options.JsonOut = None) -> int:
+    """Score the same photo in other wrappings: does the score stay?"""
+    return printed(robust(photos, asked), out)

@@ -1,80 +1,112 @@
-"""`measure`, `tables`, `compare`: runs are made, printed as the paper prints its tables, and compared in pairs."""
+"""Runs are made, printed as the paper prints its tables, compared in pairs, and held against people's grades.
 
-import argparse
+`python -m evaluation measure`, `from-labels`, `tables`, `compare` and `attributes`.
+"""
+
 from pathlib import Path
+from typing import Annotated, Literal
 
+import typer
+
+from assay.checkpoint import FormName
 from assay.client import DEFAULT_SERVER
-from evaluation.figures import attributes, beside_claims, scatter
-from evaluation.measure import Settings
-from evaluation.options import count
-from evaluation.paired import compare
-from evaluation.paper.command import Command, add_data, add_held_out, add_trained_on, exit_code, show
-from evaluation.rated import measured
-from evaluation.runs import DIRECT, FINAL, READINGS, REASONED, read_run, write_run
-from evaluation.tables import ablations_table, claimed_tables, compared_table, write_markdown
+from data import labels
+from evaluation import options
+from evaluation.figures import attributes as figure_2
+from evaluation.figures import beside_claims, scatter
+from evaluation.measure import MeasureOptions
+from evaluation.paired import compare as paired
+from evaluation.people import people_table
+from evaluation.rated import labelled_run, measured
+from evaluation.runs import DIRECT, FINAL, REASONED, exit_code, read_run, write_run
+from evaluation.tables import ablations_table, claimed_tables, compared_table, show, write_markdown
+
+Reading = Literal["final", "direct", "reasoned"]
+RunFile = Annotated[Path, typer.Argument(metavar="RUN.json")]
+RunOut = Annotated[Path, typer.Option(metavar="RUN.json", help="the run, for tables and figures")]
 
 
-def _measure_options(parser: argparse.ArgumentParser) -> None:
-    add_data(parser)
-    add_trained_on(parser)
-    add_held_out(parser)
-    parser.add_argument("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help=f"default {DEFAULT_SERVER}")
-    parser.add_argument("--form", choices=("direct", "regular", "natural"), default="regular")
-    parser.add_argument("--concurrency", type=count, default=4, metavar="N")
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN.json", help="the run, for tables and figures")
-
-
-def _measure(options: argparse.Namespace) -> int:
-    settings = Settings(options.server, options.form, options.concurrency)
-    told = options.data_set, options.trained_on, options.data
-    run = measured(*told, settings, options.limit, held_out_share=options.held_out_share)
-    write_run(run, options.out)
-    show(claimed_tables([run])[-1:] if options.trained_on == "base" else claimed_tables([run]))
+def measure(
+    data_set: options.SetName,
+    data: options.SetRoot,
+    trained_on: options.TrainedOn,
+    out: RunOut,
+    held_out_share: options.HeldOutShare = None,
+    limit: options.Limit = None,
+    server: options.Server = DEFAULT_SERVER,
+    form: FormName = "regular",
+    concurrency: options.Concurrency = 4,
+    setting: Annotated[str, typer.Option(metavar="TEXT", help="what was varied, for the tables")] = "",
+) -> int:
+    """Score a data set through a gateway and keep every row's fate."""
+    asked = MeasureOptions(server, form, concurrency)
+    run = measured(data_set, trained_on, data, asked, limit, setting, held_out_share)
+    write_run(run, out)
+    show(claimed_tables([run])[-1:] if trained_on == "base" else claimed_tables([run]))
     return exit_code([run])
 
 
-def _tables_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN.json")
-    parser.add_argument("--reading", choices=READINGS, default=FINAL)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="also write tables.md and the figures there")
+def from_labels(
+    data_set: options.SetName,
+    data: options.SetRoot,
+    trained_on: options.TrainedOn,
+    labelled: Annotated[Path, typer.Option("--labels", metavar="LABELS.csv")],
+    form: Annotated[str, typer.Option(metavar="TEXT", help="what was asked: direct, regular, 'regression head'")],
+    out: RunOut,
+    held_out_share: options.HeldOutShare = None,
+    limit: options.Limit = None,
+) -> int:
+    """Scores of `training score` as a run."""
+    run = labelled_run(labelled, data_set, trained_on, data, form, limit, "not served", held_out_share)
+    write_run(run, out)
+    show(claimed_tables([run]))
+    return exit_code([run])
 
 
-def _tables(options: argparse.Namespace) -> int:
-    runs = [read_run(path) for path in options.runs]
-    tables = [*claimed_tables(runs, options.reading), ablations_table()]
-    show(tables)
-    if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        write_markdown(tables, options.out / "tables.md")
-        scatter(runs, options.out / "scatter.png", options.reading)
-        beside_claims(runs, options.out / "claims.png", reading=options.reading)
-        for run in runs:
+def tables(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN.json...")],
+    reading: Reading = "final",
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="also write tables.md and the figures there")] = None,
+) -> int:
+    """Runs as the paper's tables, beside its claims, and figures."""
+    read = [read_run(path) for path in runs]
+    made = [*claimed_tables(read, reading), ablations_table()]
+    show(made)
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        write_markdown(made, out / "tables.md")
+        scatter(read, out / "scatter.png", reading)
+        beside_claims(read, out / "claims.png", reading=reading)
+        for run in read:
             if any(row.grades for row in run.rows):
-                attributes(run, options.out / f"figure_2_{run.data_set}.png")
-    return exit_code(runs)
+                figure_2(run, out / f"figure_2_{run.data_set}.png")
+    return exit_code(read)
 
 
-def _compare_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("first", type=Path, metavar="RUN.json")
-    parser.add_argument("second", type=Path, nargs="?", metavar="RUN.json", help="default: the first once more")
-    parser.add_argument("--readings", nargs=2, choices=READINGS, metavar=("FIRST", "SECOND"), help=", ".join(READINGS))
-    parser.add_argument("--seed", type=int, default=0)
+def compare(
+    first: RunFile,
+    second: Annotated[Path | None, typer.Argument(metavar="RUN.json", help="default: the first once more")] = None,
+    readings: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="FIRST SECOND", help="of final, direct, reasoned")
+    ] = None,
+    seed: options.Seed = 0,
+) -> int:
+    """Two runs by their served scores, or one by its direct and its reasoned score: a paired bootstrap."""
+    one = read_run(first)
+    other = read_run(second) if second else one
+    chosen = readings or ((FINAL, FINAL) if second else (DIRECT, REASONED))
+    if unknown := set(chosen) - {FINAL, DIRECT, REASONED}:
+        raise typer.BadParameter(f"no reading {', '.join(sorted(unknown))}; there are final, direct and reasoned")
+    names = [f"{path.name}: {reading}" for path, reading in zip((first, second or first), chosen, strict=True)]
+    show([compared_table(f"{one.data_set}, paired", names, paired(one, other, chosen, seed=seed))])
+    return exit_code([one, other])
 
 
-def _compare(options: argparse.Namespace) -> int:
-    """Two runs by their served scores; one run by its direct and its reasoned score."""
-    first = read_run(options.first)
-    second = read_run(options.second) if options.second else first
-    readings = options.readings or ((FINAL, FINAL) if options.second else (DIRECT, REASONED))
-    names = [
-        f"{path.name}: {reading}"
-        for path, reading in zip((options.first, options.second or options.first), readings, strict=True)
-    ]
-    comparison = compare(first, second, readings, seed=options.seed)
-    show([compared_table(f"{first.data_set}, paired", names, comparison)])
-    return exit_code([first, second])
-
-
-MEASURE = Command("Score a data set through a gateway and keep every row's fate", _measure_options, _measure)
-TABLES = Command("Runs as the paper's tables, beside its claims, and figures", _tables_options, _tables)
-COMPARE = Command("Two runs, or direct against reasoned: a paired bootstrap", _compare_options, _compare)
+def attributes(
+    run: RunFile,
+    people: Annotated[Path, typer.Option(metavar="LABELS.csv", help="people's grades, as of `python -m data`")],
+) -> int:
+    """The grades of a run in the regular form against people's, and their mean."""
+    read = read_run(run)
+    show([people_table(read, labels.grades(labels.read(people)))])
+    return exit_code([read])

@@ -4,16 +4,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 
-from assay.client import Judgement
+from assay.checkpoint import FormName
+from assay.client import DEFAULT_SERVER, Judgement
+from data.command_line import with_options
+from evaluation import options
 from evaluation.clip_ladder import CLIP_LADDERS, step, with_bad_second
 from evaluation.clips import Picture, pan, read_clip
 from evaluation.correlation import srcc
-from evaluation.measure import Failed, Outcome, Settings, measure
-from evaluation.table import cell, columns, opening, opening_lines, share
+from evaluation.measure import Failed, MeasureOptions, Outcome, measure
+from evaluation.report import Report, cell, columns, opening, opening_lines, printed, share
 
 CLIP_SECONDS = 4.0
 """Length of a clip on a ladder: one window of nano's."""
@@ -38,7 +42,7 @@ Task = tuple[Source, str, float]
 """(source, ladder or "" or "timeline" or "bad second", strength)."""
 
 
-async def climb(sources: Sequence[Source], settings: Settings) -> tuple[dict[str, Any], list[Outcome], str]:
+async def climb(sources: Sequence[Source], settings: MeasureOptions) -> Report:
     """Asks for every clip on every ladder and for the timelines: numbers, outcomes and the table."""
     tasks = [(source, *rung) for source in sources for rung in _rungs()]
     outcomes = await measure(
@@ -160,3 +164,31 @@ def table(numbers: dict[str, Any]) -> str:
 
 
 _COLUMNS = {"mean_srcc": "+.3f", "worst_srcc": "+.3f", "at_most_minus_0.9": ".2f", "mean_fall": "+.2f"}
+
+
+def _asking(
+    server: options.Server = DEFAULT_SERVER,
+    form: FormName = "regular",
+    concurrency: options.Concurrency = 2,
+    timeout: options.Timeout = 1800.0,
+) -> MeasureOptions:
+    """Fewer at once than photos: a clip is a hundred times as much work."""
+    return MeasureOptions(server, form, concurrency, timeout)
+
+
+@with_options(_asking)
+def command(
+    asked: MeasureOptions,
+    videos: Annotated[Path | None, typer.Option(metavar="DIR", help="the beginning of every video below it")] = None,
+    photos: Annotated[Path | None, typer.Option(metavar="DIR", help="or slow pans over the photos below it")] = None,
+    limit: options.Limit = 8,
+    out: options.JsonOut = None,
+) -> int:
+    """Damage clips in known steps; a timeline with one bad second."""
+    folder = options.exactly_one(videos=videos, photos=photos)
+    kinds = (options.PHOTOS, "photo") if photos else (_VIDEOS, "video")
+    files = options.files_below(folder, *kinds)[:limit]
+    return printed(climb([Source(path, bool(photos)) for path in files], asked), out)
+
+
+_VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".ts", ".mpg")

@@ -1,4 +1,4 @@
-"""Zero-shot: KoNViD-1k with a checkpoint that never saw a video, once for each setting of the levers.
+"""`python -m evaluation zero-shot`: KoNViD-1k with a checkpoint that never saw a video, once for each setting.
 
 Budgets are the checkpoint's, so every setting has a variant of assay.toml and a stack of its own. How clips become one
 score costs nothing to vary and is read from the same run.
@@ -10,32 +10,33 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
+import typer
 from PIL import Image
 
-from assay.checkpoint import read_checkpoint
+from assay.checkpoint import FormName, read_checkpoint
 from assay.client import AsyncClient, Judgement, Model
 from assay.errors import AssayError
 from assay.frame import Frame
 from assay.stack import Stack
-from data.rated import RatedFile
+from data.rated import RatedFile, load
 from evaluation.claims import GROUPS, KONVID_BASE_SRCC
 from evaluation.edited import decoded
-from evaluation.levers import AUTHORS, FRAMES, Levers
-from evaluation.measure import UNREADABLE_FILE, Failed, Settings
+from evaluation.measure import UNREADABLE_FILE, Failed, MeasureOptions
+from evaluation.options import Limit, SetName, SetRoot, TrainedOn
 from evaluation.paired import compare
-from evaluation.pooled import POOLINGS, pooled
-from evaluation.rated import label, run_of
-from evaluation.runs import FINAL, Run, RunRow
-from evaluation.tables import COUNTS, Table, coefficient, correlated
-from evaluation.variants import write_variant
+from evaluation.rated import files_to_test, label, run_of
+from evaluation.runs import FINAL, POOLINGS, Run, RunRow, exit_code, pooled, write_run
+from evaluation.tables import COUNTS, ReportTable, coefficient, correlated, show, write_markdown
+from evaluation.variants import AUTHORS, FRAMES, VIDEO, WHOLE_SECONDS, Levers, grid, write_variant
 from gateway.decode import DecodePool, DecodeSpec, Target
 
 SERVED_POOLING = "frame mean"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Sweep:
     """What all settings have in common."""
 
     checkpoint: Path
@@ -48,23 +49,23 @@ class Wish:
     logs: Path | None = None
 
 
-def score_all(wish: Wish, settings: Iterable[Levers]) -> Iterator[Run]:
+def score_all(wish: Sweep, settings: Iterable[Levers]) -> Iterator[Run]:
     """One run per setting, as soon as it is done; each with a stack of its own, one after the other."""
     for levers in settings:
         yield _score(wish, levers)
 
 
-def _score(wish: Wish, levers: Levers) -> Run:
+def _score(wish: Sweep, levers: Levers) -> Run:
     changes = levers.changes(read_checkpoint(wish.checkpoint))
     with TemporaryDirectory(prefix="assay-variant-") as directory:
         variant = Path(directory) / wish.checkpoint.name
         write_variant(wish.checkpoint, variant, changes)
         with Stack(checkpoint=variant, logs=wish.logs) as stack:
-            settings = Settings(stack.address, wish.form, wish.concurrency)
+            settings = MeasureOptions(stack.address, wish.form, wish.concurrency)
             return asyncio.run(_run(wish, levers, settings))
 
 
-async def _run(wish: Wish, levers: Levers, settings: Settings) -> Run:
+async def _run(wish: Sweep, levers: Levers, settings: MeasureOptions) -> Run:
     if levers.modality != FRAMES:
         return await run_of(wish.data_set, wish.trained_on, wish.files, wish.data, settings, str(levers))
     async with AsyncClient(settings.server) as client, DecodePool(workers=1) as decoder:
@@ -117,7 +118,7 @@ def repooled(run: Run, how: str) -> Run:
     return replace(run, rows=rows)
 
 
-def zero_shot_table(runs: Sequence[Run], *, seed: int = 0) -> Table:
+def zero_shot_table(runs: Sequence[Run], *, seed: int = 0) -> ReportTable:
     """Every setting under every pooling, and its paired difference to the authors' setting as it is served."""
     base = next((run for run in runs if run.setting == str(AUTHORS)), None)
     rows = tuple(_row(run, how, base, seed) for run in runs for how in POOLINGS)
@@ -127,7 +128,7 @@ def zero_shot_table(runs: Sequence[Run], *, seed: int = 0) -> Table:
         f"The paper claims SRCC {claim:.3f} (base model {KONVID_BASE_SRCC:.3f}) and names none of these settings.",
         f'"{AUTHORS}" is what its training framework does unless told otherwise; "{SERVED_POOLING}" is what we serve.',
     )
-    return Table("KoNViD-1k zero-shot, by the levers that the authors left", head, rows, notes)
+    return ReportTable("KoNViD-1k zero-shot, by the levers that the authors left", head, rows, notes)
 
 
 def _row(run: Run, how: str, base: Run | None, seed: int) -> tuple[str, ...]:
@@ -138,3 +139,55 @@ def _row(run: Run, how: str, base: Run | None, seed: int) -> tuple[str, ...]:
         gain = coefficient(compare(base, mine, (FINAL, FINAL), seed=seed).differences[0].change)
     numbers = (correlated(mine, "SRCC", seed=seed), correlated(mine, "PLCC", seed=seed))
     return (run.setting, how, *(str(counts[name]) for name in COUNTS), *numbers, gain)
+
+
+Numbers = Annotated[str, typer.Option(metavar="N,N,...")]
+
+
+def command(
+    data: SetRoot,
+    trained_on: TrainedOn,
+    checkpoint: Annotated[Path, typer.Option(metavar="DIR")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="zero_shot.md and one run per setting")],
+    data_set: SetName = "konvid",
+    form: FormName = "direct",
+    limit: Limit = None,
+    frame_pixels: Numbers = "16384,50176,200704",
+    fps: Numbers = "1,2",
+    max_frames: Numbers = "16,64",
+    clip_seconds: Numbers = f"4,{WHOLE_SECONDS:g}",
+    modality: Annotated[str, typer.Option(metavar="NAME,...")] = f"{VIDEO},{FRAMES}",
+    wording: Annotated[str, typer.Option(metavar="NAME,...")] = f"{VIDEO},image",
+) -> int:
+    """KoNViD-1k by the prompt swap, over the levers: the authors' setting, then every combination."""
+    levers = grid(
+        [int(each) for each in _numbers(frame_pixels)],
+        _numbers(fps),
+        [int(each) for each in _numbers(max_frames)],
+        _numbers(clip_seconds),
+        modality.split(","),
+        wording.split(","),
+    )
+    files = files_to_test(load(data_set, data), limit)
+    sweep = Sweep(checkpoint, data_set, trained_on, files, data, form, logs=out)
+    out.mkdir(parents=True, exist_ok=True)
+    runs = []
+    for place, run in enumerate(score_all(sweep, levers)):
+        # At once: a grid takes hours, and what is measured is kept whatever happens to the rest.
+        write_run(run, out / f"setting_{place:03}.json")
+        runs.append(run)
+    tables = [zero_shot_table(runs)]
+    write_markdown(tables, out / "zero_shot.md")
+    show(tables)
+    return exit_code(runs)
+
+
+def _numbers(text: str) -> list[float]:
+    """BadParameter if one of them is no number above 0."""
+    try:
+        numbers = [float(each) for each in text.split(",")]
+    except ValueError:
+        numbers = [0.0]
+    if min(numbers) <= 0:
+        raise typer.BadParameter(f"{text!r} is no list of numbers above 0 such as 1,2")
+    return numbers

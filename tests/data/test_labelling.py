@@ -91,12 +91,12 @@ def test_words_are_no_grades(client):
     assert labels.grades(said) == {"level_shot": {"a.jpg": "yes"}}
 
 
-def test_the_command_labels_the_parts_that_it_is_told(client, mini_koniq, tmp_path, capsys):
-    main(["label", "koniq", "--root", str(mini_koniq), "--parts", "test", "--out", str(tmp_path / "labels.csv")])
+def test_the_command_labels_the_parts_that_it_is_told(client, mini, tmp_path, capsys):
+    main(["label", "koniq", "--root", str(mini("koniq")), "--parts", "test", "--out", str(tmp_path / "labels.csv")])
     assert len({each.file for each in labels.read(tmp_path / "labels.csv")}) == 6
 
 
-def test_the_command_lists_the_files_that_failed(client, mini_koniq, tmp_path, capsys):
+def test_the_command_lists_the_files_that_failed(client, mini, tmp_path, capsys):
     client.failures = {"10004473385.jpg": BadMedia("no picture")}
-    code = main(["label", "koniq", "--root", str(mini_koniq), "--out", str(tmp_path / "labels.csv")])
+    code = main(["label", "koniq", "--root", str(mini("koniq")), "--out", str(tmp_path / "labels.csv")])
     assert (code, "BAD_MEDIA" in (tmp_path / "labels.failures.csv").read_text()) == (1, True)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from data.manifest import BadManifest, read_manifest
+from data.manifest import read_manifest
+from data.tables import BadDataSet
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -46,8 +47,9 @@ DEFECTS = {
     "no_rows": ("file,mos\n", r"has no rows"),
     "words_for_mos": ("file,mos\na.jpg,1\nb.jpg,good\n", r"line 3: mos is 'good', not a number"),
     "nan_for_mos": ("file,mos\na.jpg,nan\n", r"line 2: mos is 'nan', not a number"),
-    "short_row": ("file,mos\na.jpg\n", r"line 2: mos is None, not a number"),
-    "no_file": ("file,mos\n,3\n", r"line 2: the file is missing"),
+    "short_row": ("file,mos\na.jpg\n", r"line 2 has 1 cells, and the header has 2"),
+    "no_file": ("file,mos\n,3\n", r"line 2: file is empty"),
+    "words_behind_an_empty_line": ("file,mos\na.jpg,1\n\nb.jpg,good\n", r"line 4: mos is 'good'"),
     "file_twice": ("file,mos\na.jpg,1\na.jpg,2\n", r"names a\.jpg twice"),
 }
 
@@ -55,17 +57,17 @@ DEFECTS = {
 @pytest.mark.parametrize("name", DEFECTS)
 def test_a_defect_is_named(name: str, tmp_path: Path) -> None:
     text, sentence = DEFECTS[name]
-    with pytest.raises(BadManifest, match=sentence):
+    with pytest.raises(BadDataSet, match=sentence):
         read_manifest(written(tmp_path, text))
 
 
 def test_a_manifest_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadManifest, match=r"nowhere\.csv cannot be read: No such file"):
+    with pytest.raises(BadDataSet, match=r"nowhere\.csv cannot be read: No such file"):
         read_manifest(tmp_path / "nowhere.csv")
 
 
 def test_a_manifest_that_is_no_text_is_named(tmp_path: Path) -> None:
     path = tmp_path / "photo.csv"
     path.write_bytes(b"\xff\xd8\xff\xe0")
-    with pytest.raises(BadManifest, match="is not a CSV file in UTF-8"):
+    with pytest.raises(BadDataSet, match="is not a CSV file in UTF-8"):
         read_manifest(path)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.claims import ABLATIONS, GROUPS, KONVID_BASE_SRCC, Ablation, Claim
-from evaluation.paper.commands import COMMANDS
+from evaluation.__main__ import COMMANDS
+from evaluation.claims import ABLATIONS, GROUPS, KONVID_BASE_SRCC, AblationClaim, Claim
 from training.paper.__main__ import _COMMANDS as TRAINING
 
 PAGE = Path("docs/paper.md").read_text(encoding="utf-8")
@@ -27,13 +27,13 @@ def test_the_base_model_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("claim", ABLATIONS, ids=lambda c: f"{c.run} {c.measure}")
-def test_every_ablation_has_a_row_with_the_run_that_repeats_it(claim: Ablation) -> None:
+def test_every_ablation_has_a_row_with_the_run_that_repeats_it(claim: AblationClaim) -> None:
     rows = [line for line in PAGE.splitlines() if line.startswith("|") and claim.claimed in line]
     assert rows
     assert claim.run in "".join(rows) or claim.measure in ("ncm_star_paper", "loss")
 
 
-@pytest.mark.parametrize(("program", "known"), [("evaluation.paper", COMMANDS), ("training.paper", TRAINING)])
+@pytest.mark.parametrize(("program", "known"), [("evaluation", COMMANDS), ("training.paper", TRAINING)])
 def test_every_command_exists(program: str, known: dict[str, object]) -> None:
     asked = set(re.findall(rf"-m {re.escape(program)} ([a-z0-9-]+)", PAGE))
     assert asked

@@ -11,8 +11,7 @@ from assay.errors import ModelUnavailable
 from assay.rpc.model import LiveModel
 from assay.rpc.serve import listening
 from assay.v1 import attribute_extraction_pb2_grpc, scoring_pb2_grpc
-from evaluation.edited import AS_WRITTEN, DIRECT, EditedRow, edited_rows
-from evaluation.edits import EDITS, PROSE_EDITS
+from evaluation.edited import AS_WRITTEN, DIRECT, EDITS, PROSE_EDITS, EditedRow, edited_rows
 from services.attribute_extraction.service import AttributeExtractionService
 from services.scoring.service import ScoringService
 from tests.checkpoints import small_checkpoint

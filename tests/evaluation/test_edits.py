@@ -5,7 +5,7 @@ import pytest
 from assay.form import Choice, Form, Free
 from assay.prompt import SCORE, answer_form
 from assay.transcript import Transcript
-from evaluation.edits import EDITS, Part, put_together, taken_apart
+from evaluation.edited import EDITS, Part, put_together, taken_apart
 from tests.checkpoints import small_checkpoint
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from data import labels
 from data.labels import Label
-from evaluation.paper.__main__ import main
+from evaluation.__main__ import main
 from evaluation.people import agreement, mean_of, people_table
 from evaluation.runs import BadRun, write_run
 from tests.evaluation.scored import graded

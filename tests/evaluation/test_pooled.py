@@ -2,7 +2,7 @@
 
 import pytest
 
-from evaluation.pooled import POOLINGS, pooled
+from evaluation.runs import POOLINGS, pooled
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ import pytest
 from evaluation.claims import GROUPS
 from evaluation.paired import compare
 from evaluation.runs import DIRECT, REASONED
-from evaluation.tables import Table, claimed_tables, compared_table
+from evaluation.tables import ReportTable, claimed_tables, compared_table
 from tests.evaluation.scored import run_of
 
 SCORES: list[float | str] = [1.0, 2.0, 3.0, "UNREADABLE_VERDICT", 5.0, "BAD_MEDIA"]
 MOS = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
 
 
-def koniq(table: Table) -> dict[str, str]:
+def koniq(table: ReportTable) -> dict[str, str]:
     return dict(zip(table.head, table.rows[0], strict=True))
 
 
@@ -54,6 +54,6 @@ def test_a_comparison_says_how_many_files_it_stands_on() -> None:
 
 
 @pytest.mark.parametrize("table", claimed_tables([run_of(SCORES, MOS)]), ids=lambda table: table.title)
-def test_markdown_has_as_many_cells_in_every_line(table: Table) -> None:
+def test_markdown_has_as_many_cells_in_every_line(table: ReportTable) -> None:
     lines = [line for line in table.markdown().splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1

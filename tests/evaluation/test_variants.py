@@ -7,8 +7,7 @@ import pytest
 
 from assay.checkpoint import read_checkpoint
 from assay.errors import CheckpointError
-from evaluation.levers import AUTHORS, FRAMES, Levers, grid
-from evaluation.variants import toml_lines, write_variant
+from evaluation.variants import AUTHORS, FRAMES, Levers, grid, toml_lines, write_variant
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 

@@ -1,7 +1,7 @@
 """Scored: what a trained stage says of pictures, by the engine that is served from, in the forms that are served.
 
 For rows that no server can answer (the regression head) or that are not worth a server each (ablations). Everything
-else is measured through the gateway by evaluation.paper.
+else is measured through the gateway by evaluation.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence

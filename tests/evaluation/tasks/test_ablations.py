@@ -8,24 +8,25 @@ import pytest
 from data import labels
 from data.labels import Label
 from data.rated import load
-from evaluation.claims import ABLATIONS, Ablation
+from evaluation.claims import ABLATIONS, AblationClaim
 from evaluation.tables import NOT_MEASURED, ablations_table
-from evaluation.tasks.ablations import NO_PEOPLE, Sources, measured
-from tests.data.miniature import realqa_people, write_miniature
+from evaluation.tasks.ablations import NO_PEOPLE, AblationRuns, measured
+from tests.conftest import Miniatures
+from tests.data.miniature import realqa_people
 from training.paper.ablations import read_ablations
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data")
+@pytest.fixture
+def data(mini: Miniatures, tmp_path: Path) -> Path:
+    """Both sets in one folder."""
     for name in ("koniq", "realqa"):
-        write_miniature(name, root / name)
-    return root
+        (tmp_path / name).symlink_to(mini(name))
+    return tmp_path
 
 
-def sources(data: Path, runs: Path, *, with_people: bool = True) -> Sources:
+def sources(data: Path, runs: Path, *, with_people: bool = True) -> AblationRuns:
     people = labels.grades(realqa_people()) if with_people else None
-    return Sources(runs, "koniq", data / "koniq", data / "realqa", people)
+    return AblationRuns(runs, "koniq", data / "koniq", data / "realqa", people)
 
 
 def scored(data: Path, runs: Path, name: str, files: int = 6) -> None:
@@ -42,7 +43,7 @@ def scored(data: Path, runs: Path, name: str, files: int = 6) -> None:
     )  # fmt: skip
 
 
-def cell(found: dict[Ablation, str], setting: str, measure: str) -> str:
+def cell(found: dict[AblationClaim, str], setting: str, measure: str) -> str:
     return next(said for claim, said in found.items() if (claim.setting, claim.measure) == (setting, measure))
 
 

@@ -1,24 +1,22 @@
 """evaluation/tasks/edited_reasoning.py: agreement from runs, change from edited rows."""
 
-from pathlib import Path
-
 import pytest
 
 from assay.errors import UnreadableVerdict
 from assay.v1 import event_pb2, score_pb2
 from evaluation.edited import AS_WRITTEN, DIRECT, EditedRow
-from evaluation.measure import Failed, Settings
+from evaluation.measure import Failed, MeasureOptions
 from evaluation.rated import measured
-from evaluation.tables import Table
+from evaluation.tables import ReportTable
 from evaluation.tasks.edited_reasoning import agreement_table, edits_table, goodness, tone
 from tests.assay.scripted_gateway import ScriptedGateway, result, started
-from tests.data.miniature import write_miniature
+from tests.conftest import Miniatures
 from tests.evaluation.scored import graded
 
 GRADES = [{"composition": str(grade), "exposure": "properly exposed"} for grade in (2, 4, 6, 9)]
 
 
-def row_of(table: Table, name: str) -> dict[str, str]:
+def row_of(table: ReportTable, name: str) -> dict[str, str]:
     return next(dict(zip(table.head, row, strict=True)) for row in table.rows if row[0] == name)
 
 
@@ -58,16 +56,14 @@ def test_an_attribute_that_the_prose_leaves_out_is_counted() -> None:
     assert (found["prose = grade"], found["of"], found["not in the prose"]) == ("0.500", "2", "2")
 
 
-def test_prose_that_cannot_be_read_is_counted_below_the_table(tmp_path: Path) -> None:
+def test_prose_that_cannot_be_read_is_counted_below_the_table(mini: Miniatures) -> None:
     unreadable = [UnreadableVerdict("the answer holds no score")]
     judged = [started(), event_pb2.ScoreEvent(result=result())]
-    write_miniature("koniq", tmp_path)
     with ScriptedGateway(
         lambda call: unreadable if call.config.form == score_pb2.ANSWER_FORM_NATURAL else list(judged)
     ) as gateway:
-        runs = [
-            measured("koniq", "koniq", tmp_path, Settings(gateway.address, form)) for form in ("regular", "natural")
-        ]
+        options = [MeasureOptions(gateway.address, form) for form in ("regular", "natural")]
+        runs = [measured("koniq", "koniq", mini("koniq"), each) for each in options]
     assert any(note.startswith("natural form: n 6, scored 0, unreadable 6") for note in agreement_table(*runs).notes)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from evaluation.tasks.held_out import main, would_be_committed
+from evaluation.__main__ import main
+from evaluation.tasks.held_out import would_be_committed
 from training.photos import is_held_out
 
 NAMES = [f"para/photo{number}.webp" for number in range(40)]
@@ -33,14 +34,14 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_the_manifest_names_the_held_out_photos_and_no_other(data: Path, tmp_path: Path) -> None:
-    main(["--data", str(data), "--out", str(tmp_path / "out")])
+    main(["held-out", "--data", str(data), "--out", str(tmp_path / "out")])
     with (tmp_path / "out" / "manifest.csv").open() as table:
         files = [row["file"] for row in csv.DictReader(table)]
     assert files == [name for name in NAMES if is_held_out(name, "rated")]
 
 
 def test_the_labels_are_those_of_the_table(data: Path, tmp_path: Path) -> None:
-    main(["--data", str(data), "--out", str(tmp_path / "out")])
+    main(["held-out", "--data", str(data), "--out", str(tmp_path / "out")])
     with (tmp_path / "out" / "manifest.csv").open() as table:
         row = next(csv.DictReader(table))
     place = NAMES.index(row["file"])
@@ -48,15 +49,14 @@ def test_the_labels_are_those_of_the_table(data: Path, tmp_path: Path) -> None:
 
 
 def test_the_files_lie_where_the_manifest_says(data: Path, tmp_path: Path) -> None:
-    main(["--data", str(data), "--out", str(tmp_path / "out")])
+    main(["held-out", "--data", str(data), "--out", str(tmp_path / "out")])
     found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.webp")}
     assert found == {n for n in NAMES if is_held_out(n, "rated")} | {n for n in OPEN if is_held_out(n, "open")}
 
 
 def test_a_folder_that_git_would_take_up_is_refused(data: Path) -> None:
     into = Path(__file__).parents[3] / "held_out_photos"
-    with pytest.raises(SystemExit):
-        main(["--data", str(data), "--out", str(into)])
+    assert main(["held-out", "--data", str(data), "--out", str(into)]) == 2
     assert not into.exists()
 
 
@@ -65,6 +65,5 @@ def test_a_folder_that_git_ignores_is_fine() -> None:
 
 
 def test_data_that_are_not_there_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")])
+    assert main(["held-out", "--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 2
     assert "para-train.csv" in capsys.readouterr().err

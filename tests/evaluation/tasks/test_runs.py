@@ -1,4 +1,4 @@
-"""`python -m evaluation.paper` on a data set's miniature against a scripted gateway."""
+"""`python -m evaluation` on a data set's miniature against a scripted gateway."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -8,11 +8,11 @@ import pytest
 
 from assay.errors import AssayError, UnreadableVerdict
 from assay.v1 import event_pb2
-from evaluation.paper.__main__ import main
-from evaluation.rated import DATA_SETS
+from data.published import SETS
+from evaluation.__main__ import main
 from evaluation.runs import read_run
 from tests.assay.scripted_gateway import Call, ScriptedGateway, result, started
-from tests.data.miniature import write_miniature
+from tests.conftest import Miniatures
 
 Captured = pytest.CaptureFixture[str]
 
@@ -30,34 +30,35 @@ def gateway() -> Iterator[ScriptedGateway]:
         yield gateway
 
 
-def measure(gateway: ScriptedGateway, tmp_path: Path, name: str = "koniq") -> int:
-    data = tmp_path / name
-    if not data.exists():
-        write_miniature(name, data)
-    arguments = ["--data-set", name, "--data", str(data), "--trained-on", "koniq", "--server", gateway.address]
-    return main(["measure", *arguments, "--out", str(tmp_path / f"{name}.json")])
+def measure(gateway: ScriptedGateway, tmp_path: Path, data: Path, name: str = "koniq") -> int:
+    read = ["--data-set", name, "--data", str(data), "--trained-on", "koniq"]
+    return main(["measure", *read, "--server", gateway.address, "--out", str(tmp_path / f"{name}.json")])
 
 
-@pytest.mark.parametrize("name", DATA_SETS)
-def test_every_data_set_goes_through_the_gateway(gateway: ScriptedGateway, tmp_path: Path, name: str) -> None:
-    assert measure(gateway, tmp_path, name) == 0
+@pytest.mark.parametrize("name", SETS)
+def test_every_data_set_goes_through_the_gateway(
+    gateway: ScriptedGateway, tmp_path: Path, name: str, mini: Miniatures
+) -> None:
+    assert measure(gateway, tmp_path, mini(name), name) == 0
     assert read_run(tmp_path / f"{name}.json").counts()["scored"] == len(gateway.calls) > 0
 
 
-def test_the_table_stands_beside_the_claim(gateway: ScriptedGateway, tmp_path: Path, capsys: Captured) -> None:
-    measure(gateway, tmp_path)
+def test_the_table_stands_beside_the_claim(
+    gateway: ScriptedGateway, tmp_path: Path, capsys: Captured, mini: Miniatures
+) -> None:
+    measure(gateway, tmp_path, mini("koniq"))
     assert "0.948" in capsys.readouterr().out
 
 
-def test_unreadable_answers_are_counted_and_are_exit_code_1(tmp_path: Path) -> None:
+def test_unreadable_answers_are_counted_and_are_exit_code_1(tmp_path: Path, mini: Miniatures) -> None:
     with ScriptedGateway(lambda call: [UnreadableVerdict("the answer holds no score")]) as gateway:
-        assert measure(gateway, tmp_path) == 1
+        assert measure(gateway, tmp_path, mini("koniq")) == 1
     counts = read_run(tmp_path / "koniq.json").counts()
     assert counts["unreadable"] == counts["n"] > 0
 
 
-def test_tables_and_figures_are_written(gateway: ScriptedGateway, tmp_path: Path) -> None:
-    measure(gateway, tmp_path)
+def test_tables_and_figures_are_written(gateway: ScriptedGateway, tmp_path: Path, mini: Miniatures) -> None:
+    measure(gateway, tmp_path, mini("koniq"))
     main(["tables", str(tmp_path / "koniq.json"), "--out", str(tmp_path / "out")])
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         *("tables.md", "scatter.png", "claims.png", "figure_2_koniq.png")
@@ -65,18 +66,16 @@ def test_tables_and_figures_are_written(gateway: ScriptedGateway, tmp_path: Path
 
 
 def test_direct_is_compared_with_reasoned_within_one_run(
-    gateway: ScriptedGateway, tmp_path: Path, capsys: Captured
+    gateway: ScriptedGateway, tmp_path: Path, capsys: Captured, mini: Miniatures
 ) -> None:
-    measure(gateway, tmp_path)
+    measure(gateway, tmp_path, mini("koniq"))
     main(["compare", str(tmp_path / "koniq.json")])
     assert "files have both scores" in capsys.readouterr().out
 
 
 def test_a_data_set_that_is_not_there_is_wrong_use(gateway: ScriptedGateway, tmp_path: Path) -> None:
     (tmp_path / "spaq").mkdir()
-    with pytest.raises(SystemExit) as left:
-        measure(gateway, tmp_path, "spaq")
-    assert left.value.code == 2
+    assert measure(gateway, tmp_path, tmp_path / "spaq", "spaq") == 2
 
 
 def test_sorting_writes_its_questions(tmp_path: Path) -> None:
@@ -85,5 +84,4 @@ def test_sorting_writes_its_questions(tmp_path: Path) -> None:
 
 
 def test_sorting_without_a_model_or_answers_is_wrong_use() -> None:
-    with pytest.raises(SystemExit):
-        main(["sorting"])
+    assert main(["sorting"]) == 2

@@ -5,8 +5,16 @@ from pathlib import Path
 import pytest
 
 from evaluation.runs import BadRun
-from evaluation.sorting_asked import answers_of, read_answers, sorting_table, write_questions
-from evaluation.tasks.sorting import Draw, Sorted, draw_numbers, judge
+from evaluation.tasks.sorting import (
+    Draw,
+    Sorted,
+    answers_of,
+    draw_numbers,
+    judge,
+    read_answers,
+    sorting_table,
+    write_questions,
+)
 from tests.scripted_generator import ScriptedGenerator
 
 DRAW = Draw(("3.72", "1.05", "9.90", "7.00"))

@@ -7,10 +7,9 @@ import pytest
 
 from assay.client import AsyncClient
 from data.rated import RatedFile
-from evaluation.levers import AUTHORS, FRAMES, Levers
-from evaluation.pooled import POOLINGS
-from evaluation.runs import FINAL, Run, RunRow
+from evaluation.runs import FINAL, POOLINGS, Run, RunRow
 from evaluation.tasks.zero_shot import repooled, scored_as_frames, zero_shot_table
+from evaluation.variants import AUTHORS, FRAMES, Levers
 from gateway.decode import DecodePool
 from tests.assay.scripted_gateway import ScriptedGateway
 from tests.media.build import media

@@ -1,4 +1,4 @@
-"""evaluation/labelled.py: scores that were not served, as a run in which nothing is dropped."""
+"""evaluation/rated.py: scores that were not served, as a run in which nothing is dropped."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,18 +8,18 @@ import pytest
 from data import labels
 from data.labels import Label
 from data.rated import load
-from evaluation.labelled import labelled_run
-from evaluation.paper.__main__ import main
+from evaluation.__main__ import main
+from evaluation.rated import labelled_run
 from evaluation.runs import FINAL, BadRun, Run, read_run
-from tests.data.miniature import write_miniature
+from tests.conftest import Miniatures
 
 Captured = pytest.CaptureFixture[str]
 BY = "model regression-head c0ffee beef"
 
 
-@pytest.fixture(scope="module")
-def koniq(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_miniature("koniq", tmp_path_factory.mktemp("koniq"))
+@pytest.fixture
+def koniq(mini: Miniatures) -> Path:
+    return mini("koniq")
 
 
 def files_of(koniq: Path) -> list[str]:
@@ -60,8 +60,8 @@ def test_who_scored_is_told_with_fingerprints(koniq: Path, tmp_path: Path) -> No
     assert (model["name"], model["checkpoint_fingerprint"]) == ("regression-head", "c0ffee")
 
 
-def test_a_set_that_was_trained_on_whole_is_not_tested_on(tmp_path: Path) -> None:
-    spaq = write_miniature("spaq", tmp_path / "spaq")
+def test_a_set_that_was_trained_on_whole_is_not_tested_on(mini: Miniatures, tmp_path: Path) -> None:
+    spaq = mini("spaq")
     file = table([], tmp_path / "l.csv")
     with pytest.raises(BadRun, match="spaq has no published split"):
         labelled_run(file, "spaq", "spaq", spaq, "direct")
