@@ -16,7 +16,7 @@ from PIL import AvifImagePlugin, Image
 from assay.errors import BadMedia, OverLimit
 from gateway.decode_spec import DecodeLimits
 from gateway.decode_worker import heif, mp4
-from gateway.decode_worker.budget import too_many_pixels
+from gateway.decode_worker.budget import PADDING_PX, too_many_pixels
 from gateway.decode_worker.colour import is_hdr
 from gateway.decode_worker.header import ANIMATED, DAMAGED, orientation_in
 from gateway.decode_worker.icc import ColourTags
@@ -114,7 +114,7 @@ def _rgb(sample: bytes, limits: DecodeLimits) -> NDArray[np.uint8]:
     context = av.CodecContext.create("libdav1d", "r")
     assert isinstance(context, VideoCodecContext)
     context.thread_count = 1
-    context.options = {"max_pixels": str(limits.max_image_pixels), "err_detect": "explode"}
+    context.options = {"max_pixels": str(limits.max_image_pixels + PADDING_PX), "err_detect": "explode"}
     frame = next(iter(context.decode(av.Packet(sample)) or context.decode(None)))
     whole = VideoReformatter().reformat(frame, format="rgb24", interpolation=PRECISE, threads=1)
     return np.asarray(whole.to_ndarray(), np.uint8)

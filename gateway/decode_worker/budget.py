@@ -6,6 +6,10 @@ from assay.errors import BadMedia, OverLimit
 from gateway.decode_spec import DecodeLimits
 from gateway.decode_worker.reader import Upload
 
+PADDING_PX = 1 << 22
+"""By which FFmpeg's own limit is above that of stills, which are measured before: it counts the ends of rows that it
+allocates, and would call a picture just below the limit damaged."""
+
 
 class Budget:
     """Asked before every packet and for every frame; raises `OverLimit` with the limit's name and size.

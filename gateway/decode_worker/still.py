@@ -20,7 +20,7 @@ from assay.frame import Frame
 from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo
 from gateway.decode_worker import colour, icc, raw, tiff
 from gateway.decode_worker.avif import decode_avif
-from gateway.decode_worker.budget import too_many_pixels
+from gateway.decode_worker.budget import PADDING_PX, too_many_pixels
 from gateway.decode_worker.header import ANIMATED, DAMAGED, Header, plain_png, read_header
 from gateway.decode_worker.heic import decode_heic
 from gateway.decode_worker.icc import ColourTags
@@ -119,7 +119,7 @@ def _by_ffmpeg(data: bytes, container: str, max_pixels: int) -> Image.Image:
     assert isinstance(context, VideoCodecContext)
     context.thread_count = 1
     # Without `explode` a JPEG that ends in the middle comes out grey at the bottom, and nothing says so.
-    context.options = {"max_pixels": str(max_pixels), "err_detect": "crccheck+bitstream+buffer+explode"}
+    context.options = {"max_pixels": str(max_pixels + PADDING_PX), "err_detect": "crccheck+bitstream+buffer+explode"}
     frames = context.decode(av.Packet(plain_png(data) if container == "png" else data)) or context.decode(None)
     if not frames or frames[0].is_corrupt:
         raise ValueError("FFmpeg gave out no sound frame")

@@ -220,3 +220,11 @@ async def test_a_jpeg_of_a_rare_kind_that_cannot_be_decoded_is_named(pool):
 async def test_a_limit_is_named_as_a_limit(pool):
     with pytest.raises(OverLimit, match=r"268.4 million pixels, the limit is 50.0 million"):
         await decode(pool, BOMBS["webp_16k.webp"](), PICTURE)
+
+
+@pytest.mark.parametrize("form", ["png", "jpeg", "bmp"])
+async def test_a_picture_of_just_the_limit_is_judged(pool, form):
+    target = io.BytesIO()
+    Image.fromarray(picture(2.0)[:200, :201]).save(target, form)
+    limited = dataclasses.replace(PICTURE, limits=DecodeLimits(max_image_pixels=201 * 200))
+    assert (await decode(pool, target.getvalue(), limited)).info.width_px == 201
