@@ -177,6 +177,8 @@ _NOT_ACCEPTED = "which is not accepted; export it with 8 or 16 bits per channel"
 
 def _check(chosen: Directory) -> None:
     """Name what no decoder here understands, or would show without saying that it is wrong."""
+    if chosen.data[:4] == b"MM\0+":
+        raise BadMedia("this is a BigTIFF in big-endian order, which is not accepted; export it as an ordinary TIFF")
     compression = _UNKNOWN_COMPRESSIONS.get(chosen.number(COMPRESSION, 1))
     if compression:
         raise BadMedia(f"this is a TIFF compressed with {compression}, which is not accepted; export it as LZW or JPEG")

@@ -155,6 +155,7 @@ async def test_a_picture_below_a_thumbnail_is_turned_like_the_file(pool, orienta
         (tiff(Page(GREY.astype(np.int16), 1, tags={339: 2})), "TIFF of signed numbers with 16 bits"),
         (tiff(Page(GREY.astype(np.uint32), 1)), "TIFF of unsigned numbers with 32 bits"),
         (tiff(Page(np.dstack([deep(GREY)] * 2), 1, tags={338: 2})), r"TIFF of unsigned numbers with 16\+16 bits"),
+        (tiff(Page(SMALL), big=True, order=">"), "BigTIFF in big-endian order"),
         (tiff(Page(SMALL, tags={259: 34712})), "TIFF compressed with JPEG 2000"),
         (tiff(Page(SMALL, tags={259: 50001})), "TIFF compressed with WebP"),
         (tiff(Page(SMALL))[:-3000], "TIFF picture is damaged or cut off"),

@@ -3,6 +3,7 @@
 Around pictures that Pillow or FFmpeg encode (ISO/IEC 23008-12; AVIF 1.1)."""
 
 import io
+import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from PIL import Image
 from tests.media.build import picture
 from tests.media.heic import box, full_box
 
+os.environ.setdefault("SVT_LOG", "1")  # the encoder of HDR tells all its settings otherwise
 TILE_PX = 64
 _HIDDEN = 1
 _ESSENTIAL = (b"av1C", b"clap", b"irot", b"imir")
