@@ -16,7 +16,7 @@ from PIL import AvifImagePlugin, Image
 from assay.errors import BadMedia, OverLimit
 from gateway.decode_spec import DecodeLimits
 from gateway.decode_worker import heif, mp4
-from gateway.decode_worker.budget import PADDING_PX, too_many_pixels
+from gateway.decode_worker.budget import PADDING_PX, check_pixels
 from gateway.decode_worker.colour import is_hdr
 from gateway.decode_worker.header import ANIMATED, DAMAGED, orientation_in
 from gateway.decode_worker.icc import ColourTags
@@ -48,7 +48,7 @@ def decode_avif(data: bytes, limits: DecodeLimits, warnings: list[str]) -> tuple
         samples = _samples(data, items, limits)
         coded = [_coded_tags(sample, limits) for sample in samples]
         with Image.open(io.BytesIO(_with_known_brand(data)), formats=["AVIF"]) as image:
-            _check_pixels(image.width, image.height, limits)
+            check_pixels(image.width * image.height, limits.max_image_pixels)
             warnings += [ANIMATED] if getattr(image, "is_animated", False) else []
             tags = heif.colours_of(items, image.info.get("icc_profile", b""), coded[0])
             orientation = orientation_in(image.info.get("exif", b""))
@@ -64,11 +64,6 @@ def _with_known_brand(data: bytes) -> bytes:
     """Pillow looks at the first brand only, which may be that of a profile."""
     known = (b"avif", b"avis", b"mif1", b"msf1")
     return data if data[8:12] in known else data[:8] + b"avif" + data[12:]
-
-
-def _check_pixels(width_px: int, height_px: int, limits: DecodeLimits) -> None:
-    if width_px * height_px > limits.max_image_pixels:
-        raise OverLimit(too_many_pixels(width_px * height_px, limits.max_image_pixels))
 
 
 def _samples(data: bytes, items: heif.Items, limits: DecodeLimits) -> list[bytes]:
@@ -127,7 +122,7 @@ def _coded_tags(sample: bytes, limits: DecodeLimits) -> ColourTags:
     for unit in itertools.islice(_units(memoryview(sample)), _MOST_UNITS):
         context.width = context.height = 0  # set anew by each header of a frame
         context.parse(bytes(unit))
-        _check_pixels(context.width, context.height, limits)
+        check_pixels(context.width * context.height, limits.max_image_pixels)
     return ColourTags(transfer=context.color_trc, primaries=context.color_primaries)
 
 

@@ -90,3 +90,9 @@ class Budget:
 
 def too_many_pixels(pixels: int, limit: int) -> str:
     return f"the picture has {pixels / 1e6:.1f} million pixels, the limit is {limit / 1e6:.1f} million; make it smaller"
+
+
+def check_pixels(pixels: int, limit: int) -> None:
+    """Before a still is decoded. Raises `OverLimit`."""
+    if pixels > limit:
+        raise OverLimit(too_many_pixels(pixels, limit))

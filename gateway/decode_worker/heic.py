@@ -5,9 +5,9 @@ from typing import Any
 import pi_heif
 from PIL import Image
 
-from assay.errors import BadMedia, OverLimit
+from assay.errors import BadMedia
 from gateway.decode_worker import heif
-from gateway.decode_worker.budget import too_many_pixels
+from gateway.decode_worker.budget import check_pixels
 from gateway.decode_worker.header import ANIMATED, DAMAGED, SEVERAL
 from gateway.decode_worker.icc import ColourTags
 
@@ -38,8 +38,7 @@ def decode_heic(data: bytes, max_pixels: int, warnings: list[str]) -> tuple[Imag
         file = pi_heif.open_heif(data)
         image = file[file.primary_index]
         width_px, height_px = image.size  # as the file says it; libheif refuses to decode another
-        if width_px * height_px > max_pixels:
-            raise OverLimit(too_many_pixels(width_px * height_px, max_pixels))
+        check_pixels(width_px * height_px, max_pixels)
         shown: Image.Image = image.to_pillow()
     except (ValueError, EOFError, SyntaxError, RuntimeError, OSError) as problem:
         raise BadMedia(DAMAGED.format("HEIC")) from problem

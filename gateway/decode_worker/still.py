@@ -15,12 +15,12 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image
 
-from assay.errors import BadMedia, OverLimit
+from assay.errors import BadMedia
 from assay.frame import Frame
 from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo
 from gateway.decode_worker import colour, icc, raw, tiff
 from gateway.decode_worker.avif import decode_avif
-from gateway.decode_worker.budget import PADDING_PX, too_many_pixels
+from gateway.decode_worker.budget import PADDING_PX, check_pixels
 from gateway.decode_worker.header import ANIMATED, DAMAGED, Header, plain_png, read_header
 from gateway.decode_worker.heic import decode_heic
 from gateway.decode_worker.icc import ColourTags
@@ -91,8 +91,7 @@ def _decode_tiff(data: bytes, limits: DecodeLimits, warnings: list[str]) -> _Dec
 
 def _decode_plain(data: bytes, container: str, header: Header, limits: DecodeLimits, warnings: list[str]) -> _Decoded:
     """JPEG, PNG, WebP, GIF or BMP."""
-    if header.pixels > limits.max_image_pixels:
-        raise OverLimit(too_many_pixels(header.pixels, limits.max_image_pixels))
+    check_pixels(header.pixels, limits.max_image_pixels)
     warnings += [header.note] if header.note else []
     # FFmpeg 8.1 decodes no animated WebP and no arithmetic JPEG, hands out half a GIF as if it were whole, where Pillow
     # refuses it, and mixes inks without asking their profile.
@@ -103,7 +102,7 @@ def _decode_plain(data: bytes, container: str, header: Header, limits: DecodeLim
         or (header.mode == "CMYK" and header.colours.space == "CMYK")
     )
     try:
-        picture = _by_pillow(data, container) if by_pillow else _by_ffmpeg(data, container, limits.max_image_pixels)
+        picture = (_by_pillow if by_pillow else _by_ffmpeg)(data, container, limits.max_image_pixels)
     except MemoryError:
         raise  # some are FFmpeg's
     except (FFmpegError, OSError, SyntaxError, ValueError) as problem:
@@ -134,9 +133,10 @@ def _rgb(frame: VideoFrame) -> Image.Image:
     return Image.fromarray(whole.to_ndarray())
 
 
-def _by_pillow(data: bytes, container: str) -> Image.Image:
-    """First picture of an animation; its pixels were counted before."""
+def _by_pillow(data: bytes, container: str, max_pixels: int) -> Image.Image:
+    """First picture of an animation."""
     with Image.open(io.BytesIO(data), formats=[container.upper()]) as image:
+        check_pixels(image.width * image.height, max_pixels)  # a header that says two sizes may be read in two ways
         image.load()
         return image.copy() if image.mode in ("CMYK", "L", "RGB") else image.convert("RGBA")
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from assay.errors import BadMedia, OverLimit
-from gateway.decode_worker.budget import too_many_pixels
+from assay.errors import BadMedia
+from gateway.decode_worker.budget import check_pixels
 from gateway.decode_worker.header import DAMAGED
 from gateway.decode_worker.icc import ColourTags
 from gateway.decode_worker.resize import Orientation, from_exif
@@ -156,13 +156,13 @@ def decode_tiff(
 
     Raises `BadMedia`, `OverLimit`."""
     chosen, first = picture_of(chain), chain[0][0]
-    if chosen.pixels > max_pixels:
-        raise OverLimit(too_many_pixels(chosen.pixels, max_pixels))
+    check_pixels(chosen.pixels, max_pixels)
     _check(chosen)
     if sum(page[0].is_whole for page in chain) > 1:
         warnings.append(PAGES)
     try:
         with Image.open(io.BytesIO(_starting_with(chosen, first)), formats=["TIFF"]) as image:
+            check_pixels(image.width * image.height, max_pixels)  # should it read the tags otherwise
             profile = image.info.get("icc_profile", b"") or _profile_of(first)
             image.load()
             return _eight_bits(image, chosen), _turn_left(chosen, first), ColourTags(profile)
