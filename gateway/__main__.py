@@ -1,7 +1,6 @@
 """Serves clients: `python -m gateway`, settings from GATEWAY_… (see gateway/settings.py)."""
 
 import sys
-from functools import partial
 
 import grpc
 
@@ -12,10 +11,11 @@ from assay.rpc.serve import run, serve
 from assay.v1 import assay_pb2, assay_pb2_grpc, live_pb2, live_pb2_grpc
 from gateway.decode import DecodePool
 from gateway.fetching import Fetcher
-from gateway.live import own_process
 from gateway.live_service import LiveService
+from gateway.request_limit import RequestLimit
 from gateway.service import AssayService
 from gateway.settings import GatewaySettings
+from gateway.upload import UnfinishedUploads
 from gateway.upstream import Upstream
 
 
@@ -36,13 +36,18 @@ async def main() -> None:
     async with DecodePool(
         settings.decode_workers,
         settings.decode_spares,
+        max_processes=settings.decode_max_processes,
+        wait_seconds=settings.queue_seconds,
+        upload_spool_bytes=settings.upload_spool_bytes,
+        spool_bytes=settings.spool_bytes,
         jobs_per_worker=settings.decode_jobs_per_worker,
         max_idle_bytes=settings.decode_max_idle_bytes,
         require_landlock=settings.require_landlock,
     ) as decoder:
-        service = AssayService(settings, decoder, upstream, Places(settings.max_in_flight), fetcher)
-        live_decoder = partial(own_process, settings.require_landlock)
-        live = LiveService(settings, upstream, Places(settings.max_live_streams), live_decoder)
+        requests = RequestLimit(settings.max_in_flight, settings.queue_seconds)
+        uploads = UnfinishedUploads(settings.max_unfinished_uploads_per_peer, settings.max_unfinished_uploads)
+        service = AssayService(settings, decoder, upstream, requests, uploads, fetcher)
+        live = LiveService(settings, upstream, Places(settings.max_live_streams), decoder)
 
         def add(server: grpc.aio.Server) -> None:
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)

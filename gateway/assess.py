@@ -15,6 +15,7 @@ from gateway.decode import DecodeEvent, DecodeJob, DecodePool
 from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo, Shrink, Target
 from gateway.merge import in_turn, merged
 from gateway.plan import Looking, Plan
+from gateway.request_limit import RequestPlace
 from gateway.scenes import Scenes
 from gateway.timeline import Timeline
 from gateway.upstream import ModelSpec, RequestOptions, Upstream
@@ -37,6 +38,7 @@ class Assessment:
     upstream: Upstream
     limits: DecodeLimits
     looking: Looking
+    place: RequestPlace
     options: VideoOptions = field(default_factory=VideoOptions)
     """What the request says of a video."""
     windows_at_once: int = 2
@@ -101,11 +103,13 @@ class Assessment:
         try:
             async for chunk in upload:
                 await job.write(chunk)
+                self.place.received(len(chunk))
                 self._received_bytes += len(chunk)
                 if self._received_bytes - told_bytes >= PROGRESS_BYTES and self._media.container:
                     told_bytes = self._received_bytes
                     yield self._progress()
             await job.end()
+            await self.place.keep()
         except OverLimit as spent:
             if not spent.budget:
                 raise
@@ -175,7 +179,7 @@ class Assessment:
 
     async def _reported(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """The events without the attributes that nobody asked for."""
-        async with aclosing(events):
+        async with self.place.at_work(), aclosing(events):
             async for event in events:
                 if event.HasField("attribute") and not self._is_wanted(attribute_name(event.attribute.attribute)):
                     continue

@@ -1,28 +1,30 @@
-"""The processes behind `gateway.decode`: started ahead, lent to one upload at a time, replaced when they die."""
+"""The processes behind `gateway.decode`: started ahead, replaced when they die, more of them while they are needed."""
 
 import asyncio
 import logging
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from assay.errors import ServiceUnavailable
 from gateway import decode_wire as wire
-from gateway.decode_process import SETTLE_SECONDS, DecodeWorker, NotLockedUp
+from gateway.decode_process import DecodeWorker, NotLockedUp
 from gateway.decode_spec import MIB
 
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
+_REST_SECONDS = 60.0
+"""After which a process goes again that was started because all others were held."""
 
 
 class WorkerPool:
-    """Keeps `workers + spares` processes ready and lends at most `workers` of them at once."""
+    """Keeps `workers + spares` processes ready, and starts up to `max_processes` when they are asked for."""
 
     def __init__(
         self,
         workers: int = 2,
         spares: int = 1,
         *,
+        max_processes: int = 0,
         jobs_per_worker: int = 200,
         max_idle_bytes: int = 300 * MIB,
         require_landlock: bool = False,
@@ -30,12 +32,14 @@ class WorkerPool:
         if workers < 1 or spares < 0 or jobs_per_worker < 1:
             raise ValueError(f"need workers >= 1, spares >= 0, jobs_per_worker >= 1, got {workers = } {spares = }")
         self._size = workers + spares
+        self._max_processes = max(max_processes, self._size)
         self._jobs_per_worker = jobs_per_worker
         self._max_idle_bytes = max_idle_bytes
         self._require_landlock = require_landlock
-        self._places = asyncio.Semaphore(workers)
-        self._idle: asyncio.Queue[DecodeWorker] = asyncio.Queue()
+        self._idle: list[DecodeWorker] = []
         self._alive: set[DecodeWorker] = set()
+        self._dying: set[DecodeWorker] = set()
+        self._starting = 0
         self._chores: set[asyncio.Task[None]] = set()
         self.is_closed = False
 
@@ -44,13 +48,16 @@ class WorkerPool:
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._size):
-                    group.create_task(self._add())
+                    group.create_task(self._first())
         except* NotLockedUp as several:
             refusal = several
         else:
             self._look_for_landlock()
             return
         raise refusal.exceptions[0]
+
+    async def _first(self) -> None:
+        self._add(await DecodeWorker.start())
 
     def _look_for_landlock(self) -> None:
         """One net of four, and the only one that a kernel may lack. Raises `NotLockedUp` if it is required."""
@@ -73,7 +80,7 @@ class WorkerPool:
         for chore in chores:
             chore.cancel()
         await asyncio.gather(*chores, return_exceptions=True)
-        workers = list(self._alive)
+        workers = [*self._alive, *self._dying]
         for worker in workers:
             worker.kill()
         await asyncio.gather(*(worker.wait() for worker in workers))
@@ -97,66 +104,66 @@ class WorkerPool:
         """Processes that are running, busy or not."""
         return [worker.pid for worker in self._alive]
 
-    async def lend(self) -> DecodeWorker:
-        """A worker that is ready; waits until there is one. It must come back by `take_back`."""
-        await self._places.acquire()
-        try:
-            while not self.is_closed:
-                worker = await self._idle.get()
-                if worker.is_alive:
-                    return worker
-                log.warning("decode worker %d died while it was idle", worker.pid)
-                self._replace(worker)
-            raise ServiceUnavailable("the gateway is shutting down; send the request again")
-        except BaseException:
-            self._places.release()
-            raise
+    def _offer(self, worker: DecodeWorker) -> None:
+        """It is ready for its next job."""
+        self._idle.append(worker)
+        if len(self._alive) > self._size:
+            asyncio.get_running_loop().call_later(_REST_SECONDS, self._send_home)
 
-    def take_back(self, worker: DecodeWorker, conversation: asyncio.Task[Any]) -> None:
-        """Return a worker whose `conversation` has ended or was cancelled a moment ago."""
-        if worker.is_ready or worker.wants_bytes:
-            self._chore(self._settle(worker, conversation))
-        else:  # it computes, and there is no way to stop it but one
+    def _take_idle(self) -> DecodeWorker | None:
+        while self._idle:
+            worker = self._idle.pop()  # the one that rested least: its memory is warm, and others may go
+            if worker.is_alive:
+                return worker
+            log.warning("decode worker %d died while it was idle", worker.pid)
             self._replace(worker)
-            self._places.release()
+        return None
 
-    async def _settle(self, worker: DecodeWorker, conversation: asyncio.Task[Any]) -> None:
-        try:
-            await asyncio.wait({conversation})
-            if worker.wants_bytes:
-                async with asyncio.timeout(SETTLE_SECONDS):
-                    await worker.abandon()
-        except (TimeoutError, EOFError, ConnectionError, wire.WireError) as problem:
-            log.warning("decode worker %d did not settle: %r", worker.pid, problem)
-        finally:
-            if worker.is_ready and worker.is_alive and not self._is_worn(worker):
-                self._idle.put_nowait(worker)
-            else:
-                self._replace(worker)
-            self._places.release()
+    def _send_home(self) -> None:
+        while self._idle and len(self._alive) > self._size:
+            self._bury(self._idle.pop(0))
 
     def _is_worn(self, worker: DecodeWorker) -> bool:
         return worker.jobs >= self._jobs_per_worker or worker.resident_bytes > self._max_idle_bytes
 
     def _replace(self, worker: DecodeWorker) -> None:
-        worker.kill()
-        if not self.is_closed:
-            self._chore(self._bury_and_add(worker))
+        self._bury(worker)
+        if len(self._alive) + self._starting < self._size:
+            self._start_one()
 
-    async def _bury_and_add(self, worker: DecodeWorker) -> None:
-        await worker.wait()
+    def _bury(self, worker: DecodeWorker) -> None:
+        worker.kill()
         self._alive.discard(worker)
+        self._dying.add(worker)
+        if not self.is_closed:
+            self._chore(self._wait_for_end(worker))
+
+    async def _wait_for_end(self, worker: DecodeWorker) -> None:
+        await worker.wait()
+        self._dying.discard(worker)
+
+    def _can_grow(self) -> bool:
+        return len(self._alive) + self._starting < self._max_processes
+
+    def _start_one(self) -> None:
+        if not self.is_closed:
+            self._starting += 1
+            self._chore(self._keep_starting())
+
+    async def _keep_starting(self) -> None:
         while not self.is_closed:
             try:
-                return await self._add()
+                worker = await DecodeWorker.start()
             except (OSError, EOFError, wire.WireError, NotLockedUp):
                 log.exception("a decode worker could not be started; trying again in %.0f s", _RETRY_SECONDS)
                 await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                self._starting -= 1
+                return self._add(worker)
 
-    async def _add(self) -> None:
-        worker = await DecodeWorker.start()
+    def _add(self, worker: DecodeWorker) -> None:
         self._alive.add(worker)
-        self._idle.put_nowait(worker)
+        self._offer(worker)
 
     def _chore(self, work: "asyncio._CoroutineLike[None]") -> None:
         chore = asyncio.create_task(work)

@@ -62,8 +62,8 @@ class DecodeWorker:
         """0: its kernel has no Landlock."""
         self.is_ready = False
         """It waits for a job."""
-        self.wants_bytes = False
-        """It waits for a chunk of the present job."""
+        self._head = b""
+        """Of a message whose body has not been read: whoever waited for it was cancelled."""
 
     @classmethod
     async def start(cls) -> Self:
@@ -116,12 +116,12 @@ class DecodeWorker:
 
     async def feed(self, chunk: bytes) -> None:
         """Answer its WANT; b"" ends the file."""
-        self.wants_bytes = False
         await self._send(Kind.CHUNK if chunk else Kind.END, chunk)
 
     async def receive(self) -> tuple[Kind, bytes]:
         """Its next message. Raises `EOFError` or `ConnectionError` if it has died, `WireError` if it talks nonsense."""
-        number, size = wire.HEADER.unpack(await self._reader.readexactly(wire.HEADER.size))
+        self._head = self._head or await self._reader.readexactly(wire.HEADER.size)
+        number, size = wire.HEADER.unpack(self._head)
         try:
             kind = Kind(number)
         except ValueError:
@@ -129,7 +129,7 @@ class DecodeWorker:
         if size > wire.MAX_TEXT_BYTES:
             raise wire.WireError(f"{kind.name} of {size} bytes")
         body = await self._reader.readexactly(size)
-        self.wants_bytes = kind is Kind.WANT
+        self._head = b""
         if kind is Kind.READY:
             self.is_ready, self.resident_bytes = True, int.from_bytes(body, "big")
         elif kind is Kind.LOCKED:
@@ -168,8 +168,7 @@ class DecodeWorker:
             await self.receive()
 
     async def abandon(self) -> None:
-        """Tell it, while it waits for bytes, that none will come, and wait until it is ready again."""
-        self.wants_bytes = False
+        """Tell it that nobody wants its job any more, and wait until it is ready again."""
         await self._send(Kind.ABANDON, b"")
         await self.until_ready()
 

@@ -4,7 +4,8 @@ Pixels do not go this way but through memory that both sides map (`gateway.decod
 
 The worker reads hostile bytes, so nothing it says is trusted: no pickle, every length and every field is checked.
 The worker pulls: it asks with WANT and gets exactly one CHUNK or END for it, so that the gateway always knows
-whose turn it is (and whose clock runs), and both sides stay in step when a job ends early.
+whose turn it is (and whose clock runs), and both sides stay in step when a job ends early: whatever a worker says after
+ABANDON, and before READY, is about a job that is over.
 """
 
 import dataclasses
@@ -43,7 +44,7 @@ class Kind(IntEnum):
     END = 3
     """No more bytes: the file ends here."""
     ABANDON = 4
-    """Nobody wants this job any more."""
+    """Nobody wants this job any more. May come at any time; the worker looks for it between two packets."""
     TAKEN = 5
     """The `FRAMES_TOGETHER` oldest slots that were filled are free again."""
     ESCAPE = 6

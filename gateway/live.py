@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from assay.frame import Clip, Frame
@@ -18,14 +18,7 @@ from gateway.upstream import ModelSpec, RequestOptions, Upstream
 from gateway.window import window_events
 
 Response = live_pb2.ScoreLiveResponse
-Decoder = Callable[[], AbstractAsyncContextManager[DecodePool]]
-"""Makes what decodes one stream."""
 _RENEW_SECONDS = 10.0
-
-
-def own_process(require_landlock: bool = False) -> DecodePool:
-    """A process for as long as the stream runs: it takes no place from uploads, and goes when the stream ends."""
-    return DecodePool(workers=1, spares=0, require_landlock=require_landlock)
 
 
 @dataclass(slots=True)
@@ -90,7 +83,8 @@ class LiveStream:
     request: RequestOptions
     attributes: frozenset[str]
     """Names to report; all if empty."""
-    decoder: Decoder
+    decoder: DecodePool
+    """Lends the stream a process for as long as it runs, but a turn at the processor only while there are bytes."""
     upstream: Upstream
     limits: DecodeLimits
     is_frames: bool = False
@@ -116,8 +110,7 @@ class LiveStream:
         spec = await self.upstream.spec(self.request.form, self.request.tenant)
         waiting = Waiting(self.max_waiting_windows, self.drops_oldest)
         async with (
-            self.decoder() as pool,
-            pool.open(self._decode_spec(spec)) as job,
+            self.decoder.open(self._decode_spec(spec)) as job,
             aclosing(merged(_receive(upload, job), self._cut(job, spec, waiting), self._judge(waiting))) as responses,
         ):
             async for response in responses:

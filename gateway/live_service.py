@@ -6,14 +6,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from assay.errors import Busy, InvalidRequest, UploadStalled
+from assay.errors import Busy, InvalidRequest
 from assay.rpc.admission import Places
 from assay.v1 import event_pb2, live_pb2, live_pb2_grpc
 from assay.wire import form_from_wire
+from gateway.decode import DecodePool
 from gateway.decode_spec import RAW_FRAME
-from gateway.live import Decoder, LiveStream, Response, own_process
+from gateway.live import LiveStream, Response
 from gateway.merge import beating
 from gateway.settings import GatewaySettings
+from gateway.upload import UploadClock
 from gateway.upstream import Upstream, request_options
 
 Request = live_pb2.ScoreLiveRequest
@@ -26,7 +28,7 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
     settings: GatewaySettings
     upstream: Upstream
     places: Places
-    decoder: Decoder = own_process
+    decoder: DecodePool
     _stops: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self) -> None:
@@ -36,7 +38,8 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
     async def ScoreLive(  # noqa: N802 - named by the contract
         self, requests: AsyncIterator[Request], context: Any
     ) -> AsyncGenerator[Response, None]:
-        first = await self._next(requests)
+        clock = UploadClock(self.settings.live_limits())
+        first = await clock.wait(anext(requests, None))
         if first is None or first.WhichOneof("part") != "config":
             raise InvalidRequest("the first message must hold the config", field="config")
         if not self.settings.max_live_streams:
@@ -44,13 +47,13 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
         # A tenant that does not exist is refused before the stream begins.
         await self.upstream.spec(form_from_wire(first.config.config.form), first.config.config.tenant)
         with self.places.one():
-            second = await self._next(requests)
+            second = await clock.wait(anext(requests, None))
             if second is None:
                 raise InvalidRequest("nothing came after the config; send chunks, or frames with pixels", field="chunk")
             is_frames = second.WhichOneof("part") == "frame"
-            parts = _Parts(self._next, requests, second, self._stops)
+            parts = _Parts(requests, second, self._stops)
             stream = self._stream(first.config, is_frames)
-            told = stream.responses(parts.frames() if is_frames else parts.chunks())
+            told = stream.responses(clock.timed(parts.frames() if is_frames else parts.chunks()))
             beat = Response(heartbeat=event_pb2.Heartbeat())
             async with aclosing(beating(told, self.settings.heartbeat_seconds, beat)) as responses:
                 async for response in responses:
@@ -73,22 +76,11 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
             windows_at_once=self.settings.windows_at_once,
         )
 
-    async def _next(self, requests: AsyncIterator[Request]) -> Request | None:
-        idle_seconds = self.settings.upload_idle_seconds
-        try:
-            async with asyncio.timeout(idle_seconds):
-                return await anext(requests, None)
-        except TimeoutError:
-            raise UploadStalled(
-                f"nothing came for {idle_seconds:g} s; start the stream again, and half-close after its last byte"
-            ) from None
-
 
 class _Parts:
     """What follows the config, as the bytes that a decode worker reads."""
 
-    def __init__(self, next_of: Any, requests: AsyncIterator[Request], first: Request, stops: asyncio.Event) -> None:
-        self._next = next_of
+    def __init__(self, requests: AsyncIterator[Request], first: Request, stops: asyncio.Event) -> None:
         self._requests = requests
         self._first = first
         self._stops = stops
@@ -99,7 +91,7 @@ class _Parts:
         reading: asyncio.Task[Request | None] | None = None
         try:
             while not stopping.done():
-                reading = asyncio.create_task(self._next(self._requests))
+                reading = asyncio.create_task(_next(self._requests))
                 await asyncio.wait([reading, stopping], return_when=asyncio.FIRST_COMPLETED)
                 if not reading.done() or (request := reading.result()) is None:
                     return
@@ -131,3 +123,7 @@ class _Parts:
                     "a frame is followed by height x width x 3 bytes",
                     field=str(request.WhichOneof("part")),
                 )
+
+
+async def _next(requests: AsyncIterator[Request]) -> Request | None:
+    return await anext(requests, None)

@@ -1,6 +1,7 @@
 """What an operator can set, as environment variables GATEWAY_…."""
 
-from dataclasses import fields
+import math
+from dataclasses import fields, replace
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -10,8 +11,10 @@ from assay.rpc.settings import Address, OptionalServer, ServerSettings
 from assay.video import VideoOptions
 from gateway.decode_spec import DecodeLimits
 from gateway.plan import Looking
+from gateway.upload import UploadLimits
 
 _BUDGET = DecodeLimits()
+_UPLOAD = UploadLimits()
 
 
 class GatewaySettings(ServerSettings):
@@ -28,9 +31,11 @@ class GatewaySettings(ServerSettings):
     fetch: OptionalServer = ""
     """The fetch service; empty: files are taken by upload only."""
     decode_workers: Annotated[int, Field(ge=1, le=64)] = 2
-    """Uploads decoded at once, each in a process of its own."""
+    """Decode processes that compute at once; about as many as there are cores."""
     decode_spares: Annotated[int, Field(ge=0, le=64)] = 1
     """Further processes that stand by in case one dies."""
+    decode_max_processes: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Decode processes at most, those included that wait for somebody to take their frames, with about 30 MB each."""
     decode_jobs_per_worker: Annotated[int, Field(ge=1)] = 200
     """Uploads after which a process is replaced."""
     decode_max_idle_bytes: Annotated[int, Field(ge=1)] = 300 << 20
@@ -38,17 +43,34 @@ class GatewaySettings(ServerSettings):
     require_landlock: bool = False
     """True: do not start on a kernel without Landlock. False: say so in the log and go on behind the other locks."""
     max_in_flight: Annotated[int, Field(ge=1, le=4096)] = 32
-    """Requests at once; one more is refused with RESOURCE_EXHAUSTED before a byte of it is read."""
+    """Requests at once; one more is refused with RESOURCE_EXHAUSTED before a byte of it is read. An upload whose client
+    is slow gives its place to the next request."""
+    queue_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """Longest wait of an upload for a decoder, or for a place that it had given away; then it is refused as BUSY."""
+    max_unfinished_uploads: Annotated[int, Field(ge=1, le=65536)] = 1024
+    """Uploads at once that have not come to their end."""
+    max_unfinished_uploads_per_peer: Annotated[int, Field(ge=1, le=65536)] = 128
+    """Of one address (of one /64 network in IPv6); set it higher where all clients come through one proxy."""
     max_live_streams: Annotated[int, Field(ge=0, le=256)] = 4
-    """Live streams at once, each with a decode process of its own; 0: none are taken."""
+    """Live streams at once, each of which keeps one decode process; 0: none are taken."""
     max_waiting_windows: Annotated[int, Field(ge=1, le=64)] = 2
     """Windows of a live stream that wait to be judged before the oldest is left out, or the client has to wait."""
     windows_at_once: Annotated[int, Field(ge=1, le=64)] = 2
     """Clips of one video that are judged at the same time."""
     heartbeat_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """A streaming call that has nothing to tell for so long sends a heartbeat."""
-    upload_idle_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    upload_idle_seconds: Annotated[float, Field(gt=0, le=3600)] = _UPLOAD.idle_seconds
     """An upload that sends nothing for so long is ended."""
+    upload_min_bytes_per_second: Annotated[float, Field(gt=0)] = _UPLOAD.min_bytes_per_second
+    """An upload, or a live stream, that is slower than this for longer than the time of grace is ended."""
+    upload_grace_seconds: Annotated[float, Field(gt=0, le=3600)] = _UPLOAD.grace_seconds
+    """For so long an upload may be slower: at its start, and again after it was faster."""
+    upload_max_seconds: Annotated[float, Field(gt=0)] = _UPLOAD.max_seconds
+    """Longest upload, the time not counted in which the client had to wait for us."""
+    upload_spool_bytes: Annotated[int, Field(ge=0)] = 64 << 20
+    """Bytes of one upload that may wait for a decoder in a sealed file in memory; the rest waits with its client."""
+    spool_bytes: Annotated[int, Field(ge=0)] = 1 << 30
+    """Bytes of all uploads together that may wait so."""
     max_image_bytes: Annotated[int, Field(ge=1)] = 32 << 20
     """Of the file of a picture."""
     max_video_bytes: Annotated[int, Field(ge=1)] = 512 << 20
@@ -114,6 +136,19 @@ class GatewaySettings(ServerSettings):
             worst_count=self.pooling_worst_count,
         )
         return Looking(options, self.key_frames_from_seconds, self.repeat_levels, self.max_windows)
+
+    def upload_limits(self) -> UploadLimits:
+        """How slow a client may be."""
+        return UploadLimits(
+            self.upload_idle_seconds,
+            self.upload_grace_seconds,
+            self.upload_min_bytes_per_second,
+            self.upload_max_seconds,
+        )
+
+    def live_limits(self) -> UploadLimits:
+        """The same for a live stream, which may go on for ever."""
+        return replace(self.upload_limits(), max_seconds=math.inf)
 
     def decode_limits(self) -> DecodeLimits:
         """The budgets of one decode."""

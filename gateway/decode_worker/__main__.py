@@ -54,17 +54,22 @@ class Connection:
         self._taken = 0
         self._frame_time = -math.inf
         self._untold: list[bytes] = []
+        self._is_abandoned = False
 
     def begin(self, slot_bytes: int) -> None:
         """A new job: every slot is free."""
         self._slots.map(slot_bytes)
         self._frames = self._taken = 0
         self._frame_time = -math.inf
+        self._is_abandoned = False
 
     def receive(self) -> tuple[Kind, bytes]:
         """Wait for the gateway, which has been told everything."""
         if self._untold:
             self.send()
+        return self._read()
+
+    def _read(self) -> tuple[Kind, bytes]:
         kind, size = wire.HEADER.unpack(self._exactly(wire.HEADER.size))
         return Kind(kind), self._exactly(size)
 
@@ -93,18 +98,34 @@ class Connection:
             self.send()
 
     def _answer(self) -> tuple[Kind, bytes]:
-        kind, body = self.receive()
+        return self._heeded(*self.receive())
+
+    def _heeded(self, kind: Kind, body: bytes) -> tuple[Kind, bytes]:
+        if kind is Kind.ABANDON:
+            self._is_abandoned = True
+            raise Abandoned
         self._taken += wire.FRAMES_TOGETHER if kind is Kind.TAKEN else 0
         return kind, body
 
+    def obey(self) -> None:
+        """Between two packets: raises `Abandoned` if the gateway has said meanwhile that nobody wants the job."""
+        while self._has_message():
+            self._heeded(*self._read())
+
+    def _has_message(self) -> bool:
+        try:
+            return len(self._sock.recv(wire.HEADER.size, socket.MSG_PEEK | socket.MSG_DONTWAIT)) == wire.HEADER.size
+        except BlockingIOError:
+            return False
+
     def next_chunk(self) -> bytes:
         """Ask for bytes and wait for them; b"" at the end of the file."""
+        if self._is_abandoned:  # FFmpeg tries again after an error, and nobody would answer
+            raise Abandoned
         self.send(wire.pack(Kind.WANT))
         kind, body = self._answer()
         while kind is Kind.TAKEN:
             kind, body = self._answer()
-        if kind is Kind.ABANDON:
-            raise Abandoned
         return body if kind is Kind.CHUNK else b""
 
 
@@ -151,7 +172,7 @@ def limit_job(spec: DecodeSpec, memory: Memory) -> None:
 
 def decode(spec: DecodeSpec, connection: Connection) -> None:
     """One job, told event by event."""
-    upload = Upload(connection.next_chunk, spec.max_bytes)
+    upload = Upload(connection.next_chunk, spec.max_bytes, connection.obey)
     try:
         for event in _events(upload, spec):
             if isinstance(event, Frame):
@@ -208,7 +229,7 @@ def main() -> None:
 def serve(connection: Connection, memory: Memory) -> None:
     """The next thing that the gateway asks for, to its end."""
     kind, body = connection.receive()
-    while kind is Kind.TAKEN:  # the last frames of the job before
+    while kind in (Kind.TAKEN, Kind.ABANDON):  # the end of the job before
         kind, body = connection.receive()
     if kind is Kind.ESCAPE:
         connection.send(wire.pack(Kind.ESCAPED, wire.escapes_body(escape.outcomes())))

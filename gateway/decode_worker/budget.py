@@ -31,6 +31,7 @@ class Budget:
 
     def packet(self, size: int) -> None:
         """A compressed packet of `size` bytes is about to be decoded."""
+        self._upload.obey()
         limits = self._limits
         self._packets_without_frame += 1
         self._packet_bytes += size

@@ -13,10 +13,16 @@ class Abandoned(Exception):
 class Upload:
     """Bytes in order of arrival; the beginning can be looked at before it is read."""
 
-    def __init__(self, next_chunk: Callable[[], bytes], max_bytes: int) -> None:
-        """`next_chunk` waits for bytes and returns b"" for ever after the last."""
+    def __init__(
+        self, next_chunk: Callable[[], bytes], max_bytes: int, obey: Callable[[], None] = lambda: None
+    ) -> None:
+        """`next_chunk` waits for bytes and returns b"" for ever after the last.
+
+        `obey` raises `Abandoned` once nobody wants the job; whoever works for long without bytes shall call it.
+        """
         self._next_chunk = next_chunk
         self._max_bytes = max_bytes
+        self.obey = obey
         self._ahead = bytearray()
         self._spool: Spool | None = None
         self.bytes_arrived = 0

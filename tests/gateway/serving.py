@@ -1,7 +1,7 @@
 """The gateway on a real socket, with both services on theirs and a ScriptedGenerator behind them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -24,10 +24,11 @@ from assay.v1 import (
 )
 from gateway.decode import DecodePool
 from gateway.fetching import Fetcher
-from gateway.live import Decoder
 from gateway.live_service import LiveService
+from gateway.request_limit import RequestLimit
 from gateway.service import AssayService
 from gateway.settings import GatewaySettings
+from gateway.upload import UnfinishedUploads
 from gateway.upstream import Upstream
 from services.attribute_extraction.service import AttributeExtractionService
 from services.scoring.service import ScoringService
@@ -46,13 +47,9 @@ async def gateway(
     scoring: ScriptedGenerator | None = None,
     composites: Mapping[str, CompositeWeights] | None = None,
     checkpoint: Checkpoint | None = None,
-    live_decoder: Decoder | None = None,
     **settings: Any,
 ) -> AsyncIterator["Caller"]:
-    """A client of a gateway. A service without a generator is down; without a checkpoint they have the small one.
-
-    Live streams are decoded by the pool as well, unless they shall have a process of their own.
-    """
+    """A client of a gateway. A service without a generator is down; without a checkpoint they have the small one."""
     spoken = checkpoint or small_checkpoint()
     async with AsyncExitStack() as extracts, AsyncExitStack() as scores:
         upstream = Upstream(
@@ -65,10 +62,15 @@ async def gateway(
         )
         chosen = GatewaySettings(**settings)
         fetcher = Fetcher(chosen.fetch)
-        service = AssayService(chosen, pool, upstream, Places(chosen.max_in_flight), fetcher)
-        live = LiveService(
-            chosen, upstream, Places(chosen.max_live_streams), live_decoder or (lambda: nullcontext(pool))
+        service = AssayService(
+            chosen,
+            pool,
+            upstream,
+            RequestLimit(chosen.max_in_flight, chosen.queue_seconds),
+            UnfinishedUploads(chosen.max_unfinished_uploads_per_peer, chosen.max_unfinished_uploads),
+            fetcher,
         )
+        live = LiveService(chosen, upstream, Places(chosen.max_live_streams), pool)
 
         def add(server: grpc.aio.Server) -> None:
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)

@@ -14,6 +14,7 @@ from assay.frame import Frame
 from gateway.decode import DecodeLimits, DecodePool, DecodeSpec, DecodeSummary, MediaInfo
 from tests.gateway.decode_upload import PICTURE, TARGET, VIDEO, decode
 from tests.media.build import media
+from tests.media.first_frame import film
 
 
 def is_running(pid):
@@ -28,8 +29,15 @@ async def until(condition, seconds=20.0):
 
 async def write_on(job, data=bytes(65536)):
     """Write until the job says what is wrong."""
-    for _ in range(100):
+    for _ in range(1000):
         await job.write(data)
+        await asyncio.sleep(0.001)
+
+
+async def begun(job, data):
+    """Write the beginning of a file, and wait until a worker works on it."""
+    await job.write(data)
+    await until(lambda: job.worker_pid is not None)
 
 
 async def exhaust(job):
@@ -78,7 +86,7 @@ async def test_write_raises_what_is_wrong_with_the_file(pool):
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_write_waits_while_nobody_takes_the_frames(pool):
-    data = media("mp4_faststart.mp4").read_bytes()
+    data = film("MPEG-TS")
     async with pool.open(DecodeSpec(True, TARGET, frames_per_second=25.0)) as job:
 
         async def send():
@@ -114,8 +122,8 @@ async def test_an_upload_over_the_limit_fails_on_both_sides(pool):
 async def test_a_worker_that_is_killed_fails_its_own_upload_and_no_other():
     data = media("mp4_faststart.mp4").read_bytes()
     async with DecodePool(workers=2, spares=1) as pool, pool.open(VIDEO) as victim, pool.open(VIDEO) as other:
-        await victim.write(data[:100_000])
-        await other.write(data[:100_000])
+        await begun(victim, data[:100_000])
+        await begun(other, data[:100_000])
         os.kill(victim.worker_pid, signal.SIGSEGV)
         with pytest.raises(BadMedia, match="the decoder broke off"):
             await write_on(victim)
@@ -130,6 +138,7 @@ async def test_a_worker_that_hangs_is_killed_when_its_time_is_up():
     spec = dataclasses.replace(VIDEO, limits=DecodeLimits(max_wall_seconds=0.5))
     async with DecodePool(workers=1, spares=0) as pool:
         async with pool.open(spec) as job:
+            await begun(job, media("mp4_faststart.mp4").read_bytes()[:100_000])
             hung = job.worker_pid
             os.kill(hung, signal.SIGSTOP)
             with pytest.raises(OverLimit, match=r"0\.5 s granted"):
@@ -139,6 +148,7 @@ async def test_a_worker_that_hangs_is_killed_when_its_time_is_up():
 
 async def test_a_worker_that_runs_out_of_processor_time_says_so():
     async with DecodePool(workers=1, spares=0) as pool, pool.open(VIDEO) as job:
+        await begun(job, media("mp4_faststart.mp4").read_bytes()[:100_000])
         os.kill(job.worker_pid, signal.SIGXCPU)
         with pytest.raises(OverLimit, match="1230 s of processor time"):
             await write_on(job)
@@ -147,11 +157,15 @@ async def test_a_worker_that_runs_out_of_processor_time_says_so():
 async def test_a_spare_takes_the_place_of_a_dead_worker_at_once():
     async with DecodePool(workers=1, spares=1) as pool:
         standing_by = pool.worker_pids
+        beginning = media("jpeg.jpg").read_bytes()[:5000]
         async with pool.open(PICTURE) as job:
+            await begun(job, beginning)
             os.kill(job.worker_pid, signal.SIGKILL)
+            await job.end()
             with pytest.raises(BadMedia):
                 await exhaust(job)
         async with pool.open(PICTURE) as job:
+            await begun(job, beginning)
             assert job.worker_pid in standing_by
         await until(lambda: len(pool.worker_pids) == 2)
 

@@ -4,14 +4,15 @@ import asyncio
 
 import grpc
 import numpy as np
-import psutil
 import pytest
 
 from assay.errors import BadMedia, Busy, InvalidRequest, UploadStalled
 from assay.rpc.errors import error_from
 from assay.v1 import assay_pb2, live_pb2
-from gateway.live import Cut, Waiting, own_process
+from gateway.decode import DecodePool
+from gateway.live import Cut, Waiting
 from tests.gateway.serving import gateway
+from tests.gateway.test_decode import until
 from tests.media.live import live
 from tests.scripted_generator import ScriptedGenerator
 
@@ -223,19 +224,34 @@ async def test_live_streams_have_places_of_their_own(pool):
         assert await caller.image("jpeg.jpg")
 
 
-async def test_a_stream_has_a_process_of_its_own_that_ends_with_it(pool):
-    def decoders():
-        return {
-            each.pid for each in psutil.Process().children(recursive=True) if "gateway.decode_worker" in each.cmdline()
-        }
+async def test_two_streams_that_go_on_keep_no_picture_waiting(pool):
+    async def going_on():
+        yield config()
+        for request in chunks(live(4.0)):
+            yield request
+        await asyncio.sleep(3600)
 
-    before, seen = decoders(), set()
     model = judging()
-    async with gateway(pool, model, model, live_decoder=own_process) as caller:
-        async for response in caller.live.ScoreLive(iter([config(), *chunks(live(4.0))])):
-            if response.HasField("started"):
-                seen = decoders()
-    assert (len(seen - before), decoders()) == (1, before)
+    async with DecodePool(workers=1, spares=0, max_processes=3) as small, gateway(small, model, model) as caller:
+        streams = [caller.live.ScoreLive(going_on()) for _ in range(2)]
+        for stream in streams:
+            assert (await stream.read()).HasField("started")
+        assert await caller.image("jpeg.jpg")
+        for stream in streams:
+            stream.cancel()
+        await until(lambda: len(small._idle) == 3)
+
+
+async def test_a_stream_that_dribbles_is_ended(pool):
+    async def dribbling():
+        yield config()
+        for byte in live(2.0):
+            yield Request(chunk=bytes([byte]))
+            await asyncio.sleep(0.05)
+
+    async with gateway(pool, judging(), judging(), upload_grace_seconds=0.3) as caller:
+        with pytest.raises(UploadStalled, match="less than 1024 bytes per second"):
+            await told(caller, dribbling())
 
 
 async def test_a_window_that_is_left_out_hands_on_what_it_would_have_told():

@@ -129,6 +129,7 @@ async def gateway_process():
             "GATEWAY_LOG_LEVEL": "error",
             # A machine that stands still for half a minute is not the doing of a file.
             "GATEWAY_UPLOAD_IDLE_SECONDS": "3600",
+            "GATEWAY_UPLOAD_GRACE_SECONDS": "3600",
         }
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway"), env={**os.environ, **settings}, stdout=asyncio.subprocess.PIPE

@@ -94,6 +94,8 @@ async def _send(job, data):
 
 async def main(rounds):
     slow = []
+    for name in CONTAINERS:
+        film(name)  # before the pool: what is made here keeps the loop from all else
     async with DecodePool(workers=1, spares=0) as pool:
         for name in CONTAINERS:
             data = film(name)[:FIRST_BYTES]

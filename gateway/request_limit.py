@@ -1,0 +1,134 @@
+"""How many requests are answered at once; one whose client is slow to send gives its place to another."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from assay.errors import Busy
+
+_PATIENCE_SECONDS = 0.1
+"""For which a client may send too little before another request may have its place."""
+_PROGRESS_BYTES = 16 * 1024
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    place: "RequestPlace"
+    turn: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class RequestLimit:
+    """Places for requests. Only where all are taken, and none may be taken over, somebody waits or is refused."""
+
+    def __init__(self, max_in_flight: int, wait_seconds: float) -> None:
+        """A request that has sent its file and had given its place away waits `wait_seconds` for another."""
+        self._max_in_flight = max_in_flight
+        self._wait_seconds = wait_seconds
+        self._held: set[RequestPlace] = set()
+        self._waiters: list[_Waiter] = []
+        self._alarm: asyncio.TimerHandle | None = None
+
+    @property
+    def taken(self) -> int:
+        """Places that are held."""
+        return len(self._held)
+
+    @asynccontextmanager
+    async def place(self) -> "AsyncIterator[RequestPlace]":
+        """A place for as long as the block runs. `Busy` at once if all are taken by requests that are at work."""
+        place = RequestPlace(self)
+        await self.take(place, 2 * _PATIENCE_SECONDS)
+        try:
+            yield place
+        finally:
+            self._held.discard(place)
+            self._match()
+
+    async def take(self, place: "RequestPlace", wait_seconds: float | None = None) -> None:
+        """Hold a place (again). `Busy` if none becomes free in time."""
+        if place in self._held:
+            return
+        waiter = _Waiter(place)
+        self._waiters.append(waiter)
+        self._match()
+        try:
+            may_wait = wait_seconds is None or any(held.gives_way for held in self._held)
+            async with asyncio.timeout((self._wait_seconds if wait_seconds is None else wait_seconds) * may_wait):
+                await waiter.turn
+        except BaseException as problem:
+            self._held.discard(place)
+            if isinstance(problem, TimeoutError):
+                raise Busy(f"all {self._max_in_flight} places are taken; try again in a moment") from None
+            raise
+        finally:
+            self._waiters = [each for each in self._waiters if each is not waiter]
+            self._match()
+
+    def _match(self) -> None:
+        for waiter in self._waiters:
+            if waiter.turn.done():
+                continue
+            if len(self._held) >= self._max_in_flight and not self._make_room():
+                break
+            self._held.add(waiter.place)
+            waiter.turn.set_result(None)
+
+    def _make_room(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        slow = min((held for held in self._held if held.gives_way), key=lambda held: held.waits_since, default=None)
+        if slow is None:
+            return False
+        if slow.waits_since + _PATIENCE_SECONDS <= now:
+            self._held.discard(slow)
+            return True
+        if self._alarm is None or self._alarm.when() <= now:
+            self._alarm = asyncio.get_running_loop().call_at(slow.waits_since + _PATIENCE_SECONDS, self._match)
+        return False
+
+
+class RequestPlace:
+    """One request's place: it is given away while the request neither computes nor receives."""
+
+    def __init__(self, limit: RequestLimit) -> None:
+        self._limit = limit
+        self._working = 0
+        self._taking = asyncio.Lock()
+        self._unnoticed_bytes = 0
+        self.waits_since = asyncio.get_running_loop().time()
+        """Time of the loop from which on too little has come."""
+
+    @property
+    def gives_way(self) -> bool:
+        """Nothing of it is at work: its file has not come to its end, and nothing that has come waits for an answer."""
+        return not self._working
+
+    def received(self, size: int) -> None:
+        """So many bytes have come."""
+        self._unnoticed_bytes += size
+        if self._unnoticed_bytes >= _PROGRESS_BYTES:
+            self._unnoticed_bytes = 0
+            self._rest()
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """The place is kept for as long as the block runs; waits for one if it was given away."""
+        await self.keep()
+        try:
+            yield
+        finally:
+            self._working -= 1
+            self._rest()
+
+    async def keep(self) -> None:
+        """From now on it is kept. Raises `Busy` if it was given away and there is no other."""
+        self._working += 1
+        try:
+            async with self._taking:
+                await self._limit.take(self)
+        except BaseException:
+            self._working -= 1
+            raise
+
+    def _rest(self) -> None:
+        self.waits_since = asyncio.get_running_loop().time()
