@@ -3,6 +3,10 @@
 A product of a few rows spends its time on the weight: the matrix library lays it out anew for every one. FBGEMM takes
 weights that were laid out once, as float16, and sums up in float32; a checkpoint that was stored as float16 is so to
 the last bit. At 4 rows that is several times as quick as MKL, at 12 twice, at 100 the same (benchmarks/LOG.md).
+
+What float16 cannot hold goes through oneDNN. MKL, torch's own choice for float32, adds up in another order for other
+numbers of rows or threads, and in yet another on another maker's processor; FBGEMM and oneDNN ask only what
+instructions there are, and a row's result does not depend on the rest of the batch (`steady`, which also tries it out).
 """
 
 import warnings
@@ -12,22 +16,29 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+MOST_BFLOAT16_TERMS = 384
+"""oneDNN adds up so many products of bfloat16 in one order on AMX, whatever the number of rows and threads."""
+
 
 class Linear:
     """x -> x @ weight.T + bias, for rows of float32 on a CPU or whatever the weight is of elsewhere."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None, *, may_pack: bool = True) -> None:
-        """(out, in) and (out,). Packed, the weight is there a second time, in half of its size."""
+        """(out, in) and (out,). Packed, the weight is there a second time, as float16 in half of its size."""
         self.weight, self._bias = weight, bias
-        self.is_packed = may_pack and can_pack(weight)
-        self._product = _packed(weight, bias) if self.is_packed else self._plain
+        self.is_packed = may_pack and (can_pack(weight) or has_onednn(weight))
+        self._product = self._chosen()
 
     def __call__(self, x: Tensor) -> Tensor:
         """(rows, in) -> (rows, out)."""
         return self._product(x)
 
-    def _plain(self, x: Tensor) -> Tensor:
-        return functional.linear(x, self.weight, self._bias)
+    def _chosen(self) -> Callable[[Tensor], Tensor]:
+        if self.is_packed and can_pack(self.weight):
+            return _packed(self.weight, self._bias)
+        if has_onednn(self.weight):
+            return _through_onednn(self.weight, self._bias, is_packed=self.is_packed)
+        return lambda x: functional.linear(x, self.weight, self._bias)
 
 
 class Int8Linear(Linear):
@@ -45,13 +56,26 @@ class Int8Linear(Linear):
 
 class Bfloat16Linear(Linear):
     """As Linear, less exactly: what goes in and the weights in bfloat16, sums in float32. For CPUs that have products
-    for it (AVX-512 BF16, AMX); elsewhere it is slow."""
+    for it (AVX-512 BF16, AMX); elsewhere it is slow.
+
+    Long rows are multiplied piece by piece: oneDNN cuts them itself, elsewhere for other numbers of rows or threads.
+    """
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         """(out, in) and (out,). In bfloat16 the weight is there a second time, in half of its size."""
         self.weight, self.is_packed = weight, True
-        rounded, added = weight.bfloat16(), None if bias is None else bias.bfloat16()
-        self._product = lambda x: functional.linear(x.bfloat16(), rounded, added).to(x.dtype)
+        width = weight.shape[1]
+        pieces = [piece.contiguous() for piece in weight.bfloat16().chunk(-(-width // MOST_BFLOAT16_TERMS), dim=1)]
+        added = None if bias is None else bias.bfloat16()
+
+        def multiply(x: Tensor) -> Tensor:
+            parts = torch.split(x.bfloat16(), pieces[0].shape[1], dim=1)
+            product = functional.linear(parts[0], pieces[0], added).to(x.dtype)
+            for part, piece in zip(parts[1:], pieces[1:], strict=True):
+                product += functional.linear(part, piece)
+            return product
+
+        self._product = multiply
 
 
 def has_fbgemm(weight: Tensor) -> bool:
@@ -63,6 +87,23 @@ def has_fbgemm(weight: Tensor) -> bool:
 def can_pack(weight: Tensor) -> bool:
     """True if float16 holds it to the last bit, and this machine and this torch have the product for it."""
     return has_fbgemm(weight) and torch.equal(weight.half().float(), weight)
+
+
+def has_onednn(weight: Tensor) -> bool:
+    """True if oneDNN multiplies by such a weight here."""
+    has_library: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return has_library and weight.device.type == "cpu" and weight.dtype == torch.float32
+
+
+def _through_onednn(weight: Tensor, bias: Tensor | None, *, is_packed: bool) -> Callable[[Tensor], Tensor]:
+    laid_out = torch.ops.mkldnn._reorder_linear_weight(weight, None) if is_packed else weight
+    product = torch.ops.mkldnn._linear_pointwise
+
+    def multiply(x: Tensor) -> Tensor:
+        rows: Tensor = product(x, laid_out, bias, "none", [], "")
+        return rows
+
+    return multiply
 
 
 def _packed(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:

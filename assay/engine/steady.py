@@ -2,14 +2,18 @@
 
 A matrix library picks its kernel, and with it the order in which it adds up, by the shapes it is given; so a row's
 last bits hang on how many rows there are, and a weighted sum's on how many keys, even where the others weigh nothing.
-On the CPUs tried (MKL and FBGEMM with AVX2) two habits remove that: rows in multiples of 4, of many of 12, and keys in
-multiples of 192, those that are not seen weighing exactly nothing. (MKL sums up 192 at a time, and other numbers where
-between one and two such pieces are left.) `is_steady` and `attends_steadily` try it out on the machine at hand. On a
-GPU no such promise is made (`graph_runner`).
+Three habits remove that, on processors with AVX2, AVX-512 and AMX:
+
+- products go through FBGEMM and oneDNN (`linear`), in multiples of 4 rows, of many of 12;
+- attention has no product but MKL's, so that one gets few shapes: 12, 24, 36 or 48 rows. (Below 12 rows, and above 60,
+  MKL has other kernels; which ones hangs on the processor and its maker.)
+- it sums over 192 keys at a time, those that are not seen weighing exactly nothing.
+
+`is_steady` and `attends_steadily` try it out on the machine at hand. On a GPU no such promise is made (`graph_runner`).
 """
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -20,6 +24,8 @@ from assay.engine.linear import Linear
 ROWS_STEP = 4
 MANY_ROWS, MANY_ROWS_STEP = 28, 12
 """FBGEMM goes through rows six at a time, and adds up in another order where one or two are left over."""
+ATTENDING_STEP, MOST_ATTENDING = 12, 48
+"""Rows of attention's products."""
 KEYS_STEP = 192
 
 
@@ -31,9 +37,9 @@ def padded_rows(x: Tensor) -> Tensor:
 
 def stacked(mask: Tensor, shared: int) -> Tensor:
     """A (rows, places) mask as `attend` takes it: once for each of the heads that share their keys, below one another,
-    each with rows up to where their number is steady. It is the same for all layers."""
-    missing = -len(mask) % (ROWS_STEP // math.gcd(ROWS_STEP, shared))
-    return functional.pad(mask, (0, 0, 0, missing)).repeat(shared, 1)
+    with rows up to where their number is steady. It is the same for all layers."""
+    below = mask.repeat(shared, 1)
+    return functional.pad(below, (0, 0, 0, -len(below) % ATTENDING_STEP))
 
 
 def attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
@@ -41,29 +47,52 @@ def attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
     rows, heads, width = q.shape
     key_heads = len(keys)
     shared = heads // key_heads
-    if missing := len(mask) // shared - rows:
-        q = functional.pad(q, (0, 0, 0, 0, 0, missing))
     # Heads that share their keys stand below one another.
-    q = q.view(-1, key_heads, shared, width).permute(1, 2, 0, 3).reshape(key_heads, -1, width)
-    scores = torch.baddbmm(mask, q, keys.transpose(1, 2), alpha=width**-0.5)
-    seen = torch.bmm(scores.softmax(-1), values)
-    return seen.view(heads, -1, width).transpose(0, 1)[:rows]
+    q = q.view(rows, key_heads, shared, width).permute(1, 2, 0, 3).reshape(key_heads, -1, width)
+    q = functional.pad(q, (0, 0, 0, len(mask) - q.shape[1]))
+    pieces = zip(torch.split(q, MOST_ATTENDING, dim=1), torch.split(mask, MOST_ATTENDING), strict=True)
+    some = [_attend(q_rows, keys, values, mask_rows) for q_rows, mask_rows in pieces]
+    seen = torch.cat(some, dim=1)[:, : shared * rows] if len(some) > 1 else some[0][:, : shared * rows]
+    return seen.reshape(heads, rows, width).transpose(0, 1)
+
+
+def _attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """(key heads, rows, head_dim) from (key heads, rows, head_dim), as above and (rows, places)."""
+    weights = torch.baddbmm(mask, q, keys.transpose(1, 2), alpha=q.shape[-1] ** -0.5).softmax(-1)
+    seen = torch.bmm(weights[:, :, :KEYS_STEP], values[:, :KEYS_STEP])
+    for first in range(KEYS_STEP, mask.shape[1], KEYS_STEP):
+        here = slice(first, first + KEYS_STEP)
+        seen = torch.baddbmm(seen, weights[:, :, here], values[:, here])
+    return seen
 
 
 def is_steady(products: Iterable[Linear], rows: Iterable[int] = (1, 5, 9, 13, 17, 21, 25, 30, 40, 64, 80, 100)) -> bool:
-    """True if these products give a row the same bits in however many padded rows, on this thread.
+    """True if these products give a row the same bits in however many padded rows, wherever it stands among them, on
+    one thread and on as many as torch has here.
 
     One of each shape and kind is tried.
     """
     generator = torch.Generator().manual_seed(0)
-    for product in {(each.weight.shape, each.is_packed): each for each in products}.values():
-        most = padded_rows(torch.randn(260, product.weight.shape[1], generator=generator))
-        whole = product(most)
+    rows = tuple(rows)
+    different = {(each.weight.shape, type(each), each.is_packed): each for each in products}
+    for product in different.values():
+        most = padded_rows(torch.randn(max(rows) + 40, product.weight.shape[1], generator=generator))
+        with _threads(1):
+            whole = product(most)
         for count in rows:
             padded = len(padded_rows(most[:count]))
-            if not torch.equal(product(most[:padded]), whole[:padded]):
-                return False
+            for some in (slice(0, padded), slice(len(most) - padded, None)):
+                if not torch.equal(product(most[some]), whole[some]):
+                    return False
     return True
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    yield
+    torch.set_num_threads(before)
 
 
 def attends_steadily(heads: int, key_heads: int, head_dim: int) -> bool:
@@ -75,7 +104,8 @@ def attends_steadily(heads: int, key_heads: int, head_dim: int) -> bool:
     for seen in (KEYS_STEP // 3, 3 * KEYS_STEP // 2, 3 * KEYS_STEP):
         mask = torch.full((len(q), most), float("-inf"))
         mask[:, :seen] = 0.0
-        whole = attend(q, keys, values, stacked(mask, shared))
+        with _threads(1):
+            whole = attend(q, keys, values, stacked(mask, shared))
         for places in range(-(-seen // KEYS_STEP) * KEYS_STEP, most, KEYS_STEP):
             for first, end in ((0, 1), (3, 10), (7, 40)):
                 some = stacked(mask[first:end, :places], shared)

@@ -42,7 +42,7 @@ class Vision:
         self._inv_freq = tower.rotary_pos_emb.inv_freq.float()
         if weights == "int8" and not has_fbgemm(self._kernel.weight):
             raise ValueError("weights of the vision tower can be rounded to int8 for a CPU with FBGEMM alone")
-        self._is_rounded = weights != "stored"
+        self._hangs_on_all = weights == "int8"
         product: Callable[[Tensor, Tensor], Linear] = _PRODUCTS[weights]
         self._blocks = [
             _Block(
@@ -62,7 +62,7 @@ class Vision:
     def products(self) -> list[Linear]:
         """All that rows are multiplied with and that give a row the same whoever is beside."""
         by_block = [(block.qkv, block.proj, block.fc1, block.fc2) for block in self._blocks]
-        blocks = [] if self._is_rounded else [product for block in by_block for product in block]
+        blocks = [] if self._hangs_on_all else [product for block in by_block for product in block]
         return [self._kernel, *self._merger, *blocks]
 
     @property
@@ -72,8 +72,8 @@ class Vision:
 
     def look(self, patches: Tensor, rows: int, columns: int) -> Tensor:
         """(pairs, rows * columns, pixels of a patch) float32 -> (pairs, tokens of a pair, language width)."""
-        if self._is_rounded and len(patches) > 1:
-            # Rounding hangs on all that is multiplied together.
+        if self._hangs_on_all and len(patches) > 1:
+            # The scale of what comes in is one for all that is multiplied together.
             return torch.cat([self.look(pair[None], rows, columns) for pair in patches])
         pairs, count, _ = patches.shape
         width = len(self._kernel.weight)

@@ -1,17 +1,39 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 
-from assay.engine.linear import Linear
+from assay.engine.linear import Bfloat16Linear, Linear
 from assay.engine.steady import attend, attends_steadily, is_steady, padded_rows, stacked
 
 
-@pytest.mark.parametrize("may_pack", [True, False])
-@pytest.mark.parametrize(("out", "width"), [(96, 64), (64, 384), (512, 256), (2056, 256)])
+def _rounded_to_half(weight: torch.Tensor) -> Linear:
+    return Linear(weight.half().float())
+
+
+def _of_many_rows(weight: torch.Tensor) -> Linear:
+    return Linear(weight, may_pack=False)
+
+
+KINDS = (_rounded_to_half, Linear, _of_many_rows, Bfloat16Linear)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("out", "width"), [(96, 64), (64, 384), (512, 256), (1024, 256)])
 def test_products_of_any_number_of_rows_agree_to_the_last_bit_on_this_machine(
-    out: int, width: int, may_pack: bool
+    out: int, width: int, kind: Callable[[torch.Tensor], Linear]
 ) -> None:
     torch.manual_seed(0)
-    assert is_steady([Linear(torch.randn(out, width).half().float(), may_pack=may_pack)], range(1, 200))
+    assert is_steady([kind(torch.randn(out, width))], (*range(1, 64, 3), 81, 100, 130, 200))
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("kind", KINDS)
+def test_products_on_one_thread_and_on_two_agree_to_the_last_bit_on_this_machine(
+    kind: Callable[[torch.Tensor], Linear],
+) -> None:
+    torch.manual_seed(0)
+    assert is_steady([kind(torch.randn(64, 1536))], (1, 30, 81))
 
 
 class Unsteady(Linear):

@@ -23,7 +23,7 @@ def test_embeddings_are_those_of_transformers(
     tower, grid = checkpoint.model.model.visual, torch.tensor([checkpoint.layout.patches(clip).grid_thw])
     theirs = tower(_pairs(checkpoint, clip).flatten(0, 1), grid_thw=grid).pooler_output
     mine = Vision(tower).look(_pairs(checkpoint, clip), 8, 4).flatten(0, 1)
-    torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(mine, theirs, atol=2e-5, rtol=1e-4)
 
 
 @torch.inference_mode()
