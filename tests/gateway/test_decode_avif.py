@@ -86,6 +86,13 @@ async def test_an_animation_is_told(pool):
     assert abs(decoded.levels[0] - 80) < 3
 
 
+async def test_of_layers_the_last_is_judged(pool):
+    decoded = await decode(pool, case("avif_two_layers.avif"), PICTURE)  # the first is black
+    assert decoded.red_corner() == "top left"
+    assert abs(decoded.frames[0].pixels[-20:].mean() - 80) < 3
+    assert decoded.summary.warnings == ()
+
+
 def exact(sample, transfer):
     """What a screen of SDR shows of the greys of a sample, without any rounding on the way."""
     context = av.CodecContext.create("libdav1d", "r")
