@@ -1,10 +1,15 @@
-"""Times of a live stream -> seconds since its first frame that only rise, whatever the stream's own clock does."""
+"""Times of a stream -> seconds since its first frame that only rise, whatever the stream's own clock does.
+
+One clock for live streams and for files of MPEG-TS, MPEG-PS and FLV, which are recordings of streams.
+"""
 
 WRAP_SECONDS = 2**33 / 90000
 """After 26.5 hours the clock of MPEG-TS begins at 0 again: it has 33 bits and 90,000 ticks a second."""
 
 _LATE_SECONDS = 1.0
-_GAP_SECONDS = 10.0
+LIVE_GAP_SECONDS = 10.0
+FILE_GAP_SECONDS = 60.0
+"""In a file a picture may stand for longer: a presentation that was recorded."""
 _FIRST_STEP_SECONDS = 0.04
 
 
@@ -12,16 +17,17 @@ class LiveTime:
     """Feed times in order of display, take times that rise.
 
     A step over the wrap is an ordinary step. One back by up to a second is a frame that comes too late. Any other step
-    back, or one ahead by more than ten seconds, is a jump of the clock (an encoder that was restarted, an advertisement
-    put in between): time then goes on as if the frame had come when frames usually come.
+    back, or one ahead by more than `gap_seconds`, is a jump of the clock (an encoder that was restarted, an
+    advertisement put in between): time then goes on as if the frame had come when frames usually come.
 
     >>> time = LiveTime()
     >>> [time.feed(t) for t in (7.0, 7.5, 8.0, 3600.0, 3600.5)], time.jumps
     ([0.0, 0.5, 1.0, 1.5, 2.0], 1)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gap_seconds: float = LIVE_GAP_SECONDS) -> None:
         self.jumps = 0
+        self._gap_seconds = gap_seconds
         self._now = 0.0
         self._last: float | None = None
         self._usual_step = _FIRST_STEP_SECONDS
@@ -34,7 +40,7 @@ class LiveTime:
         step = _across_the_wrap(seconds - self._last)
         if -_LATE_SECONDS <= step <= 0.0:
             return None
-        if 0.0 < step <= _GAP_SECONDS:
+        if 0.0 < step <= self._gap_seconds:
             self._usual_step = min(step, _LATE_SECONDS)
         else:
             self.jumps += 1

@@ -28,10 +28,10 @@ class DecodeLimits:
     """Width x height of every single frame of a video, before it is resized."""
     max_duration_seconds: float = 1200.0
     """Presentation time between the first and the last displayed frame."""
-    max_streams: int = 16
-    """Tracks of any kind inside one file."""
+    max_streams: int = 1000
+    """Tracks of any kind inside one file. One is decoded, and what the others cost is bounded by bytes and memory."""
     max_samples: int = 2_000_000
-    """Entries that the tables of an MP4 may claim, per track."""
+    """Entries that the tables of an MP4 may claim for its picture and, of all other tracks together, once more."""
     max_index_bytes: int = 64 * MIB
     """Size of an MP4's index (the moov box) that is held in memory before the first frame."""
     max_frames: int = 300_000

@@ -9,16 +9,17 @@ from PIL import Image
 
 from assay.errors import BadMedia, InvalidRequest
 from assay.frame import Frame
-from assay.live_time import LiveTime
+from assay.live_time import LIVE_GAP_SECONDS, LiveTime
 from assay.sampling import FixedRate
 from gateway.decode_spec import RAW_FRAME, DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo
 from gateway.decode_worker.budget import Budget
 from gateway.decode_worker.fragments import Fragments
+from gateway.decode_worker.packet_clock import PacketClock
 from gateway.decode_worker.reader import BoundedReader, Upload
 from gateway.decode_worker.resize import FrameResizer, Turn, resize_picture
 from gateway.decode_worker.rlimits import grant_cpu
 from gateway.decode_worker.sampler import shown_size
-from gateway.decode_worker.video import frames_of, open_container, open_source, prepare, video_stream
+from gateway.decode_worker.video import frames_of, open_source, open_tracks, prepare, video_stream
 
 Event = MediaInfo | Frame | Lost | DecodeSummary
 
@@ -73,22 +74,24 @@ class _Watch:
 class _Sampler:
     """Frames of the stream in order -> those to look at, in one size."""
 
-    def __init__(self, spec: DecodeSpec, budget: LiveBudget, container: str) -> None:
+    def __init__(self, spec: DecodeSpec, budget: LiveBudget, container: str, clock: LiveTime | PacketClock) -> None:
         self.budget = budget
         self._container = container
-        self._time = LiveTime()
+        self._clock = clock
+        self._origin_seconds: float | None = None
         self._rate = FixedRate(spec.frames_per_second)
         self._sampled = 0
-        self._last_seconds = 0.0
+        self._last_seconds = -1.0
         self._told = Lost()
         self._has_begun = False
 
     def feed(
-        self, seconds: float, shown: tuple[int, int], codec: str, pixels: Callable[[], NDArray[np.uint8]] | None
+        self, pts_seconds: float, shown: tuple[int, int], codec: str, pixels: Callable[[], NDArray[np.uint8]] | None
     ) -> Iterator[Event]:
-        """One frame: its own time, (height, width) as shown, and what makes its pixels; None if it is damaged."""
-        pts_seconds = self._time.feed(seconds)
-        if pts_seconds is None:
+        """One frame: its time, (height, width) as shown, and what makes its pixels; None if it is damaged."""
+        self._origin_seconds = pts_seconds if self._origin_seconds is None else self._origin_seconds
+        pts_seconds -= self._origin_seconds
+        if pts_seconds <= self._last_seconds:
             return
         self.budget.frame(shown[0] * shown[1], pts_seconds)
         self._last_seconds = pts_seconds
@@ -105,7 +108,7 @@ class _Sampler:
             yield Frame(pixels(), pts_seconds)
 
     def _lost(self) -> Iterator[Lost]:
-        total = Lost(self.budget.corrupt_before + self.budget.corrupt, self._time.jumps)
+        total = Lost(self.budget.corrupt_before + self.budget.corrupt, self._clock.jumps)
         if total != self._told:
             yield Lost(total.damaged_frames - self._told.damaged_frames, total.clock_jumps - self._told.clock_jumps)
             self._told = total
@@ -117,7 +120,7 @@ class _Sampler:
             raise BadMedia("the stream ended before its first whole picture; send it from a key frame on")
         yield from self._lost()
         frames, corrupt = budget.frames_before + budget.frames, budget.corrupt_before + budget.corrupt
-        yield DecodeSummary(self._last_seconds, frames, corrupt, self._sampled)
+        yield DecodeSummary(max(self._last_seconds, 0.0), frames, corrupt, self._sampled)
 
 
 def decode_stream(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[Event]:
@@ -128,27 +131,28 @@ def decode_stream(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[
     if open_source(upload, container, spec, may_spool=False) is None:
         raise BadMedia(_NO_INDEX)
     budget = LiveBudget(spec.limits, upload, spec.renew_seconds)
-    sampler, resize = _Sampler(spec, budget, container), FrameResizer(spec.target)
+    clock = PacketClock(LIVE_GAP_SECONDS)
+    sampler, resize = _Sampler(spec, budget, container, clock), FrameResizer(spec.target)
     if container == "mp4":
         fragments = Fragments(upload)
         watch = _Watch(upload, fragments.read)
         while fragments.next_stretch():
-            yield from _stretch(watch, container, spec, sampler, resize)
+            yield from _stretch(watch, container, spec, sampler, clock, resize)
     else:
-        yield from _stretch(_Watch(upload, upload.read), container, spec, sampler, resize)
+        yield from _stretch(_Watch(upload, upload.read), container, spec, sampler, clock, resize)
     yield from sampler.summary()
 
 
 def _stretch(
-    watch: _Watch, container: str, spec: DecodeSpec, sampler: _Sampler, resize: FrameResizer
+    watch: _Watch, container: str, spec: DecodeSpec, sampler: _Sampler, clock: PacketClock, resize: FrameResizer
 ) -> Iterator[Event]:
     """What FFmpeg sees as one file."""
     limits = spec.limits
-    with open_container(BoundedReader(watch.read), container, limits.max_video_pixels, limits.max_streams) as media:
+    with open_tracks(BoundedReader(watch.read), container, limits.max_video_pixels, limits.max_streams) as media:
         stream = video_stream(media)
         prepare(stream, limits.max_video_pixels)
         turns, codec = Turn(), stream.codec_context.codec.canonical_name
-        for frame in frames_of(media, stream, sampler.budget):
+        for frame in frames_of(media, stream, sampler.budget, clock):
             if frame.time is None:
                 continue
             watch.saw_a_picture()
@@ -163,7 +167,8 @@ def _stretch(
 def decode_frames(upload: Upload, spec: DecodeSpec) -> Iterator[Event]:
     """Frames that are decoded already, each `RAW_FRAME` and its pixels: the same events."""
     budget = LiveBudget(spec.limits, upload, spec.renew_seconds)
-    sampler = _Sampler(spec, budget, "frames")
+    time = LiveTime()
+    sampler = _Sampler(spec, budget, "frames", time)
     size: tuple[int, int] | None = None
     while head := _exactly(upload, RAW_FRAME.size, at_end=True):
         seconds, height, width = RAW_FRAME.unpack(head)
@@ -180,7 +185,9 @@ def decode_frames(upload: Upload, spec: DecodeSpec) -> Iterator[Event]:
             size = picture.size
             return resize_picture(picture, spec.target)
 
-        yield from sampler.feed(seconds, (height, width), "rgb24", pixels)
+        pts_seconds = time.feed(seconds)
+        if pts_seconds is not None:
+            yield from sampler.feed(pts_seconds, (height, width), "rgb24", pixels)
     yield from sampler.summary()
 
 

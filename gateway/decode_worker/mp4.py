@@ -17,6 +17,8 @@ _CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"mvex")
 _ENTRY_BYTES = {b"stts": 8, b"ctts": 8, b"stsc": 12, b"stco": 4, b"co64": 8, b"stss": 4, b"elst": 12}
 _PCM = (b"sowt", b"twos", b"lpcm", b"raw ", b"in24", b"in32", b"fl32", b"fl64", b"ulaw", b"alaw", b"ipcm", b"fpcm")
 _MAX_BOXES = 10_000
+"""On the top level."""
+_MAX_BOXES_IN_INDEX = 100_000
 NO_INDEX = "the MP4 has no index (moov): it is cut off or was never finished; record or export it again"
 
 
@@ -88,17 +90,21 @@ def index_of(read: Window, size: int) -> tuple[int, int]:
 
 def check_index(moov: bytes, limits: DecodeLimits) -> None:
     """Refuse a moov box whose tables claim more than they hold or than `limits` allow."""
-    tracks = 0
+    tracks = samples = 0
     for boxes, (kind, body) in enumerate(_walk(memoryview(moov))):
         tracks += kind == b"trak"
-        if boxes > _MAX_BOXES or tracks > limits.max_streams:
+        if tracks > limits.max_streams:
             raise OverLimit(f"the MP4 has more than {limits.max_streams} tracks; export it with one video track")
+        if boxes > _MAX_BOXES_IN_INDEX:
+            raise OverLimit(f"the index of the MP4 has more than {_MAX_BOXES_IN_INDEX} boxes; export it again")
         if kind == b"stsz" and _u32(body, 4) == 0:
             _check_entries(kind, _u32(body, 8), 4, body, limits)
         if kind in _ENTRY_BYTES:
             _check_entries(kind, _u32(body, 4), _ENTRY_BYTES[kind], body, limits)
         if kind == b"stbl":
-            _check_samples(dict(siblings(body)), limits)
+            samples += _checked_samples(dict(siblings(body)), limits)
+        if samples > 2 * limits.max_samples:
+            raise OverLimit(f"the tracks of the MP4 claim {samples} samples, the limit is {2 * limits.max_samples}")
 
 
 def siblings(rest: memoryview) -> Iterator[tuple[bytes, memoryview]]:
@@ -134,12 +140,15 @@ def _check_entries(kind: bytes, count: int, entry_bytes: int, body: memoryview, 
         raise OverLimit(f"a table of the MP4 has {count} entries, the limit is {limits.max_samples}")
 
 
-def _check_samples(tables: dict[bytes, memoryview], limits: DecodeLimits) -> None:
+def _checked_samples(tables: dict[bytes, memoryview], limits: DecodeLimits) -> int:
     """Samples of one track: run lengths and a constant size can claim any number of them in a few bytes."""
     stts, stsz = tables.get(b"stts", memoryview(b"")), tables.get(b"stsz", memoryview(b""))
     runs = [_u32(stts, 8 + 8 * i) for i in range(min(_u32(stts, 4), len(stts) // 8))]
     samples = max(sum(runs), _u32(stsz, 8))
     # Uncompressed sound has one sample per tick, which FFmpeg does not index one by one.
     is_pcm = bytes(tables.get(b"stsd", memoryview(b""))[12:16]) in _PCM
-    if samples > limits.max_samples and not is_pcm:
+    if is_pcm and len(runs) == 1 and _u32(stts, 12) == 1:
+        return 0
+    if samples > limits.max_samples:
         raise OverLimit(f"a track of the MP4 claims {samples} samples, the limit is {limits.max_samples}")
+    return samples

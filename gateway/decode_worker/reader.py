@@ -101,6 +101,39 @@ class BoundedReader:
         return data
 
 
+class Replay(BoundedReader):
+    """Bytes that can be read again from the first one on, until that is settled."""
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        super().__init__(self._take)
+        self._source = read
+        self._replayed = bytearray()
+        self._position = 0
+        self._is_settled = False
+
+    def rewind(self) -> None:
+        """What comes next is the first byte."""
+        self._position = 0
+
+    def settle(self) -> None:
+        """No rewind will follow."""
+        self._is_settled = True
+
+    def _take(self, size: int) -> bytes:
+        if self._position < len(self._replayed):
+            data = bytes(self._replayed[self._position : self._position + size])
+            self._position += len(data)
+            return data
+        if self._is_settled:
+            self._replayed.clear()
+            self._position = 0
+            return self._source(size)
+        data = self._source(size)
+        self._replayed += data
+        self._position += len(data)
+        return data
+
+
 class Spool(BoundedReader):
     """A whole file in memory, for what can only be read by seeking."""
 

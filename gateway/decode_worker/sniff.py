@@ -22,7 +22,11 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"FLV\x01", "flv"),
 )
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"styp", b"sidx", b"pnot", b"uuid")
-_TS_PACKET_BYTES = 188
+_TS_PACKET_BYTES = (188, 192, 204)
+"""As broadcast; with the 4 bytes of an arrival time in front (.m2ts, .mts); with 16 of error correction behind."""
+_TS_FEW_PACKETS, _TS_MANY_PACKETS = 2, 6
+"""Packets that must begin with the sync byte, up to the end of a short file: where the file begins with one of them,
+and where it begins inside a packet."""
 
 
 def sniff(head: bytes, is_video: bool) -> str:
@@ -50,10 +54,19 @@ def _container(head: bytes) -> str | None:
         return _by_brand(head)
     if head[4:8] in _MP4_BOXES:
         return "mp4"
-    starts = head[0 : 5 * _TS_PACKET_BYTES : _TS_PACKET_BYTES]
-    if len(starts) >= 2 and set(starts) == {0x47}:
-        return "mpegts"
-    return None
+    return "mpegts" if _is_mpegts(head) else None
+
+
+def _is_mpegts(head: bytes) -> bool:
+    for packet_bytes in _TS_PACKET_BYTES:
+        for offset in range(packet_bytes):
+            if head[offset : offset + 1] != b"\x47":
+                continue
+            starts = head[offset::packet_bytes]
+            least = _TS_FEW_PACKETS if offset in (0, packet_bytes - 188) else _TS_MANY_PACKETS
+            if len(starts) >= least and set(starts[:_TS_MANY_PACKETS]) == {0x47}:
+                return True
+    return False
 
 
 def _by_brand(head: bytes) -> str | None:

@@ -7,16 +7,18 @@ from typing import Any
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from assay.errors import BadMedia, OverLimit
+from assay.live_time import FILE_GAP_SECONDS
 from gateway.decode_spec import MIB, DecodeSpec
 from gateway.decode_worker import alpha, matroska, mp4
 from gateway.decode_worker.budget import Budget, too_many_pixels
 from gateway.decode_worker.heap import Heap
-from gateway.decode_worker.reader import BoundedReader, Upload
+from gateway.decode_worker.packet_clock import STREAM_CONTAINERS, PacketClock
+from gateway.decode_worker.reader import BoundedReader, Replay, Upload
 from gateway.decode_worker.sampler import Event, Sampler
 from gateway.decode_worker.shortcut import Stretch
 
@@ -25,8 +27,13 @@ _FORMATS = "mov,matroska,webm,mpegts,flv"
 _DECODERS = "h264,hevc,vp8,vp9,libdav1d,av1,mpeg4,mpeg2video"
 # Enough to find the tracks; more would hold back the first frame (fragmented MP4: 0.9 s instead of 0.2 s).
 _PROBE_BYTES = 128 * 1024
+_LATE_PROBE_BYTES = (2 * MIB, 16 * MIB)
+"""Tried next where a transport stream shows no picture in its first bytes: its track may begin later."""
 # How far into an MP4 to look for its index before it is taken to be at the end.
 _LOOK_AHEAD_BYTES = MIB
+
+
+_JUMPS = "the clock of the video jumps or starts again {} times; its parts were put one after the other"
 
 
 def _refuse(url: str, flags: int, options: object) -> BoundedReader:
@@ -34,7 +41,9 @@ def _refuse(url: str, flags: int, options: object) -> BoundedReader:
     raise PermissionError("a media file may not refer to anything outside itself")
 
 
-def open_container(source: BoundedReader, container: str, max_pixels: int, max_streams: int) -> InputContainer:
+def open_container(
+    source: BoundedReader, container: str, max_pixels: int, max_streams: int, probe_bytes: int = _PROBE_BYTES
+) -> InputContainer:
     """Open with everything pinned. Four separate defences keep FFmpeg from opening anything else: the format is
     named, no other is allowed, no protocol is allowed, and opening raises."""
     options = {
@@ -43,8 +52,10 @@ def open_container(source: BoundedReader, container: str, max_pixels: int, max_s
         "protocol_whitelist": "",
         "max_streams": str(max_streams),
         "max_pixels": str(max_pixels),
-        "probesize": str(_PROBE_BYTES),
+        "probesize": str(probe_bytes),
         "analyzeduration": "0",
+        # A recorder that starts again may number its tracks anew: the picture stays the same track.
+        **({"merge_pmt_versions": "1"} if container == "mpegts" else {}),
     }
     return av.open(
         source,
@@ -54,6 +65,22 @@ def open_container(source: BoundedReader, container: str, max_pixels: int, max_s
         metadata_errors="replace",
         io_open=_refuse,
     )
+
+
+def open_tracks(source: BoundedReader, container: str, max_pixels: int, max_streams: int) -> InputContainer:
+    """As `open_container`; a transport stream is read further where no picture is found at once."""
+    if container != "mpegts":
+        return open_container(source, container, max_pixels, max_streams)
+    replay = Replay(source.read)
+    media = open_container(replay, container, max_pixels, max_streams)
+    for probe_bytes in _LATE_PROBE_BYTES:
+        if media.streams.video:
+            break
+        media.close()
+        replay.rewind()
+        media = open_container(replay, container, max_pixels, max_streams, probe_bytes)
+    replay.settle()
+    return media
 
 
 def prepare(stream: VideoStream, max_pixels: int, **options: str) -> None:
@@ -72,6 +99,9 @@ def video_stream(container: InputContainer) -> VideoStream:
     best = container.streams.best("video")
     if not isinstance(best, VideoStream) or best.disposition & Disposition.attached_pic:
         raise BadMedia("the file has no video track, only sound or data; send a file with a picture")
+    for other in container.streams:
+        if other.index != best.index:
+            other.discard = Discard.all
     return best
 
 
@@ -119,12 +149,13 @@ def decode_video(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[E
     opened = open_source(upload, container, spec)
     assert opened is not None
     limits = spec.limits
-    with open_container(opened.source, container, limits.max_video_pixels, limits.max_streams) as media:
+    clock = PacketClock(FILE_GAP_SECONDS) if container in STREAM_CONTAINERS else None
+    with open_tracks(opened.source, container, limits.max_video_pixels, limits.max_streams) as media:
         stream = video_stream(media)
         prepare(stream, limits.max_video_pixels)
         sampler = Sampler(spec, Budget(limits, upload), container, stream)
         try:
-            for frame in frames_of(media, stream, sampler.budget, sampler):
+            for frame in frames_of(media, stream, sampler.budget, clock, sampler):
                 yield from sampler.feed(frame)
         except OverLimit as spent:
             if spent.budget and sampler.sampled:
@@ -133,13 +164,19 @@ def decode_video(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[E
             raise
         yield from sampler.rest()
     sampler.budget.check_quality()
+    if clock is not None and clock.jumps:
+        sampler.warnings.append(_JUMPS.format(clock.jumps))
     if opened.declared_bytes > upload.bytes_arrived or sampler.budget.broke_off:
         sampler.warnings.append("the file is cut off: it ends before its last frames")
     yield sampler.summary()
 
 
 def frames_of(
-    media: InputContainer, stream: VideoStream, budget: Budget, sampler: Sampler | None = None
+    media: InputContainer,
+    stream: VideoStream,
+    budget: Budget,
+    clock: PacketClock | None = None,
+    sampler: Sampler | None = None,
 ) -> Iterator[av.VideoFrame]:
     """Decoded frames in order of presentation; what cannot be decoded is counted and passed over."""
     packets, decoder, heap = media.demux(stream), alpha.decoder_of(stream), Heap()
@@ -156,6 +193,8 @@ def frames_of(
             break
         budget.packet(packet.size)
         heap.packet()
+        if clock is not None:
+            clock.correct(packet)
         stretch = sampler.stretch(packet) if sampler else Stretch([packet])
         yield from _decode_stretch(decoder, stream, stretch, budget, sampler)
     yield from _decode_stretch(decoder, stream, sampler.last_stretch() if sampler else Stretch(), budget, sampler)

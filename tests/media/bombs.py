@@ -250,6 +250,7 @@ PICTURES: dict[str, Callable[[], bytes]] = {
 VIDEOS: dict[str, Callable[[], bytes]] = {
     "h264_8k.ts": lambda: _h264(7680, 4320),
     "mp4_900_tracks.mp4": lambda: _many_tracks(900),
+    "mp4_2000_tracks.mp4": lambda: _many_tracks(2000),
     "mp4_20_million_samples.mp4": lambda: _samples(20_000_000),
     "mp4_80_million_samples.mp4": lambda: _samples(80_000_000),
     "mp4_key_frame_250000_times.mp4": lambda: _loop(250_000),
