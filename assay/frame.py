@@ -42,6 +42,9 @@ class Clip:
     frames: tuple[Frame, ...]
     is_video: bool
     """True if the model shall be asked about a video, False if about an image (then exactly one frame)."""
+    start_seconds: float = 0.0
+    end_seconds: float = 0.0
+    """The time of the video that its score stands for, since the first displayed frame; both 0 for an image."""
 
     def __post_init__(self) -> None:
         if not self.frames:

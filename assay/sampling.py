@@ -18,8 +18,8 @@ _TOLERANCE = 1e-6
 class FixedRate:
     """Feed times in order, learn which frames to take: the first of every slot of 1/rate seconds.
 
-    The grid is fixed to time 0, so errors do not add up; where a variable frame rate leaves slots empty nothing is
-    taken twice.
+    The grid is fixed to time 0, so errors do not add up. Where a variable frame rate leaves slots empty, the frame that
+    stands is to be shown for them: `upcoming_seconds` up to `slot_start` of the next frame.
 
     >>> rate = FixedRate(frames_per_second=2.0)
     >>> [rate.feed(t) for t in (0.0, 0.4, 0.8, 1.2, 3.1)]
@@ -49,6 +49,18 @@ class FixedRate:
         slot_seconds = (self._slot + 1 - _TOLERANCE) / self.frames_per_second
         return self._origin_seconds + self._out_of_gap(max(slot_seconds, 0.0))
 
+    @property
+    def upcoming_seconds(self) -> float:
+        """When the next slot begins."""
+        return self._origin_seconds + self._out_of_gap((self._slot + 1) / self.frames_per_second)
+
+    def slot_start(self, pts_seconds: float) -> float:
+        """When the slot of a frame that is shown at this time begins."""
+        return self._origin_seconds + self._slot_at(pts_seconds) / self.frames_per_second
+
+    def _slot_at(self, pts_seconds: float) -> int:
+        return math.floor((pts_seconds - self._origin_seconds) * self.frames_per_second + _TOLERANCE)
+
     def feed(self, pts_seconds: float) -> bool:
         """True if the frame shown at this time is to be taken. Raises `ValueError` if time goes back."""
         if not self._last_seconds <= pts_seconds < math.inf:
@@ -57,7 +69,7 @@ class FixedRate:
         seconds = pts_seconds - self._origin_seconds
         if self._out_of_gap(seconds) > seconds:
             return False
-        slot = math.floor(seconds * self.frames_per_second + _TOLERANCE)
+        slot = self._slot_at(pts_seconds)
         is_taken = slot > self._slot
         self._slot = slot
         return is_taken
@@ -105,6 +117,15 @@ class Spread(Generic[T]):
     def next_seconds(self) -> float:
         """No frame is taken that is shown before this time."""
         return self._rate.next_seconds
+
+    @property
+    def upcoming_seconds(self) -> float:
+        """When the next slot begins."""
+        return self._rate.upcoming_seconds
+
+    def slot_start(self, pts_seconds: float) -> float:
+        """When the slot of a frame that is shown at this time begins."""
+        return self._rate.slot_start(pts_seconds)
 
     def feed(self, pts_seconds: float) -> bool:
         """True if the frame shown at this time shall be `put`. Raises `ValueError` if time goes back."""

@@ -128,6 +128,7 @@ class Assessment:
     async def _streams(self, job: DecodeJob) -> AsyncGenerator[AsyncGenerator[Event, None], None]:
         windows = self._plan.windows()
         questions = Questions(self.upstream, self.request)
+        end_seconds: float | None = None
         async for item in self._until_spent(job):
             match item:
                 case MediaInfo():
@@ -143,7 +144,8 @@ class Assessment:
                         yield self._window(questions, clip)
                 case DecodeSummary():
                     self._complete_media(item)
-        for clip in windows.finish():
+                    end_seconds = item.end_seconds
+        for clip in windows.finish(end_seconds):
             yield self._window(questions, clip)
 
     async def _until_spent(self, job: DecodeJob) -> AsyncGenerator[DecodeEvent, None]:

@@ -100,6 +100,7 @@ class DecodeJob:
         self._has_told_info = False
         self._failure: AssayError | None = None
         self._media_seconds = 0.0
+        self._pixels = 0
         self._renewed_seconds = 0.0
         self._clock: WorkClock
         self._worker: DecodeWorker | None = None
@@ -303,7 +304,9 @@ class DecodeJob:
                 if frames > self._frames_out:
                     await self._hand_out(frame)
             elif kind is Kind.INFO:
-                self._tell_info(wire.info_from_body(body))
+                info = wire.info_from_body(body)
+                self._pixels = min(info.width_px * info.height_px, self._spec.limits.max_video_pixels)
+                self._tell_info(info)
             elif kind is Kind.LOST:
                 self._events.put_nowait(wire.lost_from_body(body))
             elif kind is Kind.SUMMARY:
@@ -370,14 +373,14 @@ class DecodeJob:
 
     async def _receive(self, worker: DecodeWorker) -> tuple[Kind, bytes]:
         """The worker's next message. Only here the worker computes, so only here its clock runs."""
-        self._clock.start(self._spec.limits.wall_budget_seconds(self._media_seconds))
+        self._clock.start(self._spec.limits.wall_budget_seconds(self._media_seconds, self._pixels))
         try:
             return await worker.receive()
         finally:
             self._clock.stop()
 
     def _spent(self) -> None:
-        granted = self._spec.limits.wall_budget_seconds(self._media_seconds)
+        granted = self._spec.limits.wall_budget_seconds(self._media_seconds, self._pixels)
         self._fail(
             OverLimit(
                 f"decoding took more than the {granted:.3g} s granted for this file; send a shorter or smaller one",

@@ -10,6 +10,7 @@ MIB = 1024 * 1024
 RAW_FRAME = struct.Struct(">dII")
 """In front of the pixels of a frame that a client has decoded: its time in seconds, height and width in pixels."""
 _ENDLESS_BYTES = 1 << 62
+_PIXELS_OF_4K = 9_500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class DecodeLimits:
     max_image_bytes: int = 32 * MIB
     max_image_pixels: int = 50_000_000
     """Width x height of a still picture, before it is resized."""
-    max_video_pixels: int = 9_500_000
-    """Width x height of every single frame of a video, before it is resized."""
+    max_video_pixels: int = 36_000_000
+    """Width x height of every single frame of a video, before it is resized: 8192 x 4320 of 8K."""
     max_duration_seconds: float = 1200.0
     """Presentation time between the first and the last displayed frame."""
     max_streams: int = 1000
@@ -45,7 +46,8 @@ class DecodeLimits:
     max_cpu_seconds: float = 30.0
     """Processor time of the worker for one file, to which `cpu_seconds_per_media_second` adds."""
     cpu_seconds_per_media_second: float = 1.0
-    """Further processor time for each second of video that was really shown (4K30 H.264 needs about 0.9)."""
+    """Further processor time for each second of video that was really shown (4K30 H.264 needs about 0.9),
+    more for larger frames."""
     max_wall_seconds: float = 60.0
     """Clock time that the worker may compute, waiting for bytes or for the reader not counted.
     `wall_seconds_per_media_second` adds to it; then the worker is killed."""
@@ -54,13 +56,18 @@ class DecodeLimits:
     max_memory_bytes: int = 1536 * MIB
     """Address space the worker may add to what it has when idle (a spooled file comes on top)."""
 
-    def cpu_budget_seconds(self, media_seconds: float) -> float:
-        """Processor seconds granted once `media_seconds` of video have been shown."""
-        return self.max_cpu_seconds + self.cpu_seconds_per_media_second * media_seconds
+    def cpu_budget_seconds(self, media_seconds: float, pixels: int = 0) -> float:
+        """Processor seconds granted once `media_seconds` of video have been shown, in frames of so many pixels."""
+        return self.max_cpu_seconds + self.cpu_seconds_per_media_second * media_seconds * _share_of_4k(pixels)
 
-    def wall_budget_seconds(self, media_seconds: float) -> float:
+    def wall_budget_seconds(self, media_seconds: float, pixels: int = 0) -> float:
         """Clock seconds of computing granted once `media_seconds` of video have been shown."""
-        return self.max_wall_seconds + self.wall_seconds_per_media_second * media_seconds
+        return self.max_wall_seconds + self.wall_seconds_per_media_second * media_seconds * _share_of_4k(pixels)
+
+
+def _share_of_4k(pixels: int) -> float:
+    """How much more a frame costs than one of 4K, for which the budgets are stated; at least 1."""
+    return max(1.0, pixels / _PIXELS_OF_4K)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +176,8 @@ class MediaInfo:
 
     is_video: bool
     container: str
-    """jpeg, png, webp, gif, bmp, tiff (camera raw, too), avif, heic; mp4, matroska (also WebM), mpegts, flv."""
+    """jpeg, png, webp, gif, bmp, tiff (camera raw, too), avif, heic; mp4, matroska (also WebM), mpegts, mpegps,
+    flv, avi."""
     codec: str
     """FFmpeg's name of the codec: h264, hevc, vp9, av1, mjpeg, ..."""
     width_px: int
@@ -189,5 +197,7 @@ class DecodeSummary:
     frames_sampled: int
     warnings: tuple[str, ...] = ()
     """Sentences for the client about what was wrong with the file but did not stop the decode."""
+    end_seconds: float = 0.0
+    """Presentation time at which the last displayed frame ends."""
     packets_skipped: int = 0
     """Compressed packets that were not decoded, because no sample needed them."""

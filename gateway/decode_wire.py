@@ -154,7 +154,8 @@ def summary_from_body(body: bytes) -> DecodeSummary:
         raise WireError("warnings must be a short list")
     texts = tuple(_text(warning) for warning in warnings)
     skipped = int(_number(r.get("packets_skipped")))
-    return DecodeSummary(_number(r.get("duration_seconds")), decoded, corrupt, sampled, texts, skipped)
+    seconds, end_seconds = _number(r.get("duration_seconds")), _number(r.get("end_seconds", 0.0))
+    return DecodeSummary(seconds, decoded, corrupt, sampled, texts, end_seconds, skipped)
 
 
 def escapes_body(outcomes: dict[str, str]) -> bytes:

@@ -142,7 +142,7 @@ class LiveStream:
         length = self.window_seconds or spec.clip_seconds
         hop = self.hop_seconds or length
         windows = Windows(length, spec.clip_max_frames, hop_seconds=hop, joins_rest=False)
-        lost = Lost()
+        lost, end_seconds = Lost(), None
         async for item in job.events():
             match item:
                 case MediaInfo():
@@ -156,8 +156,9 @@ class LiveStream:
                     self._lost, lost = self._lost + lost, Lost()
                 case DecodeSummary():
                     self._complete_media(item)
+                    end_seconds = item.end_seconds
         self._lost += lost
-        for clip in windows.finish():
+        for clip in windows.finish(end_seconds):
             await waiting.put(self._counted(clip))
         await waiting.end()
 
@@ -223,6 +224,7 @@ class LiveStream:
         self._media.decoded_frames = summary.frames_decoded
         self._media.corrupt_frames = summary.frames_corrupt
         self._media.sampled_frames = summary.frames_sampled
+        self._media.warnings.extend(summary.warnings)
         self._media.duration.CopyFrom(duration(summary.duration_seconds))
 
 

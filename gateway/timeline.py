@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from assay.pooling import AttributePool, pool
 from assay.score import PoolingRule, Score
 from assay.v1 import event_pb2, score_pb2
-from assay.video_wire import POOLING_TO_WIRE
+from assay.video_wire import POOLING_TO_WIRE, seconds
 from assay.wire import attribute_from_wire, attribute_to_wire, score_from_wire, score_to_wire
 
 DETAILED_WINDOWS = 64
 """With more windows than these, what a result says of each is brought down to its score and its place in time."""
+_LEAST_WEIGHT_SECONDS = 1e-3
 
 
 class Timeline:
@@ -28,8 +29,8 @@ class Timeline:
         return len(self._windows)
 
     def feed(self, window: score_pb2.WindowResult) -> None:
-        # Frames are sampled at an even rate, so a window's share of the time is its share of the frames.
-        weight = float(window.frame_count + window.repeated_frames)
+        # A video of one frame whose end nobody knows lasts no time, and is all there is.
+        weight = max(seconds(window.end_offset) - seconds(window.start_offset), _LEAST_WEIGHT_SECONDS)
         self._weights.append(weight)
         # The first keeps its digits: it may be the only one, and then they are those of the whole.
         self._scores.append(score_from_wire(_bare(window.score) if self._scores else window.score))

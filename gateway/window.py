@@ -75,8 +75,8 @@ class Questions:
 def _begun(index: int, clip: Clip, sent: Clip) -> score_pb2.WindowResult:
     return score_pb2.WindowResult(
         window_index=index,
-        start_offset=duration(clip.frames[0].pts_seconds),
-        end_offset=duration(clip.frames[-1].pts_seconds),
+        start_offset=duration(clip.start_seconds),
+        end_offset=duration(clip.end_seconds),
         frame_count=len(sent.frames),
         repeated_frames=len(clip.frames) - len(sent.frames),
     )

@@ -26,6 +26,7 @@ class Budget:
         self.frames = 0
         self.corrupt = 0
         self.media_seconds = 0.0
+        self._most_pixels = 0
         self.broke_off = False
         """The container could not be read to its end."""
 
@@ -45,13 +46,16 @@ class Budget:
                 f"the video plays the same bytes again and again: {self._packet_bytes} bytes out of a file of "
                 f"{self._upload.bytes_arrived}, the limit is {limits.max_read_ratio:g} times; re-encode it"
             )
-        spent, granted = time.process_time() - self._cpu_start, limits.cpu_budget_seconds(self.media_seconds)
+        spent, granted = time.process_time() - self._cpu_start, self._granted_seconds()
         if spent > granted:
             raise OverLimit(
                 f"decoding took {spent:.3g} s of processor time for {self.media_seconds:.0f} s of video, the limit is "
                 f"{granted:.3g} s; lower its resolution or frame rate",
                 budget="max_cpu_seconds",
             )
+
+    def _granted_seconds(self) -> float:
+        return self._limits.cpu_budget_seconds(self.media_seconds, self._most_pixels)
 
     def skipped(self, count: int) -> None:
         """So many of the packets told of were not decoded after all."""
@@ -63,6 +67,7 @@ class Budget:
         self._packets_without_frame = 0
         self.frames += 1
         self.media_seconds = max(self.media_seconds, media_seconds)
+        self._most_pixels = max(self._most_pixels, pixels)
         if pixels > limits.max_video_pixels:
             raise OverLimit(too_many_pixels(pixels, limits.max_video_pixels))
         if media_seconds > limits.max_duration_seconds:

@@ -8,13 +8,17 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
+
+from gateway.decode_worker.presentation import Presentation
 
 _UNSPECIFIED = 2
 """Of `AVColorSpace`: the file does not say how brightness and colour were parted."""
 _HD_HEIGHT_PX, _HD_WIDTH_PX = 720, 1280
+_SCALER_MATRICES: dict[int, Any] = {1: Colorspace.ITU709, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 9: 9, 10: 9}
+"""From the numbers of ITU-T H.273 to the scaler's, in which 9 is that of BT.2020."""
 
 _HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
 _PEAK, _WHITE = 1000.0, 203.0
@@ -39,16 +43,28 @@ CHROMATICITIES: dict[int, Chromaticities] = {
 Floats = NDArray[np.float64]
 
 
-def of_video(frame: av.VideoFrame) -> dict[str, Any]:
+def of_video(frame: av.VideoFrame, presentation: Presentation) -> dict[str, Any]:
     """Arguments for `VideoReformatter.reformat`, for a video that may not say by which matrix it was made.
 
-    Players take BT.709 then if it is high definition, and BT.601 if it is not; the scaler would always take the latter
-    (a red of 220, 20, 20 becomes 203, 0, 23).
+    What the stream does not say may be said by its container. Where nobody says it, players take BT.709 if it is high
+    definition, and BT.601 if it is not; the scaler would always take the latter (a red of 220, 20, 20 becomes 203, 0,
+    23).
     """
-    is_hd = frame.height >= _HD_HEIGHT_PX or frame.width >= _HD_WIDTH_PX
-    if frame.colorspace == _UNSPECIFIED and is_hd and not frame.format.is_rgb:
-        return {"src_colorspace": Colorspace.ITU709}
-    return {}
+    if frame.format.is_rgb:
+        return {}
+    arguments: dict[str, Any] = {}
+    if frame.color_range == ColorRange.UNSPECIFIED and presentation.is_full_range:
+        arguments["src_color_range"] = ColorRange.JPEG
+    if frame.colorspace == _UNSPECIFIED:
+        is_hd = frame.height >= _HD_HEIGHT_PX or frame.width >= _HD_WIDTH_PX
+        matrix = _SCALER_MATRICES.get(presentation.matrix, Colorspace.ITU709 if is_hd else None)
+        return arguments if matrix is None else {**arguments, "src_colorspace": matrix}
+    return arguments
+
+
+def first_said(by_stream: int, by_container: int) -> int:
+    """A number of ITU-T H.273, by whoever says it first."""
+    return by_container if by_stream in (0, _UNSPECIFIED) else by_stream
 
 
 def is_hdr(curve: int | None) -> bool:

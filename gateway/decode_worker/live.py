@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -13,13 +14,15 @@ from assay.live_time import LIVE_GAP_SECONDS, LiveTime
 from assay.sampling import FixedRate
 from gateway.decode_spec import RAW_FRAME, DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo
 from gateway.decode_worker.budget import Budget
+from gateway.decode_worker.deinterlace import DEINTERLACED, Deinterlacer
 from gateway.decode_worker.fragments import Fragments
 from gateway.decode_worker.packet_clock import PacketClock
+from gateway.decode_worker.presentation import Presentations
 from gateway.decode_worker.reader import BoundedReader, Upload
-from gateway.decode_worker.resize import FrameResizer, Turn, resize_picture
+from gateway.decode_worker.resize import FrameResizer, Orientation, Turn, resize_picture
 from gateway.decode_worker.rlimits import grant_cpu
 from gateway.decode_worker.sampler import shown_size
-from gateway.decode_worker.video import frames_of, open_source, open_tracks, prepare, video_stream
+from gateway.decode_worker.video import frames_of, open_source, open_tracks, prepare, presentation_of, video_stream
 
 Event = MediaInfo | Frame | Lost | DecodeSummary
 
@@ -47,8 +50,8 @@ class LiveBudget(Budget):
         self._begun_seconds = media_seconds
         self.frames_before += self.frames
         self.corrupt_before += self.corrupt
+        grant_cpu(self._limits.cpu_budget_seconds(2 * self._renew_seconds, self._most_pixels))
         super().__init__(self._limits, self._upload)
-        grant_cpu(self._limits.cpu_budget_seconds(2 * self._renew_seconds))
 
 
 class _Watch:
@@ -78,10 +81,12 @@ class _Sampler:
         self.budget = budget
         self._container = container
         self._clock = clock
+        self._deinterlace = Deinterlacer()
         self._origin_seconds: float | None = None
         self._rate = FixedRate(spec.frames_per_second)
         self._sampled = 0
         self._last_seconds = -1.0
+        self._step_seconds = 0.0
         self._told = Lost()
         self._has_begun = False
 
@@ -94,6 +99,7 @@ class _Sampler:
         if pts_seconds <= self._last_seconds:
             return
         self.budget.frame(shown[0] * shown[1], pts_seconds)
+        self._step_seconds = pts_seconds - self._last_seconds if self._has_begun else 0.0
         self._last_seconds = pts_seconds
         if pixels is None:
             self.budget.corrupt += 1
@@ -106,6 +112,17 @@ class _Sampler:
             self._sampled += 1
             yield from self._lost()
             yield Frame(pixels(), pts_seconds)
+
+    def pixels_of(
+        self,
+        frame: av.VideoFrame,
+        before: av.VideoFrame | None,
+        resize: FrameResizer,
+        shown: tuple[int, int],
+        turn: Orientation,
+    ) -> NDArray[np.uint8]:
+        """Of a container's frame, which does not wait for the next one to be deinterlaced."""
+        return resize(self._deinterlace(frame, before, None), shown, turn)
 
     def _lost(self) -> Iterator[Lost]:
         total = Lost(self.budget.corrupt_before + self.budget.corrupt, self._clock.jumps)
@@ -120,7 +137,9 @@ class _Sampler:
             raise BadMedia("the stream ended before its first whole picture; send it from a key frame on")
         yield from self._lost()
         frames, corrupt = budget.frames_before + budget.frames, budget.corrupt_before + budget.corrupt
-        yield DecodeSummary(max(self._last_seconds, 0.0), frames, corrupt, self._sampled)
+        warnings = (DEINTERLACED,) if self._deinterlace.count else ()
+        last = max(self._last_seconds, 0.0)
+        yield DecodeSummary(last, frames, corrupt, self._sampled, warnings, end_seconds=last + self._step_seconds)
 
 
 def decode_stream(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[Event]:
@@ -128,7 +147,8 @@ def decode_stream(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[
 
     Raises `BadMedia`, `OverLimit`, and anything that FFmpeg or PyAV come up with.
     """
-    if open_source(upload, container, spec, may_spool=False) is None:
+    opened = open_source(upload, container, spec, may_spool=False)
+    if opened is None:
         raise BadMedia(_NO_INDEX)
     budget = LiveBudget(spec.limits, upload, spec.renew_seconds)
     clock = PacketClock(LIVE_GAP_SECONDS)
@@ -137,29 +157,38 @@ def decode_stream(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[
         fragments = Fragments(upload)
         watch = _Watch(upload, fragments.read)
         while fragments.next_stretch():
-            yield from _stretch(watch, container, spec, sampler, clock, resize)
+            yield from _stretch(watch, container, spec, sampler, clock, resize, opened.presentations)
     else:
-        yield from _stretch(_Watch(upload, upload.read), container, spec, sampler, clock, resize)
+        yield from _stretch(_Watch(upload, upload.read), container, spec, sampler, clock, resize, opened.presentations)
     yield from sampler.summary()
 
 
 def _stretch(
-    watch: _Watch, container: str, spec: DecodeSpec, sampler: _Sampler, clock: PacketClock, resize: FrameResizer
+    watch: _Watch,
+    container: str,
+    spec: DecodeSpec,
+    sampler: _Sampler,
+    clock: PacketClock,
+    resize: FrameResizer,
+    presentations: Presentations,
 ) -> Iterator[Event]:
     """What FFmpeg sees as one file."""
     limits = spec.limits
     with open_tracks(BoundedReader(watch.read), container, limits.max_video_pixels, limits.max_streams) as media:
         stream = video_stream(media)
         prepare(stream, limits.max_video_pixels)
+        resize.presentation = presentation_of(stream, container, presentations)
         turns, codec = Turn(), stream.codec_context.codec.canonical_name
+        before: av.VideoFrame | None = None
         for frame in frames_of(media, stream, sampler.budget, clock):
             if frame.time is None:
                 continue
             watch.saw_a_picture()
             turn = turns.of(frame)
-            shown = shown_size(frame, stream, turn)
-            pixels = None if frame.is_corrupt else partial(resize, frame, shown, turn)
+            shown = shown_size(frame, stream, turn, resize.presentation)
+            pixels = None if frame.is_corrupt else partial(sampler.pixels_of, frame, before, resize, shown, turn)
             yield from sampler.feed(frame.time, shown, codec, pixels)
+            before = frame
     if sampler.budget.broke_off:
         raise BadMedia("the stream is damaged so badly that it cannot be read on; start it again")
 

@@ -152,3 +152,11 @@ def _checked_samples(tables: dict[bytes, memoryview], limits: DecodeLimits) -> i
     if samples > limits.max_samples:
         raise OverLimit(f"a track of the MP4 claims {samples} samples, the limit is {limits.max_samples}")
     return samples
+
+
+def whole_siblings(rest: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """As `siblings`, up to the first box that is not whole: behind a sample entry's own boxes may come anything."""
+    try:
+        yield from siblings(rest)
+    except BadMedia:
+        return

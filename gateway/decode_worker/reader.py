@@ -45,6 +45,12 @@ class Upload:
             self._fill()
         return bytes(self._ahead[:size])
 
+    def at(self, start: int, size: int) -> bytes:
+        """Up to `size` bytes from `start` on, counted from the next one, without consuming any."""
+        while len(self._ahead) < start + size and not self.ended:
+            self._fill()
+        return bytes(self._ahead[start : start + size])
+
     def read(self, size: int) -> bytes:
         """From 1 to `size` bytes, b"" at the end; waits only if there is nothing at hand."""
         if not self._ahead and not self.ended:

@@ -1,6 +1,9 @@
 """What a file is that is not accepted, by its first bytes, so that whoever sent it knows what to convert."""
 
-_ACCEPTED = "a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC picture, or an MP4, MOV, MKV, WebM, MPEG-TS or FLV video"
+_ACCEPTED = (
+    "a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC picture, or an MP4, MOV, MKV, WebM, AVI, MPEG-TS, MPEG-PS or FLV "
+    "video"
+)
 """Both kinds: whoever calls does not always know which call a file belongs to."""
 _RAW = "a camera raw picture ({})"
 _KINDS: tuple[tuple[int, bytes, str], ...] = (
@@ -54,6 +57,10 @@ _KINDS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"fLaC", "a sound file (FLAC)"),
     (0, b"ID3", "a sound file (MP3)"),
     (0, b"\xff\xfb", "a sound file (MP3)"),
+    (0, b"\0\0\1\xb3", "a bare MPEG video stream"),
+    (0, b"\x06\x0e\x2b\x34\x02\x05\x01\x01", "an MXF file"),
+    (0, b"\x1f\x07\0", "a bare DV stream"),
+    (0, b".RMF", "a RealMedia file"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media (ASF) file"),
 )
 _AMBIGUOUS: tuple[tuple[int, bytes, str], ...] = (
@@ -61,7 +68,6 @@ _AMBIGUOUS: tuple[tuple[int, bytes, str], ...] = (
     (40, b" EMF", "a Windows metafile (EMF)"),
     (128, b"DICM", "a medical picture (DICOM)"),
     (8, b"WAVE", "a sound file (WAV)"),
-    (8, b"AVI ", "an AVI video"),
     (0, b"RIFF", "a RIFF file"),
 )
 _PORTABLE = {

@@ -13,6 +13,8 @@ from PIL import Image
 from assay.errors import BadMedia
 from gateway.decode_spec import Shrink, Target
 from gateway.decode_worker import alpha, colour
+from gateway.decode_worker.deinterlace import filtered
+from gateway.decode_worker.presentation import Presentation
 
 # swscale's fast paths round coarsely and repeat chroma instead of interpolating it. Against Pillow's antialiased
 # BICUBIC on full RGB (what the model was trained with; 1080p -> 504x280, four photos): plain BICUBIC differs by 1.7
@@ -113,8 +115,10 @@ class Turn:
 class FrameResizer:
     """Resizes the frames of one video in one step with the conversion to RGB, all to the size of the first."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, presentation: Presentation | None = None) -> None:
         self._target = target
+        self.presentation = presentation or Presentation()
+        """Of the track whose frames come next."""
         self._size: tuple[int, int] | None = None
         self._shown: tuple[int, int] | None = None
         # One for all frames: each `frame.reformat` would keep a scaler of its own alive.
@@ -133,18 +137,31 @@ class FrameResizer:
         return self._rgb(frame, self._size, turn)
 
     def _rgb(self, frame: av.VideoFrame, size: tuple[int, int], turn: Orientation) -> NDArray[np.uint8]:
-        """The frame upright, in RGB and in this (height, width)."""
+        """The frame cropped, upright, in RGB and in this (height, width)."""
+        presentation = self.presentation
+        frame = _cropped(frame, presentation)
         height, width = size[::-1] if turn.swaps_axes else size
         has_alpha = any(part.is_alpha for part in frame.format.components)
         layout = "rgba" if has_alpha else "rgb24"
         rgb: Any = self._reformatter.reformat(
-            frame, width, height, layout, interpolation=PRECISE, threads=1, **colour.of_video(frame)
+            frame, width, height, layout, interpolation=PRECISE, threads=1, **colour.of_video(frame, presentation)
         )
-        pixels = colour.to_sdr(rgb.to_ndarray(), frame.color_trc, frame.color_primaries)
+        curve = colour.first_said(frame.color_trc, presentation.curve)
+        primaries = colour.first_said(frame.color_primaries, presentation.primaries)
+        pixels = colour.to_sdr(rgb.to_ndarray(), curve, primaries)
         if has_alpha:
             self.saw_transparency = self.saw_transparency or int(pixels[:, :, 3].min()) < 255
             pixels = alpha.over_white(pixels)
         return turn.upright(pixels)
+
+
+def _cropped(frame: av.VideoFrame, presentation: Presentation) -> av.VideoFrame:
+    """Without the sides that the container leaves out."""
+    crop = presentation.crop_of(frame.width, frame.height)
+    if not crop:
+        return frame
+    width, height = presentation.cropped_size(frame.width, frame.height)
+    return filtered([frame], ("crop", f"w={width}:h={height}:x={crop.left_px}:y={crop.top_px}:exact=1"))[0]
 
 
 def resize_picture(picture: Image.Image, target: Target) -> NDArray[np.uint8]:

@@ -1,10 +1,13 @@
 """Decoded frames of a video -> those that are looked at, in the size of the model."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import av
+import numpy as np
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from assay.errors import BadMedia
 from assay.frame import Frame
@@ -12,29 +15,48 @@ from assay.sampling import FixedRate, Spread
 from gateway.decode_spec import DecodeSpec, DecodeSummary, MediaInfo
 from gateway.decode_worker import alpha
 from gateway.decode_worker.budget import Budget
+from gateway.decode_worker.deinterlace import DEINTERLACED, Deinterlacer
+from gateway.decode_worker.presentation import Presentation
 from gateway.decode_worker.resize import FrameResizer, Orientation, Turn
 from gateway.decode_worker.shortcut import Shortcut, Stretch
 
 Event = MediaInfo | Frame | DecodeSummary
 
+_LEAST_STAND_SECONDS = 0.02
+"""The last frame stands in a further slot if it does so for longer; times of containers are rounded."""
+_LEAST_SPREAD_STAND_SECONDS = 0.5
+"""A uniform sample has a finer grid than many videos have frames: there, only what stands for longer counts anew."""
+_LONGEST_GUESS_SECONDS = 1.0
+"""For how long a last frame is taken to stand whose file does not say it."""
 _CHANGES_SIZE = "the picture changes its size; all frames were brought to the size of the first"
 
 
 class Sampler:
-    """Picks frames by their presentation time and makes them the model's."""
+    """Picks frames by their presentation time and makes them the model's.
 
-    def __init__(self, spec: DecodeSpec, budget: Budget, container: str, stream: VideoStream) -> None:
+    A frame stands until the next one: it is sampled anew for every slot that has no frame of its own.
+    """
+
+    def __init__(
+        self, spec: DecodeSpec, budget: Budget, container: str, stream: VideoStream, presentation: Presentation
+    ) -> None:
         self.budget = budget
         self.warnings: list[str] = []
         self._spread = Spread[Frame](spec.frame_count) if spec.sampling == "uniform" else None
         self._rate = self._spread or FixedRate(spec.frames_per_second, spec.window_seconds, spec.hop_seconds)
         self._shortcut = Shortcut(spec.key_frames, spec.key_frames_from_seconds)
-        self._resize = FrameResizer(spec.target)
+        self._resize = FrameResizer(spec.target, presentation)
+        self._deinterlace = Deinterlacer()
+        self._presentation = presentation
         self._turn = Turn()
         self._container = container
         self._stream = stream
         self._origin: float | None = None
         self._last = -1.0
+        self._stand_seconds = 0.0
+        """For how long the last frame is shown."""
+        self._before: av.VideoFrame | None = None
+        self._standing: _Standing | None = None
         self._only_key_frames = spec.key_frames == "only"
         # HEVC's own mark says less: a frame without it may be needed in a higher temporal layer.
         self._marks_needless = stream.codec_context.codec.canonical_name == "h264"
@@ -54,7 +76,7 @@ class Sampler:
         pts_seconds = seconds - self._origin
         self.budget.frame(frame.width * frame.height, pts_seconds)
         turn = self._turn.of(frame)
-        shown = shown_size(frame, self._stream, turn)
+        shown = shown_size(frame, self._stream, turn, self._presentation)
         if self._shown is None:
             self._shown = shown
             codec = self._stream.codec_context.codec.canonical_name
@@ -64,20 +86,65 @@ class Sampler:
         if pts_seconds <= self._last:
             self._untimely += 1
             return
-        self._last = pts_seconds
+        step, self._last = pts_seconds - self._last, pts_seconds
+        stand_seconds = float((frame.duration or 0) * (frame.time_base or 0))
+        self._stand_seconds = stand_seconds if stand_seconds > 0 else min(step, _LONGEST_GUESS_SECONDS)
         if frame.is_corrupt:
             self.budget.corrupt += 1  # the next sound frame takes its place
             self.budget.frames -= 1
-        elif self._rate.feed(pts_seconds):
-            taken = Frame(self._resize(frame, shown, turn), pts_seconds)
-            if self._spread is None:
-                self.sampled += 1
-                yield taken
-            else:
-                self._spread.put(taken)
+        else:
+            yield from self._take(_Standing(frame, pts_seconds, shown, turn))
+
+    def _take(self, new: "_Standing") -> Iterator[Event]:
+        """The frame that stood so far ends, and the new one stands."""
+        yield from self._stood(new.frame, self._rate.slot_start(new.pts_seconds))
+        self._before = self._standing.frame if self._standing else None
+        self._standing = new
+        new.is_wanted = self._rate.feed(new.pts_seconds)
+        if new.is_wanted and not new.frame.interlaced_frame:
+            yield from self._give(new.pts_seconds, self._pixels_of(new, None))
+            new.is_wanted = False
+
+    def _stood(self, after: av.VideoFrame | None, until_seconds: float) -> Iterator[Event]:
+        """All samples of the frame that stands; `after` is the one that follows, which shows what lines are whose."""
+        standing = self._standing
+        if standing is None:
+            return
+        if standing.is_wanted:
+            yield from self._give(standing.pts_seconds, self._pixels_of(standing, after))
+        if self._only_key_frames or (
+            self._spread is not None and until_seconds - standing.pts_seconds < _LEAST_SPREAD_STAND_SECONDS
+        ):
+            return
+        while self._rate.upcoming_seconds < until_seconds:
+            seconds = self._rate.upcoming_seconds
+            self._rate.feed(seconds)
+            yield from self._give(max(seconds, standing.pts_seconds), self._pixels_of(standing, after))
+
+    def _pixels_of(self, standing: "_Standing", after: av.VideoFrame | None) -> NDArray[np.uint8]:
+        if standing.pixels is None:
+            whole = self._deinterlace(standing.frame, self._before, after)
+            standing.pixels = self._resize(whole, standing.shown, standing.turn)
+        return standing.pixels
+
+    def _give(self, pts_seconds: float, pixels: NDArray[np.uint8]) -> Iterator[Event]:
+        frame = Frame(pixels, pts_seconds)
+        if self._spread is None:
+            self.sampled += 1
+            yield frame
+        else:
+            self._spread.put(frame)
+
+    @property
+    def _end_seconds(self) -> float:
+        """When the last frame ends, by its own word; no word counts beyond the longest video."""
+        end = max(self._last, min(self._last + self._stand_seconds, self._max_seconds))
+        return max(end, self._told, 0.0)
 
     def rest(self) -> Iterator[Event]:
         """Frames that are known to be wanted only now that no other follows."""
+        yield from self._stood(None, self._end_seconds - _LEAST_STAND_SECONDS)
+        self._standing = None
         for _, frame in self._spread.finish() if self._spread else ():
             self.sampled += 1
             yield frame
@@ -120,15 +187,41 @@ class Sampler:
             self.warnings.append(f"{self.budget.corrupt} damaged frames were left out")
         if self._resize.saw_transparency:
             self.warnings.append(alpha.TRANSPARENT)
+        if self._deinterlace.count:
+            self.warnings.append(DEINTERLACED)
         if self._untimely:
             self.warnings.append(f"{self._untimely} frames without a time or going back in time were left out")
-        counts = self.budget.frames, self.budget.corrupt, self.sampled
-        return DecodeSummary(max(self._last, self._told, 0.0), *counts, tuple(self.warnings), self._shortcut.skipped)
+        return DecodeSummary(
+            duration_seconds=max(self._last, self._told, 0.0),
+            frames_decoded=self.budget.frames,
+            frames_corrupt=self.budget.corrupt,
+            frames_sampled=self.sampled,
+            warnings=tuple(self.warnings),
+            end_seconds=self._end_seconds,
+            packets_skipped=self._shortcut.skipped,
+        )
 
 
-def shown_size(frame: av.VideoFrame, stream: VideoStream, turn: Orientation) -> tuple[int, int]:
-    """(height, width) in square pixels, upright."""
-    height, width, aspect = frame.height, frame.width, stream.sample_aspect_ratio
+@dataclass(slots=True, eq=False)
+class _Standing:
+    """A frame that is shown, until the next one is."""
+
+    frame: av.VideoFrame
+    pts_seconds: float
+    shown: tuple[int, int]
+    turn: Orientation
+    is_wanted: bool = False
+    """It is to be sampled at its own time, and was not yet, because how depends on the next one."""
+    pixels: NDArray[np.uint8] | None = None
+    """In the size for the model, once they were needed."""
+
+
+def shown_size(
+    frame: av.VideoFrame, stream: VideoStream, turn: Orientation, presentation: Presentation
+) -> tuple[int, int]:
+    """(height, width) in square pixels, cropped and upright."""
+    width, height = presentation.cropped_size(frame.width, frame.height)
+    aspect = stream.sample_aspect_ratio
     if aspect and 0.1 < aspect < 10:
         width = max(1, round(width * aspect))
     return (width, height) if turn.swaps_axes else (height, width)

@@ -6,7 +6,7 @@ from gateway.decode_worker import refusals
 SNIFF_BYTES = 4096
 
 STILL = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heic")
-VIDEO = ("mp4", "matroska", "mpegts", "flv")
+VIDEO = ("mp4", "matroska", "mpegts", "flv", "avi", "mpegps")
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
@@ -20,6 +20,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"MM\0+", "tiff"),
     (b"\x1aE\xdf\xa3", "matroska"),
     (b"FLV\x01", "flv"),
+    (b"\0\0\1\xba", "mpegps"),
 )
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"styp", b"sidx", b"pnot", b"uuid")
 _TS_PACKET_BYTES = (188, 192, 204)
@@ -50,6 +51,8 @@ def _container(head: bytes) -> str | None:
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "avi"
     if head[4:8] == b"ftyp":
         return _by_brand(head)
     if head[4:8] in _MP4_BOXES:

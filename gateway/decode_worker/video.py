@@ -1,7 +1,7 @@
 """Bytes of a video become sampled frames, while they arrive if the container allows it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import av
@@ -13,18 +13,24 @@ from av.video.stream import VideoStream
 
 from assay.errors import BadMedia, OverLimit
 from assay.live_time import FILE_GAP_SECONDS
-from gateway.decode_spec import MIB, DecodeSpec
-from gateway.decode_worker import alpha, matroska, mp4
+from gateway.decode_spec import MIB, DecodeLimits, DecodeSpec
+from gateway.decode_worker import alpha, matroska, mp4, presentation, transport
 from gateway.decode_worker.budget import Budget, too_many_pixels
 from gateway.decode_worker.heap import Heap
 from gateway.decode_worker.packet_clock import STREAM_CONTAINERS, PacketClock
+from gateway.decode_worker.presentation import Presentation, Presentations
 from gateway.decode_worker.reader import BoundedReader, Replay, Upload
 from gateway.decode_worker.sampler import Event, Sampler
 from gateway.decode_worker.shortcut import Stretch
 
-_DEMUXER = {"mp4": "mov", "avif": "mov", "matroska": "matroska", "mpegts": "mpegts", "flv": "flv"}
-_FORMATS = "mov,matroska,webm,mpegts,flv"
-_DECODERS = "h264,hevc,vp8,vp9,libdav1d,av1,mpeg4,mpeg2video"
+_DEMUXER = {
+    **{"mp4": "mov", "avif": "mov", "matroska": "matroska", "mpegts": "mpegts", "flv": "flv"},
+    **{"avi": "avi", "mpegps": "mpeg"},
+}
+_FORMATS = "mov,matroska,webm,mpegts,flv,avi,mpeg"
+_PROBED = "h264,hevc,vp8,vp9,libdav1d,av1,mpeg4,mpeg2video,mpeg1video"
+"""Decoders that FFmpeg may use while it looks for the tracks, whose sizes some containers do not say."""
+_DECODERS = f"{_PROBED},mjpeg,prores,dvvideo"
 # Enough to find the tracks; more would hold back the first frame (fragmented MP4: 0.9 s instead of 0.2 s).
 _PROBE_BYTES = 128 * 1024
 _LATE_PROBE_BYTES = (2 * MIB, 16 * MIB)
@@ -33,6 +39,8 @@ _LATE_PROBE_BYTES = (2 * MIB, 16 * MIB)
 _LOOK_AHEAD_BYTES = MIB
 
 
+_SCRAMBLED_WITHIN_BYTES = 16 * 1024
+ENCRYPTED = "the video is encrypted (DRM or pay television); send one that plays without a key"
 _JUMPS = "the clock of the video jumps or starts again {} times; its parts were put one after the other"
 
 
@@ -48,7 +56,7 @@ def open_container(
     named, no other is allowed, no protocol is allowed, and opening raises."""
     options = {
         "format_whitelist": _FORMATS,
-        "codec_whitelist": _DECODERS,
+        "codec_whitelist": _PROBED,
         "protocol_whitelist": "",
         "max_streams": str(max_streams),
         "max_pixels": str(max_pixels),
@@ -86,8 +94,13 @@ def open_tracks(source: BoundedReader, container: str, max_pixels: int, max_stre
 def prepare(stream: VideoStream, max_pixels: int, **options: str) -> None:
     """Bind the decoder of a track: PyAV gives it a context of its own that `av.open`'s options do not reach."""
     context = stream.codec_context
-    if context is None or context.codec.name not in _DECODERS.split(","):
-        raise BadMedia("the codec of the video is not accepted; convert it to H.264, HEVC, VP9 or AV1")
+    if context is None:
+        raise BadMedia("the codec of the video is not known; convert it to H.264, HEVC, VP9 or AV1")
+    if context.codec.name not in _DECODERS.split(","):
+        raise BadMedia(
+            f"the codec of the video ({context.codec.canonical_name}) is not accepted; convert it to H.264, HEVC, VP9 "
+            "or AV1"
+        )
     if context.width * context.height > max_pixels:
         raise OverLimit(too_many_pixels(context.width * context.height, max_pixels))
     context.thread_count = 1
@@ -110,35 +123,51 @@ class _Opened:
     source: BoundedReader
     declared_bytes: int = 0
     """The file says that it has at least so many; 0 if it does not say."""
+    presentations: Presentations = field(default_factory=dict)
 
 
 def open_source(upload: Upload, container: str, spec: DecodeSpec, *, may_spool: bool = True) -> _Opened | None:
     """What FFmpeg is to read from; None if that would be the whole upload, and it may not be waited for."""
     if container == "mp4":
         return _open_mp4(upload, spec, may_spool)
+    source = BoundedReader(upload.read)
     if container == "matroska":
-        return _Opened(BoundedReader(upload.read), matroska.declared_bytes(upload.peek(matroska.HEAD_BYTES)))
-    return _Opened(BoundedReader(upload.read))
+        tracks = presentation.of_matroska(matroska.tracks(upload.at))
+        return _Opened(source, matroska.declared_bytes(upload.peek(matroska.HEAD_BYTES)), dict(enumerate(tracks)))
+    if transport.is_scrambled(container, upload.peek(_SCRAMBLED_WITHIN_BYTES)):
+        raise BadMedia(ENCRYPTED)
+    return _Opened(source)
 
 
 def _open_mp4(upload: Upload, spec: DecodeSpec, may_spool: bool) -> _Opened | None:
     """Decide by the order of the boxes whether frames can leave before the upload ends, and check the index."""
-
-    def ahead(start: int, size: int) -> bytes:
-        return upload.peek(start + size)[start:]
-
     limits = spec.limits
-    layout = mp4.layout(ahead, limits.max_index_bytes, _LOOK_AHEAD_BYTES)
+    layout = mp4.layout(upload.at, limits.max_index_bytes, _LOOK_AHEAD_BYTES)
     if layout.index is None:
         if not may_spool:
             return None
         spool = upload.spool()
         start, end = mp4.index_of(spool.at, len(spool))
-        mp4.check_index(spool.at(start, end - start), limits)
-        return _Opened(spool)
+        return _Opened(spool, presentations=_checked(spool.at(start, end - start), limits))
     start, end = layout.index
-    mp4.check_index(upload.peek(end)[start:], limits)
-    return _Opened(BoundedReader(upload.read), layout.declared_bytes)
+    presentations = _checked(upload.at(start, end - start), limits)
+    return _Opened(BoundedReader(upload.read), layout.declared_bytes, presentations)
+
+
+def _checked(index: bytes, limits: DecodeLimits) -> Presentations:
+    mp4.check_index(index, limits)
+    return presentation.of_mp4(index)
+
+
+def presentation_of(stream: VideoStream, container: str, presentations: Presentations) -> Presentation:
+    """Of the track to look at. Raises `BadMedia` if it is encrypted."""
+    # FFmpeg passes an MP4's track numbers on; of Matroska's tracks, the order.
+    videos = [each for each in stream.container.streams.video if not each.disposition & Disposition.attached_pic]
+    key = stream.id if container == "mp4" else videos.index(stream)
+    found = presentations.get(key, Presentation())
+    if found.is_encrypted:
+        raise BadMedia(ENCRYPTED)
+    return found
 
 
 def decode_video(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[Event]:
@@ -153,7 +182,8 @@ def decode_video(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[E
     with open_tracks(opened.source, container, limits.max_video_pixels, limits.max_streams) as media:
         stream = video_stream(media)
         prepare(stream, limits.max_video_pixels)
-        sampler = Sampler(spec, Budget(limits, upload), container, stream)
+        shown = presentation_of(stream, container, opened.presentations)
+        sampler = Sampler(spec, Budget(limits, upload), container, stream, shown)
         try:
             for frame in frames_of(media, stream, sampler.budget, clock, sampler):
                 yield from sampler.feed(frame)
@@ -227,6 +257,8 @@ def _decode(decoder: VideoCodecContext, packet: "av.Packet[VideoStream]", budget
         return decoder.decode(packet)
     except EOFError:
         return []  # flushed before
+    except MemoryError:
+        raise  # a limit and no damage
     except FFmpegError:
         budget.corrupt += 1
         return []

@@ -11,6 +11,7 @@ from gateway.decode import DecodeLimits
 from gateway.decode_spec import Shrink
 from tests.gateway.decode_upload import VIDEO, Decoded, decode, upload
 from tests.media.build import large_video, level_at, media
+from tests.media.cases import case
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -47,13 +48,32 @@ async def test_a_frame_shows_what_was_to_be_seen_at_its_time(pool, name):
     assert np.allclose(decoded.levels, [level_at(seconds) for seconds in decoded.times], atol=1.5)
 
 
-async def test_a_variable_rate_is_sampled_over_time_and_not_over_frames(pool):
-    assert (await decode(pool, "mp4_variable_rate.mp4", VIDEO)).times == [0.0, 0.5, 1.9, 2.0, 3.5]
+async def test_a_variable_rate_is_sampled_over_time_and_a_frame_stands_until_the_next(pool):
+    decoded = await decode(pool, "mp4_variable_rate.mp4", VIDEO)
+    assert decoded.times == [0.0, 0.5, 1.0, 1.9, 2.0, 2.5, 3.0, 3.5]
+    shown = [0.0, 0.5, 0.52, 1.9, 2.0, 2.03, 2.03, 3.5]
+    assert np.allclose(decoded.levels, [level_at(seconds) for seconds in shown], atol=1.5)
+
+
+async def test_a_still_and_its_twin_at_a_constant_rate_are_sampled_alike(pool):
+    names = "mp4_vfr_20_s_still_then_2_s_bad.mp4", "mp4_the_same_at_a_constant_rate.mp4"
+    still, constant = [await decode(pool, case(name), VIDEO) for name in names]
+    assert still.times == constant.times
+    # The noise of the last seconds is another one.
+    pairs = zip(still.frames[:40], constant.frames[:40], strict=True)
+    assert max(np.abs(a.pixels.astype(int) - b.pixels).mean() for a, b in pairs) < 3.0
+
+
+@pytest.mark.parametrize(("sampling", "rate"), [("uniform", 2.0), ("fps", 8.0)])
+async def test_every_way_of_sampling_sees_a_still_for_as_long_as_it_stands(pool, sampling, rate):
+    spec = dataclasses.replace(VIDEO, sampling=sampling, frame_count=9, frames_per_second=rate)
+    times = (await decode(pool, case("mp4_vfr_20_s_still_then_2_s_bad.mp4"), spec)).times
+    assert np.mean(np.array(times) < 20.0) == pytest.approx(20 / 22.5, abs=0.02)
 
 
 async def test_duration_is_the_time_of_the_last_frame(pool):
     summary = (await decode(pool, "mp4_variable_rate.mp4", VIDEO)).summary
-    assert (round(summary.duration_seconds, 3), summary.frames_decoded, summary.frames_sampled) == (3.96, 12, 5)
+    assert (round(summary.duration_seconds, 3), summary.frames_decoded, summary.frames_sampled) == (3.96, 12, 8)
 
 
 @pytest.mark.parametrize("chunk_bytes", [997, 30_000, 3_000_000])

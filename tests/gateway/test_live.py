@@ -68,12 +68,12 @@ async def test_a_stream_begins_with_started_and_ends_with_ended(pool):
 
 
 async def test_windows_follow_one_another(pool):
-    assert spans(await lived(pool, config(2.0), *chunks(live(6.0)))) == [(0.0, 1.5), (2.0, 3.5), (4.0, 5.5)]
+    assert spans(await lived(pool, config(2.0), *chunks(live(6.0)))) == [(0.0, 2.0), (2.0, 4.0), (4.0, 6.0)]
 
 
 async def test_windows_may_overlap(pool):
     told = spans(await lived(pool, config(2.0, hop=1.0), *chunks(live(4.0))))
-    assert told[:3] == [(0.0, 1.5), (1.0, 2.5), (2.0, 3.5)]
+    assert told[:3] == [(0.0, 2.0), (1.0, 3.0), (2.0, 4.0)]
 
 
 async def test_a_fragmented_mp4_is_as_good_as_mpeg_ts(pool):
@@ -181,7 +181,7 @@ def frames(*times, missing=0):
 
 async def test_frames_that_are_decoded_already_are_judged(pool):
     responses = await lived(pool, config(), *frames(*(i / 10 for i in range(40))))
-    assert spans(responses) == [(0.0, 1.5), (2.0, 3.5)]
+    assert spans(responses) == [(0.0, 2.0), (2.0, 4.0)]
     assert responses[0].started.media.container == "frames"
 
 

@@ -89,7 +89,7 @@ async def printed(pool, capsys, source, **wishes):
 async def test_the_command_prints_a_line_per_window(pool, recording, capsys):
     code, told = await printed(pool, capsys, recording)
     assert (code, told.err) == (0, "")
-    assert told.out.splitlines()[1].startswith("0:00:02.0 - 0:00:03.5  3.72 ± ")
+    assert told.out.splitlines()[1].startswith("0:00:02.0 - 0:00:04.0  3.72 ± ")
 
 
 async def test_a_line_says_what_was_lost_before_it(pool, tmp_path, capsys):

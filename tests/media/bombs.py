@@ -248,7 +248,7 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "svg.jpg": lambda: b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
 }
 VIDEOS: dict[str, Callable[[], bytes]] = {
-    "h264_8k.ts": lambda: _h264(7680, 4320),
+    "h264_9k.ts": lambda: _h264(9216, 4608),
     "mp4_900_tracks.mp4": lambda: _many_tracks(900),
     "mp4_2000_tracks.mp4": lambda: _many_tracks(2000),
     "mp4_20_million_samples.mp4": lambda: _samples(20_000_000),
@@ -269,7 +269,7 @@ HARMLESS_PICTURES: dict[str, Callable[[], bytes]] = {
     "png_profile_of_200000_tags.png": lambda: _png(64, 64, 8, _chunk(b"iCCP", b"a\0\0" + _many_tags())),
 }
 HARMLESS: dict[str, Callable[[], bytes]] = {
-    # The frames of 8K are left out as damaged; those before are judged.
+    "h264_8k.ts": lambda: _h264(7680, 4320),
     "ts_switching_to_8k.ts": _switching,
     # A header that lies, and costs nothing because nobody believes it.
     "mp4_1000000_frames_per_second.mp4": lambda: _few_frames(1, 1_000_000),

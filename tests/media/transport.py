@@ -30,10 +30,10 @@ def scrambled(data: bytes) -> bytes:
 
 def _scrambled(packet: bytearray) -> bytes:
     pid = (packet[1] & 0x1F) << 8 | packet[2]
-    has_adaptation = packet[3] & 0x20
-    if 0x20 <= pid < 0x1000 and not has_adaptation:
+    start = 5 + packet[4] if packet[3] & 0x20 else 4
+    if 0x20 <= pid < 0x1000:
         packet[3] |= 0x80
-        packet[4:] = bytes(each ^ 0x5A for each in packet[4:])
+        packet[start:] = bytes(each ^ 0x5A for each in packet[start:])
     return bytes(packet)
 
 
