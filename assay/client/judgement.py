@@ -15,9 +15,9 @@ class Window:
     """What is said of one clip of a video, or of a whole picture."""
 
     start_seconds: float
-    """Time of the first frame, since the first displayed frame of the video; 0 for a picture."""
+    """When the window begins, since the first displayed frame of the video; 0 for a picture."""
     end_seconds: float
-    """Time of the last frame, since the first displayed frame of the video; 0 for a picture."""
+    """When it ends: where the next one begins, unless windows overlap or have gaps between them; 0 for a picture."""
     frame_count: int
     score: Score
     direct_score: Score

@@ -384,11 +384,13 @@ class Segment(_message.Message):
     """Its index among all windows."""
     @_builtins.property
     def start_offset(self) -> _duration_pb2.Duration:
-        """Time of its first frame, since the first displayed frame of the video."""
+        """When it begins, since the first displayed frame of the video."""
 
     @_builtins.property
     def end_offset(self) -> _duration_pb2.Duration:
-        """Time of its last frame, since the first displayed frame of the video."""
+        """When it ends, since the first displayed frame of the video: where the next window begins, unless windows overlap
+        or have gaps between them.
+        """
 
     @_builtins.property
     def score(self) -> _score_pb2.Score:

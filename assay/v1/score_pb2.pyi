@@ -179,11 +179,13 @@ class WindowResult(_message.Message):
     """True if nothing moved since the window before: the model was not asked again, and all but the times is as there."""
     @_builtins.property
     def start_offset(self) -> _duration_pb2.Duration:
-        """Time of the clip's first frame, since the first displayed frame of the video."""
+        """When it begins, since the first displayed frame of the video."""
 
     @_builtins.property
     def end_offset(self) -> _duration_pb2.Duration:
-        """Time of the clip's last frame, since the first displayed frame of the video."""
+        """When it ends, since the first displayed frame of the video: where the next window begins, unless windows overlap
+        or have gaps between them.
+        """
 
     @_builtins.property
     def score(self) -> Global___Score:
