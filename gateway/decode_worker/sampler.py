@@ -53,6 +53,9 @@ class Sampler:
         self._stream = stream
         self._origin: float | None = None
         self._last = -1.0
+        self._step_seconds = 0.0
+        # MPEG-PS tells the time of a frame only if a packet begins with it.
+        self._says_some_times = container == "mpegps"
         self._stand_seconds = 0.0
         """For how long the last frame is shown."""
         self._before: av.VideoFrame | None = None
@@ -69,11 +72,14 @@ class Sampler:
 
     def feed(self, frame: av.VideoFrame) -> Iterator[Event]:
         seconds = frame.time
-        if seconds is None:
+        if seconds is None and not (self._says_some_times and self._step_seconds):
             self._untimely += 1
             return
-        self._origin = seconds if self._origin is None else self._origin
-        pts_seconds = seconds - self._origin
+        if seconds is None:
+            pts_seconds = self._last + self._step_seconds
+        else:
+            self._origin = seconds if self._origin is None else self._origin
+            pts_seconds = seconds - self._origin
         self.budget.frame(frame.width * frame.height, pts_seconds)
         turn = self._turn.of(frame)
         shown = shown_size(frame, self._stream, turn, self._presentation)
@@ -86,9 +92,10 @@ class Sampler:
         if pts_seconds <= self._last:
             self._untimely += 1
             return
-        step, self._last = pts_seconds - self._last, pts_seconds
+        self._step_seconds = min(pts_seconds - self._last, _LONGEST_GUESS_SECONDS) if self._last >= 0 else 0.0
+        self._last = pts_seconds
         stand_seconds = float((frame.duration or 0) * (frame.time_base or 0))
-        self._stand_seconds = stand_seconds if stand_seconds > 0 else min(step, _LONGEST_GUESS_SECONDS)
+        self._stand_seconds = stand_seconds if stand_seconds > 0 else self._step_seconds
         if frame.is_corrupt:
             self.budget.corrupt += 1  # the next sound frame takes its place
             self.budget.frames -= 1

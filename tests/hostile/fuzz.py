@@ -41,6 +41,9 @@ PICTURES = (
 VIDEOS = (
     *("mp4_small.mp4", "mp4_small_fragmented.mp4", "mkv_small.mkv", "webm_small.webm", "mpegts_small.ts"),
     *("flv_small.flv", "mp4_small_hevc.mp4", "webm_vp8_alpha.webm", "webm_vp9_alpha.webm"),
+    *("avi_small.avi", "avi_small_mjpeg.avi", "avi_small_dv.avi", "mov_small_prores.mov", "mov_small_interlaced.mov"),
+    *("mpegps_small.mpg", "mpegps_small_mpeg1.mpg", "ts_avchd_192_byte_packets.mts", "mkv_cropped_letterbox.mkv"),
+    *("mp4_interlaced.mp4", "mkv_18_subtitle_tracks.mkv"),
 )
 WORDS = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\0\0\0\x01", b"moov", b"mdat", b"\x47")
 

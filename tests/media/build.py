@@ -163,18 +163,25 @@ def _tone(audio: av.AudioStream) -> "list[av.Packet[av.AudioStream]]":
     return packets
 
 
-def _small(container: str, codec: str = "libx264", **options: str) -> bytes:
+def _small(
+    container: str,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    size: tuple[int, int] = (64, 48),
+    frames: int = 10,
+    **options: str,
+) -> bytes:
     """Ten frames of 64 x 48: what can be damaged and decoded thousands of times."""
-    tiny = np.asarray(Image.fromarray(picture(2.0)).resize((64, 48)))
+    tiny = np.asarray(Image.fromarray(picture(2.0)).resize(size))
 
     def write(path: str) -> None:
         muxing = {"movflags": options.pop("movflags")} if "movflags" in options else None
         with av.open(path, "w", format=container, options=muxing) as out:
             stream = out.add_stream(codec, rate=FRAMES_PER_SECOND, options=options)
             assert isinstance(stream, av.VideoStream)
-            stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+            (stream.width, stream.height), stream.pix_fmt = size, pix_fmt
             stream.codec_context.thread_count = 1
-            for index in range(10):
+            for index in range(frames):
                 out.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(tiny, index, axis=1), format="rgb24")))
             out.mux(stream.encode(None))
 
@@ -306,6 +313,15 @@ RECIPES: dict[str, Callable[[], bytes]] = {
     "webm_small.webm": lambda: _small("webm", "libvpx-vp9", deadline="realtime"),
     "mpegts_small.ts": lambda: _small("mpegts"),
     "flv_small.flv": lambda: _small("flv"),
+    "avi_small.avi": lambda: _small("avi", "mpeg4"),
+    "avi_small_mjpeg.avi": lambda: _small("avi", "mjpeg", "yuvj420p"),
+    "avi_small_dv.avi": lambda: _small("avi", "dvvideo", size=(720, 576), frames=2),
+    "mov_small_prores.mov": lambda: _small("mov", "prores_ks", "yuv422p10le", movflags="empty_moov"),
+    "mov_small_interlaced.mov": lambda: _small(
+        "mov", "prores_ks", "yuv422p10le", size=(64, 64), movflags="empty_moov", flags="+ildct"
+    ),
+    "mpegps_small.mpg": lambda: _small("mpeg", "mpeg2video", flags="+ildct+ilme"),
+    "mpegps_small_mpeg1.mpg": lambda: _small("mpeg", "mpeg1video"),
     # bad ones, any call
     "empty.bin": lambda: b"",
     "random_bytes.jpg": _random_bytes,

@@ -13,7 +13,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorRange, VideoReformatter
 from PIL import Image
 
-from tests.media import avif, heic
+from tests.media import avif, cases, heic
 from tests.media.build import RECIPES, _animation, _exif, _faststart, _in_file, _still, _transparent_png, media, picture
 from tests.media.profile import DISPLAY_P3, ink_profile
 from tests.media.tiff import Page, tiff
@@ -226,15 +226,20 @@ VIDEOS: dict[str, Callable[[], bytes]] = {
     "mp4_mpeg4.mp4": lambda: _clip("mp4", "mpeg4"),
 }
 _BUILT_PICTURES = ("jpg", "png", "webp", "gif", "bmp", "tiff", "avif", "heic", "bin")
+_CASES_OF_VIDEO = ("mp4", "mkv", "ts", "mts")
 _OLD = [name for name in RECIPES if "small" not in name]
 CORPUS: dict[str, bool] = {
     **dict.fromkeys([*PICTURES, *(name for name in _OLD if name.endswith(_BUILT_PICTURES))], False),
     **dict.fromkeys([*VIDEOS, *(name for name in _OLD if not name.endswith(_BUILT_PICTURES))], True),
+    **{name: name.endswith(_CASES_OF_VIDEO) for name in cases.NAMES},
+    **dict.fromkeys([name for name in RECIPES if name.startswith(("avi_", "mov_small", "mpegps_"))], True),
 }
 """Name of each file, and whether it goes to the video call."""
 
 
 def content(name: str) -> bytes:
     """Of a file of the corpus."""
+    if name in cases.NAMES:
+        return cases.case(name)
     recipe = PICTURES.get(name) or VIDEOS.get(name)
     return recipe() if recipe else media(name).read_bytes()
