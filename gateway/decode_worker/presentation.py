@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
+from assay.errors import OverLimit
 from gateway.decode_worker import matroska, mp4
 from gateway.decode_worker.mp4 import siblings
 
+_MAX_PICTURES = 64
 _UNSPECIFIED = 2
 """In ITU-T H.273, of each of the three numbers that say what colours mean."""
 
@@ -55,15 +57,19 @@ class Presentation:
 Presentations = dict[int, Presentation]
 
 
+def check_count(pictures: int) -> None:
+    """Raises `OverLimit` for more tracks with a picture than any file has: each costs a decoder while it is opened."""
+    if pictures > _MAX_PICTURES:
+        raise OverLimit(f"the file has {pictures} video tracks, the limit is {_MAX_PICTURES}; export it with one")
+
+
 def of_mp4(index: bytes) -> Presentations:
     """Track to what its first sample entry says; `index` is a moov box that was checked before."""
-    presentations = {}
-    for kind, trak in siblings(memoryview(index)[_body_of(index) :]):
-        if kind == b"trak":
-            track, entry = _sample_entry(dict(siblings(trak)))
-            if entry is not None:
-                presentations[track] = _of_entry(entry)
-    return presentations
+    traks = [trak for kind, trak in siblings(memoryview(index)[_body_of(index) :]) if kind == b"trak"]
+    entries = [_sample_entry(dict(siblings(trak))) for trak in traks]
+    presentations = [(track, _of_entry(entry)) for track, entry in entries if entry is not None]
+    check_count(len(presentations))
+    return dict(presentations)
 
 
 def _body_of(box: bytes) -> int:
@@ -122,6 +128,7 @@ def of_matroska(tracks: bytes) -> list[Presentation]:
         elements = dict(matroska.elements(track)) if identity == matroska.TRACK else {}
         if matroska.number(elements.get(matroska.TRACK_TYPE, b"")) == matroska.PICTURE:
             presentations.append(_of_track(elements))
+    check_count(len(presentations))
     return presentations
 
 

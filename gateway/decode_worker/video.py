@@ -132,8 +132,9 @@ def open_source(upload: Upload, container: str, spec: DecodeSpec, *, may_spool: 
         return _open_mp4(upload, spec, may_spool)
     source = BoundedReader(upload.read)
     if container == "matroska":
-        tracks = presentation.of_matroska(matroska.tracks(upload.at))
-        return _Opened(source, matroska.declared_bytes(upload.peek(matroska.HEAD_BYTES)), dict(enumerate(tracks)))
+        tracks = dict(enumerate(presentation.of_matroska(matroska.tracks(upload.at))))
+        declared_bytes = matroska.declared_bytes(upload.peek(matroska.HEAD_BYTES))
+        return _Opened(source, declared_bytes, tracks)
     if transport.is_scrambled(container, upload.peek(_SCRAMBLED_WITHIN_BYTES)):
         raise BadMedia(ENCRYPTED)
     return _Opened(source)

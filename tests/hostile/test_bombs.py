@@ -35,6 +35,8 @@ async def test_what_is_decoded_after_all_costs_little_too(lonely, name):
         ("avif_grid_16k.avif", "268.4 million pixels, the limit is 50.0 million"),
         ("avif_tile_read_255_x_255_times.avif", "the limit is 1.2 times"),
         ("avif_60000_parts.avif", "more than 4096 parts"),
+        ("mp4_900_tracks.mp4", "901 video tracks, the limit is 64"),
+        ("avi_mjpeg_65k.avi", "million pixels, the limit is 36.0 million"),
         ("mp4_2000_tracks.mp4", "more than 1000 tracks"),
         ("mp4_20_million_samples.mp4", "20000000 samples, the limit is 2000000"),
         ("mp4_key_frame_250000_times.mp4", "the limit is 1.2 times"),

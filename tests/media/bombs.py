@@ -143,6 +143,18 @@ def _switching() -> bytes:
     return media("mpegts_small.ts").read_bytes() + _h264(7680, 4320)
 
 
+def _avi(header: tuple[int, int], picture: tuple[int, int]) -> bytes:
+    """An AVI of MJPEG whose header and whose pictures claim these widths and heights."""
+    data = bytearray(media("avi_small_mjpeg.avi").read_bytes())
+    at = data.index(b"strf") + 12
+    data[at : at + 8] = struct.pack("<2I", *header)
+    at = data.find(b"\xff\xc0")
+    while at >= 0:
+        data[at + 5 : at + 9] = struct.pack(">2H", picture[1], picture[0])
+        at = data.find(b"\xff\xc0", at + 9)
+    return bytes(data)
+
+
 def _find(data: bytes, kind: bytes) -> tuple[int, int]:
     """Start and end of the first box of a kind."""
     start = data.index(kind) - 4
@@ -249,6 +261,8 @@ PICTURES: dict[str, Callable[[], bytes]] = {
 }
 VIDEOS: dict[str, Callable[[], bytes]] = {
     "h264_9k.ts": lambda: _h264(9216, 4608),
+    "avi_mjpeg_65k.avi": lambda: _avi((65_500, 65_500), (65_500, 65_500)),
+    "avi_mjpeg_that_lies.avi": lambda: _avi((64, 48), (65_500, 65_500)),
     "mp4_900_tracks.mp4": lambda: _many_tracks(900),
     "mp4_2000_tracks.mp4": lambda: _many_tracks(2000),
     "mp4_20_million_samples.mp4": lambda: _samples(20_000_000),
