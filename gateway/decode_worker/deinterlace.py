@@ -29,8 +29,11 @@ class Deinterlacer:
         self, frame: av.VideoFrame, before: av.VideoFrame | None, after: av.VideoFrame | None
     ) -> av.VideoFrame:
         """The frame of one moment; `before` and `after` are its neighbours, None where there is none."""
-        if not (frame.interlaced_frame and is_combed(frame)):
+        if not frame.interlaced_frame:
             return frame
+        if not is_combed(frame):
+            # The scaler would resize every second line on its own, and lose half of the lines' detail.
+            return filtered([frame], ("setparams", "field_mode=prog"))[0]
         self.count += 1
         first, last = (_fitting(neighbour, frame) for neighbour in (before or after, after or before))
         if first is None or last is None:
