@@ -58,7 +58,7 @@ def para_photos(data: Path) -> list[Photo]:
 def open_photos(data: Path) -> list[Photo]:
     """The sharp, larger photos that decode to their last byte."""
     photos = [Photo(file, "open", encoded, None, None) for file, encoded in _members(data / "open-photos.tar")]
-    return [photo for photo in photos if _decodes(photo)]
+    return [photo for photo in photos if decodes(photo)]
 
 
 def split(photos: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
@@ -74,7 +74,7 @@ def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
                 yield member.name, content.read()
 
 
-def _decodes(photo: Photo) -> bool:
+def decodes(photo: Photo) -> bool:
     try:
         photo.decode()
     except OSError:
