@@ -23,7 +23,7 @@ from assay.v1 import attribute_extraction_pb2, scoring_pb2
 from assay.wire import transcript_from_wire, transcript_to_wire
 from evaluation.measure import UNREADABLE_FILE, Failed
 from gateway.decode import DecodePool, DecodeSpec, Target
-from gateway.upstream import ModelSpec, RequestOptions, Upstream
+from gateway.upstream import Explanation, ModelSpec, RequestOptions, Upstream
 
 Part = tuple[Segment, str]
 """A segment and the text that it wrote; "" where a free text wrote nothing."""
@@ -199,9 +199,9 @@ class Editor:
         raise ServiceUnavailable("the attribute extraction service ended before its transcript; try again")
 
     async def _final(self, clip: Clip, transcript: Transcript) -> scoring_pb2.FinalScore:
-        told = asyncio.get_running_loop().create_future()
-        told.set_result(transcript_to_wire(transcript))
-        async with aclosing(self._upstream.score(self._options, clip, told)) as responses:
+        written = asyncio.get_running_loop().create_future()
+        written.set_result(Explanation("", (), transcript_to_wire(transcript)))
+        async with aclosing(self._upstream.score(self._options, clip, written)) as responses:
             async for response in responses:
                 if response.HasField("final_score"):
                     return response.final_score

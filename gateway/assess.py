@@ -1,5 +1,6 @@
 """The sentence in one screen: bytes become frames, frames become clips, clips become scores, and these one result."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -7,23 +8,21 @@ from dataclasses import dataclass, field
 from assay.errors import OverLimit
 from assay.frame import Clip, Frame
 from assay.repeats import Repeats
+from assay.rpc.streams import Put, Turn, Turns, task_group
 from assay.v1 import event_pb2
 from assay.video import VideoOptions
 from assay.video_wire import duration
 from assay.wire import attribute_name, resampling_from_wire
 from gateway.decode import DecodeEvent, DecodeJob, DecodePool
 from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo, Shrink, Target
-from gateway.merge import in_turn, merged
 from gateway.plan import Looking, Plan
 from gateway.request_limit import RequestPlace
 from gateway.scenes import Scenes
 from gateway.timeline import Timeline
 from gateway.upstream import ModelSpec, RequestOptions, Upstream
-from gateway.window import Event, Questions
+from gateway.window import ClipScorer, Event, Scoring
 
 PROGRESS_BYTES = 1 << 20
-_ENOUGH = Event()
-"""The rest of the upload is not waited for."""
 
 
 @dataclass(slots=True)
@@ -56,8 +55,8 @@ class Assessment:
     _spent: OverLimit | None = None
     """The budget that ended a video of which something could be scored."""
 
-    async def events(self, upload: AsyncIterator[bytes]) -> AsyncGenerator[Event, None]:
-        """Everything that a client is told, in order, without sequence numbers; the result last.
+    async def run(self, upload: AsyncIterator[bytes], put: Put[Event]) -> None:
+        """Puts everything that a client is told, in order, without sequence numbers; the result last.
 
         Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
         """
@@ -67,15 +66,12 @@ class Assessment:
         self._timeline = Timeline(self._plan.rule, self._spec.grade_quantiles)
         if self.is_video and self._plan.sampling == "scene":
             self._scenes = Scenes(self._plan.frames_per_second)
-        async with (
-            self.decoder.open(self._decode_spec()) as job,
-            aclosing(merged(self._receive(upload, job), self._judge(job))) as events,
-        ):
-            async for event in events:
-                if event is _ENOUGH:
-                    break
-                yield event
-        yield Event(result=self._result())
+        async with self.decoder.open(self._decode_spec()) as job, task_group() as group:
+            receiving = group.create_task(self._receive(upload, job, put))
+            await self._score_windows(job, put)
+            if self._spent is not None:  # the rest of the upload is not waited for
+                receiving.cancel()
+        await put(Event(result=self._result()))
 
     def _decode_spec(self) -> DecodeSpec:
         spec = self._spec
@@ -98,16 +94,16 @@ class Assessment:
         pixels = first.video_pixels if self.is_video else first.image_pixels
         return Shrink(pixels, resampling_from_wire(first.resampling))
 
-    async def _receive(self, upload: AsyncIterator[bytes], job: DecodeJob) -> AsyncGenerator[Event, None]:
-        told_bytes = 0
+    async def _receive(self, upload: AsyncIterator[bytes], job: DecodeJob, put: Put[Event]) -> None:
+        reported_bytes = 0
         try:
             async for chunk in upload:
                 await job.write(chunk)
                 self.place.received(len(chunk))
                 self._received_bytes += len(chunk)
-                if self._received_bytes - told_bytes >= PROGRESS_BYTES and self._media.container:
-                    told_bytes = self._received_bytes
-                    yield self._progress()
+                if self._received_bytes - reported_bytes >= PROGRESS_BYTES and self._media.container:
+                    reported_bytes = self._received_bytes
+                    await put(self._progress())
             await job.end()
             await self.place.keep()
         except OverLimit as spent:
@@ -115,25 +111,39 @@ class Assessment:
                 raise
             # Whoever reads the frames gets the same error, and knows whether something was scored before it.
 
-    async def _judge(self, job: DecodeJob) -> AsyncGenerator[Event, None]:
-        async with aclosing(in_turn(self._streams(job), self.windows_at_once)) as events:
-            async for event in events:
-                yield event
-                if event.HasField("window"):
-                    self._timeline.feed(event.window)
-                    yield self._progress()
-        if self._spent is not None:
-            yield _ENOUGH
+    async def _score_windows(self, job: DecodeJob, put: Put[Event]) -> None:
+        """Scores clips as they are decoded, `windows_at_once` at a time; their events are put in the clips' order."""
 
-    async def _streams(self, job: DecodeJob) -> AsyncGenerator[AsyncGenerator[Event, None], None]:
+        async def report(event: Event) -> None:
+            if not self._is_reported(event):
+                return
+            await put(event)
+            if event.HasField("window"):
+                self._timeline.feed(event.window)
+                await put(self._progress())
+
+        turns, limit = Turns(report), asyncio.Semaphore(self.windows_at_once)
+        scorer = ClipScorer(self.upstream, self.request)
+        async with task_group() as group, aclosing(self._clips(job, put)) as clips:
+            # A place is taken before the frames of the next clip are decoded.
+            while await limit.acquire() and (clip := await anext(clips, None)) is not None:
+                self._started_windows += 1
+                group.create_task(self._in_turn(scorer.begin(clip), turns.begin(), limit))
+
+    async def _in_turn(self, scoring: Scoring, turn: Turn[Event], limit: asyncio.Semaphore) -> None:
+        async with self.place.at_work():
+            await scoring(turn.put)
+        await turn.end()
+        limit.release()
+
+    async def _clips(self, job: DecodeJob, put: Put[Event]) -> AsyncGenerator[Clip, None]:
         windows = self._plan.windows()
-        questions = Questions(self.upstream, self.request)
         end_seconds: float | None = None
         async for item in self._until_spent(job):
             match item:
                 case MediaInfo():
                     self._open_media(item)
-                    yield _alone(Event(started=self._started()))
+                    await put(Event(started=self._started()))
                 case Frame():
                     self._reached_seconds = item.pts_seconds
                     frame = self._scenes.feed(item) if self._scenes else item
@@ -141,12 +151,12 @@ class Assessment:
                         continue
                     self._sampled_frames += 1
                     for clip in windows.feed(self._repeats.feed(frame)) if self.is_video else [Clip((frame,), False)]:
-                        yield self._window(questions, clip)
+                        yield clip
                 case DecodeSummary():
                     self._complete_media(item)
                     end_seconds = item.end_seconds
         for clip in windows.finish(end_seconds):
-            yield self._window(questions, clip)
+            yield clip
 
     async def _until_spent(self, job: DecodeJob) -> AsyncGenerator[DecodeEvent, None]:
         """What the decoder says. A budget that is spent after the first window ends it, as the file's end would."""
@@ -175,21 +185,15 @@ class Assessment:
     def _started(self) -> event_pb2.Started:
         return event_pb2.Started(request_id=self.request.request_id, media=self._media, model=self._spec.model)
 
-    def _window(self, questions: Questions, clip: Clip) -> AsyncGenerator[Event, None]:
-        self._started_windows += 1
-        return self._reported(questions.ask(clip))
-
-    async def _reported(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-        """The events without the attributes that nobody asked for."""
-        async with self.place.at_work(), aclosing(events):
-            async for event in events:
-                if event.HasField("attribute") and not self._is_wanted(attribute_name(event.attribute.attribute)):
-                    continue
-                if event.HasField("window"):
-                    wanted = [each for each in event.window.attributes if self._is_wanted(attribute_name(each))]
-                    del event.window.attributes[:]
-                    event.window.attributes.extend(wanted)
-                yield event
+    def _is_reported(self, event: Event) -> bool:
+        """False for an attribute that nobody asked for; such are taken out of a window."""
+        if event.HasField("attribute"):
+            return self._is_wanted(attribute_name(event.attribute.attribute))
+        if event.HasField("window"):
+            wanted = [each for each in event.window.attributes if self._is_wanted(attribute_name(each))]
+            del event.window.attributes[:]
+            event.window.attributes.extend(wanted)
+        return True
 
     def _is_wanted(self, name: str) -> bool:
         return not self.attributes or name in self.attributes
@@ -234,7 +238,3 @@ class Assessment:
             result.media.duration.CopyFrom(result.partial.reached_offset)
             result.media.decoded_frames = result.media.sampled_frames = self._sampled_frames
             result.media.warnings.append("how many frames were decoded is not known; counted are those sampled")
-
-
-async def _alone(event: Event) -> AsyncGenerator[Event, None]:
-    yield event

@@ -2,22 +2,21 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from assay.frame import Clip, Frame
+from assay.rpc.streams import Put, Turn, Turns, task_group
 from assay.v1 import event_pb2, live_pb2, score_pb2
 from assay.video_wire import duration
 from assay.windows import Windows
 from assay.wire import attribute_name, resampling_from_wire
 from gateway.decode import DecodeJob, DecodePool
 from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo, Shrink, Target
-from gateway.merge import in_turn, merged
 from gateway.upstream import ModelSpec, RequestOptions, Upstream
-from gateway.window import window_events
+from gateway.window import begun, score_clip
 
-Response = live_pb2.ScoreLiveResponse
+Event = live_pb2.LiveEvent
 _RENEW_SECONDS = 10.0
 
 
@@ -102,24 +101,18 @@ class LiveStream:
     _judged_windows: int = 0
     _dropped_windows: int = 0
 
-    async def responses(self, upload: AsyncIterator[bytes]) -> AsyncGenerator[Response, None]:
-        """Started, a result per window in order of time, ended.
+    async def run(self, upload: AsyncIterator[bytes], put: Put[Event]) -> None:
+        """Puts started, a result per window in order of time, ended.
 
         Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
         """
         spec = await self.upstream.spec(self.request.form, self.request.tenant)
         waiting = Waiting(self.max_waiting_windows, self.drops_oldest)
-        async with (
-            self.decoder.open(self._decode_spec(spec)) as job,
-            aclosing(merged(_receive(upload, job), self._cut(job, spec, waiting), self._judge(waiting))) as responses,
-        ):
-            async for response in responses:
-                yield response
-        yield Response(
-            ended=live_pb2.LiveEnded(
-                judged_windows=self._judged_windows, dropped_windows=self._dropped_windows, media=self._media
-            )
-        )
+        async with self.decoder.open(self._decode_spec(spec)) as job, task_group() as group:
+            group.create_task(_receive(upload, job))
+            group.create_task(self._score_windows(waiting, put))
+            await self._cut(job, spec, waiting, put)
+        await put(Event(ended=self._ended()))
 
     def _decode_spec(self, spec: ModelSpec) -> DecodeSpec:
         first = spec.shrink_first
@@ -137,7 +130,7 @@ class LiveStream:
             renew_seconds=_RENEW_SECONDS,
         )
 
-    async def _cut(self, job: DecodeJob, spec: ModelSpec, waiting: Waiting) -> AsyncGenerator[Response, None]:
+    async def _cut(self, job: DecodeJob, spec: ModelSpec, waiting: Waiting, put: Put[Event]) -> None:
         """Frames become windows; what a window's result has to tell beside its score is put with it."""
         length = self.window_seconds or spec.clip_seconds
         hop = self.hop_seconds or length
@@ -146,7 +139,7 @@ class LiveStream:
         async for item in job.events():
             match item:
                 case MediaInfo():
-                    yield self._started(item, spec)
+                    await put(Event(started=self._started(item, spec)))
                 case Lost():
                     lost = item
                 case Frame():
@@ -174,30 +167,30 @@ class LiveStream:
         self._cut_windows += 1
         return cut
 
-    async def _judge(self, waiting: Waiting) -> AsyncGenerator[Response, None]:
-        async def streams() -> AsyncGenerator[AsyncGenerator[Response, None], None]:
-            while cut := await waiting.get():
-                yield self._judged(cut)
+    async def _score_windows(self, waiting: Waiting, put: Put[Event]) -> None:
+        async def report(event: Event) -> None:
+            self._judged_windows += 1
+            self._dropped_windows += event.window.dropped_windows
+            await put(event)
 
-        async with aclosing(in_turn(streams(), self.windows_at_once)) as responses:
-            async for response in responses:
-                self._judged_windows += 1
-                self._dropped_windows += response.window.dropped_windows
-                yield response
+        turns, limit = Turns(report), asyncio.Semaphore(self.windows_at_once)
+        async with task_group() as group:
+            while await limit.acquire() and (cut := await waiting.get()) is not None:
+                group.create_task(self._score_window(cut, turns.begin(), limit))
 
-    async def _judged(self, cut: Cut) -> AsyncGenerator[Response, None]:
-        events = window_events(self.upstream, self.request, cut.clip, cut.index)
-        async with aclosing(events):
-            async for event in events:
-                if event.HasField("window"):
-                    yield self._result(cut, event.window)
+    async def _score_window(self, cut: Cut, turn: Turn[Event], limit: asyncio.Semaphore) -> None:
+        window = begun(cut.index, cut.clip, cut.clip)
+        await score_clip(self.upstream, self.request, cut.clip, window, _leave_out)
+        await turn.put(self._result(cut, window))
+        await turn.end()
+        limit.release()
 
-    def _result(self, cut: Cut, window: score_pb2.WindowResult) -> Response:
+    def _result(self, cut: Cut, window: score_pb2.WindowResult) -> Event:
         if self.attributes:
             wanted = [each for each in window.attributes if attribute_name(each) in self.attributes]
             del window.attributes[:]
             window.attributes.extend(wanted)
-        return Response(
+        return Event(
             window=live_pb2.LiveWindow(
                 window=window,
                 dropped_windows=cut.dropped_windows,
@@ -208,7 +201,7 @@ class LiveStream:
             )
         )
 
-    def _started(self, info: MediaInfo, spec: ModelSpec) -> Response:
+    def _started(self, info: MediaInfo, spec: ModelSpec) -> event_pb2.Started:
         self._media = event_pb2.MediaInfo(
             kind=event_pb2.MEDIA_KIND_VIDEO,
             container=info.container,
@@ -216,8 +209,11 @@ class LiveStream:
             width_px=info.width_px,
             height_px=info.height_px,
         )
-        return Response(
-            started=event_pb2.Started(request_id=self.request.request_id, media=self._media, model=spec.model)
+        return event_pb2.Started(request_id=self.request.request_id, media=self._media, model=spec.model)
+
+    def _ended(self) -> live_pb2.LiveEnded:
+        return live_pb2.LiveEnded(
+            judged_windows=self._judged_windows, dropped_windows=self._dropped_windows, media=self._media
         )
 
     def _complete_media(self, summary: DecodeSummary) -> None:
@@ -228,10 +224,11 @@ class LiveStream:
         self._media.duration.CopyFrom(duration(summary.duration_seconds))
 
 
-async def _receive(upload: AsyncIterator[bytes], job: DecodeJob) -> AsyncGenerator[Response, None]:
+async def _receive(upload: AsyncIterator[bytes], job: DecodeJob) -> None:
     async for chunk in upload:
         await job.write(chunk)
     await job.end()
-    nothing: tuple[Response, ...] = ()
-    for response in nothing:  # a generator all the same, because it is merged with generators
-        yield response
+
+
+async def _leave_out(event: event_pb2.ScoreEvent) -> None:
+    """A live stream's client is told of whole windows alone."""

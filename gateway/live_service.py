@@ -4,16 +4,17 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from assay.errors import Busy, InvalidRequest
 from assay.rpc.admission import Places
+from assay.rpc.streams import Put, batches
 from assay.v1 import event_pb2, live_pb2, live_pb2_grpc
 from assay.wire import form_from_wire
 from gateway.decode import DecodePool
 from gateway.decode_spec import RAW_FRAME
-from gateway.live import LiveStream, Response
-from gateway.merge import beating
+from gateway.live import Event, LiveStream
 from gateway.settings import GatewaySettings
 from gateway.upload import UploadClock
 from gateway.upstream import Upstream, request_options
@@ -37,7 +38,13 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
 
     async def ScoreLive(  # noqa: N802 - named by the contract
         self, requests: AsyncIterator[Request], context: Any
-    ) -> AsyncGenerator[Response, None]:
+    ) -> AsyncGenerator[live_pb2.ScoreLiveResponse, None]:
+        judging = batches(partial(self._judge, requests), self.settings.heartbeat_seconds)
+        async with aclosing(judging) as moments:
+            async for moment in moments:
+                yield live_pb2.ScoreLiveResponse(events=moment or [Event(heartbeat=event_pb2.Heartbeat())])
+
+    async def _judge(self, requests: AsyncIterator[Request], put: Put[Event]) -> None:
         clock = UploadClock(self.settings.live_limits())
         first = await clock.wait(anext(requests, None))
         if first is None or first.WhichOneof("part") != "config":
@@ -53,13 +60,13 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
             is_frames = second.WhichOneof("part") == "frame"
             parts = _Parts(requests, second, self._stops)
             stream = self._stream(first.config, is_frames)
-            told = stream.responses(clock.timed(parts.frames() if is_frames else parts.chunks()))
-            beat = Response(heartbeat=event_pb2.Heartbeat())
-            async with aclosing(beating(told, self.settings.heartbeat_seconds, beat)) as responses:
-                async for response in responses:
-                    if response.HasField("ended"):
-                        response.ended.server_stops = self._stops.is_set()
-                    yield response
+
+            async def report(event: Event) -> None:
+                if event.HasField("ended"):
+                    event.ended.server_stops = self._stops.is_set()
+                await put(event)
+
+            await stream.run(clock.timed(parts.frames() if is_frames else parts.chunks()), report)
 
     def _stream(self, config: live_pb2.LiveConfig, is_frames: bool) -> LiveStream:
         return LiveStream(

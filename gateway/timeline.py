@@ -48,7 +48,6 @@ class Timeline:
         """The score of the whole and all that it came from. Needs a window."""
         rule = self._rule
         result.score.CopyFrom(score_to_wire(pool(self._scores, self._weights, rule)))
-        result.pooling = POOLING_TO_WIRE[rule.method]
         result.pooling_rule.method = POOLING_TO_WIRE[rule.method]
         if rule.method == "percentile":
             result.pooling_rule.percentile = rule.percentile

@@ -3,10 +3,10 @@
 import asyncio
 import math
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 
@@ -19,7 +19,6 @@ from assay.v1 import assay_pb2, attribute_extraction_pb2_grpc, attribute_pb2, cl
 from assay.v1 import attribute_extraction_pb2 as extraction_pb2
 from assay.wire import FORM_TO_WIRE, clip_header, form_from_wire, pixel_slices
 
-T = TypeVar("T")
 _SPEC_SECONDS = 1.0
 """How long what both services said of their model is believed. They themselves ask it every 10 s who it is."""
 ModelSpec = clip_pb2.ModelSpec
@@ -42,6 +41,15 @@ def request_options(config: assay_pb2.ScoreConfig) -> RequestOptions:
     return RequestOptions(
         uuid.uuid4().hex, form_from_wire(config.form), config.tenant, omit_distributions=config.omit_digit_distributions
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All that attribute extraction has to say of a clip."""
+
+    reasoning: str
+    attributes: tuple[attribute_pb2.Attribute, ...]
+    transcript: extraction_pb2.Transcript
 
 
 class Upstream:
@@ -91,8 +99,8 @@ class Upstream:
 
     async def extract(
         self, options: RequestOptions, clip: Clip
-    ) -> AsyncGenerator[extraction_pb2.ExtractAttributesResponse, None]:
-        """Reasoning and attributes of the clip, the transcript last."""
+    ) -> AsyncGenerator[extraction_pb2.ExtractionEvent, None]:
+        """Reasoning and attributes of the clip, the transcript last. Whoever stops reading cancels the call."""
 
         async def parts() -> AsyncIterator[extraction_pb2.ExtractAttributesRequest]:
             config = extraction_pb2.ExtractionConfig(
@@ -100,29 +108,23 @@ class Upstream:
                 form=FORM_TO_WIRE[options.form],
                 clip=clip_header(clip),
                 tenant=options.tenant,
-                takes_several=True,
             )
             yield extraction_pb2.ExtractAttributesRequest(config=config)
             for pixels in pixel_slices(clip):
                 yield extraction_pb2.ExtractAttributesRequest(pixels=pixels)
 
-        with _named("attribute extraction"):
-            async with aclosing(_responses(self._extraction.ExtractAttributes(parts()))) as responses:
-                async for response in responses:
-                    yield response
-                    for after in response.then:
-                        yield after
+        with _answered("attribute extraction", self._extraction.ExtractAttributes(parts())) as call:
+            while isinstance(response := await call.read(), extraction_pb2.ExtractAttributesResponse):
+                for event in response.events:
+                    yield event
 
     async def score(
-        self,
-        options: RequestOptions,
-        clip: Clip,
-        transcript: Awaitable[extraction_pb2.Transcript],
-        attributes: Iterable[attribute_pb2.Attribute] = (),
+        self, options: RequestOptions, clip: Clip, explanation: Awaitable[Explanation]
     ) -> AsyncGenerator[scoring_pb2.ScoreResponse, None]:
-        """Early and final score of the clip. The transcript is awaited after the pixels, unless the form is direct.
+        """Early and final score of the clip. Whoever stops reading cancels the call.
 
-        `attributes` are read when the transcript is there, and sent where a tenant's weights are to be put on them.
+        The explanation is awaited after the pixels, unless the form is direct. Its grades are sent where a tenant's
+        weights are to be put on them.
         """
 
         async def parts() -> AsyncIterator[scoring_pb2.ScoreRequest]:
@@ -137,21 +139,22 @@ class Upstream:
             for pixels in pixel_slices(clip):
                 yield scoring_pb2.ScoreRequest(pixels=pixels)
             if options.form != "direct":
-                yield scoring_pb2.ScoreRequest(transcript=await transcript)
+                explained = await explanation
+                yield scoring_pb2.ScoreRequest(transcript=explained.transcript)
                 if options.tenant:
-                    yield scoring_pb2.ScoreRequest(grades=scoring_pb2.Grades(attributes=attributes))
+                    yield scoring_pb2.ScoreRequest(grades=scoring_pb2.Grades(attributes=explained.attributes))
 
-        with _named("scoring"):
-            async with aclosing(_responses(self._scoring.Score(parts()))) as responses:
-                async for response in responses:
-                    yield response
+        with _answered("scoring", self._scoring.Score(parts())) as call:
+            while isinstance(response := await call.read(), scoring_pb2.ScoreResponse):
+                yield response
 
 
-async def _responses(call: "grpc.aio.StreamStreamCall[Any, T]") -> AsyncGenerator[T, None]:
-    """The call's responses. Whoever stops reading them cancels the call, and with it the work on the other side."""
+@contextmanager
+def _answered(service: str, call: Any) -> Iterator[Any]:
+    """The call, for as long as somebody reads its answers; then it is cancelled, and the work on the other side."""
     try:
-        async for response in call:
-            yield response
+        with _named(service):
+            yield call
     finally:
         call.cancel()
 

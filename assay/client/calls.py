@@ -200,7 +200,7 @@ class AsyncClient:
             if response is grpc.aio.EOF:
                 raise ServiceUnavailable(f"the server at {self.server} ended the call without a result; try again")
             has_begun = True
-            for event in (response.event, *response.then):
+            for event in response.events:
                 is_last = event.HasField("result")
                 if is_last:
                     await read_to_end(call)
@@ -246,7 +246,6 @@ def config_of(
         form=forms[form],
         attributes=dict.fromkeys(attributes),
         tenant=tenant,
-        takes_several=True,
         omit_digit_distributions=not distributions,
     )
     if video != _AS_SERVED:

@@ -63,9 +63,9 @@ async def live_windows(
     call = live_pb2_grpc.LiveServiceStub(channel).ScoreLive()
     sending = asyncio.create_task(_send(call, source, config))
     try:
-        async for response in _responses(call, server, quiet_seconds, sending):
-            if response.HasField("window"):
-                yield _window(response.window)
+        async for event in _events(call, server, quiet_seconds, sending):
+            if event.HasField("window"):
+                yield _window(event.window)
     finally:
         call.cancel()
         sending.cancel()
@@ -73,9 +73,9 @@ async def live_windows(
         await asyncio.wait([sending])
 
 
-async def _responses(
+async def _events(
     call: Any, server: str, quiet_seconds: float, sending: "asyncio.Task[None]"
-) -> AsyncIterator[live_pb2.ScoreLiveResponse]:
+) -> AsyncIterator[live_pb2.LiveEvent]:
     """Everything in front of `ended`. Raises what the call failed with, or what the source did."""
     has_begun = False
     while True:
@@ -98,10 +98,11 @@ async def _responses(
                 f"the server at {server} closed the stream without a final message; start it again"
             )
         has_begun = True
-        if response.HasField("ended"):
-            await read_to_end(call)
-            return
-        yield response
+        for event in response.events:
+            if event.HasField("ended"):
+                await read_to_end(call)
+                return
+            yield event
 
 
 async def _send(call: Any, source: LiveSource, config: live_pb2.LiveConfig) -> None:

@@ -82,7 +82,6 @@ class ScoreConfig(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
     VIDEO_FIELD_NUMBER: _builtins.int
-    TAKES_SEVERAL_FIELD_NUMBER: _builtins.int
     OMIT_DIGIT_DISTRIBUTIONS_FIELD_NUMBER: _builtins.int
     form: _score_pb2.AnswerForm.ValueType
     """In which form to answer; ANSWER_FORM_REGULAR if not set."""
@@ -90,10 +89,6 @@ class ScoreConfig(_message.Message):
     """Whose composite weights to use beside the model's own score: the name under which an operator has stored them. None
     if empty, which is the default; an unknown one is INVALID_ARGUMENT, and so is any with ANSWER_FORM_DIRECT, which
     grades nothing.
-    """
-    takes_several: _builtins.bool
-    """True if the caller reads `then` of the responses of StreamImage, StreamVideo and ScoreUri; otherwise it stays empty,
-    and every event has a message of its own.
     """
     omit_digit_distributions: _builtins.bool
     """True: Score.digit_distributions is left empty everywhere in the answer: most of a short answer's bytes."""
@@ -116,12 +111,11 @@ class ScoreConfig(_message.Message):
         attributes: _abc.Iterable[_builtins.str] | None = ...,
         tenant: _builtins.str = ...,
         video: Global___VideoOptions | None = ...,
-        takes_several: _builtins.bool = ...,
         omit_digit_distributions: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["video", b"video"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "form", b"form", "omit_digit_distributions", b"omit_digit_distributions", "takes_several", b"takes_several", "tenant", b"tenant", "video", b"video"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "form", b"form", "omit_digit_distributions", b"omit_digit_distributions", "tenant", b"tenant", "video", b"video"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -213,29 +207,23 @@ Global___StreamImageRequest: _TypeAlias = StreamImageRequest  # noqa: Y015
 
 @_typing.final
 class StreamImageResponse(_message.Message):
-    """One event about the picture."""
+    """What happened to the picture."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    EVENT_FIELD_NUMBER: _builtins.int
-    THEN_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def event(self) -> _event_pb2.ScoreEvent:
-        """What happened."""
-
-    @_builtins.property
-    def then(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.ScoreEvent]:
-        """What happened at the same moment after it, in order; nothing waits for it. See ScoreConfig.takes_several."""
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.ScoreEvent]:
+        """The events that were ready when the message was written, in order; at least one. No event waits for another."""
 
     def __init__(
         self,
         *,
-        event: _event_pb2.ScoreEvent | None = ...,
-        then: _abc.Iterable[_event_pb2.ScoreEvent] | None = ...,
+        events: _abc.Iterable[_event_pb2.ScoreEvent] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "then", b"then"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -273,29 +261,23 @@ Global___StreamVideoRequest: _TypeAlias = StreamVideoRequest  # noqa: Y015
 
 @_typing.final
 class StreamVideoResponse(_message.Message):
-    """One event about the video."""
+    """What happened to the video."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    EVENT_FIELD_NUMBER: _builtins.int
-    THEN_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def event(self) -> _event_pb2.ScoreEvent:
-        """What happened."""
-
-    @_builtins.property
-    def then(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.ScoreEvent]:
-        """What happened at the same moment after it, in order; nothing waits for it. See ScoreConfig.takes_several."""
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.ScoreEvent]:
+        """The events that were ready when the message was written, in order; at least one. No event waits for another."""
 
     def __init__(
         self,
         *,
-        event: _event_pb2.ScoreEvent | None = ...,
-        then: _abc.Iterable[_event_pb2.ScoreEvent] | None = ...,
+        events: _abc.Iterable[_event_pb2.ScoreEvent] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "then", b"then"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -334,29 +316,23 @@ Global___ScoreUriRequest: _TypeAlias = ScoreUriRequest  # noqa: Y015
 
 @_typing.final
 class ScoreUriResponse(_message.Message):
-    """One event about the picture or video."""
+    """What happened to the picture or video."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    EVENT_FIELD_NUMBER: _builtins.int
-    THEN_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def event(self) -> _event_pb2.ScoreEvent:
-        """What happened."""
-
-    @_builtins.property
-    def then(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.ScoreEvent]:
-        """What happened at the same moment after it, in order; nothing waits for it. See ScoreConfig.takes_several."""
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.ScoreEvent]:
+        """The events that were ready when the message was written, in order; at least one. No event waits for another."""
 
     def __init__(
         self,
         *,
-        event: _event_pb2.ScoreEvent | None = ...,
-        then: _abc.Iterable[_event_pb2.ScoreEvent] | None = ...,
+        events: _abc.Iterable[_event_pb2.ScoreEvent] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "then", b"then"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

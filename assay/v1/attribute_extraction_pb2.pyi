@@ -31,7 +31,6 @@ class ExtractionConfig(_message.Message):
     FORM_FIELD_NUMBER: _builtins.int
     CLIP_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
-    TAKES_SEVERAL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Identifies the request in the logs."""
     form: _score_pb2.AnswerForm.ValueType
@@ -39,10 +38,6 @@ class ExtractionConfig(_message.Message):
     tenant: _builtins.str
     """Whose request it is; nobody in particular's if empty. What the model has read for one tenant is reused for the same
     one alone.
-    """
-    takes_several: _builtins.bool
-    """True if the caller reads ExtractAttributesResponse.then; otherwise it stays empty, and every event has a message of
-    its own.
     """
     @_builtins.property
     def clip(self) -> _clip_pb2.ClipHeader:
@@ -55,11 +50,10 @@ class ExtractionConfig(_message.Message):
         form: _score_pb2.AnswerForm.ValueType = ...,
         clip: _clip_pb2.ClipHeader | None = ...,
         tenant: _builtins.str = ...,
-        takes_several: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip", "form", b"form", "request_id", b"request_id", "takes_several", b"takes_several", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip", "form", b"form", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -130,28 +124,23 @@ class Transcript(_message.Message):
 Global___Transcript: _TypeAlias = Transcript  # noqa: Y015
 
 @_typing.final
-class ExtractAttributesResponse(_message.Message):
-    """A piece of the answer."""
+class ExtractionEvent(_message.Message):
+    """Something that the model has written."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REASONING_FIELD_NUMBER: _builtins.int
     ATTRIBUTE_FIELD_NUMBER: _builtins.int
     TRANSCRIPT_FIELD_NUMBER: _builtins.int
-    THEN_FIELD_NUMBER: _builtins.int
     reasoning: _builtins.str
     """Text to append to the explanation; of the transcript all but the sentence that leads up to the number."""
     @_builtins.property
     def attribute(self) -> _attribute_pb2.Attribute:
-        """An attribute was told."""
+        """An attribute was graded."""
 
     @_builtins.property
     def transcript(self) -> Global___Transcript:
         """Last event of the stream."""
-
-    @_builtins.property
-    def then(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExtractAttributesResponse]:
-        """What was told at the same moment after it, in order, none of them with a `then` of its own. Nothing waits for it."""
 
     def __init__(
         self,
@@ -159,15 +148,38 @@ class ExtractAttributesResponse(_message.Message):
         reasoning: _builtins.str = ...,
         attribute: _attribute_pb2.Attribute | None = ...,
         transcript: Global___Transcript | None = ...,
-        then: _abc.Iterable[Global___ExtractAttributesResponse] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "event", b"event", "reasoning", b"reasoning", "transcript", b"transcript"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "event", b"event", "reasoning", b"reasoning", "then", b"then", "transcript", b"transcript"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "event", b"event", "reasoning", b"reasoning", "transcript", b"transcript"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["reasoning", "attribute", "transcript"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___ExtractionEvent: _TypeAlias = ExtractionEvent  # noqa: Y015
+
+@_typing.final
+class ExtractAttributesResponse(_message.Message):
+    """A piece of the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExtractionEvent]:
+        """The events that were ready when the message was written, in order; at least one. No event waits for another."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___ExtractionEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExtractAttributesResponse: _TypeAlias = ExtractAttributesResponse  # noqa: Y015
 

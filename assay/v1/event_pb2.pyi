@@ -267,7 +267,7 @@ Global___ReasoningDelta: _TypeAlias = ReasoningDelta  # noqa: Y015
 
 @_typing.final
 class AttributeResult(_message.Message):
-    """An attribute was told."""
+    """An attribute was graded."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -277,7 +277,7 @@ class AttributeResult(_message.Message):
     """The window it speaks of; 0 for a picture."""
     @_builtins.property
     def attribute(self) -> _attribute_pb2.Attribute:
-        """What was told."""
+        """Its grade."""
 
     def __init__(
         self,
@@ -515,22 +515,23 @@ class Result(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SCORE_FIELD_NUMBER: _builtins.int
-    POOLING_FIELD_NUMBER: _builtins.int
+    POOLING_RULE_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     WINDOWS_FIELD_NUMBER: _builtins.int
     MEDIA_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     COMPOSITE_SCORE_FIELD_NUMBER: _builtins.int
-    POOLING_RULE_FIELD_NUMBER: _builtins.int
     WORST_FIELD_NUMBER: _builtins.int
     BEST_FIELD_NUMBER: _builtins.int
     VIDEO_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
-    pooling: Global___Pooling.ValueType
-    """How score came about from windows[].score."""
     @_builtins.property
     def score(self) -> _score_pb2.Score:
         """The score of the whole picture or video."""
+
+    @_builtins.property
+    def pooling_rule(self) -> Global___PoolingRule:
+        """How score came about from windows[].score."""
 
     @_builtins.property
     def attributes(self) -> _containers.RepeatedCompositeFieldContainer[_attribute_pb2.Attribute]:
@@ -557,10 +558,6 @@ class Result(_message.Message):
         """The tenant's composite score of the whole: pooled as score is. Not set unless every window has one."""
 
     @_builtins.property
-    def pooling_rule(self) -> Global___PoolingRule:
-        """The same as pooling, with its parameter."""
-
-    @_builtins.property
     def worst(self) -> Global___Segment:
         """The window with the lowest score, the first of equals; not set for a picture."""
 
@@ -580,13 +577,12 @@ class Result(_message.Message):
         self,
         *,
         score: _score_pb2.Score | None = ...,
-        pooling: Global___Pooling.ValueType = ...,
+        pooling_rule: Global___PoolingRule | None = ...,
         attributes: _abc.Iterable[_attribute_pb2.Attribute] | None = ...,
         windows: _abc.Iterable[_score_pb2.WindowResult] | None = ...,
         media: Global___MediaInfo | None = ...,
         model: Global___ModelInfo | None = ...,
         composite_score: _score_pb2.Score | None = ...,
-        pooling_rule: Global___PoolingRule | None = ...,
         worst: Global___Segment | None = ...,
         best: Global___Segment | None = ...,
         video: Global___VideoReport | None = ...,
@@ -594,7 +590,7 @@ class Result(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "composite_score", b"composite_score", "media", b"media", "model", b"model", "partial", b"partial", "pooling_rule", b"pooling_rule", "score", b"score", "video", b"video", "worst", b"worst"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "best", b"best", "composite_score", b"composite_score", "media", b"media", "model", b"model", "partial", b"partial", "pooling", b"pooling", "pooling_rule", b"pooling_rule", "score", b"score", "video", b"video", "windows", b"windows", "worst", b"worst"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "best", b"best", "composite_score", b"composite_score", "media", b"media", "model", b"model", "partial", b"partial", "pooling_rule", b"pooling_rule", "score", b"score", "video", b"video", "windows", b"windows", "worst", b"worst"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -631,7 +627,7 @@ class ScoreEvent(_message.Message):
 
     @_builtins.property
     def attribute(self) -> Global___AttributeResult:
-        """An attribute was told."""
+        """An attribute was graded."""
 
     @_builtins.property
     def early_score(self) -> Global___EarlyScore:

@@ -9,9 +9,11 @@ Errors are those of AssayService.
 from assay.v1 import assay_pb2 as _assay_pb2
 from assay.v1 import event_pb2 as _event_pb2
 from assay.v1 import score_pb2 as _score_pb2
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -247,8 +249,8 @@ class LiveEnded(_message.Message):
 Global___LiveEnded: _TypeAlias = LiveEnded  # noqa: Y015
 
 @_typing.final
-class ScoreLiveResponse(_message.Message):
-    """What happened."""
+class LiveEvent(_message.Message):
+    """One event of a live stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -287,5 +289,29 @@ class ScoreLiveResponse(_message.Message):
     _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "window", "heartbeat", "ended"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___LiveEvent: _TypeAlias = LiveEvent  # noqa: Y015
+
+@_typing.final
+class ScoreLiveResponse(_message.Message):
+    """What happened to the stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___LiveEvent]:
+        """The events that were ready when the message was written, in order; at least one. No event waits for another."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___LiveEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScoreLiveResponse: _TypeAlias = ScoreLiveResponse  # noqa: Y015

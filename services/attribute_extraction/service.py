@@ -14,7 +14,7 @@ from assay.generator import Generator
 from assay.rpc.admission import Places
 from assay.rpc.logs import request_id
 from assay.rpc.model import LiveModel
-from assay.rpc.together import together
+from assay.rpc.streams import Put, batches
 from assay.rpc.upload import Upload
 from assay.v1 import attribute_extraction_pb2 as pb
 from assay.v1.attribute_extraction_pb2_grpc import AttributeExtractionServiceServicer
@@ -53,15 +53,15 @@ class AttributeExtractionService(AttributeExtractionServiceServicer):
             clip = await upload.clip(config.clip, self._checkpoint)
             await upload.end()
             form_name = form_from_wire(config.form)
-            told = extract(self._generator, self._checkpoint, form_name, clip, config.tenant)
-            async with aclosing(together(told)) as moments:
+
+            async def write(put: Put[Told]) -> None:
+                async with aclosing(extract(self._generator, self._checkpoint, form_name, clip, config.tenant)) as told:
+                    async for each in told:
+                        await put(each)
+
+            async with aclosing(batches(write)) as moments:
                 async for moment in moments:
-                    first, *then = map(_to_wire, _joined(moment))
-                    if config.takes_several:
-                        first.then.extend(then)
-                        then = []
-                    for response in (first, *then):
-                        yield response
+                    yield pb.ExtractAttributesResponse(events=map(_to_wire, _joined(moment)))
 
     async def DescribeModel(  # noqa: N802 the name is the contract's
         self, request: pb.AttributeExtractionServiceDescribeModelRequest, context: Context
@@ -79,10 +79,10 @@ def _joined(moment: Sequence[Told]) -> Iterator[Told]:
             yield from told
 
 
-def _to_wire(told: Told) -> pb.ExtractAttributesResponse:
+def _to_wire(told: Told) -> pb.ExtractionEvent:
     match told:
         case Reasoning(text):
-            return pb.ExtractAttributesResponse(reasoning=text)
+            return pb.ExtractionEvent(reasoning=text)
         case Attribute():
-            return pb.ExtractAttributesResponse(attribute=attribute_to_wire(told))
-    return pb.ExtractAttributesResponse(transcript=transcript_to_wire(told))
+            return pb.ExtractionEvent(attribute=attribute_to_wire(told))
+    return pb.ExtractionEvent(transcript=transcript_to_wire(told))

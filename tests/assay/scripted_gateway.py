@@ -62,11 +62,11 @@ class ScriptedGateway(assay_pb2_grpc.AssayServiceServicer):
 
     def StreamImage(self, request_iterator: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         for event in self._events("StreamImage", request_iterator, context):
-            yield assay_pb2.StreamImageResponse(event=event)
+            yield assay_pb2.StreamImageResponse(events=[event])
 
     def StreamVideo(self, request_iterator: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         for event in self._events("StreamVideo", request_iterator, context):
-            yield assay_pb2.StreamVideoResponse(event=event)
+            yield assay_pb2.StreamVideoResponse(events=[event])
 
     def ScoreUri(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         parts = [
@@ -74,7 +74,7 @@ class ScriptedGateway(assay_pb2_grpc.AssayServiceServicer):
             assay_pb2.StreamVideoRequest(chunk=request.uri.encode()),
         ]
         for event in self._events("ScoreUri", parts, context):
-            yield assay_pb2.ScoreUriResponse(event=event)
+            yield assay_pb2.ScoreUriResponse(events=[event])
 
     def _events(self, method: str, requests: Any, context: Any) -> Iterator[event_pb2.ScoreEvent]:
         call = Call(method)
@@ -154,7 +154,6 @@ def result(is_video: bool = False, names: list[str] | None = None, value: float 
     windows = [window(index, value) for index in range(2 if is_video else 1)]
     return event_pb2.Result(
         score=score(value),
-        pooling=event_pb2.POOLING_MEAN,
         pooling_rule=event_pb2.PoolingRule(method=event_pb2.POOLING_MEAN),
         attributes=[wire.attribute_to_wire(each) for each in attributes() if not names or each.name in names],
         windows=windows,

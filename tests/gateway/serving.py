@@ -150,7 +150,7 @@ async def events(method: Any, parts: Sequence[Any] | AsyncIterator[Any]) -> list
     """All events of a call. Raises the AssayError that the gateway meant."""
     try:
         call = method(iter(parts) if isinstance(parts, Sequence) else parts)
-        return [event async for response in call for event in (response.event, *getattr(response, "then", ()))]
+        return [event async for response in call for event in response.events]
     except grpc.aio.AioRpcError as failed:
         raise error_from(failed, "the gateway") from failed
 

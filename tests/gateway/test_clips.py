@@ -78,7 +78,7 @@ async def test_windows_leave_gaps_if_the_hop_is_longer(pool):
 
 async def test_an_operator_sets_what_requests_leave_open(pool):
     judged = await result(pool, settings={"window_seconds": 6.0, "window_hop_seconds": 3.0, "pooling": "worst"})
-    assert (starts(judged)[:3], judged.pooling) == ([0, 3, 6], event_pb2.POOLING_WORST)
+    assert (starts(judged)[:3], judged.pooling_rule.method) == ([0, 3, 6], event_pb2.POOLING_WORST)
 
 
 async def test_a_long_window_is_sampled_no_denser_than_the_model_can_be_shown(pool):
@@ -109,7 +109,7 @@ async def test_the_request_says_how_scores_are_pooled(pool, options, value):
 
 async def test_the_result_says_how_it_was_pooled(pool):
     judged = await result(pool, pooling="percentile", percentile=25.0)
-    assert judged.pooling == judged.pooling_rule.method == event_pb2.POOLING_PERCENTILE
+    assert judged.pooling_rule.method == event_pb2.POOLING_PERCENTILE
     assert judged.pooling_rule.percentile == 25.0
 
 

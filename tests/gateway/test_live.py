@@ -36,7 +36,7 @@ async def told(caller, requests):
     """All that a stream is told. Raises the AssayError that the gateway meant."""
     call = caller.live.ScoreLive(iter(requests) if isinstance(requests, list) else requests)
     try:
-        return [response async for response in call]
+        return [event async for response in call for event in response.events]
     except grpc.aio.AioRpcError as failed:
         raise error_from(failed) from failed
 
@@ -99,8 +99,8 @@ async def test_a_window_is_told_while_the_stream_goes_on(pool):
     async with gateway(pool, model, model) as caller, asyncio.timeout(20):
         happened = []
         async for response in caller.live.ScoreLive(going_on()):
-            happened.append(response.WhichOneof("event"))
-            if happened == ["started", "window"]:
+            happened += [event.WhichOneof("event") for event in response.events]
+            if happened[:2] == ["started", "window"]:
                 first.set()
     assert (happened[:2], happened[-1]) == (["started", "window"], "ended")
 
@@ -157,7 +157,7 @@ async def test_waiting_reaches_the_client(pool):
 
     async with gateway(pool, model, model) as caller:
         call = caller.live.ScoreLive(endless())
-        assert (await call.read()).HasField("started")
+        assert (await call.read()).events[0].HasField("started")
         await asyncio.sleep(2.0)
         before_bytes = sent_bytes
         await asyncio.sleep(0.5)
@@ -235,7 +235,7 @@ async def test_two_streams_that_go_on_keep_no_picture_waiting(pool):
     async with DecodePool(workers=1, spares=0, max_processes=3) as small, gateway(small, model, model) as caller:
         streams = [caller.live.ScoreLive(going_on()) for _ in range(2)]
         for stream in streams:
-            assert (await stream.read()).HasField("started")
+            assert (await stream.read()).events[0].HasField("started")
         assert await caller.image("jpeg.jpg")
         for stream in streams:
             stream.cancel()

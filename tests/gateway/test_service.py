@@ -57,20 +57,15 @@ async def test_events_are_numbered_from_one_without_a_gap(pool):
     assert [event.sequence for event in happened] == list(range(1, len(happened) + 1))
 
 
-async def test_who_takes_several_gets_the_events_of_one_moment_in_one_message(pool):
+async def test_events_that_are_ready_at_one_moment_travel_in_one_message(pool):
     model = ScriptedGenerator()
     async with gateway(pool, model, model) as caller:
-        parts = [
-            assay_pb2.StreamImageRequest(config=assay_pb2.ScoreConfig(takes_several=True)),
-            assay_pb2.StreamImageRequest(chunk=media(PHOTO).read_bytes()),
-        ]
+        parts = [CONFIG, assay_pb2.StreamImageRequest(chunk=media(PHOTO).read_bytes())]
         messages = [message async for message in caller.stub.StreamImage(iter(parts))]
-        happened = [event for message in messages for event in (message.event, *message.then)]
-        alone = [message async for message in caller.stub.StreamImage(iter([CONFIG, parts[1]]))]
+    happened = [event for message in messages for event in message.events]
     assert [event.sequence for event in happened] == list(range(1, len(happened) + 1))
-    assert result_of(happened).score == result_of([message.event for message in alone]).score
-    assert any(message.then for message in messages)
-    assert not any(message.then for message in alone)
+    assert all(message.events for message in messages)
+    assert len(messages) < len(happened)
 
 
 async def test_the_reasoning_streams_before_the_result_repeats_it(pool):

@@ -166,5 +166,5 @@ async def test_an_upload_that_gave_its_place_away_still_gets_its_result(pool):
         assert await caller.image(PHOTO)
         await slow.write(assay_pb2.StreamVideoRequest(chunk=data[20_000:]))
         await slow.done_writing()
-        happened = [response.event.WhichOneof("event") async for response in slow]
+        happened = [event.WhichOneof("event") async for response in slow for event in response.events]
     assert happened[-1] == "result"

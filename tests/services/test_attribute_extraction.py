@@ -33,7 +33,8 @@ def generator() -> ScriptedGenerator:
 
 async def extracted(generator, form=score_pb2.ANSWER_FORM_REGULAR):
     async with extraction(generator) as stub:
-        return await answers(stub.ExtractAttributes, to_extract(picture(), form))
+        responses = await answers(stub.ExtractAttributes, to_extract(picture(), form))
+        return [event for response in responses for event in response.events]
 
 
 def attributes(events) -> list[Attribute]:
@@ -109,25 +110,11 @@ async def test_an_attribute_comes_before_what_is_written_after_it(generator):
     assert kinds[kinds.index("attribute") + 1].startswith("\nSubject:")
 
 
-async def test_who_takes_several_gets_what_is_told_at_one_moment_in_one_message(generator):
+async def test_events_that_are_ready_at_one_moment_travel_in_one_message(generator):
     async with extraction(generator) as stub:
-        parts = to_extract(picture())
-        parts[0].config.takes_several = True
-        responses = await answers(stub.ExtractAttributes, parts)
-    alone = await extracted(generator)
-    assert len(responses) < len(alone)
-    assert _in_order([each for response in responses for each in (response, *response.then)]) == _in_order(alone)
-
-
-def _in_order(events) -> list[str | Attribute]:
-    """Attributes, and all that was written before, between and after them."""
-    told: list[str | Attribute] = [""]
-    for event in events:
-        if event.HasField("attribute"):
-            told += [attribute_from_wire(event.attribute), ""]
-        else:
-            told[-1] += event.reasoning
-    return told
+        responses = await answers(stub.ExtractAttributes, to_extract(picture()))
+    assert all(response.events for response in responses)
+    assert len(responses) < sum(len(response.events) for response in responses)
 
 
 async def test_grades_are_read_from_free_prose():
@@ -171,7 +158,7 @@ async def test_reasoning_is_sent_while_the_model_is_still_writing(generator):
     async with extraction(generator) as stub:
         call = stub.ExtractAttributes(iter(to_extract(picture())))
         first = await call.read()
-        assert first.reasoning == "Reason:"
+        assert first.events[0].reasoning == "Reason:"
         call.cancel()
 
 
@@ -194,7 +181,7 @@ async def test_a_model_that_dies_in_the_middle_leaves_what_it_wrote(generator):
     async with extraction(generator) as stub:
         with pytest.raises(ModelUnavailable, match="The model server died; try again"):
             await answers(stub.ExtractAttributes, to_extract(picture()), into=read)
-    assert "".join(event.reasoning for event in read) == "Reason: calm\nComposition:"
+    assert "".join(event.reasoning for each in read for event in each.events) == "Reason: calm\nComposition:"
 
 
 async def test_a_client_that_cancels_in_the_middle_frees_the_model(generator):

@@ -38,7 +38,7 @@ class Misbehaving(assay_pb2_grpc.AssayServiceServicer):
     async def StreamVideo(self, requests, context):  # noqa: N802 the name is the contract's
         try:
             while True:
-                yield assay_pb2.StreamVideoResponse(event={"reasoning": {"text": "x" * 10_000}})
+                yield assay_pb2.StreamVideoResponse(events=[{"reasoning": {"text": "x" * 10_000}}])
         finally:
             self.is_closed.set()
 
