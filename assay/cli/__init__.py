@@ -8,7 +8,6 @@ from pathlib import Path
 
 from assay import __version__
 from assay.attribute import KINDS
-from assay.cli.checkpoint import add_checkpoint
 from assay.cli.video import add_video_options
 from assay.errors import AssayError
 from assay.stack.settings import MODULES
@@ -65,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_live(commands)
     _add_up(commands)
     _add_demo(commands)
-    add_checkpoint(commands)
+    _add_checkpoint(commands)
     _add_settings(commands)
     return parser
 
@@ -85,7 +84,7 @@ def _add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="a file, a directory (every picture and video in it), - for stdin, or an address that the server gets "
         "itself (https://…, s3://…) if it is set up to",
     )
-    _add_wishes(parser, "regular")
+    _add_score_options(parser, "regular")
     parser.add_argument("--json", action="store_true", help="print one JSON object per file")
     parser.add_argument("-q", "--quiet", action="store_true", help="no reasoning, attributes or progress; errors stay")
     parser.add_argument(
@@ -121,12 +120,12 @@ def _add_live(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         default="drop",
         help="when windows come faster than they are judged: drop the oldest (default), or read more slowly",
     )
-    _add_wishes(parser, "direct")
+    _add_score_options(parser, "direct")
     parser.add_argument("--json", action="store_true", help="print one JSON object per window")
     parser.set_defaults(run=_run_live)
 
 
-def _add_wishes(parser: argparse.ArgumentParser, default_form: str) -> None:
+def _add_score_options(parser: argparse.ArgumentParser, default_form: str) -> None:
     parser.add_argument(
         "--form",
         choices=list(FORM_TO_WIRE),
@@ -188,6 +187,30 @@ def _add_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.set_defaults(run=_run_settings)
 
 
+def _add_checkpoint(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """`assay checkpoint …` among the commands."""
+    parser = commands.add_parser("checkpoint", help="look at a checkpoint, or get one")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    show = verbs.add_parser("show", help="say what a directory holds, and whether it can be served")
+    show.add_argument("directory", type=Path, metavar="DIR")
+    show.set_defaults(run=_run_show)
+    prepare = verbs.add_parser(
+        "prepare",
+        help="download, merge, check",
+        description="Makes a directory that can be served of a base model and an adapter: downloads both (safetensors "
+        "only, no code of theirs is run), merges them and proves the merge, adds prompts and forms, checks the result.",
+    )
+    prepare.add_argument("name", metavar="NAME", help="a directory of checkpoints/ with a sources.toml: realqa-7b")
+    prepare.add_argument("--out", type=Path, metavar="DIR", help="where to (default runs/checkpoints/NAME)")
+    prepare.add_argument("--hub", metavar="URL", help="another hub than huggingface.co")
+    prepare.add_argument("--cache", type=Path, metavar="DIR", help="where downloads are kept (default: the hub's own)")
+    prepare.add_argument("--base", type=Path, metavar="DIR", help="a local copy of the base model instead")
+    prepare.add_argument("--adapter", type=Path, metavar="DIR", help="a local copy of the adapter instead")
+    prepare.add_argument("--folder", metavar="NAME", help="another adapter of the repository than sources.toml names")
+    prepare.add_argument("--variant", metavar="NAME", help="another of the variants in assay.toml")
+    prepare.set_defaults(run=_run_prepare)
+
+
 def _add_stack_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="the model (default checkpoints/nano)")
     parser.add_argument("--logs", type=Path, metavar="DIR", help="one log per program (default runs/logs)")
@@ -225,6 +248,18 @@ def _run_settings(options: argparse.Namespace) -> int:
     from assay.cli.settings_table import run_settings
 
     return run_settings(options)
+
+
+def _run_show(options: argparse.Namespace) -> int:
+    from assay.cli.checkpoint import run_show
+
+    return run_show(options)
+
+
+def _run_prepare(options: argparse.Namespace) -> int:
+    from assay.cli.prepare import run_prepare
+
+    return run_prepare(options)
 
 
 def _attributes(text: str) -> tuple[str, ...]:

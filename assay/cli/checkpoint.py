@@ -1,4 +1,4 @@
-"""`assay checkpoint show` and `prepare`: what a directory holds and whether it can be served; how to get one."""
+"""`assay checkpoint show`: what a directory holds, and whether it can be served."""
 
 import argparse
 from collections.abc import Iterator
@@ -10,36 +10,6 @@ from assay.errors import CheckpointError
 from assay.form import Literal
 from assay.prompt import answer_form, question
 from assay.weights import check_config, check_files, count_weights, fingerprint, read_json
-
-
-def add_checkpoint(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """`assay checkpoint …` among the commands."""
-    parser = commands.add_parser("checkpoint", help="look at a checkpoint, or get one")
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    show = verbs.add_parser("show", help="say what a directory holds, and whether it can be served")
-    show.add_argument("directory", type=Path, metavar="DIR")
-    show.set_defaults(run=run_show)
-    prepare = verbs.add_parser(
-        "prepare",
-        help="download, merge, check",
-        description="Makes a directory that can be served of a base model and an adapter: downloads both (safetensors "
-        "only, no code of theirs is run), merges them and proves the merge, adds prompts and forms, checks the result.",
-    )
-    prepare.add_argument("name", metavar="NAME", help="a directory of checkpoints/ with a sources.toml: realqa-7b")
-    prepare.add_argument("--out", type=Path, metavar="DIR", help="where to (default runs/checkpoints/NAME)")
-    prepare.add_argument("--hub", metavar="URL", help="another hub than huggingface.co")
-    prepare.add_argument("--cache", type=Path, metavar="DIR", help="where downloads are kept (default: the hub's own)")
-    prepare.add_argument("--base", type=Path, metavar="DIR", help="a local copy of the base model instead")
-    prepare.add_argument("--adapter", type=Path, metavar="DIR", help="a local copy of the adapter instead")
-    prepare.add_argument("--folder", metavar="NAME", help="another adapter of the repository than sources.toml names")
-    prepare.add_argument("--variant", metavar="NAME", help="another of the variants in assay.toml")
-    prepare.set_defaults(run=_run_prepare)
-
-
-def _run_prepare(options: argparse.Namespace) -> int:
-    from assay.cli.prepare import run_prepare
-
-    return run_prepare(options)
 
 
 def run_show(options: argparse.Namespace) -> int:

@@ -46,7 +46,9 @@ class Hub:
     def __init__(self, endpoint: str | None = None, cache: Path | None = None) -> None:
         """HubError if huggingface_hub is not installed."""
         try:
-            import huggingface_hub
+            # Each module by its name: the package itself imports none before it is used.
+            import huggingface_hub.constants
+            import huggingface_hub.errors
         except ImportError:
             raise HubError("huggingface_hub is not installed; `make setup` installs it, or assay[engine]") from None
         self._hub: Any = huggingface_hub

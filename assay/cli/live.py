@@ -7,7 +7,7 @@ import sys
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from assay.cli import lines
+from assay.cli import render
 from assay.cli.inputs import STDIN
 from assay.cli.pace import paced
 from assay.cli.settings import server_from_environment
@@ -17,7 +17,7 @@ from assay.errors import AssayError
 
 
 @dataclass(frozen=True, slots=True)
-class LiveWish:
+class LiveOptions:
     """What the command line asks for."""
 
     source: str
@@ -31,87 +31,87 @@ class LiveWish:
     as_json: bool = False
 
 
-def run_live(options: argparse.Namespace) -> int:
+def run_live(arguments: argparse.Namespace) -> int:
     """The command; its exit code."""
-    wish = LiveWish(
-        source=options.source,
-        window_seconds=options.window,
-        hop_seconds=options.hop,
-        waits=options.lateness == "wait",
-        is_paced=options.pace,
-        form=options.form,
-        attributes=options.attributes,
-        tenant=options.tenant,
-        as_json=options.json,
+    options = LiveOptions(
+        source=arguments.source,
+        window_seconds=arguments.window,
+        hop_seconds=arguments.hop,
+        waits=arguments.lateness == "wait",
+        is_paced=arguments.pace,
+        form=arguments.form,
+        attributes=arguments.attributes,
+        tenant=arguments.tenant,
+        as_json=arguments.json,
     )
-    return asyncio.run(score_live(options.server or server_from_environment(DEFAULT_SERVER), wish))
+    return asyncio.run(score_live(arguments.server or server_from_environment(DEFAULT_SERVER), options))
 
 
-async def score_live(server: str, wish: LiveWish) -> int:
+async def score_live(server: str, options: LiveOptions) -> int:
     """Prints a line per window until the stream ends; 0, or the exit code of its failure."""
     try:
-        chunks = pieces(sys.stdin.buffer if wish.source == STDIN else wish.source)
-        await _score(server, wish, paced(chunks) if wish.is_paced else chunks)
+        chunks = pieces(sys.stdin.buffer if options.source == STDIN else options.source)
+        await _score(server, options, paced(chunks) if options.is_paced else chunks)
     except NoServer as error:
-        return _failed(wish, error.message, 3)
+        return _failed(options, error.message, 3)
     except AssayError as error:
-        return _failed(wish, error.message, 1)
+        return _failed(options, error.message, 1)
     except OSError as error:
-        return _failed(wish, f"cannot be read: {error.strerror or error}", 1)
+        return _failed(options, f"cannot be read: {error.strerror or error}", 1)
     return 0
 
 
-async def _score(server: str, wish: LiveWish, source: LiveSource) -> None:
+async def _score(server: str, options: LiveOptions, source: LiveSource) -> None:
     async with AsyncClient(server) as client:
         windows = client.live(
             source,
-            window_seconds=wish.window_seconds,
-            hop_seconds=wish.hop_seconds,
-            waits=wish.waits,
-            form=wish.form,
-            attributes=wish.attributes,
-            tenant=wish.tenant,
+            window_seconds=options.window_seconds,
+            hop_seconds=options.hop_seconds,
+            waits=options.waits,
+            form=options.form,
+            attributes=options.attributes,
+            tenant=options.tenant,
             distributions=False,
         )
         async with aclosing(windows):
             async for window in windows:
-                print(live_json(window) if wish.as_json else live_line(window), flush=True)
+                print(live_json(window) if options.as_json else live_line(window), flush=True)
 
 
-def _failed(wish: LiveWish, message: str, exit_code: int) -> int:
-    print(f"assay: {lines.one_line(wish.source)}: {lines.one_line(message)}", file=sys.stderr)
+def _failed(options: LiveOptions, message: str, exit_code: int) -> int:
+    print(f"assay: {render.one_line(options.source)}: {render.one_line(message)}", file=sys.stderr)
     return exit_code
 
 
-def live_line(told: LiveWindow) -> str:
+def live_line(window: LiveWindow) -> str:
     """`0:00:04.0 - 0:00:07.5  6.53 ± 0.41 of 10` and, in brackets, what was lost before it."""
-    score = told.window.score
+    score = window.window.score
     line = (
-        f"{_clock(told.window.start_seconds)} - {_clock(told.window.end_seconds)}  "
+        f"{_clock(window.window.start_seconds)} - {_clock(window.window.end_seconds)}  "
         f"{score.value:.2f} ± {score.standard_deviation:.2f} of {score.scale.maximum:g}"
     )
     grades = ", ".join(
-        f"{name.replace('_', ' ')}: {each.grade}" for name, each in told.window.attributes.items() if each.grade
+        f"{name.replace('_', ' ')}: {each.grade}" for name, each in window.window.attributes.items() if each.grade
     )
     lost = [
-        (told.dropped_windows, "windows left out"),
-        (told.damaged_frames, "damaged frames"),
-        (told.clock_jumps, "jumps of its clock"),
+        (window.dropped_windows, "windows left out"),
+        (window.damaged_frames, "damaged frames"),
+        (window.clock_jumps, "jumps of its clock"),
     ]
     words = ", ".join(f"{count} {what}" for count, what in lost if count)
-    return "  ".join([line, *([lines.one_line(grades)] if grades else []), *([f"[{words}]"] if words else [])])
+    return "  ".join([line, *([render.one_line(grades)] if grades else []), *([f"[{words}]"] if words else [])])
 
 
-def live_json(told: LiveWindow) -> str:
+def live_json(window: LiveWindow) -> str:
     """One line of JSON."""
     values = {
-        "index": told.index,
-        **lines.window_values(told.window),
-        "dropped_windows": told.dropped_windows,
-        "dropped_frames": told.dropped_frames,
-        "damaged_frames": told.damaged_frames,
-        "clock_jumps": told.clock_jumps,
-        "lag_seconds": told.lag_seconds,
+        "index": window.index,
+        **render.window_values(window.window),
+        "dropped_windows": window.dropped_windows,
+        "dropped_frames": window.dropped_frames,
+        "damaged_frames": window.damaged_frames,
+        "clock_jumps": window.clock_jumps,
+        "lag_seconds": window.lag_seconds,
     }
     return json.dumps(values, allow_nan=False)
 

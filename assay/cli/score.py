@@ -6,11 +6,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from assay.cli import lines
+from assay.cli import render
 from assay.cli.inputs import Input, inputs_of
-from assay.cli.narrator import Narrator
-from assay.cli.screen import QuietScreen, Screen, stderr_screen
-from assay.cli.tally import Tally
+from assay.cli.progress import ProgressCounter, QuietScreen, Screen, stderr_screen
 from assay.cli.video import video_of
 from assay.client import DEFAULT_SERVER, AsyncClient, Judgement, NoServer, VideoOptions, judgement_from_wire
 from assay.errors import AssayError
@@ -18,7 +16,7 @@ from assay.v1 import event_pb2, score_pb2
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ScoreOptions:
     """What the command line asks for."""
 
     form: str = "regular"
@@ -43,19 +41,19 @@ class Failure:
 Outcome = Judgement | Failure
 
 
-def run_score(options: argparse.Namespace) -> int:
+def run_score(arguments: argparse.Namespace) -> int:
     """The command; its exit code."""
-    wish = Wish(
-        form=options.form,
-        attributes=options.attributes,
-        as_json=options.json,
-        is_quiet=options.quiet,
-        concurrency=options.concurrency,
-        timeout_seconds=options.timeout,
-        tenant=options.tenant,
-        video=video_of(options),
+    options = ScoreOptions(
+        form=arguments.form,
+        attributes=arguments.attributes,
+        as_json=arguments.json,
+        is_quiet=arguments.quiet,
+        concurrency=arguments.concurrency,
+        timeout_seconds=arguments.timeout,
+        tenant=arguments.tenant,
+        video=video_of(arguments),
     )
-    return asyncio.run(score_files(options.server or _server_from_environment(), options.paths, wish))
+    return asyncio.run(score_files(arguments.server or _server_from_environment(), arguments.paths, options))
 
 
 def _server_from_environment() -> str:
@@ -65,55 +63,55 @@ def _server_from_environment() -> str:
     return server_from_environment(DEFAULT_SERVER)
 
 
-async def score_files(server: str, paths: Sequence[str], wish: Wish) -> int:
+async def score_files(server: str, paths: Sequence[str], options: ScoreOptions) -> int:
     """Scores every file; 0, or the gravest exit code of the failures."""
     inputs = inputs_of(paths)
-    async with AsyncClient(server, timeout_seconds=wish.timeout_seconds) as client:
-        outcomes = await (_one_by_one if wish.concurrency == 1 else _together)(client, inputs, wish)
+    async with AsyncClient(server, timeout_seconds=options.timeout_seconds) as client:
+        outcomes = await (_one_by_one if options.concurrency == 1 else _together)(client, inputs, options)
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     if failures and len(inputs) > 1:
         print(f"assay: {len(failures)} of {len(inputs)} files could not be scored", file=sys.stderr)
     return max((failure.exit_code for failure in failures), default=0)
 
 
-async def _one_by_one(client: AsyncClient, inputs: Sequence[Input], wish: Wish) -> list[Outcome]:
+async def _one_by_one(client: AsyncClient, inputs: Sequence[Input], options: ScoreOptions) -> list[Outcome]:
     outcomes = []
     for each in inputs:
-        with stderr_screen(quiet=wish.is_quiet) as screen:
+        with stderr_screen(quiet=options.is_quiet) as screen:
             if len(inputs) > 1:
-                screen.write(f"{lines.one_line(each.name)}\n")
-            outcome = await _outcome(client, each, wish, screen)
+                screen.write(f"{render.one_line(each.name)}\n")
+            outcome = await _outcome(client, each, options, screen)
         outcomes.append(outcome)
-        _show(each, outcome, wish)
+        _show(each, outcome, options)
     return outcomes
 
 
-async def _together(client: AsyncClient, inputs: Sequence[Input], wish: Wish) -> list[Outcome]:
+async def _together(client: AsyncClient, inputs: Sequence[Input], options: ScoreOptions) -> list[Outcome]:
     """Several files at once; shown in the order in which they were given, so nobody's reasoning is streamed."""
-    places = asyncio.Semaphore(wish.concurrency)
+    places = asyncio.Semaphore(options.concurrency)
 
     async def one(each: Input) -> Outcome:
         async with places:
-            return await _outcome(client, each, wish, QuietScreen())
+            return await _outcome(client, each, options, QuietScreen())
 
     tasks = [asyncio.create_task(one(each)) for each in inputs]
     outcomes = []
     for place, (each, task) in enumerate(zip(inputs, tasks, strict=True)):
-        with stderr_screen(quiet=wish.is_quiet) as screen:
+        with stderr_screen(quiet=options.is_quiet) as screen:
             screen.progress("scoring", place, len(inputs))
             outcome = await task
-        if isinstance(outcome, Judgement) and not wish.is_quiet:
+        if isinstance(outcome, Judgement) and not options.is_quiet:
             _show_reasoning(each, outcome)
         outcomes.append(outcome)
-        _show(each, outcome, wish)
+        _show(each, outcome, options)
     return outcomes
 
 
-async def _outcome(client: AsyncClient, each: Input, wish: Wish, screen: Screen) -> Outcome:
+async def _outcome(client: AsyncClient, each: Input, options: ScoreOptions, screen: Screen) -> Outcome:
     if each.problem:
         return Failure("UNREADABLE_FILE", each.problem, 1)
     try:
-        return await _judged(client, each, wish, screen)
+        return await _judged(client, each, options, screen)
     except NoServer as error:
         return Failure(error.reason, error.message, 3)
     except AssayError as error:
@@ -122,23 +120,23 @@ async def _outcome(client: AsyncClient, each: Input, wish: Wish, screen: Screen)
         return Failure("UNREADABLE_FILE", f"cannot be read: {error.strerror or error}", 1)
 
 
-async def _judged(client: AsyncClient, each: Input, wish: Wish, screen: Screen) -> Judgement:
-    narrator, tally = Narrator(), Tally(len(wish.attributes))
+async def _judged(client: AsyncClient, each: Input, options: ScoreOptions, screen: Screen) -> Judgement:
+    reasoning, counter = render.ReasoningText(), ProgressCounter(len(options.attributes))
     result = event_pb2.Result()
-    screen.progress(*tally.shown())
+    screen.progress(*counter.shown())
     windows: list[score_pb2.WindowResult] = []
     told = client.events(
         each.source(),
-        form=wish.form,
-        attributes=wish.attributes,
-        tenant=wish.tenant,
-        video=wish.video,
+        form=options.form,
+        attributes=options.attributes,
+        tenant=options.tenant,
+        video=options.video,
         distributions=False,
     )
     async for event in told:
-        screen.write(narrator.feed(event))
-        tally.feed(event)
-        screen.progress(*tally.shown())
+        screen.write(reasoning.feed(event))
+        counter.feed(event)
+        screen.progress(*counter.shown())
         if event.HasField("window"):
             windows.append(event.window)
         if event.HasField("result"):
@@ -146,30 +144,30 @@ async def _judged(client: AsyncClient, each: Input, wish: Wish, screen: Screen) 
     return judgement_from_wire(result, windows)
 
 
-def _show(each: Input, outcome: Outcome, wish: Wish) -> None:
+def _show(each: Input, outcome: Outcome, options: ScoreOptions) -> None:
     """The attributes and timeline on stderr, the score (or JSON) on stdout, a failure on stderr."""
     if isinstance(outcome, Failure):
-        print(f"assay: {lines.one_line(each.name)}: {lines.one_line(outcome.message)}", file=sys.stderr)
-        if wish.as_json:
-            print(lines.error_json(each.name, outcome.reason, outcome.message), flush=True)
+        print(f"assay: {render.one_line(each.name)}: {render.one_line(outcome.message)}", file=sys.stderr)
+        if options.as_json:
+            print(render.error_json(each.name, outcome.reason, outcome.message), flush=True)
         return
-    if not wish.is_quiet:
+    if not options.is_quiet:
         _show_details(outcome)
-    line = lines.judgement_json(each.name, outcome) if wish.as_json else lines.score_line(each.name, outcome.score)
+    line = render.judgement_json(each.name, outcome) if options.as_json else render.score_line(each.name, outcome.score)
     print(line, flush=True)
 
 
 def _show_reasoning(each: Input, judgement: Judgement) -> None:
-    print(lines.one_line(each.name), file=sys.stderr)
+    print(render.one_line(each.name), file=sys.stderr)
     for window in judgement.windows:
         if window.reasoning:
-            print(lines.printable(window.reasoning).rstrip("\n"), file=sys.stderr)
+            print(render.printable(window.reasoning).rstrip("\n"), file=sys.stderr)
 
 
 def _show_details(judgement: Judgement) -> None:
-    timeline = lines.video_lines(judgement) if judgement.media.kind == "video" else []
-    composite = [lines.composite_line(judgement.composite_score)] if judgement.composite_score else []
-    warnings = [f"  note: {lines.one_line(warning)}" for warning in judgement.media.warnings]
-    for line in (*lines.attribute_lines(judgement.attributes), *composite, *timeline, *warnings):
+    timeline = render.video_lines(judgement) if judgement.media.kind == "video" else []
+    composite = [render.composite_line(judgement.composite_score)] if judgement.composite_score else []
+    warnings = [f"  note: {render.one_line(warning)}" for warning in judgement.media.warnings]
+    for line in (*render.attribute_lines(judgement.attributes), *composite, *timeline, *warnings):
         print(line, file=sys.stderr)
     sys.stderr.flush()

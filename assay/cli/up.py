@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from assay.cli.score import Wish, score_files
+from assay.cli.score import ScoreOptions, score_files
 from assay.stack import Stack, checkout
 
 _DEMO_FILES = ("demo/photo.jpg", "demo/video.mp4")
@@ -38,7 +38,7 @@ def run_demo(options: argparse.Namespace) -> int:
         _ended_by_signals(),
         Stack(checkpoint=options.checkpoint, logs=options.logs, say=_say) as stack,
     ):
-        return asyncio.run(score_files(stack.address, paths, Wish()))
+        return asyncio.run(score_files(stack.address, paths, ScoreOptions()))
 
 
 def _say(line: str) -> None:

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from assay.cli import lines, main
-from assay.cli.narrator import Narrator
-from assay.cli.screen import TerminalScreen
+from assay.cli import main, render
+from assay.cli.progress import TerminalScreen
 from assay.client import judgement_from_wire
 from assay.errors import UnreadableVerdict
 from assay.v1 import event_pb2, video_pb2
@@ -271,7 +270,7 @@ def test_reasoning_is_written_while_the_file_is_judged(folder: Path) -> None:
 
 
 def test_windows_judged_at_the_same_time_are_told_one_after_the_other() -> None:
-    narrator = Narrator()
+    narrator = render.ReasoningText()
     events = [
         started(True),
         reasoning("A", 0),
@@ -296,17 +295,17 @@ def test_what_a_terminal_shows_ends_with_the_text_alone() -> None:
 
 def test_a_judgement_survives_json_without_loss_of_digits() -> None:
     judgement = judgement_from_wire(result(value=6.123456789012345))
-    assert json.loads(lines.judgement_json("x", judgement))["score"]["value"] == judgement.score.value
+    assert json.loads(render.judgement_json("x", judgement))["score"]["value"] == judgement.score.value
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00.0"), (3.96, "0:04.0"), (59.97, "1:00.0"), (754.25, "12:34.2")])
 def test_times_are_minutes_and_seconds(seconds: float, text: str) -> None:
-    assert lines.clock(seconds) == text
+    assert render.clock(seconds) == text
 
 
 @pytest.mark.parametrize(("part", "text"), [(0, ""), (0.5, "█" * 10), (1, "█" * 20), (7, "█" * 20), (0.03, "▋")])
 def test_a_bar_is_as_long_as_its_part(part: float, text: str) -> None:
-    assert lines.bar(part).rstrip() == text
+    assert render.bar(part).rstrip() == text
 
 
 def _resulting(is_video: bool = False) -> event_pb2.ScoreEvent:
@@ -321,7 +320,7 @@ def test_a_tenant_is_named_to_the_server(gateway: ScriptedGateway, folder: Path)
 def test_a_composite_score_has_its_place_in_json() -> None:
     composed = result()
     composed.composite_score.CopyFrom(composed.score)
-    told = json.loads(lines.judgement_json("photo.jpg", judgement_from_wire(composed)))
+    told = json.loads(render.judgement_json("photo.jpg", judgement_from_wire(composed)))
     assert told["composite"] == told["score"]
 
 

@@ -5,6 +5,8 @@ The hub is scripted and the merge is a stand-in that copies the base; the recipe
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -187,3 +189,11 @@ def test_show_notices_a_processor_that_normalises_differently(base: Path, tmp_pa
     shutil.copy(ROOT / "checkpoints/nano/assay.toml", broken)
     code, said = refused(capsys, "show", str(broken))
     assert (code, "image_mean is [0.5, 0.5, 0.5], assay.toml says" in said) == (2, True)
+
+
+def test_a_fresh_interpreter_prepares_as_this_one_does(tmp_path: Path) -> None:
+    # pytest has imported parts of huggingface_hub that the package does not import by itself.
+    command = [sys.executable, "-m", "assay.cli", "checkpoint", "prepare", "realqa-7b"]
+    nowhere = ["--hub", "http://127.0.0.1:1", "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")]
+    ended = subprocess.run([*command, *nowhere], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr.startswith("assay: http://127.0.0.1:1 cannot be reached")) == (1, True)

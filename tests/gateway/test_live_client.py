@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from assay.cli.live import LiveWish, score_live
+from assay.cli.live import LiveOptions, score_live
 from assay.cli.pace import clock_seconds, paced
 from assay.client import AsyncClient
 from assay.errors import BadMedia, InvalidRequest
@@ -82,7 +82,7 @@ async def test_a_window_that_cannot_be_meant_is_refused_before_anything_is_sent(
 
 async def printed(pool, capsys, source, **wishes):
     async with gateway(pool, ScriptedGenerator(), ScriptedGenerator()) as caller:
-        code = await score_live(caller.address, LiveWish(str(source), 2.0, waits=True, **wishes))
+        code = await score_live(caller.address, LiveOptions(str(source), 2.0, waits=True, **wishes))
     return code, capsys.readouterr()
 
 
@@ -114,7 +114,7 @@ async def test_a_failure_is_a_sentence_and_an_exit_code(pool, tmp_path, capsys):
 
 
 async def test_no_server_is_an_exit_code_of_its_own(recording, capsys):
-    assert await score_live(f"127.0.0.1:{refused_port()}", LiveWish(str(recording))) == 3
+    assert await score_live(f"127.0.0.1:{refused_port()}", LiveOptions(str(recording))) == 3
 
 
 async def test_a_paced_recording_takes_its_time(monkeypatch):

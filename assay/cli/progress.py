@@ -1,4 +1,4 @@
-"""Screens: where the text that a person reads goes. Everything but scores goes to stderr."""
+"""What a person reads while a file is scored, on stderr: the text as it is written, and how far the work has come."""
 
 import sys
 from types import TracebackType
@@ -8,6 +8,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
+
+from assay.attribute import KINDS
+from assay.v1 import event_pb2
+
+_MIB = 1024 * 1024
 
 
 class Screen(Protocol):
@@ -124,3 +129,37 @@ def stderr_screen(*, quiet: bool) -> Screen:
         return QuietScreen()
     console = Console(stderr=True, highlight=False)
     return TerminalScreen(console) if console.is_terminal and not console.is_dumb_terminal else PlainScreen()
+
+
+class ProgressCounter:
+    """Counts attributes of a picture, windows of a video."""
+
+    def __init__(self, wanted_attributes: int) -> None:
+        """`wanted_attributes` is how many are to be reported; 0 for all of them."""
+        self._attributes = wanted_attributes or len(KINDS)
+        self._graded = 0
+        self._is_video = False
+        self._windows = (0, 0)
+        self._doing = "uploading"
+        self._early = ""
+
+    def feed(self, event: event_pb2.ScoreEvent) -> None:
+        match event.WhichOneof("event"):
+            case "started":
+                self._is_video = event.started.media.kind == event_pb2.MEDIA_KIND_VIDEO
+                self._doing = "decoding"
+            case "progress":
+                progress = event.progress
+                self._windows = (progress.finished_windows, progress.started_windows)
+                self._doing = f"{progress.received_bytes / _MIB:.1f} MiB, {progress.sampled_frames} frames"
+            case "early_score" if not self._is_video:
+                self._early = f", early score {event.early_score.score.value:.1f}"
+            case "attribute":
+                self._graded += 1
+
+    def shown(self) -> tuple[str, int, int]:
+        """What is being done, steps done, steps in all (0: not known)."""
+        if self._is_video:
+            finished, begun = self._windows
+            return f"{self._doing}, windows" if begun else self._doing, finished, begun
+        return f"{self._doing}{self._early}", self._graded, self._attributes if self._graded else 0

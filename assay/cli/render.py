@@ -1,6 +1,7 @@
-"""Judgements as lines of text and as JSON. Nothing here prints."""
+"""Judgements and events as text and as JSON. Nothing here prints."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from assay.attribute import KINDS, Attribute
 from assay.client import Judgement, Segment, Window
 from assay.score import PoolingRule, Score
+from assay.v1 import event_pb2
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _BAR_WIDTH = 20
@@ -179,3 +181,61 @@ def _attributes(attributes: Mapping[str, Attribute]) -> dict[str, Any]:
         name: {"grade": each.grade, "probabilities": dict(each.probabilities), "text": each.text}
         for name, each in attributes.items()
     }
+
+
+class ReasoningText:
+    """Puts the reasoning of windows that are scored at the same time one after the other, numbered as on the wire."""
+
+    def __init__(self) -> None:
+        self._is_video = False
+        self._current = 0
+        self._held: defaultdict[int, str] = defaultdict(str)
+        """Text of windows after the current one."""
+        self._finished: set[int] = set()
+        """Windows that are scored."""
+        self._last = ""
+        """Last character of the current window's text; empty if there is none."""
+
+    def feed(self, event: event_pb2.ScoreEvent) -> str:
+        """What to write now; may be empty."""
+        match event.WhichOneof("event"):
+            case "started":
+                self._is_video = event.started.media.kind == event_pb2.MEDIA_KIND_VIDEO
+            case "reasoning":
+                return self._reasoning(event.reasoning.window_index, printable(event.reasoning.text))
+            case "window":
+                self._finished.add(event.window.window_index)
+                return self._catch_up()
+            case "result":
+                self._finished.update(window.window_index for window in event.result.windows)
+                return self._catch_up()
+        return ""
+
+    def _reasoning(self, window: int, text: str) -> str:
+        if window != self._current:
+            self._held[window] += text
+            return ""
+        return self._shown(text)
+
+    def _catch_up(self) -> str:
+        """The text of the next windows, up to one that is not finished."""
+        text = ""
+        while self._current in self._finished:
+            text += self._ended()
+            self._current += 1
+            text += self._shown(self._held.pop(self._current, ""))
+        return text
+
+    def _shown(self, text: str) -> str:
+        # Some checkpoints begin their answer with the space that their tokeniser keeps with the first word.
+        text = text if self._last else text.lstrip(" ")
+        if not text:
+            return ""
+        head = "" if self._last or not self._is_video else f"window {self._current}\n"
+        self._last = text[-1]
+        return head + text
+
+    def _ended(self) -> str:
+        """The line end that the current window's text lacks."""
+        last, self._last = self._last, ""
+        return "\n" if last not in ("", "\n") else ""
