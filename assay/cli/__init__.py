@@ -26,9 +26,9 @@ _JSON = """\
   windows[{start_seconds, end_seconds, frame_count, repeated_frames, is_repeat, score, direct_score, reasoned_score,
   attributes, reasoning}], media, model
   of a video also pooling{method, percentile or worst_count}, worst and best{window_index, start_seconds, end_seconds,
-  score}, looked{sampling, frames_per_second, frame_count, key_frames, window_seconds, hop_seconds, repeated_frames,
+  score}, video{sampling, frames_per_second, frame_count, key_frames, window_seconds, hop_seconds, repeated_frames,
   scene_cuts, skipped_packets}, partial{budget, message, reached_seconds, received_bytes} or null
-  with --tenant also composite (as score), beside model and in windows[]; absent where prose left out an attribute
+  with --tenant also composite (as score), at the top and in windows[]; absent where prose left out an attribute
 and for a file that could not be scored:
   file, error{reason, message}
 """
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("assay: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Whoever read our output (`| head`) has enough of it; Python would complain again when it flushes at exit.
+        # The reader of our output (`| head`) has closed it; Python would complain again when it flushes at exit.
         sys.stdout = None
         return 141
 
@@ -203,7 +203,7 @@ def _add_checkpoint(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     prepare.add_argument("name", metavar="NAME", help="a directory of checkpoints/ with a sources.toml: realqa-7b")
     prepare.add_argument("--out", type=Path, metavar="DIR", help="where to (default runs/checkpoints/NAME)")
     prepare.add_argument("--hub", metavar="URL", help="another hub than huggingface.co")
-    prepare.add_argument("--cache", type=Path, metavar="DIR", help="where downloads are kept (default: the hub's own)")
+    prepare.add_argument("--cache", type=Path, metavar="DIR", help="download cache (default: the hub's own)")
     prepare.add_argument("--base", type=Path, metavar="DIR", help="a local copy of the base model instead")
     prepare.add_argument("--adapter", type=Path, metavar="DIR", help="a local copy of the adapter instead")
     prepare.add_argument("--folder", metavar="NAME", help="another adapter of the repository than sources.toml names")

@@ -36,7 +36,7 @@ def one_line(text: str) -> str:
 
 
 def attribute_lines(attributes: Mapping[str, Attribute]) -> list[str]:
-    """Name, grade, probability of that grade; for an attribute told in words, the words."""
+    """Name, grade, probability of that grade; for an attribute in words, the words."""
     return [_attribute_line(attribute) for attribute in attributes.values()]
 
 
@@ -56,21 +56,21 @@ def timeline_lines(windows: Iterable[Window]) -> list[str]:
 
 def video_lines(judgement: Judgement) -> list[str]:
     """The timeline, its worst and best window, how it was pooled, and what was left out."""
-    told = [*timeline_lines(judgement.windows)]
+    lines = [*timeline_lines(judgement.windows)]
     for name, segment in (("worst", judgement.worst), ("best", judgement.best)):
         if segment and len(judgement.windows) > 1:
             times = f"{clock(segment.start_seconds)} to {clock(segment.end_seconds)}"
-            told.append(f"  {times:>18}  {segment.score.value:5.2f}  {name}")
+            lines.append(f"  {times:>18}  {segment.score.value:5.2f}  {name}")
     if len(judgement.windows) > 1:
-        told.append(f"  pooled: {pooling_words(judgement.pooling)}")
-    if judgement.looked and judgement.looked.repeated_frames:
-        told.append(
-            f"  note: {judgement.looked.repeated_frames} frames showed nothing new and were not looked at again"
+        lines.append(f"  pooled: {pooling_words(judgement.pooling)}")
+    if judgement.video and judgement.video.repeated_frames:
+        lines.append(
+            f"  note: {judgement.video.repeated_frames} frames repeated the one before and were not scored again"
         )
     if partial := judgement.partial:
         reached = f"up to {clock(partial.reached_seconds)}, {partial.received_bytes} bytes"
-        told.append(f"  PARTIAL, {reached}: {one_line(partial.message)} ({one_line(partial.budget)})")
-    return told
+        lines.append(f"  PARTIAL, {reached}: {one_line(partial.message)} ({one_line(partial.budget)})")
+    return lines
 
 
 def pooling_words(rule: PoolingRule) -> str:
@@ -158,7 +158,7 @@ def _video(judgement: Judgement) -> dict[str, Any]:
         "pooling": {"method": rule.method, **refined.get(rule.method, {})},
         "worst": _segment(judgement.worst),
         "best": _segment(judgement.best),
-        "looked": asdict(judgement.looked) if judgement.looked else None,
+        "video": asdict(judgement.video) if judgement.video else None,
         "partial": asdict(partial) if partial else None,
     }
 

@@ -87,7 +87,7 @@ async def _one_by_one(client: AsyncClient, inputs: Sequence[Input], options: Sco
 
 
 async def _together(client: AsyncClient, inputs: Sequence[Input], options: ScoreOptions) -> list[Outcome]:
-    """Several files at once; shown in the order in which they were given, so nobody's reasoning is streamed."""
+    """Several files at once; shown in the order in which they were given, so no reasoning is streamed."""
     places = asyncio.Semaphore(options.concurrency)
 
     async def one(each: Input) -> Outcome:
@@ -125,7 +125,7 @@ async def _judged(client: AsyncClient, each: Input, options: ScoreOptions, scree
     result = event_pb2.Result()
     screen.progress(*counter.shown())
     windows: list[score_pb2.WindowResult] = []
-    told = client.events(
+    events = client.events(
         each.source(),
         form=options.form,
         attributes=options.attributes,
@@ -133,7 +133,7 @@ async def _judged(client: AsyncClient, each: Input, options: ScoreOptions, scree
         video=options.video,
         distributions=False,
     )
-    async for event in told:
+    async for event in events:
         screen.write(reasoning.feed(event))
         counter.feed(event)
         screen.progress(*counter.shown())

@@ -7,7 +7,7 @@ from assay.video import KEY_FRAMES, POOLINGS, SAMPLINGS, VideoOptions
 
 
 def add_video_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("videos", "How to look at a video; what is left out is as the server is set.")
+    group = parser.add_argument_group("videos", "How to sample a video; the server's defaults where nothing is given.")
     group.add_argument(
         "--sampling",
         type=sampling,
@@ -34,7 +34,7 @@ def add_video_options(parser: argparse.ArgumentParser) -> None:
         "the worst; worst[:K]: mean of the worst K",
     )
     group.add_argument(
-        "--keep-repeats", action="store_true", help="look again at frames that are nearly the same as the last"
+        "--keep-repeats", action="store_true", help="score frames again that are nearly the same as the last"
     )
 
 
@@ -76,10 +76,10 @@ def _named(text: str, known: tuple[str, ...]) -> tuple[str, float | None]:
     try:
         return name, float(number) if colon else None
     except ValueError:
-        raise argparse.ArgumentTypeError(f"after the colon a number is due, got {number!r}") from None
+        raise argparse.ArgumentTypeError(f"expected a number after ':', got {number!r}") from None
 
 
 def _whole(number: float | None) -> int | None:
     if number is not None and not number.is_integer():
-        raise InvalidRequest(f"a whole number is due, got {number}")
+        raise InvalidRequest(f"expected a whole number, got {number}")
     return None if number is None else int(number)

@@ -15,11 +15,11 @@ from assay.client.calls import DEFAULT_SERVER, AsyncClient
 from assay.client.failure import NoServer, TookTooLong
 from assay.client.judgement import (
     Judgement,
-    Looked,
     Media,
     Model,
     Partial,
     Segment,
+    VideoReport,
     Window,
     judgement_from_wire,
 )
@@ -36,7 +36,6 @@ __all__ = [
     "Judgement",
     "LiveSource",
     "LiveWindow",
-    "Looked",
     "Media",
     "Model",
     "NoServer",
@@ -45,6 +44,7 @@ __all__ = [
     "Source",
     "TookTooLong",
     "VideoOptions",
+    "VideoReport",
     "Window",
     "is_picture",
     "is_uri",

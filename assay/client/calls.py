@@ -79,16 +79,16 @@ class AsyncClient:
         distributions: bool = True,
     ) -> Judgement:
         """The judgement of one file; raises as `events` does."""
-        told: list[score_pb2.WindowResult] = []
+        windows: list[score_pb2.WindowResult] = []
         asked = self.events(
             source, form=form, attributes=attributes, tenant=tenant, video=video, distributions=distributions
         )
         async with aclosing(asked) as events:
             async for event in events:
                 if event.HasField("window"):
-                    told.append(event.window)
+                    windows.append(event.window)
                 if event.HasField("result"):
-                    return judgement_from_wire(event.result, told)
+                    return judgement_from_wire(event.result, windows)
         raise gone(self.server)
 
     async def events(
@@ -104,7 +104,7 @@ class AsyncClient:
         """What happens while the file is judged: `started` first, `result` last. Closing the generator cancels.
 
         `form` is direct, regular or natural; `attributes` are the names to report, all if empty; `tenant` is
-        whose composite weights to use, none if empty; `video` is how to look at a video; without `distributions`
+        whose composite weights to use, none if empty; `video` is how to sample a video; without `distributions`
         scores come without their digits' probabilities (`Score.by_prefix`).
         Raises OSError (the file cannot be read) or an AssayError: InvalidRequest, BadMedia, OverLimit,
         UnreadableVerdict, Busy, ModelUnavailable, ServiceUnavailable, NoServer, TookTooLong; for an address also
@@ -121,7 +121,7 @@ class AsyncClient:
                         yield event
                 return
             except Busy:
-                # What was told cannot be taken back, so a call that has begun is not made again.
+                # Events cannot be taken back, so a call that has begun is not made again.
                 if has_begun or wait_seconds is None or not can_be_read_again(source):
                     raise
             await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.5))
@@ -219,7 +219,7 @@ async def _upload(
             await call.write(request(chunk=chunk))
         await call.done_writing()
     except (grpc.RpcError, asyncio.InvalidStateError):
-        # The call has ended before all was sent; whoever reads its events is told why.
+        # The call has ended before all was sent; its reader gets the reason.
         return
     except OSError:
         call.cancel()

@@ -25,7 +25,7 @@ class Window:
     reasoned_score: Score | None
     """Asked after the reasoning; None for the direct form."""
     attributes: Mapping[str, Attribute]
-    """By name, in the order in which they were told."""
+    """By name, in the order in which they were graded."""
     reasoning: str
     composite_score: Score | None = None
     """The tenant's; None if none was named, or if free prose left out an attribute that weighs."""
@@ -73,8 +73,8 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """How a video was looked at, by what was asked for and what the server and the model say where nothing was."""
+class VideoReport:
+    """How a video was sampled: as requested, and by the defaults of server and model where nothing was."""
 
     sampling: str
     """fps, uniform or scene."""
@@ -103,7 +103,7 @@ class Partial:
     """Name of the server's setting, without its prefix and in lower case."""
     message: str
     reached_seconds: float
-    """Time of the last frame that was looked at."""
+    """Time of the last sampled frame."""
     received_bytes: int
 
 
@@ -113,7 +113,7 @@ class Judgement:
 
     score: Score
     attributes: Mapping[str, Attribute]
-    """By name, in the order in which they were told; empty for the direct form."""
+    """By name, in the order in which they were graded; empty for the direct form."""
     windows: tuple[Window, ...]
     """One for a picture, one per clip for a video, in order of time."""
     media: Media
@@ -126,18 +126,18 @@ class Judgement:
     """The window with the lowest score; None for a picture."""
     best: Segment | None = None
     """The window with the highest score; None for a picture."""
-    looked: Looked | None = None
+    video: VideoReport | None = None
     """None for a picture."""
     partial: Partial | None = None
     """Set if a budget ended the video before its end."""
 
 
-def judgement_from_wire(result: event_pb2.Result, told: Sequence[score_pb2.WindowResult] = ()) -> Judgement:
-    """`told`: the windows as they came in events, from which a long video's result leaves out the details.
+def judgement_from_wire(result: event_pb2.Result, events: Sequence[score_pb2.WindowResult] = ()) -> Judgement:
+    """`events`: the windows as they came in events, from which a long video's result leaves out the details.
 
     ValueError if an attribute or grade is not one of the schema.
     """
-    windows = told if len(told) == len(result.windows) else result.windows
+    windows = events if len(events) == len(result.windows) else result.windows
     return Judgement(
         score=wire.score_from_wire(result.score),
         attributes=_attributes(result.attributes),
@@ -148,7 +148,7 @@ def judgement_from_wire(result: event_pb2.Result, told: Sequence[score_pb2.Windo
         pooling=_pooling(result.pooling_rule),
         worst=_segment(result.worst) if result.HasField("worst") else None,
         best=_segment(result.best) if result.HasField("best") else None,
-        looked=_looked(result.video) if result.HasField("video") else None,
+        video=_video_report(result.video) if result.HasField("video") else None,
         partial=_partial(result.partial) if result.HasField("partial") else None,
     )
 
@@ -167,8 +167,8 @@ def _segment(message: event_pb2.Segment) -> Segment:
     return Segment(message.window_index, *times, wire.score_from_wire(message.score))
 
 
-def _looked(message: event_pb2.VideoReport) -> Looked:
-    return Looked(
+def _video_report(message: event_pb2.VideoReport) -> VideoReport:
+    return VideoReport(
         sampling=SAMPLING_FROM_WIRE[message.policy],
         frames_per_second=message.frames_per_second or None,
         frame_count=message.frame_count or None,

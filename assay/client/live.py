@@ -35,7 +35,7 @@ class LiveWindow:
     dropped_frames: int
     """Sampled frames of those windows."""
     damaged_frames: int
-    """Came damaged since the result before this one, and were not looked at."""
+    """Came damaged since the result before this one, and were not scored."""
     clock_jumps: int
     """How often the stream's clock jumped since the result before this one."""
     lag_seconds: float
@@ -47,13 +47,13 @@ def live_config(
 ) -> live_pb2.LiveConfig:
     """InvalidRequest names a length that cannot be meant; 0 leaves one to the server."""
     lateness = live_pb2.LATENESS_WAIT if waits else live_pb2.LATENESS_DROP_OLDEST
-    told = live_pb2.LiveConfig(config=config, lateness=lateness)
+    wanted = live_pb2.LiveConfig(config=config, lateness=lateness)
     for name, seconds, most in (("window", window_seconds, 60), ("hop", hop_seconds, 3600)):
         if seconds and not 0.5 <= seconds <= most:
             raise InvalidRequest(f"a {name} has 0.5 to {most} s, got {seconds:g}", field=f"config.{name}")
         if seconds:
-            getattr(told, name).FromNanoseconds(round(seconds * 1e9))
-    return told
+            getattr(wanted, name).FromNanoseconds(round(seconds * 1e9))
+    return wanted
 
 
 async def live_windows(
@@ -113,7 +113,7 @@ async def _send(call: Any, source: LiveSource, config: live_pb2.LiveConfig) -> N
                 await call.write(request)
         await call.done_writing()
     except (grpc.RpcError, asyncio.InvalidStateError):
-        # The call has ended before all was sent; whoever reads its answers is told why.
+        # The call has ended before all was sent; its reader gets the reason.
         return
     except Exception:
         call.cancel()

@@ -81,9 +81,9 @@ class Client:
         finally:
             self._run(events.aclose())
 
-    def live(self, source: LiveSource, **wishes: Any) -> Iterator[LiveWindow]:
+    def live(self, source: LiveSource, **options: Any) -> Iterator[LiveWindow]:
         """As AsyncClient.live."""
-        windows = self._client.live(source, **wishes)
+        windows = self._client.live(source, **options)
         try:
             while (window := self._run(_next_window(windows))) is not None:
                 yield window

@@ -7,7 +7,7 @@ from assay.errors import Busy
 
 
 class Places:
-    """Counted places without a queue: waiting is the gateway's decision, which knows what else waits."""
+    """Counts requests, without a queue: waiting is the gateway's decision."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -17,7 +17,7 @@ class Places:
     def one(self) -> Iterator[None]:
         """A place for as long as the block runs. Busy if all are taken."""
         if self.taken >= self._limit:
-            raise Busy(f"all {self._limit} places are taken; try again in a moment")
+            raise Busy(f"the server is at its limit of {self._limit} requests; try again in a moment")
         self.taken += 1
         try:
             yield

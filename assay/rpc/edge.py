@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 from assay.errors import AssayError, InvalidRequest, OverLimit, UnknownMethod, UploadStalled
 from assay.rpc import metrics
 from assay.rpc.errors import abort_with
-from assay.rpc.incoming import Incoming
+from assay.rpc.incoming import CancellableReader
 from assay.rpc.logs import request_id
 from assay.rpc.messages import Unreadable, reader
 from assay.rpc.validation import check
@@ -92,9 +92,9 @@ class Edge(grpc.aio.ServerInterceptor):
     @asynccontextmanager
     async def _guarded(
         self, method: "_Method", requests: AsyncIterator[Any], context: Context
-    ) -> AsyncIterator[Incoming[Any]]:
+    ) -> AsyncIterator[CancellableReader[Any]]:
         """Gives the messages so that what the handler leaves of them can still be read."""
-        readable: Incoming[Any] = Incoming(requests)
+        readable: CancellableReader[Any] = CancellableReader(requests)
         started = time.perf_counter()
         reason = "INTERNAL"
         request_id.set("")
@@ -126,13 +126,13 @@ class Edge(grpc.aio.ServerInterceptor):
             async with asyncio.timeout(self._write_seconds):
                 await context.write(response)
         except TimeoutError:
-            raise OverLimit(f"no answer was read for {self._write_seconds:g} s, so the call was given up") from None
+            raise OverLimit(f"no answer was read for {self._write_seconds:g} s, so the call was cancelled") from None
 
-    async def _refuse(self, error: AssayError, requests: Incoming[Any], context: Context) -> None:
+    async def _refuse(self, error: AssayError, requests: CancellableReader[Any], context: Context) -> None:
         await self._read_to_end(requests)
         await abort_with(context, error)
 
-    async def _read_to_end(self, requests: Incoming[Any]) -> None:
+    async def _read_to_end(self, requests: CancellableReader[Any]) -> None:
         # grpc.aio shows a client INTERNAL in place of our status if its next write fails before it reads the status
         # (grpc/grpc #36066). So what it is still sending is read and dropped first, within limits.
         with suppress(TimeoutError):
@@ -149,7 +149,7 @@ class _Method:
     def is_ours(self) -> bool:
         return not self.name.startswith(_NOT_OURS)
 
-    async def request(self, incoming: Incoming[Any]) -> Any:
+    async def request(self, incoming: CancellableReader[Any]) -> Any:
         """What the handler was written for: one message, or the stream of them. InvalidRequest if there is none."""
         messages = _valid(incoming)
         if not self.is_one_message:

@@ -29,15 +29,15 @@ DETAILS_KEY = "grpc-status-details-bin"
 # between client and model would otherwise ask four times, sixty-four times in all.
 _DO_NOT_RETRY = ("grpc-retry-pushback-ms", "-1")
 _STATUS_LOST = "Internal error from Core"
-"""What grpc.aio tells in place of a server's status if a write fails before it has read that (grpc/grpc #36066)."""
+"""What grpc.aio reports in place of a server's status if a write fails before it has read that (grpc/grpc #36066)."""
 RETRY_SECONDS = 1
-"""What a caller is told to wait after Busy: about one answer of a small model."""
+"""RetryInfo of Busy, in seconds: about one answer of a small model."""
 _MESSAGE_CHARS = 500
 # Details travel as metadata, of which a peer takes 8 kB.
 _VIOLATIONS = 10
 
 _KINDS: list[type[AssayError]] = [AssayError, *AssayError.__subclasses__()]
-# A method that a peer does not know is no fault of whoever called us: `_from_code` says what it means.
+# A method that a peer does not know is no fault of our caller: `_from_code` says what it means.
 _BY_REASON = {kind.reason: kind for kind in _KINDS if kind is not UnknownMethod}
 
 
@@ -119,7 +119,7 @@ def _from_code(code: grpc.StatusCode, peer: str) -> AssayError:
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return ServiceUnavailable(f"{peer} did not answer in time; try again")
         case grpc.StatusCode.CANCELLED:
-            return ServiceUnavailable(f"{peer} gave the call up; try again")
+            return ServiceUnavailable(f"{peer} cancelled the call; try again")
         case grpc.StatusCode.UNIMPLEMENTED:
             return ServiceUnavailable(f"{peer} does not offer this call; it runs another version of Assay")
         case grpc.StatusCode.RESOURCE_EXHAUSTED:

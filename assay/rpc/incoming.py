@@ -7,10 +7,10 @@ from typing import Generic, Self, TypeVar
 M = TypeVar("M")
 
 
-class Incoming(AsyncIterator[M], Generic[M]):
-    """Messages of a stream; whoever waits for one may be cancelled, and the next reader gets it.
+class CancellableReader(AsyncIterator[M], Generic[M]):
+    """Messages of a stream; a reader that waits for one may be cancelled, and the next reader gets it.
 
-    grpc.aio goes on with a read whose reader was cancelled, refuses another one beside it, and then says that the
+    grpc.aio goes on with a read whose reader was cancelled, refuses a second one, and then says that the
     stream has ended while its client is still sending.
     """
 
@@ -26,7 +26,7 @@ class Incoming(AsyncIterator[M], Generic[M]):
         if self._read is None:
             self._read = asyncio.create_task(self._next())
         message = await asyncio.shield(self._read)
-        if message is None:  # kept: there is nothing behind the end
+        if message is None:  # and stays: nothing comes after the end
             raise StopAsyncIteration
         self._read = None
         return message
@@ -37,6 +37,6 @@ class Incoming(AsyncIterator[M], Generic[M]):
         return await anext(self._iterator, None)
 
     def close(self) -> None:
-        """Nobody will read on."""
+        """No more is read."""
         if self._read is not None and not self._read.cancel() and not self._read.cancelled():
             self._read.exception()  # that the call had ended is no news

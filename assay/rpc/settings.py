@@ -53,7 +53,7 @@ WebSchemes = Annotated[
 
 
 class ServerSettings(BaseSettings):
-    """What every program that serves gRPC can be told. A program inherits and sets its own env_prefix."""
+    """What can be set for every program that serves gRPC. A program inherits and sets its own env_prefix."""
 
     # Defaults are checked like values: a range that excludes its own default is found at the first start.
     model_config = SettingsConfigDict(validate_default=True)

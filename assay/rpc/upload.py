@@ -55,7 +55,7 @@ class Upload(Generic[C]):
         if part is None:
             raise InvalidRequest(f"the request ended without its {name}", field=name)
         if part.WhichOneof("part") != name:
-            raise _out_of_order(part, f"{name} was due")
+            raise _out_of_order(part, f"expected {name}")
         return getattr(part, name)
 
     async def end(self) -> None:
@@ -71,7 +71,7 @@ class Upload(Generic[C]):
                 return await anext(self._requests, None)
         except TimeoutError:
             raise OverLimit(
-                f"nothing came for {timeout_seconds:g} s while the {awaited} was due; send it sooner, or start again"
+                f"nothing came for {timeout_seconds:g} s, expected {awaited}; send it sooner, or start again"
             ) from None
 
 

@@ -19,7 +19,7 @@ _MAX_DURATION_SECONDS = 315_576_000_000
 
 
 class InvalidMessage(InvalidRequest):
-    """A message breaks rules of its proto; all of them are told at once."""
+    """A message breaks rules of its proto; all of them are reported at once."""
 
     def __init__(self, violations: Violations) -> None:
         field, words = violations[0]

@@ -38,7 +38,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class VideoOptions(_message.Message):
-    """How to look at a video. What is not set is as the server's operator has set it."""
+    """How to sample a video. The server's defaults for what is not set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -86,7 +86,7 @@ class ScoreConfig(_message.Message):
     form: _score_pb2.AnswerForm.ValueType
     """In which form to answer; ANSWER_FORM_REGULAR if not set."""
     tenant: _builtins.str
-    """Whose composite weights to use beside the model's own score: the name under which an operator has stored them. None
+    """Tenant whose composite weights to apply in addition to the model's own score, by the operator's name for it. None
     if empty, which is the default; an unknown one is INVALID_ARGUMENT, and so is any with ANSWER_FORM_DIRECT, which
     grades nothing.
     """
@@ -100,7 +100,7 @@ class ScoreConfig(_message.Message):
 
     @_builtins.property
     def video(self) -> Global___VideoOptions:
-        """How to look at a video; the server's defaults if not set. Ignored for a picture, which has neither frames nor clips,
+        """How to sample a video; the server's defaults if not set. Ignored for a picture, which has neither frames nor clips,
         and for a live stream, whose own config says its windows.
         """
 

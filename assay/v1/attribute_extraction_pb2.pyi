@@ -36,9 +36,7 @@ class ExtractionConfig(_message.Message):
     form: _score_pb2.AnswerForm.ValueType
     """ANSWER_FORM_REGULAR or ANSWER_FORM_NATURAL."""
     tenant: _builtins.str
-    """Whose request it is; nobody in particular's if empty. What the model has read for one tenant is reused for the same
-    one alone.
-    """
+    """Tenant that owns the request; empty for none. The model's caches are shared within a tenant only."""
     @_builtins.property
     def clip(self) -> _clip_pb2.ClipHeader:
         """The clip whose pixels follow."""

@@ -34,7 +34,7 @@ class _AttributeNameEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Attribu
     ATTRIBUTE_NAME_SUBJECT_AND_BACKGROUND: _AttributeName.ValueType  # 3
     """What the subject and the background are, in words; has no grade."""
     ATTRIBUTE_NAME_SUBJECT_INTEGRITY: _AttributeName.ValueType  # 4
-    """How much of the subject is seen; "incomplete" < "partially complete" < "fully complete"."""
+    """How much of the subject is visible; "incomplete" < "partially complete" < "fully complete"."""
     ATTRIBUTE_NAME_SUBJECT_CLUTTER: _AttributeName.ValueType  # 5
     """How tidy the subject is; "cluttered" < "moderately cluttered" < "uncluttered"."""
     ATTRIBUTE_NAME_BACKGROUND_CLUTTER: _AttributeName.ValueType  # 6
@@ -62,7 +62,7 @@ ATTRIBUTE_NAME_EYE_CATCHING: AttributeName.ValueType  # 2
 ATTRIBUTE_NAME_SUBJECT_AND_BACKGROUND: AttributeName.ValueType  # 3
 """What the subject and the background are, in words; has no grade."""
 ATTRIBUTE_NAME_SUBJECT_INTEGRITY: AttributeName.ValueType  # 4
-"""How much of the subject is seen; "incomplete" < "partially complete" < "fully complete"."""
+"""How much of the subject is visible; "incomplete" < "partially complete" < "fully complete"."""
 ATTRIBUTE_NAME_SUBJECT_CLUTTER: AttributeName.ValueType  # 5
 """How tidy the subject is; "cluttered" < "moderately cluttered" < "uncluttered"."""
 ATTRIBUTE_NAME_BACKGROUND_CLUTTER: AttributeName.ValueType  # 6
@@ -150,14 +150,14 @@ class Attribute(_message.Message):
     level: Global___AttributeLevel.ValueType
     """The level it belongs to; follows from the name."""
     grade: _builtins.str
-    """The grade in the words of AttributeName; empty for an attribute told in words."""
+    """The grade in the words of AttributeName; empty for an attribute in words."""
     ordinal: _builtins.int
-    """Place of the grade in its order, counted from 1; 0 for an attribute told in words."""
+    """Place of the grade in its order, counted from 1; 0 for an attribute in words."""
     text: _builtins.str
-    """The reason for the grade, or the attribute itself where it is told in words; may be empty."""
+    """The reason for the grade, or the attribute itself where it is in words; may be empty."""
     @_builtins.property
     def probabilities(self) -> _containers.RepeatedCompositeFieldContainer[Global___GradeProbability]:
-        """Every grade with its probability, in ordinal order. Empty if the attribute is told in words, or if the grade was
+        """Every grade with its probability, in ordinal order. Empty if the attribute is in words, or if the grade was
         read from free prose (ANSWER_FORM_NATURAL), where the model chose words and not grades.
         """
 

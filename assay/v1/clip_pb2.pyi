@@ -167,7 +167,7 @@ class ModelSpec(_message.Message):
     clip_max_frames: _builtins.int
     """Most frames of a clip."""
     frames_per_second: _builtins.float
-    """Frames per second of presentation time that are looked at."""
+    """Frames sampled per second of presentation time."""
     enlarge_first_pixels: _builtins.int
     """Area in pixels to which a smaller image is enlarged before it is resized; 0 if none is. Not for video."""
     @_builtins.property

@@ -414,7 +414,7 @@ Global___Segment: _TypeAlias = Segment  # noqa: Y015
 
 @_typing.final
 class VideoReport(_message.Message):
-    """How a video was looked at: the request's options, and the server's and the model's where it left something open."""
+    """How a video was sampled: the request's options, and the server's and the model's where it left something open."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -490,7 +490,7 @@ class Partial(_message.Message):
     """Bytes of the file that had come by then."""
     @_builtins.property
     def reached_offset(self) -> _duration_pb2.Duration:
-        """Time of the last frame that was looked at, since the first displayed frame."""
+        """Time of the last sampled frame, since the first displayed frame."""
 
     def __init__(
         self,
@@ -567,7 +567,7 @@ class Result(_message.Message):
 
     @_builtins.property
     def video(self) -> Global___VideoReport:
-        """How the video was looked at; not set for a picture."""
+        """How the video was sampled; not set for a picture."""
 
     @_builtins.property
     def partial(self) -> Global___Partial:

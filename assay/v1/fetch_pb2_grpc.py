@@ -53,7 +53,7 @@ class FetchServiceServicer:
     """
 
     def Fetch(self, request, context):
-        """The bytes of a file as they arrive; whoever reads slowly slows the download down.
+        """The bytes of a file as they arrive; a slow reader applies backpressure to the download.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,7 @@ class FetchServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> FetchServiceAsyncStub: ...
     Fetch: _grpc.UnaryStreamMultiCallable[_fetch_pb2.FetchRequest, _fetch_pb2.FetchResponse]
-    """The bytes of a file as they arrive; whoever reads slowly slows the download down."""
+    """The bytes of a file as they arrive; a slow reader applies backpressure to the download."""
 
 @_typing.type_check_only
 class FetchServiceAsyncStub(FetchServiceStub):
@@ -50,7 +50,7 @@ class FetchServiceAsyncStub(FetchServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Fetch: _aio.UnaryStreamMultiCallable[_fetch_pb2.FetchRequest, _fetch_pb2.FetchResponse]  # type: ignore[assignment]
-    """The bytes of a file as they arrive; whoever reads slowly slows the download down."""
+    """The bytes of a file as they arrive; a slow reader applies backpressure to the download."""
 
 class FetchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Gets files from places that an operator allows.
@@ -65,6 +65,6 @@ class FetchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fetch_pb2.FetchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_fetch_pb2.FetchResponse], _abc.AsyncIterator[_fetch_pb2.FetchResponse]]:
-        """The bytes of a file as they arrive; whoever reads slowly slows the download down."""
+        """The bytes of a file as they arrive; a slow reader applies backpressure to the download."""
 
 def add_FetchServiceServicer_to_server(servicer: FetchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -73,7 +73,7 @@ class LiveConfig(_message.Message):
     @_builtins.property
     def hop(self) -> _duration_pb2.Duration:
         """From the beginning of a window to that of the next, 0.5 s to 1 h; the length of a window if not set. Shorter than a
-        window, they overlap; longer, what lies between them is not looked at.
+        window, they overlap; longer, what lies between them is not scored.
         """
 
     def __init__(
@@ -179,7 +179,7 @@ class LiveWindow(_message.Message):
     dropped_frames: _builtins.int
     """Sampled frames of those windows."""
     damaged_frames: _builtins.int
-    """Frames that came damaged since the result before this one, and were not looked at."""
+    """Frames that came damaged since the result before this one, and were not scored."""
     clock_jumps: _builtins.int
     """How often the stream's clock jumped since the result before this one."""
     @_builtins.property

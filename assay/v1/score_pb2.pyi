@@ -117,7 +117,7 @@ class Score(_message.Message):
     value: _builtins.float
     """The score, on the scale: the expectation over the digits' probabilities."""
     standard_deviation: _builtins.float
-    """Standard deviation of the model's own distribution, in units of the scale; at least 0. It tells how unsure the
+    """Standard deviation of the model's own distribution, in units of the scale; at least 0. It says how unsure the
     model is, not how much people disagree.
     """
     digits_as_written: _builtins.str
@@ -128,7 +128,7 @@ class Score(_message.Message):
 
     @_builtins.property
     def digit_distributions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DigitDistribution]:
-        """One distribution per digit position that was looked at, those of the written number first. Empty for a score
+        """One distribution per digit position that was evaluated, those of the written number first. Empty for a score
         pooled from several, and with ScoreConfig.omit_digit_distributions.
         """
 
@@ -201,7 +201,7 @@ class WindowResult(_message.Message):
 
     @_builtins.property
     def attributes(self) -> _containers.RepeatedCompositeFieldContainer[_attribute_pb2.Attribute]:
-        """Attributes of the clip in the order in which they were told; empty for ANSWER_FORM_DIRECT."""
+        """Attributes of the clip in the order in which they were graded; empty for ANSWER_FORM_DIRECT."""
 
     @_builtins.property
     def composite_score(self) -> Global___Score:

@@ -74,7 +74,7 @@ class Grades(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def attributes(self) -> _containers.RepeatedCompositeFieldContainer[_attribute_pb2.Attribute]:
-        """In any order; attributes that are told in words are passed over."""
+        """In any order; attributes in words are ignored."""
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from assay.generator import Chose, Conversation, Event, Finished, Generator, Wro
 from assay.prompt import REASON, SCORE, answer_form, grade_of_option, question
 from assay.transcript import Transcript
 
-Told = Reasoning | Attribute | Transcript
+Extracted = Reasoning | Attribute | Transcript
 
 
 def refuse_unusable(checkpoint: Checkpoint) -> None:
@@ -28,15 +28,15 @@ def refuse_unusable(checkpoint: Checkpoint) -> None:
 
 async def extract(
     generator: Generator, checkpoint: Checkpoint, form_name: FormName, clip: Clip, tenant: str = ""
-) -> AsyncGenerator[Told, None]:
+) -> AsyncGenerator[Extracted, None]:
     """Text as it is written, attributes as soon as they are certain, the transcript last."""
     form = answer_form(checkpoint, form_name).before(SCORE)
     conversation = Conversation(question(checkpoint, form_name, clip.is_video), tenant=tenant)
     listener = _Listener(checkpoint, form)
     async with aclosing(generator.generate(clip, conversation, form)) as events:
         async for event in events:
-            for told in listener.hear(event):
-                yield told
+            for extracted in listener.hear(event):
+                yield extracted
             if isinstance(event, Finished):
                 return
     raise ModelUnavailable("The model stopped in the middle of its answer; try again.")
@@ -57,9 +57,9 @@ class _Listener:
         self._last_written = ""
         self._segment = ""
         self._named_ahead = {each.name for each in form if isinstance(each, Free)} & {"subject", "background"}
-        """Free texts that name what is seen and are not finished yet."""
+        """Free texts that name subject and background and are not finished yet."""
 
-    def hear(self, event: Event) -> Iterator[Told]:
+    def hear(self, event: Event) -> Iterator[Extracted]:
         match event:
             case Wrote():
                 yield from self._ended_before(event.segment)
@@ -86,7 +86,7 @@ class _Listener:
         return shown
 
     def _ended_before(self, segment: str) -> Iterator[Attribute]:
-        """Subject and background are one attribute, told once both have ended."""
+        """Subject and background are one attribute, graded once both have ended."""
         if segment == self._segment:
             return
         if self._segment in self._named_ahead:

@@ -19,7 +19,7 @@ from assay.rpc.upload import Upload
 from assay.v1 import attribute_extraction_pb2 as pb
 from assay.v1.attribute_extraction_pb2_grpc import AttributeExtractionServiceServicer
 from assay.wire import attribute_to_wire, form_from_wire, spec_to_wire, transcript_to_wire
-from services.attribute_extraction.extract import Told, extract
+from services.attribute_extraction.extract import Extracted, extract
 
 NAME = pb.DESCRIPTOR.services_by_name["AttributeExtractionService"].full_name
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -54,9 +54,11 @@ class AttributeExtractionService(AttributeExtractionServiceServicer):
             await upload.end()
             form_name = form_from_wire(config.form)
 
-            async def write(put: Put[Told]) -> None:
-                async with aclosing(extract(self._generator, self._checkpoint, form_name, clip, config.tenant)) as told:
-                    async for each in told:
+            async def write(put: Put[Extracted]) -> None:
+                async with aclosing(
+                    extract(self._generator, self._checkpoint, form_name, clip, config.tenant)
+                ) as extracted:
+                    async for each in extracted:
                         await put(each)
 
             async with aclosing(batches(write)) as moments:
@@ -70,19 +72,19 @@ class AttributeExtractionService(AttributeExtractionServiceServicer):
         return pb.AttributeExtractionServiceDescribeModelResponse(spec=spec)
 
 
-def _joined(moment: Sequence[Told]) -> Iterator[Told]:
+def _joined(moment: Sequence[Extracted]) -> Iterator[Extracted]:
     """The same with pieces of text that follow one another as one."""
-    for is_text, told in groupby(moment, lambda each: isinstance(each, Reasoning)):
+    for is_text, extracted in groupby(moment, lambda each: isinstance(each, Reasoning)):
         if is_text:
-            yield Reasoning("".join(each.text for each in told if isinstance(each, Reasoning)))
+            yield Reasoning("".join(each.text for each in extracted if isinstance(each, Reasoning)))
         else:
-            yield from told
+            yield from extracted
 
 
-def _to_wire(told: Told) -> pb.ExtractionEvent:
-    match told:
+def _to_wire(extracted: Extracted) -> pb.ExtractionEvent:
+    match extracted:
         case Reasoning(text):
             return pb.ExtractionEvent(reasoning=text)
         case Attribute():
-            return pb.ExtractionEvent(attribute=attribute_to_wire(told))
-    return pb.ExtractionEvent(transcript=transcript_to_wire(told))
+            return pb.ExtractionEvent(attribute=attribute_to_wire(extracted))
+    return pb.ExtractionEvent(transcript=transcript_to_wire(extracted))

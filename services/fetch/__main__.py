@@ -13,7 +13,7 @@ from services.fetch.service import NAME, FetchService
 from services.fetch.settings import FetchSettings
 
 _PATIENT_SECONDS = 1800.0
-"""Bytes wait here while a video is judged, which is no fault of whoever reads them."""
+"""Bytes wait here while a video is scored, which is no fault of their reader."""
 
 
 async def main() -> None:

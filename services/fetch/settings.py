@@ -26,7 +26,7 @@ class FetchSettings(ServerSettings):
     buckets: Annotated[Path | None, Field(description="a TOML file with a table per bucket")] = None
     """See services/fetch/buckets.py; none: only hosts can be asked."""
     authorities: Annotated[Path | None, Field(description="a PEM file of certificate authorities")] = None
-    """Trusted beside the machine's own."""
+    """Trusted in addition to the machine's own."""
     max_in_flight: Annotated[int, Field(ge=1, le=4096)] = 32
     """Files that are got at once; one more is refused as Busy."""
     connect_seconds: Annotated[float, Field(gt=0, le=120)] = _LIMITS.connect_seconds

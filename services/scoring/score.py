@@ -34,7 +34,7 @@ class FinalScore:
     reasoned: Score | None
     """None where no reasoning was asked for."""
     composite: Score | None = None
-    """None without a tenant, or where an attribute that weighs was not told."""
+    """None without a tenant, or where an attribute that weighs was not graded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,14 @@ async def score_clip(
     conversation = Conversation(question(checkpoint, "direct", clip.is_video), tenant=name)
     direct, fingerprint = await _ask(generator, checkpoint, clip, conversation, answer_form(checkpoint, "direct"))
     yield EarlyScore(direct)
-    told = await transcript()
-    if told is None:
+    written = await transcript()
+    if written is None:
         yield FinalScore(direct, direct, None)
         return
     form = answer_form(checkpoint, form_name)
-    _refuse_unfit(told, form, fingerprint)
+    _refuse_unfit(written, form, fingerprint)
     composite = await _composite(tenant, fingerprint) if tenant else None
-    conversation = Conversation(question(checkpoint, form_name, clip.is_video), answered=told.texts, tenant=name)
+    conversation = Conversation(question(checkpoint, form_name, clip.is_video), answered=written.texts, tenant=name)
     reasoned, _ = await _ask(generator, checkpoint, clip, conversation, form.starting_at(SCORE))
     yield FinalScore(reconcile(direct, reasoned, checkpoint.score.direct_weight), direct, reasoned, composite)
 
@@ -110,16 +110,16 @@ def refuse_unfit_weights(weights: CompositeWeights, fingerprint: str) -> None:
         )
 
 
-def _refuse_unfit(told: Transcript, form: Form, fingerprint: str) -> None:
-    if not told.is_complete:
+def _refuse_unfit(written: Transcript, form: Form, fingerprint: str) -> None:
+    if not written.is_complete:
         raise UnreadableVerdict("The model's reasoning was cut before it came to a score; try the regular form.")
-    if told.checkpoint_fingerprint != fingerprint:
+    if written.checkpoint_fingerprint != fingerprint:
         raise CheckpointError(
-            f"attribute extraction serves checkpoint {told.checkpoint_fingerprint or '(none)'} and scoring serves "
+            f"attribute extraction serves checkpoint {written.checkpoint_fingerprint or '(none)'} and scoring serves "
             f"{fingerprint}; let both use one Triton model"
         )
     last = form.before(SCORE).segments[-1]
-    if isinstance(last, Literal) and not told.text.endswith(last.text):
+    if isinstance(last, Literal) and not written.text.endswith(last.text):
         raise InvalidRequest(
             f"the transcript must end with {last.text!r}, where the number begins", field="transcript.texts"
         )

@@ -61,13 +61,13 @@ class ScoringService(ScoringServiceServicer):
             clip = await upload.clip(config.clip, self._checkpoint)
 
             async def transcript() -> Transcript | None:
-                told = None
+                written = None
                 if form_name != "direct":
                     part = await upload.part("transcript", self._transcript_timeout_seconds)
-                    told = transcript_from_wire(part)
+                    written = transcript_from_wire(part)
                 if weights is None:
                     await upload.end()
-                return told
+                return written
 
             async def grades() -> list[Attribute]:
                 part = await upload.part("grades", self._idle_timeout_seconds)

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from assay.rpc.incoming import Incoming
+from assay.rpc.incoming import CancellableReader
 
 
 class Wire(AsyncIterator):
@@ -22,12 +22,12 @@ async def test_messages_come_in_order_to_their_end():
     wire = Wire()
     for message in ("one", "two", None):
         wire.queue.put_nowait(message)
-    assert [message async for message in Incoming(wire)] == ["one", "two"]
+    assert [message async for message in CancellableReader(wire)] == ["one", "two"]
 
 
 async def test_the_next_reader_gets_what_a_cancelled_one_waited_for():
     wire = Wire()
-    incoming = Incoming(wire)
+    incoming = CancellableReader(wire)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(anext(incoming), 0.01)
     wire.queue.put_nowait("one")
@@ -37,13 +37,13 @@ async def test_the_next_reader_gets_what_a_cancelled_one_waited_for():
 async def test_there_is_nothing_behind_the_end():
     wire = Wire()
     wire.queue.put_nowait(None)
-    incoming = Incoming(wire)
+    incoming = CancellableReader(wire)
     assert [await anext(incoming, "ended"), await anext(incoming, "ended")] == ["ended", "ended"]
 
 
 async def test_what_nobody_will_read_is_not_waited_for():
     wire = Wire()
-    incoming = Incoming(wire)
+    incoming = CancellableReader(wire)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(anext(incoming), 0.01)
     incoming.close()
