@@ -10,7 +10,7 @@ HEAD_BYTES = 4096
 _TRACKS, _CLUSTER = 0x1654AE6B, 0x1F43B675
 _LOOK_AHEAD_BYTES = 4 << 20
 """How far into a file its tracks are looked for."""
-_MAX_ELEMENTS = 1000
+_MAX_ELEMENTS = 20_000
 """In front of the tracks."""
 
 TRACK, TRACK_TYPE, VIDEO = 0xAE, 0x83, 0xE0
@@ -35,17 +35,20 @@ def declared_bytes(head: bytes) -> int:
     return at
 
 
-def tracks(read: Window) -> bytes:
-    """Body of the Tracks element; nothing if it does not come before the first Cluster."""
+def tracks(read: Window, size_bytes: int = 0) -> bytes:
+    """Body of the Tracks element. Of a file that still arrives, nothing if it does not come before the first Cluster;
+    of a whole one, which has `size_bytes`, wherever it is."""
     at = _start_of_elements(read)
     for _ in range(_MAX_ELEMENTS if at else 0):
         head = read(at, 12)
         identity, body = _number(head, 0, keeps_marker=True)
         size, body = _number(head, body, keeps_marker=False)
-        if identity in (-1, _CLUSTER) or size < 0 or at + body + size > _LOOK_AHEAD_BYTES:
+        if identity == -1 or size < 0 or at + body + size > max(size_bytes, _LOOK_AHEAD_BYTES):
             break
         if identity == _TRACKS:
             return read(at + body, size)
+        if identity == _CLUSTER and not size_bytes:
+            break
         at += body + size
     return b""
 

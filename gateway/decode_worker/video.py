@@ -130,14 +130,23 @@ def open_source(upload: Upload, container: str, spec: DecodeSpec, *, may_spool: 
     """What FFmpeg is to read from; None if that would be the whole upload, and it may not be waited for."""
     if container == "mp4":
         return _open_mp4(upload, spec, may_spool)
-    source = BoundedReader(upload.read)
     if container == "matroska":
-        tracks = dict(enumerate(presentation.of_matroska(matroska.tracks(upload.at))))
-        declared_bytes = matroska.declared_bytes(upload.peek(matroska.HEAD_BYTES))
-        return _Opened(source, declared_bytes, tracks)
+        return _open_matroska(upload, may_spool)
     if transport.is_scrambled(container, upload.peek(_SCRAMBLED_WITHIN_BYTES)):
         raise BadMedia(ENCRYPTED)
-    return _Opened(source)
+    return _Opened(BoundedReader(upload.read))
+
+
+def _open_matroska(upload: Upload, may_spool: bool) -> _Opened:
+    """Programs that change a finished file put its tracks to the end where they do not fit any more: that is read by
+    seeking."""
+    tracks = matroska.tracks(upload.at)
+    declared_bytes = matroska.declared_bytes(upload.peek(matroska.HEAD_BYTES))
+    source = BoundedReader(upload.read)
+    if not tracks and may_spool:
+        source = spool = upload.spool()
+        tracks = matroska.tracks(spool.at, len(spool))
+    return _Opened(source, declared_bytes, dict(enumerate(presentation.of_matroska(tracks))))
 
 
 def _open_mp4(upload: Upload, spec: DecodeSpec, may_spool: bool) -> _Opened | None:
