@@ -5,7 +5,7 @@ import sys
 import grpc
 
 from assay.rpc import settings as environment
-from assay.rpc.admission import Places
+from assay.rpc.admission import ConcurrencyLimit
 from assay.rpc.logs import log_to_stderr
 from assay.rpc.serve import run, serve
 from assay.v1 import assay_pb2, assay_pb2_grpc, live_pb2, live_pb2_grpc
@@ -47,7 +47,7 @@ async def main() -> None:
         requests = RequestLimit(settings.max_in_flight, settings.queue_seconds)
         uploads = UnfinishedUploads(settings.max_unfinished_uploads_per_peer, settings.max_unfinished_uploads)
         service = AssayService(settings, decoder, upstream, requests, uploads, fetcher)
-        live = LiveService(settings, upstream, Places(settings.max_live_streams), decoder)
+        live = LiveService(settings, upstream, ConcurrencyLimit(settings.max_live_streams), decoder)
 
         def add(server: grpc.aio.Server) -> None:
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from assay.errors import Busy, InvalidRequest
-from assay.rpc.admission import Places
+from assay.rpc.admission import ConcurrencyLimit
 from assay.rpc.streams import Put, batches
 from assay.v1 import event_pb2, live_pb2, live_pb2_grpc
 from assay.wire import form_from_wire
@@ -28,7 +28,7 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
 
     settings: GatewaySettings
     upstream: Upstream
-    places: Places
+    places: ConcurrencyLimit
     decoder: DecodePool
     _stops: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -59,7 +59,9 @@ class RequestLimit:
         except BaseException as problem:
             self._held.discard(place)
             if isinstance(problem, TimeoutError):
-                raise Busy(f"all {self._max_in_flight} places are taken; try again in a moment") from None
+                raise Busy(
+                    f"the server is at its limit of {self._max_in_flight} requests; try again in a moment"
+                ) from None
             raise
         finally:
             self._waiters = [each for each in self._waiters if each is not waiter]

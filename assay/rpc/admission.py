@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from assay.errors import Busy
 
 
-class Places:
+class ConcurrencyLimit:
     """Counts requests, without a queue: waiting is the gateway's decision."""
 
     def __init__(self, limit: int) -> None:

@@ -11,7 +11,7 @@ from assay.attribute import Attribute
 from assay.checkpoint import Checkpoint
 from assay.cot import Reasoning
 from assay.generator import Generator
-from assay.rpc.admission import Places
+from assay.rpc.admission import ConcurrencyLimit
 from assay.rpc.logs import request_id
 from assay.rpc.model import LiveModel
 from assay.rpc.streams import Put, batches
@@ -40,7 +40,7 @@ class AttributeExtractionService(AttributeExtractionServiceServicer):
         self._generator = generator
         self._checkpoint = checkpoint
         self._model = model
-        self._places = Places(max_in_flight)
+        self._places = ConcurrencyLimit(max_in_flight)
         self._idle_timeout_seconds = idle_timeout_seconds
 
     async def ExtractAttributes(  # noqa: N802 the name is the contract's

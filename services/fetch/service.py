@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from assay.rpc.admission import Places
+from assay.rpc.admission import ConcurrencyLimit
 from assay.v1 import fetch_pb2, fetch_pb2_grpc
 from assay.web import Web
 from services.fetch.buckets import Buckets
@@ -18,7 +18,7 @@ class FetchService(fetch_pb2_grpc.FetchServiceServicer):
     def __init__(self, web: Web, buckets: Buckets, max_in_flight: int = 32) -> None:
         self._web = web
         self._buckets = buckets
-        self._places = Places(max_in_flight)
+        self._places = ConcurrencyLimit(max_in_flight)
 
     async def Fetch(  # noqa: N802 - named by the contract
         self, request: fetch_pb2.FetchRequest, context: Any

@@ -12,7 +12,7 @@ from assay.checkpoint import Checkpoint, FormName
 from assay.composite import CompositeWeights
 from assay.errors import InvalidRequest
 from assay.generator import Generator
-from assay.rpc.admission import Places
+from assay.rpc.admission import ConcurrencyLimit
 from assay.rpc.logs import request_id
 from assay.rpc.model import LiveModel
 from assay.rpc.upload import Upload
@@ -43,7 +43,7 @@ class ScoringService(ScoringServiceServicer):
         self._generator = generator
         self._checkpoint = checkpoint
         self._model = model
-        self._places = Places(max_in_flight)
+        self._places = ConcurrencyLimit(max_in_flight)
         self._idle_timeout_seconds = idle_timeout_seconds
         self._transcript_timeout_seconds = transcript_timeout_seconds
         self._composites = composites or {}

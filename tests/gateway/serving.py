@@ -9,7 +9,7 @@ import grpc
 from assay.checkpoint import Checkpoint
 from assay.composite import CompositeWeights
 from assay.errors import AssayError
-from assay.rpc.admission import Places
+from assay.rpc.admission import ConcurrencyLimit
 from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
 from assay.rpc.model import LiveModel
@@ -70,7 +70,7 @@ async def gateway(
             UnfinishedUploads(chosen.max_unfinished_uploads_per_peer, chosen.max_unfinished_uploads),
             fetcher,
         )
-        live = LiveService(chosen, upstream, Places(chosen.max_live_streams), pool)
+        live = LiveService(chosen, upstream, ConcurrencyLimit(chosen.max_live_streams), pool)
 
         def add(server: grpc.aio.Server) -> None:
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)

@@ -25,7 +25,7 @@ async def test_where_all_are_at_work_one_more_is_refused_at_once(exits):
     for _ in range(2):
         await working(limit, exits)
     start = asyncio.get_running_loop().time()
-    with pytest.raises(Busy, match="all 2 places are taken"):
+    with pytest.raises(Busy, match="limit of 2 requests"):
         await exits.enter_async_context(limit.place())
     assert asyncio.get_running_loop().time() - start < 0.1
 
