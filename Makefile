@@ -6,7 +6,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-versi
 SOURCES := assay services gateway ingest triton_server triton_models data training evaluation benchmarks protos demo tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs fuzz media first-frame live-memory hour
+.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs fuzz media first-frame live-memory hour browser page
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -29,10 +29,22 @@ serve: setup ## Run the whole stack on this machine until Ctrl-C
 	@$(BIN)/assay up
 
 test: setup ## Run all tests but those that need a GPU
-	$(BIN)/python -m pytest -m "not gpu"
+	$(BIN)/python -m pytest -m "not gpu and not browser_full"
+
+browser: setup ## Run every test of the page in a real Chromium
+	$(BIN)/python -m pytest -m "browser or browser_full" tests/gateway/http
+
+page: setup ## Build the page in page/ again, stubs first (needs Node.js)
+	@cd page && npm ci --no-audit --no-fund --silent
+	@rm -rf page/gen && mkdir -p page/gen
+	@$(BIN)/python -m grpc_tools.protoc -I protos --plugin=protoc-gen-es=page/node_modules/.bin/protoc-gen-es \
+		--es_out=page/gen --es_opt=target=ts,import_extension=ts assay/v1/upload.proto assay/v1/assay.proto \
+		assay/v1/event.proto assay/v1/live.proto assay/v1/score.proto assay/v1/attribute.proto assay/v1/video.proto \
+		buf/validate/validate.proto
+	@cd page && npm run --silent types && node build.mjs $(OUT)
 
 test-fast: setup ## Run the tests that take less than about 3 seconds each
-	$(BIN)/python -m pytest -m "not gpu and not slow and not browser"
+	$(BIN)/python -m pytest -m "not gpu and not slow and not browser and not browser_full"
 
 sandbox: setup ## Show that a decode worker can do nothing but decode, and what that costs
 	@$(BIN)/python -m tests.hostile.sandbox

@@ -1,6 +1,7 @@
 """Serves clients: `python -m gateway`, settings from GATEWAY_… (see gateway/settings.py)."""
 
 import sys
+from contextlib import AsyncExitStack
 
 import grpc
 
@@ -11,6 +12,7 @@ from assay.rpc.serve import run, serve
 from assay.v1 import assay_pb2, assay_pb2_grpc, live_pb2, live_pb2_grpc
 from gateway.decode import DecodePool
 from gateway.fetching import Fetcher
+from gateway.http.server import serving_http
 from gateway.live_service import LiveService
 from gateway.request_limit import RequestLimit
 from gateway.service import AssayService
@@ -55,7 +57,11 @@ async def main() -> None:
 
         services = {assay_pb2: "AssayService", live_pb2: "LiveService"}
         names = [module.DESCRIPTOR.services_by_name[name].full_name for module, name in services.items()]
-        await serve("gateway", settings, add, names, ready=ready, on_stop=live.stop, on_drain=close)
+        async with AsyncExitStack() as faces:
+            if settings.http_address:
+                bound = await faces.enter_async_context(serving_http(settings, service, live))
+                print(f"http gateway {bound}", flush=True)
+            await serve("gateway", settings, add, names, ready=ready, on_stop=live.stop, on_drain=close)
 
 
 if __name__ == "__main__":

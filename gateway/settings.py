@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from assay.rpc.settings import Address, OptionalServer, ServerSettings
+from assay.rpc.settings import Address, Hosts, OptionalAddress, OptionalServer, Origins, ServerSettings
 from assay.video import VideoOptions
 from gateway.decode_spec import DecodeLimits
 from gateway.plan import Looking
@@ -30,6 +31,22 @@ class GatewaySettings(ServerSettings):
     """The scoring service."""
     fetch: OptionalServer = ""
     """The fetch service; empty: files are taken by upload only."""
+    http_address: OptionalAddress = ""
+    """Where the page, REST and gRPC-Web are served; empty: nowhere. Loopback alone."""
+    http_hosts: Hosts = ()
+    """Names that this server is asked by over HTTP, beside those of loopback."""
+    http_origins: Origins = ()
+    """Other pages that may ask over HTTP."""
+    http_spool_directory: str = ""
+    """Where uploads in slices over HTTP wait; empty: the system's directory for temporary files."""
+    http_spool_bytes: Annotated[int, Field(ge=1)] = 2 << 30
+    """Size of all uploads in slices together."""
+    http_max_uploads: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Uploads in slices at once."""
+    http_upload_life_seconds: Annotated[float, Field(gt=0, le=86400)] = 600.0
+    """So long after its last use an upload in slices is forgotten."""
+    http_patience_seconds: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    """So long the scoring of an upload goes on with nobody listening; a page that is reloaded joins it again."""
     decode_workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Decode processes that compute at once; about as many as there are cores."""
     decode_spares: Annotated[int, Field(ge=0, le=64)] = 1
@@ -154,3 +171,7 @@ class GatewaySettings(ServerSettings):
         """The budgets of one decode."""
         own = {each.name: getattr(self, each.name) for each in fields(DecodeLimits) if each.name != "max_upload_bytes"}
         return DecodeLimits(max_upload_bytes=self.max_video_bytes, **own)
+
+    def spool_path(self) -> Path | None:
+        """The directory for uploads in slices; None for the system's."""
+        return Path(self.http_spool_directory) if self.http_spool_directory else None

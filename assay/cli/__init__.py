@@ -158,6 +158,12 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument(
         "--address", default="127.0.0.1:50051", metavar="HOST:PORT", help="of the gateway (default 127.0.0.1:50051)"
     )
+    parser.add_argument(
+        "--http-address",
+        default="127.0.0.1:50080",
+        metavar="HOST:PORT",
+        help="of its page, REST and gRPC-Web (default 127.0.0.1:50080; empty: none; port 0: a free one)",
+    )
     parser.set_defaults(run=_run_up)
 
 
@@ -169,6 +175,7 @@ def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     _add_stack_options(parser)
     parser.add_argument("paths", nargs="*", metavar="PATH", help="score these files instead")
+    parser.add_argument("--keep", action="store_true", help="stay up afterwards, with a page to try other files on")
     parser.set_defaults(run=_run_demo)
 
 

@@ -18,12 +18,20 @@ _DEMO_FILES = ("demo/photo.jpg", "demo/video.mp4")
 def run_up(options: argparse.Namespace) -> int:
     """Runs until Ctrl-C or SIGTERM (0), or until a program cannot be kept running (StackError)."""
     with _ended_by_signals():
-        stack = Stack(checkpoint=options.checkpoint, address=options.address, logs=options.logs, say=_say)
+        stack = Stack(
+            checkpoint=options.checkpoint,
+            address=options.address,
+            http_address=options.http_address,
+            logs=options.logs,
+            say=_say,
+        )
         _say(f"one log per program in {_short(stack.logs)}")
         try:
             with stack:
                 for name, address in stack.addresses.items():
                     print(f"{name:<22}{address}", flush=True)
+                if stack.http_address:
+                    print(f"{'page':<22}http://{stack.http_address}/", flush=True)
                 _say(f"ready: `assay score --server {stack.address} FILE`; Ctrl-C stops everything")
                 stack.wait()
         except KeyboardInterrupt:
@@ -36,9 +44,19 @@ def run_demo(options: argparse.Namespace) -> int:
     paths = options.paths or [_short(checkout() / name) for name in _DEMO_FILES]
     with (
         _ended_by_signals(),
-        Stack(checkpoint=options.checkpoint, logs=options.logs, say=_say) as stack,
+        Stack(
+            checkpoint=options.checkpoint,
+            http_address="127.0.0.1:0" if options.keep else "",
+            logs=options.logs,
+            say=_say,
+        ) as stack,
     ):
-        return asyncio.run(score_files(stack.address, paths, ScoreOptions()))
+        code = asyncio.run(score_files(stack.address, paths, ScoreOptions()))
+        if options.keep:
+            _say(f"try your own on http://{stack.http_address}/ ; Ctrl-C stops everything")
+            with suppress(KeyboardInterrupt):
+                stack.wait()
+        return code
 
 
 def _say(line: str) -> None:

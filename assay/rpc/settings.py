@@ -38,6 +38,13 @@ Hosts = Annotated[
     NoDecode,
     Field(description="HOST, HOST:PORT or *.DOMAIN, several with commas"),
 ]
+_ORIGIN = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.\[\]:_-]+$")]
+Origins = Annotated[
+    tuple[_ORIGIN, ...],
+    BeforeValidator(split_at_commas),
+    NoDecode,
+    Field(description="origins such as https://ops.example, several with commas"),
+]
 Networks = Annotated[
     tuple[IPv4Network | IPv6Network, ...],
     BeforeValidator(split_at_commas),

@@ -74,6 +74,7 @@ STAGES: Sequence[Sequence[Part]] = (
                 "GATEWAY_ATTRIBUTE_EXTRACTION": known["attribute_extraction"],
                 "GATEWAY_SCORING": known["scoring"],
                 "GATEWAY_FETCH": known["fetch"],
+                "GATEWAY_HTTP_ADDRESS": known["http_address"],
             },
         ),
     ),
@@ -100,6 +101,7 @@ class Stack:
         *,
         checkpoint: Path | None = None,
         address: str = "127.0.0.1:0",
+        http_address: str = "",
         logs: Path | None = None,
         root: Path | None = None,
         stages: Sequence[Sequence[Part]] = STAGES,
@@ -109,7 +111,8 @@ class Stack:
     ) -> None:
         """Nothing starts yet. NoCheckout, CheckpointError.
 
-        `address` is where the gateway listens (port 0: a free one), `logs` a directory for one log per program,
+        `address` is where the gateway listens (port 0: a free one), `http_address` where it serves its page besides
+        (empty: nowhere), `logs` a directory for one log per program,
         `root` the directory the programs are found in, `say` is told what happens, a line at a time. `backoff` makes
         the rule by which one program is restarted.
         """
@@ -118,7 +121,7 @@ class Stack:
         if not self._checkpoint.is_dir():
             raise CheckpointError(f"there is no checkpoint directory {self._checkpoint}; name one with --checkpoint")
         self.logs = logs or self._root / "runs" / "logs"
-        self._known = {"checkpoint": str(self._checkpoint), "address": address}
+        self._known = {"checkpoint": str(self._checkpoint), "address": address, "http_address": http_address}
         self._stages = stages
         self._stop_seconds = stop_seconds
         self._backoff = backoff
@@ -133,6 +136,11 @@ class Stack:
         if not self._supervised or not self._supervised[-1].program.address:
             raise StackError("the stack does not serve yet")
         return self._supervised[-1].program.address
+
+    @property
+    def http_address(self) -> str:
+        """Where the gateway serves its page; empty if it does not."""
+        return self._supervised[-1].program.http_address if self._supervised else ""
 
     @property
     def addresses(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from assay.errors import AssayError
 
 _READY = re.compile(r"ready \S+ (\S+:\S+)")
+_HTTP = re.compile(r"http \S+ (\S+:\S+)")
 _POLL_SECONDS = 0.05
 _LEASH = Path(__file__).with_name("leash.py")
 
@@ -48,6 +49,8 @@ class Program:
         self.log = log
         self.address = ""
         """HOST:PORT, or unix:PATH; empty until it is ready."""
+        self.http_address = ""
+        """HOST:PORT where it serves HTTP besides; empty if it does not."""
         self._started_at = time.monotonic()
         leash = [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid())]
         settings = [f"{name}={value}" for name, value in variables.items()]
@@ -112,5 +115,7 @@ class Program:
             for line in output:
                 log.write(line)
                 log.flush()
+                if match := _HTTP.match(line.decode(errors="replace")):
+                    self.http_address = match[1]
                 if not self.address and (match := _READY.match(line.decode(errors="replace"))):
                     self.address = match[1]

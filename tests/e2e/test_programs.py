@@ -108,6 +108,7 @@ async def score_when_back(client: AsyncClient):
 def test_a_stack_leaves_no_process_and_no_shared_memory_behind(tmp_path):
     before = set(os.listdir("/dev/shm"))
     command = [sys.executable, "-m", "assay.cli", "up", "--address", "127.0.0.1:0", "--logs", str(tmp_path)]
+    command += ["--http-address", "127.0.0.1:0"]
     up = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     children = wait_until_ready(up, tmp_path)
     up.send_signal(signal.SIGINT)

@@ -78,7 +78,7 @@ async def gateway(
 
         async with listening("127.0.0.1:0", add, []) as (_, address), channel(address) as connected:
             stops = {"attribute extraction": extracts.aclose, "scoring": scores.aclose}
-            yield Caller(connected, stops, address, live.stop)
+            yield Caller(connected, stops, address, (chosen, service, live))
         await upstream.close()
         await fetcher.close()
 
@@ -115,12 +115,14 @@ class Caller:
         connected: grpc.aio.Channel,
         stops: Mapping[str, Callable[[], Awaitable[None]]],
         address: str,
-        stop_live: Callable[[], None],
+        program: tuple[GatewaySettings, AssayService, LiveService],
     ) -> None:
         self.stub = assay_pb2_grpc.AssayServiceStub(connected)
         self.live = live_pb2_grpc.LiveServiceStub(connected)
         self.address = address
-        self.stop_live = stop_live
+        self.program = program
+        """What the gateway's other faces are made of."""
+        self.stop_live = program[2].stop
         self._stops = stops
 
     async def stop(self, service: str) -> None:

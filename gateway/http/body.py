@@ -1,0 +1,56 @@
+"""Body: what a client sends over HTTP, piece by piece, and the news that it has left."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+from assay.errors import OverLimit, UploadStalled
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+class ClientGone(Exception):
+    """The connection was closed before the body had ended."""
+
+
+class Body:
+    """Reads an ASGI request's body, at most so many bytes of it, none of them later than so many seconds apart."""
+
+    def __init__(self, receive: Receive, max_bytes: int, idle_seconds: float) -> None:
+        self._receive = receive
+        self._max_bytes = max_bytes
+        self._idle_seconds = idle_seconds
+        self._ended = asyncio.Event()
+        self.received_bytes = 0
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body. OverLimit, UploadStalled, ClientGone."""
+        while not self._ended.is_set():
+            chunk = await self._next()
+            self.received_bytes += len(chunk)
+            if self.received_bytes > self._max_bytes:
+                raise OverLimit(f"the body has more than {self._max_bytes} bytes; send a smaller file")
+            if chunk:
+                yield chunk
+
+    async def whole(self) -> bytes:
+        """The body in one piece; for small ones."""
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    async def client_gone(self) -> None:
+        """Returns when the client closes the connection after its whole body has come."""
+        await self._ended.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _next(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._idle_seconds):
+                message = await self._receive()
+        except TimeoutError:
+            raise UploadStalled(f"nothing came for {self._idle_seconds:g} s; send the file again") from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        if not message.get("more_body", False):
+            self._ended.set()
+        return bytes(message.get("body", b""))

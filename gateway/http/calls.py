@@ -1,0 +1,135 @@
+"""Calls of the gateway's services from inside its process: checks, errors and counters as at the gRPC edge, no wire."""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+
+from assay.errors import AssayError
+from assay.rpc import metrics
+from assay.rpc.validation import check
+from assay.v1 import assay_pb2, event_pb2, live_pb2
+from gateway.http.body import ClientGone
+
+_log = logging.getLogger(__name__)
+
+CHUNK_BYTES = 1 << 20
+"""Largest piece of a file in one message of the contract."""
+
+R = TypeVar("R", bound=Message)
+Services = Any  # the servicers of assay.v1 that the gateway registers with gRPC
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, in place of gRPC's context."""
+
+    name: str = "http:"
+    """As gRPC names peers."""
+
+    def peer(self) -> str:
+        """The name, as servicers ask for it."""
+        return self.name
+
+
+SPOOL = Caller("http:spool")
+"""Who reads an upload in slices: its bytes lie here, and the spool has limits of its own."""
+
+
+class Calls:
+    """What HTTP offers of the contract. Every method raises AssayError."""
+
+    def __init__(self, scores: Services, live: Services) -> None:
+        """The very servicers that serve gRPC, so that both faces share limits, workers and cache."""
+        self.services, self._live = scores, live
+
+    async def image(
+        self, config: assay_pb2.ScoreConfig, chunks: AsyncIterator[bytes], caller: Caller
+    ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+        """Events about a picture, the result last."""
+        requests = _upload(assay_pb2.StreamImageRequest, config, chunks)
+        async with aclosing(_events(self.services.StreamImage(requests, caller))) as events:
+            async for event in events:
+                yield event
+
+    async def video(
+        self, config: assay_pb2.ScoreConfig, chunks: AsyncIterator[bytes], caller: Caller
+    ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+        """Events about a video while its bytes still come, the result last."""
+        requests = _upload(assay_pb2.StreamVideoRequest, config, chunks)
+        async with aclosing(_events(self.services.StreamVideo(requests, caller))) as events:
+            async for event in events:
+                yield event
+
+    async def uri(
+        self, config: assay_pb2.ScoreConfig, uri: str, caller: Caller
+    ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+        """Events about a file that is elsewhere, the result last."""
+        request = assay_pb2.ScoreUriRequest(config=config, uri=uri)
+        check(request)
+        async with aclosing(_events(self.services.ScoreUri(request, caller))) as events:
+            async for event in events:
+                yield event
+
+    async def live(
+        self, config: live_pb2.LiveConfig, chunks: AsyncIterator[bytes], caller: Caller
+    ) -> AsyncGenerator[live_pb2.ScoreLiveResponse, None]:
+        """What is said of a live stream, `ended` last."""
+        requests = _upload(live_pb2.ScoreLiveRequest, config, chunks)
+        async with aclosing(self._live.ScoreLive(requests, caller)) as responses:
+            async for response in responses:
+                yield response
+
+    async def model(self) -> event_pb2.ModelInfo:
+        """The model that scores."""
+        info: event_pb2.ModelInfo = (await self.services.upstream.spec("regular")).model
+        return info
+
+
+async def _upload(kind: Callable[..., R], config: Message, chunks: AsyncIterator[bytes]) -> AsyncGenerator[R, None]:
+    """The messages of a client-streaming call, each checked as the gRPC edge checks it."""
+    first = kind(config=config)
+    check(first)
+    yield first
+    async for chunk in chunks:
+        for start in range(0, len(chunk), CHUNK_BYTES):
+            yield kind(chunk=bytes(chunk[start : start + CHUNK_BYTES]))
+
+
+async def _events(responses: AsyncGenerator[Any, None]) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+    async with aclosing(responses):
+        async for response in responses:
+            for event in response.events:
+                yield event
+
+
+@asynccontextmanager
+async def counted(method: str) -> AsyncIterator[None]:
+    """Counts and logs a call as the gRPC edge does. An unexpected exception leaves as an AssayError with an id."""
+    started, reason = time.perf_counter(), "INTERNAL"
+    metrics.IN_FLIGHT.labels(method).inc()
+    try:
+        yield
+        reason = "OK"
+    except AssayError as error:
+        reason = error.reason
+        raise
+    except (asyncio.CancelledError, ClientGone):
+        reason = "CANCELLED"
+        raise
+    except Exception as wrong:
+        error_id = uuid.uuid4().hex[:12]
+        _log.exception("unexpected error", extra={"facts": {"method": method, "error_id": error_id}})
+        raise AssayError(f"Something went wrong on our side; quote error id {error_id} when you report it.") from wrong
+    finally:
+        seconds = time.perf_counter() - started
+        metrics.IN_FLIGHT.labels(method).dec()
+        metrics.ENDED.labels(method, reason).inc()
+        metrics.SECONDS.labels(method).observe(seconds)
+        _log.info("call ended", extra={"facts": {"method": method, "reason": reason, "seconds": round(seconds, 4)}})

@@ -1,0 +1,109 @@
+"""Guard: who may talk to the HTTP face from which page, and what a browser may do with what it gets."""
+
+from collections.abc import Collection, Mapping
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from assay.errors import AssayError
+from gateway.http.problem import problem_response
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+HEADERS: Mapping[str, str] = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(self), microphone=()",
+}
+_ALLOWED_METHODS = "GET, PUT, POST, OPTIONS"
+_PREFLIGHT_SECONDS = "600"
+
+
+class WrongHost(AssayError):
+    """The request names another host: a page elsewhere may have had its name resolve to this server (DNS rebinding)."""
+
+    grpc_status = "PERMISSION_DENIED"
+    reason = "WRONG_HOST"
+
+
+class ForeignOrigin(AssayError):
+    """A page of another origin asks."""
+
+    grpc_status = "PERMISSION_DENIED"
+    reason = "FOREIGN_ORIGIN"
+
+
+class Guard:
+    """ASGI middleware in front of everything."""
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str], origins: Collection[str]) -> None:
+        """`hosts` are names (without port) that this server is known by beside loopback's; `origins` are of other
+        pages that may ask, such as https://ops.example."""
+        self._app, self._hosts, self._origins = app, {*LOOPBACK, *(each.lower() for each in hosts)}, set(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        origin = headers.get("origin", "")
+        try:
+            self._check(headers.get("host", ""), origin)
+        except AssayError as error:
+            return await problem_response(error)(scope, receive, _with(send, HEADERS))
+        extra = {**HEADERS, **(_sharing(origin) if origin in self._origins else {})}
+        if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
+            return await _empty(_with(send, extra))
+        return await self._app(scope, receive, _with(send, extra))
+
+    def _check(self, host: str, origin: str) -> None:
+        if _name(host) not in self._hosts:
+            raise WrongHost(
+                "this server is not known by the name that was asked for; the setting GATEWAY_HTTP_HOSTS adds names"
+            )
+        if origin and origin not in self._origins and urlsplit(origin).netloc.lower() != host.lower():
+            raise ForeignOrigin("pages of other origins may not ask; the setting GATEWAY_HTTP_ORIGINS allows them")
+
+
+def _name(host: str) -> str:
+    """The host without its port."""
+    name, separator, port = host.lower().rpartition(":")
+    return name if separator and port.isdigit() else host.lower()
+
+
+def _sharing(origin: str) -> dict[str, str]:
+    return {
+        "access-control-allow-origin": origin,
+        "access-control-allow-methods": _ALLOWED_METHODS,
+        "access-control-allow-headers": "content-type, accept, repr-digest, connect-protocol-version, "
+        "connect-timeout-ms, x-grpc-web, x-user-agent, grpc-timeout",
+        "access-control-expose-headers": "grpc-status, grpc-message, grpc-status-details-bin, retry-after",
+        "access-control-max-age": _PREFLIGHT_SECONDS,
+        "vary": "origin",
+        "cross-origin-resource-policy": "cross-origin",
+    }
+
+
+def _with(send: Send, headers: Mapping[str, str]) -> Send:
+    added = [(name.encode(), value.encode()) for name, value in headers.items()]
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            names = {name for name, _ in message.get("headers", ())}
+            message = {
+                **message,
+                "headers": [*message.get("headers", ()), *(pair for pair in added if pair[0] not in names)],
+            }
+        await send(message)
+
+    return sending
+
+
+async def _empty(send: Send) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,104 @@
+"""REST for those without stubs: a file in the body, events or the result alone in the answer."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from assay.errors import AssayError, InvalidRequest
+from assay.v1 import assay_pb2
+from gateway.http.body import Body
+from gateway.http.calls import Caller, Calls, counted
+from gateway.http.problem import problem_response
+from gateway.http.query import config_of
+from gateway.http.streaming import Answer, Events, as_json, wants_events
+from gateway.settings import GatewaySettings
+
+_SMALL_BYTES = 64 << 10
+
+
+class WrongType(AssayError):
+    """The body is declared as something that is no picture or video."""
+
+    grpc_status = "INVALID_ARGUMENT"
+    reason = "WRONG_TYPE"
+
+
+class Rest:
+    """The routes under /v1 that take a file or an address and score it."""
+
+    def __init__(self, calls: Calls, settings: GatewaySettings) -> None:
+        self._calls, self._settings = calls, settings
+
+    def routes(self) -> list[Route]:
+        """For starlette."""
+        return [
+            Route("/v1/images:score", self._image, methods=["POST"]),
+            Route("/v1/videos:score", self._video, methods=["POST"]),
+            Route("/v1/uris:score", self._uri, methods=["POST"]),
+            Route("/v1/models", self._models, methods=["GET"]),
+        ]
+
+    async def _image(self, request: Request) -> Any:
+        return self._file(request, "image", self._settings.max_image_bytes, self._calls.image)
+
+    async def _video(self, request: Request) -> Any:
+        return self._file(request, "video", self._settings.max_video_bytes, self._calls.video)
+
+    def _file(
+        self,
+        request: Request,
+        kind: str,
+        max_bytes: int,
+        score: Callable[[assay_pb2.ScoreConfig, AsyncIterator[bytes], Caller], Events],
+    ) -> Any:
+        try:
+            _refuse_other_types(request, kind)
+            config = config_of(request.query_params)
+        except AssayError as error:
+            return problem_response(error)
+        body = Body(request.receive, max_bytes, self._settings.upload_idle_seconds)
+        method, caller = f"POST {request.url.path}", caller_of(request)
+        return Answer(method, body, lambda: score(config, body.chunks(), caller), as_stream=wants_events(request))
+
+    async def _uri(self, request: Request) -> Any:
+        body = Body(request.receive, _SMALL_BYTES, self._settings.upload_idle_seconds)
+        try:
+            config, uri = config_of(request.query_params), _uri_in(await body.whole())
+        except AssayError as error:
+            return problem_response(error)
+        method = f"POST {request.url.path}"
+        return Answer(
+            method, body, lambda: self._calls.uri(config, uri, caller_of(request)), as_stream=wants_events(request)
+        )
+
+    async def _models(self, request: Request) -> JSONResponse:
+        try:
+            async with counted("GET /v1/models"):
+                return JSONResponse({"models": [as_json(await self._calls.model())]})
+        except AssayError as error:
+            return problem_response(error)
+
+
+def caller_of(request: Request) -> Caller:
+    """The peer, in gRPC's words."""
+    if request.client is None:
+        return Caller()
+    host, port = request.client
+    return Caller(f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}")
+
+
+def _refuse_other_types(request: Request, kind: str) -> None:
+    declared = request.headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
+    if declared != "application/octet-stream" and not declared.startswith(f"{kind}/"):
+        raise WrongType(f"the body is declared as {declared!r}; send {kind}/… or application/octet-stream")
+
+
+def _uri_in(body: bytes) -> str:
+    """The address that a text body consists of."""
+    try:
+        return body.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise InvalidRequest("the body is no UTF-8 text; send the address of the file alone", field="uri") from None

@@ -1,0 +1,168 @@
+"""The HTTP face put together, served by uvicorn on the loop that serves gRPC."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from assay.errors import AssayError, SettingsError
+from assay.v1 import assay_pb2, upload_pb2
+from gateway.http.calls import Calls
+from gateway.http.connect import ConnectApplication
+from gateway.http.guard import Guard
+from gateway.http.openapi import document
+from gateway.http.page import page_routes
+from gateway.http.problem import problem_response
+from gateway.http.rest import Rest
+from gateway.http.scorings import Scorings
+from gateway.http.spool import Spool, SpoolLimits
+from gateway.http.uploads import Slices, UploadService
+from gateway.settings import GatewaySettings
+
+_log = logging.getLogger(__name__)
+
+CONNECTIONS = 512
+"""At once; one more is answered with 503."""
+HEAD_BYTES = 16 << 10
+"""Of a request line and its headers."""
+
+
+@asynccontextmanager
+async def serving_http(settings: GatewaySettings, scores: Any, live: Any) -> AsyncIterator[str]:
+    """The HTTP face for the length of the block, at the address that is given back. SettingsError."""
+    host, _, port = settings.http_address.rpartition(":")
+    _refuse_open_door(host, settings.http_address)
+    sock = _bound(host, int(port), settings.http_address)
+    spool, scorings = Spool(settings.spool_path(), _limits(settings)), Scorings(settings.http_patience_seconds)
+    app = application(settings, Calls(scores, live), spool, scorings)
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=CONNECTIONS,
+        h11_max_incomplete_event_size=HEAD_BYTES,
+        timeout_graceful_shutdown=round(settings.grace_seconds),
+    )
+    server = _Server(config)
+    running = asyncio.create_task(server.serve(sockets=[sock]))
+    try:
+        bound = f"{host}:{sock.getsockname()[1]}"
+        _log.info("listening", extra={"facts": {"http_address": bound}})
+        yield bound
+    finally:
+        server.should_exit = True
+        await asyncio.gather(running, return_exceptions=True)
+        await scorings.close()
+        spool.close()
+
+
+def application(settings: GatewaySettings, calls: Calls, spool: Spool, scorings: Scorings) -> ASGIApp:
+    """Everything that HTTP offers, behind the guard."""
+    services = {
+        assay_pb2.DESCRIPTOR.services_by_name["AssayService"]: calls.services,
+        upload_pb2.DESCRIPTOR.services_by_name["UploadService"]: UploadService(calls, spool, scorings),
+    }
+    mounted = [ConnectApplication(descriptor, servicer) for descriptor, servicer in services.items()]
+    app = Starlette(
+        routes=[
+            *Rest(calls, settings).routes(),
+            *Slices(spool).routes(),
+            Route("/healthz", _health(calls), methods=["GET"]),
+            Route("/v1/openapi.json", _described, methods=["GET"]),
+            *(Mount(each.path, each) for each in mounted),
+            *page_routes(),
+        ],
+        exception_handlers={404: _no_such_path, 405: _no_such_path, 500: _unexpected},
+    )
+    return Guard(app, settings.http_hosts, settings.http_origins)
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the program."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _health(calls: Calls) -> Any:
+    async def health(request: Request) -> Response:
+        try:
+            model = await calls.model()
+        except AssayError as error:
+            return problem_response(error)
+        return JSONResponse({"status": "serving", "model": model.name})
+
+    return health
+
+
+async def _described(request: Request) -> JSONResponse:
+    return JSONResponse(document())
+
+
+class _NoSuchPath(AssayError):
+    grpc_status = "NOT_FOUND"
+    reason = "NO_SUCH_PATH"
+
+
+async def _no_such_path(request: Request, wrong: Exception) -> Response:
+    response = problem_response(
+        _NoSuchPath(f"there is no {request.method} {request.url.path[:200]} here; see /v1/openapi.json")
+    )
+    response.status_code = getattr(wrong, "status_code", 404)
+    return response
+
+
+async def _unexpected(request: Request, wrong: Exception) -> Response:
+    return problem_response(AssayError("Something went wrong on our side; the server's log says what."))
+
+
+def _limits(settings: GatewaySettings) -> SpoolLimits:
+    return SpoolLimits(
+        max_bytes=settings.http_spool_bytes,
+        max_upload_bytes=settings.max_video_bytes,
+        max_uploads=settings.http_max_uploads,
+        idle_seconds=settings.upload_idle_seconds,
+        life_seconds=settings.http_upload_life_seconds,
+    )
+
+
+def _refuse_open_door(host: str, address: str) -> None:
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise SettingsError(
+            f"GATEWAY_HTTP_ADDRESS {address} is not of the loopback range, and HTTP knows no callers yet; "
+            "use 127.0.0.1 and put a proxy that authenticates in front (docs/proxies.md)"
+        )
+
+
+def _bound(host: str, port: int, address: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host.strip("[]"), port))
+        sock.listen(CONNECTIONS)  # who connects before uvicorn accepts waits, instead of being refused
+    except OSError:
+        sock.close()
+        raise SettingsError(
+            f"cannot listen on {address}: it is in use, or not an address of this machine; choose another"
+        ) from None
+    return sock

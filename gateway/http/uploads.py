@@ -1,0 +1,141 @@
+"""Uploads: slices by HTTP PUT, everything else by assay.v1.UploadService."""
+
+import base64
+import binascii
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from assay.errors import AssayError, InvalidRequest
+from assay.magic import is_picture
+from assay.v1 import upload_pb2
+from gateway.fetching import with_head
+from gateway.http.body import Body, ClientGone
+from gateway.http.calls import SPOOL, Calls
+from gateway.http.problem import problem_response
+from gateway.http.scorings import Scorings
+from gateway.http.spool import Spool, SpooledUpload
+from gateway.http.streaming import Events, as_json
+
+DIGEST_HEADER = "repr-digest"
+"""RFC 9530: `sha-256=:BASE64:` over the slice."""
+
+
+class UploadService:
+    """assay.v1.UploadService; raises AssayError, like every servicer."""
+
+    def __init__(self, calls: Calls, spool: Spool, scorings: Scorings) -> None:
+        self._calls, self._spool, self._scorings = calls, spool, scorings
+
+    async def CreateUpload(self, request: upload_pb2.CreateUploadRequest, context: Any) -> Any:  # noqa: N802
+        upload = self._spool.create(request.size_bytes or None)
+        return upload_pb2.CreateUploadResponse(upload=to_wire(upload))
+
+    async def GetUpload(self, request: upload_pb2.GetUploadRequest, context: Any) -> Any:  # noqa: N802
+        return upload_pb2.GetUploadResponse(upload=to_wire(self._spool.get(request.upload_id)))
+
+    async def FinishUpload(self, request: upload_pb2.FinishUploadRequest, context: Any) -> Any:  # noqa: N802
+        upload = self._spool.get(request.upload_id)
+        await upload.finish()
+        return upload_pb2.FinishUploadResponse(upload=to_wire(upload))
+
+    async def DeleteUpload(self, request: upload_pb2.DeleteUploadRequest, context: Any) -> Any:  # noqa: N802
+        upload = self._spool.get(request.upload_id)
+        await self._scorings.forget(upload.upload_id)
+        self._spool.forget(upload)
+        return upload_pb2.DeleteUploadResponse()
+
+    async def ScoreUpload(  # noqa: N802
+        self, request: upload_pb2.ScoreUploadRequest, context: Any
+    ) -> AsyncGenerator[upload_pb2.ScoreUploadResponse, None]:
+        upload = self._spool.get(request.upload_id)
+        config = request.config.SerializeToString(deterministic=True)
+        scoring = self._scorings.of(
+            upload.upload_id, config, "ScoreUpload", lambda: self._score(upload, request.config)
+        )
+        async with aclosing(scoring.events(request.after_sequence)) as events:
+            async for event in events:
+                yield upload_pb2.ScoreUploadResponse(events=[event])
+
+    async def ScoreLiveUpload(  # noqa: N802
+        self, request: upload_pb2.ScoreLiveUploadRequest, context: Any
+    ) -> AsyncGenerator[upload_pb2.ScoreLiveUploadResponse, None]:
+        upload = self._spool.get(request.upload_id)
+        async with aclosing(self._calls.live(request.config, upload.chunks(), SPOOL)) as responses:
+            async for response in responses:
+                yield upload_pb2.ScoreLiveUploadResponse(response=response)
+
+    async def _score(self, upload: SpooledUpload, config: Any) -> Events:
+        """A picture or a video, as its first bytes say."""
+        async with aclosing(upload.chunks()) as chunks:
+            head, whole = await with_head(chunks)
+            score = self._calls.image if is_picture(head) else self._calls.video
+            async with aclosing(score(config, whole, SPOOL)) as events:
+                async for event in events:
+                    yield event
+
+
+class Slices:
+    """The routes by which the bytes come."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+
+    def routes(self) -> list[Route]:
+        """For starlette."""
+        path = "/v1/uploads/{upload_id}"
+        return [Route(path, self._put, methods=["PUT"]), Route(path, self._get, methods=["GET"])]
+
+    async def _put(self, request: Request) -> Response:
+        limits = self._spool.limits
+        body = Body(request.receive, limits.max_upload_bytes, limits.idle_seconds)
+        try:
+            upload = self._spool.get(request.path_params["upload_id"])
+            await upload.write(_offset(request), body.chunks(), _sha256(request))
+            return JSONResponse(as_json(to_wire(upload)))
+        except ClientGone:
+            return Response(status_code=499)  # nobody reads it
+        except AssayError as error:
+            return problem_response(error)
+
+    async def _get(self, request: Request) -> Response:
+        try:
+            return JSONResponse(as_json(to_wire(self._spool.get(request.path_params["upload_id"]))))
+        except AssayError as error:
+            return problem_response(error)
+
+
+def to_wire(upload: SpooledUpload) -> upload_pb2.Upload:
+    """The upload as the contract tells it."""
+    return upload_pb2.Upload(
+        upload_id=upload.upload_id,
+        received_bytes=upload.received_bytes,
+        size_bytes=upload.size_bytes or 0,
+        is_complete=upload.is_complete,
+    )
+
+
+def _offset(request: Request) -> int:
+    written = request.query_params.get("offset", "")
+    if not (written.isascii() and written.isdigit() and len(written) <= 16):
+        raise InvalidRequest(
+            f"offset {written[:20]!r} is no number of bytes; say where the slice begins", field="offset"
+        )
+    return int(written)
+
+
+def _sha256(request: Request) -> bytes | None:
+    written = request.headers.get(DIGEST_HEADER)
+    if written is None:
+        return None
+    try:
+        algorithm, _, value = written.partition("=")
+        if algorithm.strip().lower() != "sha-256":
+            raise ValueError
+        return base64.b64decode(value.strip().removeprefix(":").removesuffix(":"), validate=True)
+    except (ValueError, binascii.Error):
+        raise InvalidRequest(f"{DIGEST_HEADER} must be sha-256=:BASE64: (RFC 9530)", field=DIGEST_HEADER) from None

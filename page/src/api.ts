@@ -1,0 +1,123 @@
+// Calls to the gateway: stubs over Connect, slices over PUT.
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-web";
+import { LiveConfigSchema, type LiveEvent } from "../gen/assay/v1/live_pb.ts";
+import type { ScoreEvent } from "../gen/assay/v1/event_pb.ts";
+import { UploadService } from "../gen/assay/v1/upload_pb.ts";
+import { create } from "@bufbuild/protobuf";
+
+const SLICE_BYTES = 4 << 20;
+const RETRY_MS = [500, 1000, 2000, 4000];
+
+export const uploads = createClient(UploadService, createConnectTransport({ baseUrl: location.origin }));
+
+/** What a person is told; `status` is 0 where no answer came. */
+export class Problem extends Error {
+  constructor(
+    message: string,
+    readonly status: number,
+  ) {
+    super(message);
+  }
+  /** True where the same call may succeed once the server is back. */
+  get isLost(): boolean {
+    return this.status === 0;
+  }
+}
+
+export function problemOf(wrong: unknown): Problem {
+  if (wrong instanceof Problem) return wrong;
+  if (wrong instanceof ConnectError) {
+    // Without an answer connect-web says unknown or unavailable, with the browser's own words.
+    const isLost = wrong.cause instanceof TypeError || (wrong.code === Code.Unknown && !wrong.details.length);
+    if (wrong.code === Code.NotFound) return new Problem(sentence(wrong), 404);
+    return isLost ? lost() : new Problem(sentence(wrong), 500);
+  }
+  if (wrong instanceof TypeError) return lost();
+  return new Problem("The page failed; reload it and try again.", 500);
+}
+
+function sentence(wrong: ConnectError): string {
+  const text = wrong.rawMessage;
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+}
+
+function lost(): Problem {
+  return new Problem("The server cannot be reached.", 0);
+}
+
+async function put(uploadId: string, offset: number, slice: Blob, progress: (bytes: number) => void): Promise<void> {
+  // XMLHttpRequest, as fetch does not tell how far an upload is.
+  await new Promise<void>((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("PUT", `/v1/uploads/${uploadId}?offset=${offset}`);
+    request.upload.onprogress = (event) => progress(offset + event.loaded);
+    request.onerror = () => reject(lost());
+    request.onload = () => {
+      if (request.status === 200) return resolve();
+      reject(new Problem(detailOf(request.responseText), request.status));
+    };
+    request.send(slice);
+  });
+}
+
+function detailOf(text: string): string {
+  try {
+    const detail = String(JSON.parse(text).detail);
+    return detail.charAt(0).toUpperCase() + detail.slice(1) + (/[.!?]$/.test(detail) ? "" : ".");
+  } catch {
+    return "The server gave an answer that cannot be read.";
+  }
+}
+
+/** Sends a file from where its upload stands; goes on by itself after a broken connection. */
+export async function send(uploadId: string, file: File, progress: (bytes: number) => void): Promise<void> {
+  let offset = Number((await uploads.getUpload({ uploadId })).upload!.receivedBytes);
+  let failures = 0;
+  while (offset < file.size) {
+    try {
+      await put(uploadId, offset, file.slice(offset, offset + SLICE_BYTES), progress);
+      failures = 0;
+      offset = Math.min(offset + SLICE_BYTES, file.size);
+      progress(offset);
+    } catch (wrong) {
+      const problem = problemOf(wrong);
+      if (!problem.isLost && problem.status !== 409) throw problem;
+      if (failures >= RETRY_MS.length) throw problem;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS[failures++]));
+      offset = Number((await uploads.getUpload({ uploadId })).upload!.receivedBytes);
+    }
+  }
+}
+
+/** Events about an upload, from behind `after` on. */
+export async function* score(uploadId: string, after: bigint, signal: AbortSignal): AsyncGenerator<ScoreEvent> {
+  for await (const response of uploads.scoreUpload({ uploadId, afterSequence: after }, { signal })) {
+    yield* response.events;
+  }
+}
+
+/** What is said of a live upload. */
+export async function* scoreLive(uploadId: string, signal: AbortSignal): AsyncGenerator<LiveEvent> {
+  const config = create(LiveConfigSchema, { window: { seconds: 4n }, hop: { seconds: 4n } });
+  for await (const { response } of uploads.scoreLiveUpload({ uploadId, config }, { signal })) {
+    yield* response?.events ?? [];
+  }
+}
+
+export async function putPiece(uploadId: string, offset: number, piece: Blob): Promise<void> {
+  await put(uploadId, offset, piece, () => undefined);
+}
+
+/** Returns once the server answers again. */
+export async function untilBack(signal: AbortSignal): Promise<void> {
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    if (signal.aborted) return;
+    try {
+      if ((await fetch("/healthz")).ok) return;
+    } catch {
+      // Still gone.
+    }
+  }
+}

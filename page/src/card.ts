@@ -1,0 +1,215 @@
+// One file from choice to score.
+import { type Problem, problemOf, score, send, untilBack, uploads } from "./api.ts";
+import { el, fill } from "./dom.ts";
+import { asCsv, asJson, asPng, save } from "./download.ts";
+import { feed, type Judgement, nothing } from "./judgement.ts";
+import { Timeline } from "./timeline.ts";
+import { attributesView, explanationView, mediaView, scoreView } from "./views.ts";
+import { size } from "./words.ts";
+
+export interface Handle {
+  uploadId: string;
+  name: string;
+  size: number;
+}
+
+export class Card {
+  readonly element: HTMLElement;
+  known: Judgement = nothing();
+  private readonly stop = new AbortController();
+  private readonly title: HTMLElement;
+  private readonly preview = el("div", { class: "preview" });
+  private readonly progress = el("progress", { max: "1", value: "0", "aria-label": "Upload" });
+  private readonly stage = el("p", { class: "stage" });
+  private readonly trouble = el("p", { class: "trouble", role: "alert" });
+  private readonly scores = el("div", { class: "scores" });
+  private readonly facts = el("div");
+  private readonly words = el("div");
+  private readonly grades = el("div");
+  private readonly downloads = el("div", { class: "downloads" });
+  private readonly timeline: Timeline;
+  private window?: number;
+  private handle?: Handle;
+  private isDrawn = true;
+
+  constructor(
+    private file: File | undefined,
+    name: string,
+    private readonly hear: (sentence: string) => void,
+    private readonly changed: (card: Card) => void,
+    private readonly closed: (card: Card) => void,
+  ) {
+    this.timeline = new Timeline((window, start) => this.seek(window, start));
+    this.title = el("h2", { tabindex: "-1" }, name);
+    const remove = el("button", { type: "button", class: "quiet", click: () => this.close() }, "Remove");
+    remove.setAttribute("aria-label", `Remove ${name.slice(0, 80)}`);
+    this.element = el(
+      "article",
+      { class: "card" },
+      el("header", {}, this.title, remove),
+      this.trouble,
+      this.preview,
+      el("div", { class: "status" }, this.progress, this.stage),
+      this.scores,
+      this.timeline.element,
+      this.facts,
+      this.words,
+      this.grades,
+      this.downloads,
+    );
+    if (file) this.showPreview(file);
+    this.draw();
+  }
+
+  get name(): string {
+    return this.title.textContent ?? "";
+  }
+
+  get saved(): Handle | undefined {
+    return this.handle;
+  }
+
+  /** Uploads and scores; after a reload `handle` is the upload that was begun. */
+  async run(handle?: Handle): Promise<void> {
+    this.handle = handle;
+    while (!this.stop.signal.aborted) {
+      try {
+        await this.once();
+        return;
+      } catch (wrong) {
+        if (this.stop.signal.aborted) return;
+        const problem = problemOf(wrong);
+        if (problem.status === 404 && this.file) {
+          this.begin(undefined);
+          continue;
+        }
+        if (!problem.isLost) return this.fail(problem);
+        this.say("The server cannot be reached. What was told stays here, and scoring goes on when it is back.");
+        await untilBack(this.stop.signal);
+        this.say("");
+      }
+    }
+  }
+
+  focus(): void {
+    this.title.focus();
+  }
+
+  private begin(handle: Handle | undefined): void {
+    this.handle = handle;
+    this.known = nothing();
+  }
+
+  private async once(): Promise<void> {
+    if (!this.handle) {
+      const file = this.file!;
+      const { upload } = await uploads.createUpload({ sizeBytes: BigInt(file.size) });
+      this.handle = { uploadId: upload!.uploadId, name: file.name, size: file.size };
+      this.changed(this);
+    }
+    const { uploadId } = this.handle;
+    const sending = this.file ? this.upload(uploadId, this.file) : Promise.resolve();
+    await Promise.all([sending, this.listen(uploadId)]);
+  }
+
+  private async upload(uploadId: string, file: File): Promise<void> {
+    try {
+      await send(uploadId, file, (bytes) => {
+        this.progress.value = bytes / file.size;
+        if (!this.known.result) this.stage.textContent = `${size(bytes)} of ${size(file.size)} sent`;
+      });
+    } catch (wrong) {
+      this.stop.signal.throwIfAborted();
+      throw problemOf(wrong);
+    }
+    this.progress.value = 1;
+    this.hear(`${file.name.slice(0, 80)} uploaded`);
+  }
+
+  private async listen(uploadId: string): Promise<void> {
+    for await (const event of score(uploadId, this.known.sequence, this.stop.signal)) {
+      const sentence = feed(this.known, event);
+      if (sentence) this.hear(sentence);
+      this.draw();
+    }
+    this.changed(this);
+  }
+
+  private fail(problem: Problem): void {
+    const hint =
+      problem.status === 404 ? "This upload is gone: it was too long ago. Choose the file again." : problem.message;
+    this.say(hint);
+    this.stage.textContent = "Not scored.";
+    this.progress.hidden = true;
+    this.changed(this);
+  }
+
+  private say(sentence: string): void {
+    this.trouble.textContent = sentence;
+  }
+
+  /** Once a frame at most: tokens may come faster than anybody sees. */
+  private draw(): void {
+    if (!this.isDrawn) return;
+    this.isDrawn = false;
+    requestAnimationFrame(() => {
+      this.isDrawn = true;
+      this.render();
+    });
+  }
+
+  private render(): void {
+    const { known } = this;
+    const final = known.result?.score;
+    fill(this.scores, scoreView(final, "Score", true), scoreView(known.early, "Early score", false));
+    fill(this.facts, mediaView(known));
+    fill(this.words, explanationView(known, this.window));
+    fill(this.grades, attributesView(known));
+    this.timeline.show(known);
+    if (final) {
+      this.stage.textContent = `Scored by ${known.model}.`;
+      this.progress.hidden = true;
+      this.showDownloads();
+    } else if (known.media) {
+      const windows = known.startedWindows ? `, ${known.windows.length} of ${known.startedWindows} windows scored` : "";
+      this.stage.textContent = `Scoring${windows}…`;
+    }
+  }
+
+  private showDownloads(): void {
+    if (this.downloads.childElementCount) return;
+    const stem = this.name.slice(0, 60);
+    const button = (label: string, run: EventListener) => el("button", { type: "button", click: run }, label);
+    fill(
+      this.downloads,
+      button("JSON", () => save(asJson(this.known), `${stem}.json`, "application/json")),
+      button("CSV", () => save(asCsv(this.known), `${stem}.csv`, "text/csv")),
+      button("PNG", () => void asPng(this.known, this.name, this.timeline.canvas).then((png) => save(png, `${stem}.png`))),
+    );
+  }
+
+  private showPreview(file: File): void {
+    const url = URL.createObjectURL(file);
+    this.stop.signal.addEventListener("abort", () => URL.revokeObjectURL(url));
+    const isVideo = file.type.startsWith("video/");
+    const shown = isVideo
+      ? el("video", { src: url, controls: true, muted: true, playsinline: true, preload: "metadata" })
+      : el("img", { src: url, alt: "The chosen picture" });
+    shown.addEventListener("error", () => fill(this.preview, el("p", {}, "The browser cannot show this kind of file.")));
+    fill(this.preview, shown);
+  }
+
+  private seek(window: number, start: number): void {
+    this.window = window;
+    const video = this.preview.querySelector("video");
+    if (video) video.currentTime = start;
+    this.draw();
+  }
+
+  private close(): void {
+    this.stop.abort();
+    if (this.handle) uploads.deleteUpload({ uploadId: this.handle.uploadId }).catch(() => undefined);
+    this.element.remove();
+    this.closed(this);
+  }
+}

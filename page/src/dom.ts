@@ -1,0 +1,21 @@
+// Elements without markup: everything that came from elsewhere is text.
+type Content = Node | string | null | undefined | false;
+
+export function el<K extends keyof HTMLElementTagNameMap>(
+  name: K,
+  attributes: Record<string, string | boolean | EventListener> = {},
+  ...content: Content[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(key, value);
+    else if (value === true) element.setAttribute(key, "");
+    else if (value !== false) element.setAttribute(key, value);
+  }
+  for (const each of content) if (each) element.append(each);
+  return element;
+}
+
+export function fill(element: Element, ...content: Content[]): void {
+  element.replaceChildren(...content.filter((each): each is Node | string => Boolean(each)));
+}

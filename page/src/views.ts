@@ -1,0 +1,108 @@
+// What is known of a file, as elements.
+import type { Attribute } from "../gen/assay/v1/attribute_pb.ts";
+import type { Score } from "../gen/assay/v1/score_pb.ts";
+import { el } from "./dom.ts";
+import { attributesOf, explanationOf, type Judgement } from "./judgement.ts";
+import { ATTRIBUTES, LEVELS, clock, percent, seconds } from "./words.ts";
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** A score as a number and on its scale, with its spread. */
+export function scoreView(score: Score | undefined, title: string, isFinal: boolean): HTMLElement {
+  const box = el("div", { class: isFinal ? "score final" : "score" });
+  const top = score?.scale?.maximum ?? 10;
+  const bottom = score?.scale?.minimum ?? 0;
+  box.append(
+    el("h3", {}, title),
+    el("p", { class: "number" }, score ? score.value.toFixed(isFinal ? 2 : 1) : "–", el("span", {}, ` of ${top}`)),
+  );
+  box.append(scale(score, bottom, top));
+  if (score) box.append(el("p", { class: "spread" }, `spread ±${score.standardDeviation.toFixed(2)}`));
+  return box;
+}
+
+function scale(score: Score | undefined, bottom: number, top: number): SVGElement {
+  const at = (value: number) => (100 * (Math.min(Math.max(value, bottom), top) - bottom)) / (top - bottom);
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 100 8");
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("aria-hidden", "true");
+  svg.classList.add("scale");
+  svg.append(rect("track", 0, 100, 3, 2));
+  if (score) {
+    const low = at(score.value - score.standardDeviation);
+    svg.append(rect("spread", low, at(score.value + score.standardDeviation) - low, 2, 4));
+    svg.append(rect("mark", at(score.value) - 0.5, 1, 0, 8));
+  }
+  return svg;
+}
+
+function rect(name: string, x: number, width: number, y: number, height: number): SVGElement {
+  const element = document.createElementNS(SVG, "rect");
+  element.classList.add(name);
+  for (const [key, value] of Object.entries({ x, width, y, height, rx: height > 2 ? 0 : 0.6 })) element.setAttribute(key, String(value));
+  return element;
+}
+
+/** The attributes, each with the probability of every grade. */
+export function attributesView(known: Judgement): HTMLElement {
+  const list = el("ul", { class: "attributes" });
+  for (const attribute of attributesOf(known)) list.append(attributeView(attribute));
+  return list;
+}
+
+function attributeView(attribute: Attribute): HTMLElement {
+  const name = ATTRIBUTES[attribute.name] ?? "Attribute";
+  const item = el(
+    "li",
+    {},
+    el("div", { class: "what" }, el("strong", {}, name), el("span", { class: "level" }, LEVELS[attribute.level] ?? "")),
+    el("div", { class: "grade" }, attribute.grade || attribute.text),
+  );
+  if (attribute.grade && attribute.text) item.append(el("p", { class: "why" }, attribute.text));
+  if (attribute.probabilities.length) item.append(gradesView(attribute));
+  return item;
+}
+
+function gradesView(attribute: Attribute): HTMLElement {
+  const bars = el("div", { class: "grades" });
+  for (const { grade, probability } of attribute.probabilities) {
+    const bar = el("span", { class: grade === attribute.grade ? "bar chosen" : "bar" });
+    const height = document.createElementNS(SVG, "svg");
+    height.setAttribute("viewBox", "0 0 1 1");
+    height.setAttribute("preserveAspectRatio", "none");
+    height.setAttribute("aria-hidden", "true");
+    height.append(rect("share", 0, 1, 1 - probability, probability));
+    bar.append(height, el("span", { class: "name" }, grade), el("span", { class: "share" }, percent(probability)));
+    bars.append(bar);
+  }
+  return bars;
+}
+
+/** The model's words, of a window if there are several. */
+export function explanationView(known: Judgement, window: number | undefined): HTMLElement {
+  const { text, window: at } = explanationOf(known, window);
+  const several = (known.result?.windows.length ?? known.startedWindows) > 1;
+  const box = el("div", { class: "explanation" });
+  box.append(el("h3", {}, several ? `Explanation of window ${at + 1}` : "Explanation"));
+  const words = el("p", { class: known.result ? "" : "writing" }, text || "The model has not begun to write.");
+  box.append(words);
+  return box;
+}
+
+/** Facts about the file, and what was odd about it. */
+export function mediaView(known: Judgement): HTMLElement {
+  const { media } = known;
+  if (!media) return el("div");
+  const duration = media.duration ? `, ${clock(seconds(media.duration))}` : "";
+  const frames = known.result?.video ? `, ${media.sampledFrames} frames scored of ${media.decodedFrames}` : "";
+  const box = el(
+    "div",
+    { class: "media" },
+    el("p", {}, `${media.container} · ${media.codec} · ${media.widthPx} × ${media.heightPx} px${duration}${frames}`),
+  );
+  if (known.result?.partial)
+    box.append(el("p", { class: "warning" }, `Scored in part: ${known.result.partial.message}`));
+  for (const warning of media.warnings) box.append(el("p", { class: "warning" }, warning));
+  return box;
+}

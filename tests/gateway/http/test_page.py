@@ -1,0 +1,128 @@
+"""The page in a real Chromium: two journeys, and what is said where something is wrong."""
+
+import json
+
+import pytest
+
+from tests.gateway.http.browser import page_at
+from tests.gateway.http.serving import http_client
+from tests.media.build import media
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+DONE = ".downloads button"
+
+
+def address_of(client):
+    return f"{client.base_url.host}:{client.base_url.port}"
+
+
+async def violations(page):
+    """Rules of accessibility that the page breaks as it stands."""
+    from axe_playwright_python.async_playwright import Axe
+
+    return [rule["id"] for rule in (await Axe().run(page)).response["violations"]]
+
+
+@pytest.mark.browser
+async def test_a_photo_is_scored_on_the_page(pool):
+    async with http_client(pool) as client, page_at(address_of(client)) as page:
+        await page.set_input_files("#file", media("jpeg.jpg"))
+        await page.wait_for_selector(DONE)
+        told = await page.inner_text("article")
+        assert "4.38" in told
+        assert "very clear" in told
+        assert await violations(page) == []
+
+
+@pytest.mark.browser
+async def test_two_files_are_compared(pool):
+    async with http_client(pool) as client, page_at(address_of(client), 360) as page:
+        await page.set_input_files("#file", [media("jpeg.jpg"), media("mp4_faststart.mp4")])
+        await page.wait_for_selector("#comparison p")
+        assert await page.inner_text("#comparison") == "Both have the same score."
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert await violations(page) == []
+
+
+@pytest.mark.browser_full
+async def test_the_page_can_be_used_by_keyboard_alone(pool):
+    async with http_client(pool) as client, page_at(address_of(client)) as page:
+        for _ in range(2):
+            await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")  # the demo photo
+        await page.wait_for_selector(DONE)
+
+
+@pytest.mark.browser_full
+async def test_a_file_that_is_no_picture_is_told_in_a_sentence(pool, tmp_path):
+    (tmp_path / "notes.jpg").write_text("no picture")
+    async with http_client(pool) as client, page_at(address_of(client)) as page:
+        await page.set_input_files("#file", tmp_path / "notes.jpg")
+        told = page.locator("article .trouble:not(:empty)")
+        assert "picture" in await told.inner_text()
+
+
+@pytest.mark.browser_full
+async def test_a_name_with_markup_is_shown_as_text(pool):
+    name = "<img src=x onerror=alert(1)>\u202egpj.exe" + "x" * 200
+    async with http_client(pool) as client, page_at(address_of(client), 360) as page:
+        file = {"name": name, "mimeType": "image/jpeg", "buffer": media("jpeg.jpg").read_bytes()}
+        await page.set_input_files("#file", file)
+        await page.wait_for_selector(DONE)
+        assert (await page.text_content("article h2")).startswith("<img src=x")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.browser_full
+async def test_a_reloaded_page_finds_its_score_again(pool):
+    async with http_client(pool) as client, page_at(address_of(client)) as page:
+        await page.set_input_files("#file", media("jpeg.jpg"))
+        await page.wait_for_selector(DONE)
+        await page.reload()
+        await page.wait_for_selector(DONE)
+        assert "4.38" in await page.inner_text("article")
+
+
+@pytest.mark.browser_full
+async def test_the_result_can_be_taken_away_as_json(pool, tmp_path):
+    async with http_client(pool) as client, page_at(address_of(client)) as page:
+        await page.set_input_files("#file", media("jpeg.jpg"))
+        async with page.expect_download() as download:
+            await page.click(DONE)
+        await (await download.value).save_as(tmp_path / "result.json")
+    assert json.loads((tmp_path / "result.json").read_text())["score"]["value"] == pytest.approx(4.38)
+
+
+@pytest.mark.browser_full
+async def test_nothing_is_asked_of_anybody_else(pool):
+    async with http_client(pool) as client, page_at("about:blank") as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await page.goto(f"http://{address_of(client)}/")
+        await page.click("#demo")
+        await page.wait_for_selector(DONE)
+        own = f"http://{address_of(client)}/"
+    assert [url for url in asked if not url.startswith((own, "blob:"))] == []
+
+
+@pytest.mark.browser_full
+async def test_the_camera_is_scored_window_by_window(pool):
+    async with http_client(pool) as client, page_at(address_of(client), permissions=["camera"]) as page:
+        await page.click("#camera")
+        told = page.locator(".camera .windows li, .camera .trouble:not(:empty)").first
+        await told.wait_for(timeout=20_000)
+        text = await told.inner_text()
+    assert "4.38" in text or "cannot record" in text
+
+
+@pytest.mark.browser_full
+async def test_what_was_told_stays_while_the_server_is_gone(pool):
+    async with http_client(pool) as client, page_at(address_of(client)) as page:
+        await page.set_input_files("#file", media("jpeg.jpg"))
+        await page.wait_for_selector(DONE)
+        await page.context.set_offline(True)
+        await page.set_input_files("#file", media("mp4_faststart.mp4"))
+        await page.get_by_text("The server cannot be reached.").wait_for()
+        assert "4.38" in await page.inner_text("article >> nth=0")
+        await page.context.set_offline(False)
+        await page.wait_for_selector(f"article:nth-of-type(2) {DONE}")

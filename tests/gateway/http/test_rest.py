@@ -1,0 +1,114 @@
+"""REST: a file in the body, events or the result in the answer, errors with the status and sentence of the kind."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.gateway.http.serving import events_in, http_client
+from tests.media.build import media
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+PHOTO, VIDEO = media("jpeg.jpg").read_bytes(), media("mp4_faststart.mp4").read_bytes()
+STREAM = {"accept": "text/event-stream"}
+
+
+async def test_a_photo_in_the_body_is_answered_with_its_result(pool):
+    async with http_client(pool) as client:
+        answer = await client.post("/v1/images:score", content=PHOTO)
+    assert (answer.status_code, answer.json()["score"]["value"]) == (200, pytest.approx((3.72 + 5.04) / 2))
+
+
+async def test_events_come_in_order_when_a_stream_is_asked_for(pool):
+    async with http_client(pool) as client:
+        answer = await client.post("/v1/videos:score", content=VIDEO, headers=STREAM)
+    kinds = [kind for kind, _ in events_in(answer.text)]
+    assert (kinds[0], kinds[-1], "window" in kinds) == ("started", "result", True)
+
+
+async def test_parameters_are_those_of_the_contract(pool):
+    config = json.dumps({"attributes": ["clarity"]})
+    async with http_client(pool) as client:
+        answer = await client.post("/v1/images:score", params={"form": "regular", "config": config}, content=PHOTO)
+    assert [each["name"] for each in answer.json()["attributes"]] == ["ATTRIBUTE_NAME_CLARITY"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("form=poem", "form"),
+        ("attributes=beauty", "attributes[0]"),
+        ("colour=red", "colour"),
+        ("config={", "config"),
+        ("config=[1]", "config"),
+        ('config={"nothing":1}', "config"),
+        ("tenant=" + "x" * 100, "tenant"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+async def test_a_wrong_parameter_is_named(pool, query, field):
+    async with http_client(pool) as client:
+        answer = await client.post(f"/v1/images:score?{query}", content=PHOTO)
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "headers", "status", "title"),
+    [
+        ("/v1/images:score", b"no picture", {}, 400, "BAD_MEDIA"),
+        ("/v1/images:score", b"", {}, 400, "BAD_MEDIA"),
+        ("/v1/images:score", PHOTO[:500], {}, 400, "BAD_MEDIA"),
+        ("/v1/images:score", PHOTO, {"content-type": "text/plain"}, 415, "WRONG_TYPE"),
+        ("/v1/videos:score", PHOTO, {"content-type": "image/jpeg"}, 415, "WRONG_TYPE"),
+        ("/v1/uris:score", b"nope", {}, 400, "INVALID_REQUEST"),
+        ("/v1/uris:score", b"\xff\xfe", {}, 400, "INVALID_REQUEST"),
+        ("/v1/uris:score", b"https://example.com/a.jpg", {}, 403, "URI_REFUSED"),
+        ("/v1/nothing", b"", {}, 404, "NO_SUCH_PATH"),
+        ("/v1/models", b"", {}, 405, "NO_SUCH_PATH"),
+        ("/v1/images:score", PHOTO, {"host": "evil.example"}, 421, "WRONG_HOST"),
+        ("/v1/images:score", PHOTO, {"origin": "https://evil.example"}, 403, "FOREIGN_ORIGIN"),
+    ],
+    ids=lambda value: value[:20] if isinstance(value, str) else "",
+)
+async def test_what_is_wrong_is_a_problem_of_its_kind(pool, path, content, headers, status, title):
+    async with http_client(pool) as client:
+        answer = await client.post(path, content=content, headers=headers)
+    told = answer.headers["content-type"], answer.status_code, answer.json()["title"]
+    assert told == ("application/problem+json", status, title)
+
+
+async def test_a_body_over_the_limit_is_413(pool):
+    async with http_client(pool, max_image_bytes=1000) as client:
+        assert (await client.post("/v1/images:score", content=PHOTO)).status_code == 413
+
+
+async def test_a_full_server_says_when_to_come_again(pool):
+    async with http_client(pool, max_unfinished_uploads_per_peer=1) as client:
+        _, writer = await unfinished(client, "/v1/videos:score", VIDEO)
+        answer = await client.post("/v1/images:score", content=PHOTO)
+        writer.close()
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+async def test_a_client_that_leaves_gives_its_place_back(pool):
+    async with http_client(pool, max_unfinished_uploads_per_peer=1) as client:
+        _, writer = await unfinished(client, "/v1/videos:score", VIDEO)
+        writer.close()
+        async with asyncio.timeout(10):
+            while (await client.post("/v1/images:score", content=PHOTO)).status_code != 200:
+                pass
+
+
+async def unfinished(client, path, content):
+    """A connection whose body has not ended, and of whose answer the first event has come."""
+    host, port = client.base_url.host, client.base_url.port
+    reader, writer = await asyncio.open_connection(host, port)
+    head = f"POST {path} HTTP/1.1\r\nhost: {host}:{port}\r\naccept: text/event-stream\r\n"
+    writer.write(f"{head}content-length: {len(content) + 1}\r\n\r\n".encode() + content)
+    await reader.readuntil(b"event: started")
+    return reader, writer
+
+
+async def test_the_model_is_listed(pool):
+    async with http_client(pool) as client:
+        assert (await client.get("/v1/models")).json()["models"][0]["name"] == "test"
