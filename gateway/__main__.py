@@ -10,7 +10,7 @@ from assay.rpc.admission import ConcurrencyLimit
 from assay.rpc.logs import log_to_stderr
 from assay.rpc.serve import run, serve
 from assay.v1 import assay_pb2, assay_pb2_grpc, live_pb2, live_pb2_grpc
-from gateway.decode import DecodePool
+from gateway.decode.jobs import DecodePool
 from gateway.fetching import Fetcher
 from gateway.http.server import serving_http
 from gateway.live_service import LiveService

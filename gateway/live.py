@@ -11,10 +11,10 @@ from assay.v1 import event_pb2, live_pb2, score_pb2
 from assay.video_wire import duration
 from assay.windows import Windows
 from assay.wire import attribute_name, resampling_from_wire
-from gateway.decode import DecodeJob, DecodePool
-from gateway.decode_spec import DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo, Shrink, Target
+from gateway.clip_scoring import begun, score_clip
+from gateway.decode.jobs import DecodeJob, DecodePool
+from gateway.decode.spec import DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo, Shrink, Target
 from gateway.upstream import ModelSpec, RequestOptions, Upstream
-from gateway.window import begun, score_clip
 
 Event = live_pb2.LiveEvent
 _RENEW_SECONDS = 10.0

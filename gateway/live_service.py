@@ -12,8 +12,8 @@ from assay.rpc.admission import ConcurrencyLimit
 from assay.rpc.streams import Put, batches
 from assay.v1 import event_pb2, live_pb2, live_pb2_grpc
 from assay.wire import form_from_wire
-from gateway.decode import DecodePool
-from gateway.decode_spec import RAW_FRAME
+from gateway.decode.jobs import DecodePool
+from gateway.decode.spec import RAW_FRAME
 from gateway.live import Event, LiveStream
 from gateway.settings import GatewaySettings
 from gateway.upload import UploadClock

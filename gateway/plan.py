@@ -8,7 +8,7 @@ from assay.v1 import event_pb2
 from assay.video import VideoOptions
 from assay.video_wire import KEY_FRAMES_TO_WIRE, SAMPLING_TO_WIRE, duration
 from assay.windows import Runs, Windows
-from gateway.decode_spec import DecodeLimits, DecodeSpec, Target
+from gateway.decode.spec import DecodeLimits, DecodeSpec, Target
 from gateway.scenes import LOOKS_PER_SECOND
 from gateway.upstream import ModelSpec
 

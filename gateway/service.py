@@ -13,14 +13,14 @@ from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
 from assay.video import VideoOptions
 from assay.video_wire import video_options_from_wire
 from assay.wire import form_from_wire
-from gateway.assess import Assessment
-from gateway.decode import DecodePool
+from gateway.assessment import Assessment
+from gateway.clip_scoring import Event
+from gateway.decode.jobs import DecodePool
 from gateway.fetching import Fetcher, with_head
 from gateway.request_limit import RequestLimit, RequestPlace
 from gateway.settings import GatewaySettings
 from gateway.upload import UnfinishedUpload, UnfinishedUploads, UploadClock
 from gateway.upstream import Upstream, request_options
-from gateway.window import Event
 
 Context = Any  # grpc.aio.ServicerContext; its two type parameters differ from method to method
 R = TypeVar("R")

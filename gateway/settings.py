@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from assay.rpc.settings import Address, Hosts, OptionalAddress, OptionalServer, Origins, ServerSettings
 from assay.video import VideoOptions
-from gateway.decode_spec import DecodeLimits
+from gateway.decode.spec import DecodeLimits
 from gateway.plan import Looking
 from gateway.upload import UploadLimits
 
@@ -122,7 +122,7 @@ class GatewaySettings(ServerSettings):
     pooling_worst_count: Annotated[int, Field(ge=1, le=10_000)] = 3
     """For worst: the mean of how many."""
 
-    # Budgets of one decode; what each means stands in `gateway.decode_spec.DecodeLimits`.
+    # Budgets of one decode; what each means stands in `gateway.decode.spec.DecodeLimits`.
     max_image_pixels: Annotated[int, Field(ge=1)] = _BUDGET.max_image_pixels
     max_video_pixels: Annotated[int, Field(ge=1)] = _BUDGET.max_video_pixels
     max_streams: Annotated[int, Field(ge=1)] = _BUDGET.max_streams

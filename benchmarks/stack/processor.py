@@ -58,7 +58,7 @@ def _with_all_below(pid: int, read: Mapping[int, list[str]]) -> Iterator[int]:
 
 
 def _program(pid: int) -> str:
-    """The module behind -m, or the name of what was started: gateway.decode_worker, tritonserver."""
+    """The module behind -m, or the name of what was started: gateway.decode.worker, tritonserver."""
     if pid == os.getpid():
         return THIS
     try:

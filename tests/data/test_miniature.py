@@ -5,10 +5,10 @@ import pytest
 
 from data.published import SETS
 from data.tables import BadDataSet
-from gateway.decode import DecodePool
+from gateway.decode.jobs import DecodePool
 from tests.data import scenes
 from tests.data.miniature import main, write_miniature
-from tests.gateway.decode_upload import VIDEO, Decoded, upload
+from tests.gateway.decode.upload import VIDEO, Decoded, upload
 
 
 def contents(root):

@@ -122,7 +122,7 @@ def wait_until_ready(up: subprocess.Popen[str], logs: Path) -> list[psutil.Proce
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and up.poll() is None:
         children = psutil.Process(up.pid).children(recursive=True)
-        if any("gateway.decode_worker" in " ".join(child.cmdline()) for child in children):
+        if any("gateway.decode.worker" in " ".join(child.cmdline()) for child in children):
             return children
         time.sleep(0.2)
     raise AssertionError(f"the stack did not come up: {[path.read_text()[-500:] for path in logs.iterdir()]}")

@@ -2,7 +2,7 @@
 
 import pytest_asyncio
 
-from gateway.decode import DecodePool
+from gateway.decode.jobs import DecodePool
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -22,7 +22,7 @@ from assay.v1 import (
     live_pb2_grpc,
     scoring_pb2_grpc,
 )
-from gateway.decode import DecodePool
+from gateway.decode.jobs import DecodePool
 from gateway.fetching import Fetcher
 from gateway.live_service import LiveService
 from gateway.request_limit import RequestLimit

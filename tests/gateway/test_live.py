@@ -9,10 +9,10 @@ import pytest
 from assay.errors import BadMedia, Busy, InvalidRequest, UploadStalled
 from assay.rpc.errors import error_from
 from assay.v1 import assay_pb2, live_pb2
-from gateway.decode import DecodePool
+from gateway.decode.jobs import DecodePool
 from gateway.live import Cut, Waiting
+from tests.gateway.decode.test_jobs import until
 from tests.gateway.serving import gateway
-from tests.gateway.test_decode import until
 from tests.media.live import live
 from tests.scripted_generator import ScriptedGenerator
 

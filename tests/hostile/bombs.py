@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import psutil
 
 from assay.errors import AssayError
-from gateway.decode import DecodePool
-from tests.gateway.decode_upload import PICTURE, VIDEO, decode
+from gateway.decode.jobs import DecodePool
+from tests.gateway.decode.upload import PICTURE, VIDEO, decode
 from tests.media.bombs import HARMLESS, HARMLESS_PICTURES, PICTURES, VIDEOS
 
 MOST_CPU_SECONDS = 3.0

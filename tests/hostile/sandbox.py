@@ -8,12 +8,12 @@ import time
 from dataclasses import dataclass, replace
 
 from assay.frame import Frame
-from gateway.decode import DecodePool
-from gateway.decode_wire import PERMITTED
-from gateway.decode_worker.reader import Upload
-from gateway.decode_worker.sandbox import landlock_version
-from gateway.decode_worker.video import decode_video
-from tests.gateway.decode_upload import VIDEO, decode, upload
+from gateway.decode.jobs import DecodePool
+from gateway.decode.protocol import PERMITTED
+from gateway.decode.worker.reader import Upload
+from gateway.decode.worker.sandbox import landlock_version
+from gateway.decode.worker.video import decode_video
+from tests.gateway.decode.upload import VIDEO, decode, upload
 from tests.media.build import large_video
 
 PATIENT = replace(VIDEO, limits=replace(VIDEO.limits, max_wall_seconds=3600.0))

@@ -1,7 +1,7 @@
 import pytest
 import pytest_asyncio
 
-from gateway.decode import DecodePool
+from gateway.decode.jobs import DecodePool
 from tests.hostile.bombs import detonate
 from tests.media.bombs import HARMLESS, HARMLESS_PICTURES, PICTURES, VIDEOS
 

@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 
 from assay.frame import Frame
-from gateway.decode import DecodePool
-from tests.gateway.decode_upload import VIDEO
+from gateway.decode.jobs import DecodePool
+from tests.gateway.decode.upload import VIDEO
 from tests.media.build import FRAMES_PER_SECOND, _in_file, picture
 
 FIRST_BYTES = 512_000

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from assay.errors import AssayError
-from gateway.decode import DecodePool
-from tests.gateway.decode_upload import PICTURE, VIDEO, decode
+from gateway.decode.jobs import DecodePool
+from tests.gateway.decode.upload import PICTURE, VIDEO, decode
 from tests.media.corpus import CORPUS, content
 
 GOLDEN = Path(__file__).with_name("golden.json")

@@ -9,7 +9,7 @@ import time
 
 import psutil
 
-from gateway.decode import DecodePool, DecodeSpec, Target
+from gateway.decode.jobs import DecodePool, DecodeSpec, Target
 from tests.media.live import FRAMES_PER_SECOND, endless
 
 SPEC = DecodeSpec(is_video=True, target=Target(56 * 56, 448 * 448), live="stream")

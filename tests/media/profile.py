@@ -2,7 +2,7 @@
 
 import struct
 
-from gateway.decode_worker.icc import ColourTags, profile_of
+from gateway.decode.worker.icc import ColourTags, profile_of
 
 _D50 = b"XYZ " + bytes(4) + struct.pack(">3i", *(round(each * 65536) for each in (0.9642, 1, 0.8249)))
 DISPLAY_P3 = profile_of(ColourTags(primaries=12))

@@ -15,9 +15,9 @@ from functools import partial
 import av
 import numpy as np
 
-from gateway.decode_spec import DecodeSpec, Target
-from gateway.decode_worker.reader import Upload
-from gateway.decode_worker.video import decode_video
+from gateway.decode.spec import DecodeSpec, Target
+from gateway.decode.worker.reader import Upload
+from gateway.decode.worker.video import decode_video
 from tests.media.film import film
 
 SIZE = (640, 360)

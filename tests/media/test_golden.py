@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.gateway.decode_upload import PICTURE, VIDEO, decode
+from tests.gateway.decode.upload import PICTURE, VIDEO, decode
 from tests.media.build import level_at
 from tests.media.corpus import CORPUS, EXIF_CORNERS, MATRIX_CORNERS, VIDEOS, content
 from tests.media.golden import GOLDEN, difference, seen

@@ -6,8 +6,8 @@ from PIL import Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 from assay.checkpoint import Checkpoint
-from gateway.decode_spec import Target
-from gateway.decode_worker.resize import resize_picture
+from gateway.decode.spec import Target
+from gateway.decode.worker.resize import resize_picture
 from tests.training.test_loop import noise_photo
 from training.batches import Batches, Rated, Tray
 from training.served import served, served_size

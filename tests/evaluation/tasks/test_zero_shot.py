@@ -10,7 +10,7 @@ from data.rated import RatedFile
 from evaluation.runs import FINAL, POOLINGS, Run, RunRow
 from evaluation.tasks.zero_shot import repooled, scored_as_frames, zero_shot_table
 from evaluation.variants import AUTHORS, FRAMES, Levers
-from gateway.decode import DecodePool
+from gateway.decode.jobs import DecodePool
 from tests.assay.scripted_gateway import ScriptedGateway
 from tests.media.build import media
 

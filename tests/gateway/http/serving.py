@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 
-from gateway.decode import DecodePool
+from gateway.decode.jobs import DecodePool
 from gateway.http.server import serving_http
 from tests.gateway.serving import gateway
 from tests.scripted_generator import ScriptedGenerator

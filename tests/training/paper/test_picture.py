@@ -13,9 +13,9 @@ from PIL import Image
 
 from assay.checkpoint import Pixels, read_checkpoint
 from assay.frame import Frame
-from gateway.decode_spec import DecodeSpec, Shrink, Target
-from gateway.decode_worker.resize import resize_picture
-from gateway.decode_worker.still import decode_still
+from gateway.decode.spec import DecodeSpec, Shrink, Target
+from gateway.decode.worker.resize import resize_picture
+from gateway.decode.worker.still import decode_still
 from training.paper.picture import read_picture
 from training.paper.settings import PictureSettings, read_settings
 

@@ -1,0 +1,403 @@
+"""Bytes become frames: uploads are decoded in worker processes, and come back sampled and in the model's size.
+
+    async with DecodePool(workers=2) as pool:
+        async with pool.open(DecodeSpec(is_video=True, target=Target(56 * 56, 448 * 448))) as job:
+            # one task:                     another task:
+            await job.write(chunk)          async for event in job.events(): ...
+            await job.end()
+
+Nothing in this process parses a byte of the upload. A file that kills its worker fails its own request; another
+worker, already running, takes the next one. A job has a worker while there are bytes to work on: one that is taken back
+while the client is slow begins anew with another, and what was handed out before is not handed out again.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Self
+
+from assay.errors import AssayError, BadMedia, OverLimit, ServiceUnavailable, UploadStalled
+from assay.frame import Frame
+from gateway.decode import protocol
+from gateway.decode.clock import WorkClock
+from gateway.decode.lending import LendingPool
+from gateway.decode.process import DecodeWorker
+from gateway.decode.protocol import Kind
+from gateway.decode.spec import DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo, Target
+
+__all__ = [
+    "DecodeEvent",
+    "DecodeJob",
+    "DecodeLimits",
+    "DecodePool",
+    "DecodeSpec",
+    "DecodeSummary",
+    "Lost",
+    "MediaInfo",
+    "Target",
+]
+
+log = logging.getLogger(__name__)
+
+DecodeEvent = MediaInfo | Frame | Lost | DecodeSummary
+
+_FRAMES_AHEAD = 4
+"""Frames that wait for the reader of `events()` before the worker has to."""
+_ONCE = {Kind.INFO, Kind.SUMMARY, Kind.ERROR, Kind.LOST}
+"""What a worker may say once per job (LOST: once per frame), so that one that was taken over fills no memory or log."""
+_FIRST_BYTES = 4096
+"""Enough to recognise the file; with fewer no worker is asked for."""
+_SLICE_BYTES = 256 * 1024
+"""What a worker is given for one turn at the processor."""
+_AHEAD_BYTES = protocol.MAX_CHUNK_BYTES
+"""That a worker has not read yet, before whoever writes has to wait."""
+_PROGRESS_BYTES = 16 * 1024
+"""With fewer a client that is slow does not count as one that sends."""
+_BROKE_OFF = "the decoder broke off while it read this file; the file is damaged, export it again"
+
+
+class DecodePool(LendingPool):
+    """Worker processes: `workers` of them compute at once, and `spares` stand by in case one dies."""
+
+    def open(self, spec: DecodeSpec) -> "DecodeJob":
+        """A job to be entered with `async with`; it asks for a worker when there is something to do for one."""
+        return DecodeJob(self, spec)
+
+    async def escapes(self) -> dict[str, str]:
+        """What a worker can do to break out, tried by the one that would take the next upload."""
+        worker = await self.lend()
+        try:
+            return await worker.escapes()
+        finally:
+            self.take_back(worker)
+
+
+class _TakenBack(Exception):
+    """Another job could go on with the worker, while this one waits for its client."""
+
+
+class DecodeJob:
+    """One upload. `write` and `end` belong to one task, `events` to another; leaving early ends the work."""
+
+    def __init__(self, pool: LendingPool, spec: DecodeSpec) -> None:
+        self._pool = pool
+        self._spec = spec
+        self._buffer = pool.buffer(is_kept=not spec.live)
+        self._decoded_bytes = 0
+        self._wanted_bytes = 1 if spec.live == "frames" else _FIRST_BYTES
+        """With so many a worker is asked for."""
+        self._progress_bytes = 0
+        self._room = asyncio.Event()
+        """Cleared while `write` waits."""
+        self._room.set()
+        self._wait: asyncio.Future[None] | None = None
+        """For bytes, or for somebody to take a frame."""
+        self._events: asyncio.Queue[DecodeEvent | None] = asyncio.Queue()
+        self._frames_ahead = 0
+        self._frames_out = 0
+        self._has_told_info = False
+        self._failure: AssayError | None = None
+        self._media_seconds = 0.0
+        self._pixels = 0
+        self._renewed_seconds = 0.0
+        self._clock: WorkClock
+        self._worker: DecodeWorker | None = None
+        self._has_turn = False
+        self._work: asyncio.Task[None]
+        self.waits_since = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._work = asyncio.create_task(self._run(), name="decode job")
+        self._work.add_done_callback(self._finish)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Without an await, so that a handler that is being cancelled gives its worker back all the same.
+        self._work.cancel()
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Process that decodes this upload now; None while none does."""
+        return self._worker.pid if self._worker else None
+
+    @property
+    def is_complete(self) -> bool:
+        """All its bytes have arrived."""
+        return self._buffer.has_ended
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes that the present worker was given."""
+        return self._decoded_bytes
+
+    @property
+    def can_begin_anew(self) -> bool:
+        """Another worker could be given every byte from the first on."""
+        return self._buffer.is_whole
+
+    @property
+    def gives_way(self) -> bool:
+        """A live stream does not: its bytes are not kept."""
+        return not self._spec.live
+
+    async def write(self, chunk: bytes) -> None:
+        """Hand on the next bytes; waits while the worker is behind, or while there is none and no room for more.
+
+        Raises the job's error once there is one (`BadMedia`, `OverLimit`, `InvalidRequest`, `Busy`, `UploadStalled`).
+        """
+        if self._buffer.has_ended:
+            raise self._failure or ValueError("write() after end()")
+        for start in range(0, len(chunk), protocol.MAX_CHUNK_BYTES):
+            piece = bytes(chunk[start : start + protocol.MAX_CHUNK_BYTES])
+            room = self._spec.max_bytes - self._buffer.size
+            if len(piece) > room:
+                await self._end_at_limit(piece[:room])
+            await self._hand_on(piece)
+
+    async def _end_at_limit(self, piece: bytes) -> None:
+        """What fits is decoded as if the file ended there; then comes the error, to whoever writes at once."""
+        too_large = f"the file is larger than the limit of {self._spec.max_bytes} bytes"
+        if piece and self._spec.is_video:
+            await self._hand_on(piece)
+        self._failure = self._failure or OverLimit(too_large, budget="max_video_bytes")
+        if self._spec.is_video:
+            self._end_here()
+        else:
+            self._work.cancel()
+        raise self._failure
+
+    async def end(self) -> None:
+        """There are no more bytes. Raises the job's error if there is one already."""
+        self._end_here()
+        if self._failure is not None:
+            raise self._failure
+
+    def _end_here(self) -> None:
+        self._buffer.has_ended = True
+        self._wake()
+
+    async def events(self) -> AsyncIterator[DecodeEvent]:
+        """`MediaInfo`, then `Frame`s in order of time, then one `DecodeSummary`; of a live stream also `Lost`.
+
+        Raises the job's error after the frames that came before it.
+        """
+        while (event := await self._events.get()) is not None:
+            if isinstance(event, Frame):
+                self._frames_ahead -= 1
+                self._wake()
+            yield event
+        if self._failure is not None:
+            raise self._failure
+
+    async def _hand_on(self, piece: bytes) -> None:
+        while not (self._work.done() or self._has_room(len(piece))):
+            self._room.clear()
+            self._wake()  # for want of room, if for nothing else, a worker is asked for
+            await self._room.wait()
+        if self._failure is not None:
+            raise self._failure
+        if not self._work.done():
+            self._buffer.append(piece)
+            self._wake()
+        if self._worker is None:
+            await asyncio.sleep(0)  # it may be lent one now, after which less may wait here
+
+    def _has_room(self, size: int) -> bool:
+        if self._worker is None and self.gives_way:
+            return self._buffer.can_keep(size)
+        return self._buffer.size - self._decoded_bytes < _AHEAD_BYTES
+
+    def _fail(self, error: AssayError) -> None:
+        self._failure = self._failure or error
+        self._work.cancel()
+
+    async def _run(self) -> None:
+        try:
+            while not await self._attempt():
+                pass
+        except AssayError as error:
+            self._failure = self._failure or error
+        except Exception:
+            log.exception("a decode job failed")
+            self._failure = AssayError("the decoder failed; send the request again")
+
+    def _finish(self, _: asyncio.Task[None]) -> None:
+        """Release whoever waits in `write` or `events`; a callback, as a task may be cancelled before it starts."""
+        self._buffer.close()
+        self._room.set()
+        self._events.put_nowait(None)
+
+    async def _attempt(self) -> bool:
+        """Decode with one worker; False if it was taken back. Raises the job's error."""
+        await self._until(self._is_worth_a_worker)
+        worker = await self._pool.lend(self)
+        self._worker, self._clock = worker, WorkClock(self._spent)
+        self._decoded_bytes = self._progress_bytes = 0
+        self.waits_since = asyncio.get_running_loop().time()
+        self._room.set()
+        try:
+            await self._converse(worker)
+        except _TakenBack:
+            self._wanted_bytes = 2 * self._decoded_bytes  # so that all beginnings together cost no more than the end
+            if not self.can_begin_anew:
+                raise UploadStalled(
+                    "nothing came for a while, and others waited for the decoder; send the upload again without a pause"
+                ) from None
+        except (EOFError, ConnectionError):
+            raise await self._obituary(worker) from None
+        except protocol.ProtocolError as problem:
+            log.warning("decode worker %d broke the protocol: %s", worker.pid, problem)
+            raise BadMedia(_BROKE_OFF) from problem
+        else:
+            return True
+        finally:
+            self._clock.close()
+            self._worker = None
+            self._pool.take_back(worker, has_turn=self._has_turn)
+            self._has_turn = False
+            self._room.set()
+        return False
+
+    def _is_worth_a_worker(self) -> bool:
+        has_enough = self._buffer.has_ended or self._buffer.size >= self._wanted_bytes
+        return has_enough or not self._room.is_set()
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self._wait = asyncio.get_running_loop().create_future()
+            try:
+                await self._wait
+            finally:
+                self._wait = None
+
+    def _wake(self) -> None:
+        if self._wait is not None and not self._wait.done():
+            self._wait.set_result(None)
+
+    def interrupt(self) -> bool:
+        """End its wait for bytes, so that its worker comes back. False if it does not wait any more."""
+        if self._wait is None or self._wait.done():
+            return False
+        self._wait.set_exception(_TakenBack())
+        return True
+
+    async def _converse(self, worker: DecodeWorker) -> None:
+        """Answer the worker until it is ready for another job. Raises the error that it reports or dies of."""
+        await worker.begin(self._spec)
+        told: set[Kind] = set()
+        frames = 0
+        while True:
+            kind, body = await self._receive(worker)
+            if kind in told & _ONCE or (kind is Kind.FRAME and Kind.INFO not in told):
+                raise protocol.ProtocolError(f"{kind.name} out of turn")
+            told.add(kind)
+            if kind is Kind.WANT:
+                await self._feed(worker)
+            elif kind is Kind.FRAME:
+                told.discard(Kind.LOST)
+                frame, frames = await worker.take(body), frames + 1
+                self._count(frame.pts_seconds)
+                if frames > self._frames_out:
+                    await self._hand_out(frame)
+            elif kind is Kind.INFO:
+                info = protocol.info_from_body(body)
+                self._pixels = min(info.width_px * info.height_px, self._spec.limits.max_video_pixels)
+                self._tell_info(info)
+            elif kind is Kind.LOST:
+                self._events.put_nowait(protocol.lost_from_body(body))
+            elif kind is Kind.SUMMARY:
+                self._events.put_nowait(protocol.summary_from_body(body))
+            elif kind is Kind.ERROR:
+                error, detail = protocol.error_from_body(body)
+                log.info("upload refused: %s [%s]", error.message, detail)
+                self._failure = self._failure or error  # and READY follows
+            elif kind is Kind.READY:
+                return
+            else:
+                raise protocol.ProtocolError(f"unexpected {kind.name}")
+
+    async def _feed(self, worker: DecodeWorker) -> None:
+        """Answer a WANT, as soon as there are bytes and a turn."""
+        self._end_turn()
+        if not self._has_bytes():
+            self._pool.pauses(worker, self)
+            try:
+                await self._until(self._has_bytes)
+            finally:
+                self._pool.goes_on(worker)
+        await self._begin_turn()
+        piece = self._buffer.read(self._decoded_bytes, _SLICE_BYTES)
+        self._decoded_bytes += len(piece)
+        if self._decoded_bytes - self._progress_bytes >= _PROGRESS_BYTES:
+            self._progress_bytes, self.waits_since = self._decoded_bytes, asyncio.get_running_loop().time()
+        self._room.set()
+        await worker.feed(piece)
+
+    def _has_bytes(self) -> bool:
+        return self._buffer.size > self._decoded_bytes or self._buffer.has_ended
+
+    async def _hand_out(self, frame: Frame) -> None:
+        """To whoever reads the events. While there are enough already, others may compute."""
+        if self._frames_ahead >= _FRAMES_AHEAD:
+            self._end_turn()
+            await self._until(lambda: self._frames_ahead < _FRAMES_AHEAD)
+            await self._begin_turn()
+        self._frames_ahead += 1
+        self._frames_out += 1
+        self._events.put_nowait(frame)
+
+    def _tell_info(self, info: MediaInfo) -> None:
+        if not self._has_told_info:
+            self._has_told_info = True
+            self._events.put_nowait(info)
+
+    async def _begin_turn(self) -> None:
+        await self._pool.begin_turn()
+        self._has_turn = True
+
+    def _end_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._pool.end_turn()
+
+    def _count(self, pts_seconds: float) -> None:
+        """A frame shown at this time came out: what the worker's clock has been granted grows with it."""
+        if self._spec.live and pts_seconds - self._renewed_seconds >= self._spec.renew_seconds:
+            self._renewed_seconds, self._clock.busy_seconds = pts_seconds, 0.0
+        shown = pts_seconds - self._renewed_seconds
+        self._media_seconds = min(shown, self._spec.limits.max_duration_seconds)
+
+    async def _receive(self, worker: DecodeWorker) -> tuple[Kind, bytes]:
+        """The worker's next message. Only here the worker computes, so only here its clock runs."""
+        self._clock.start(self._spec.limits.wall_budget_seconds(self._media_seconds, self._pixels))
+        try:
+            return await worker.receive()
+        finally:
+            self._clock.stop()
+
+    def _spent(self) -> None:
+        granted = self._spec.limits.wall_budget_seconds(self._media_seconds, self._pixels)
+        self._fail(
+            OverLimit(
+                f"decoding took more than the {granted:.3g} s granted for this file; send a shorter or smaller one",
+                budget="max_wall_seconds",
+            )
+        )
+
+    async def _obituary(self, worker: DecodeWorker) -> AssayError:
+        """What to say about a worker that has died."""
+        status = await worker.wait()
+        if self._pool.is_closed:
+            return ServiceUnavailable("the gateway is shutting down; send the request again")
+        name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        log.warning("decode worker %d died of %s after %d bytes", worker.pid, name, self._decoded_bytes)
+        if status == -signal.SIGXCPU:
+            limits = self._spec.limits
+            granted = limits.cpu_budget_seconds(self._spec.granted_media_seconds)
+            spent = f"decoding took more than the {granted:.0f} s of processor time granted"
+            return OverLimit(f"{spent}; send a shorter or smaller file", budget="max_cpu_seconds")
+        return BadMedia(_BROKE_OFF)

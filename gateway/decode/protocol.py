@@ -1,0 +1,188 @@
+"""Messages between the gateway and a decode worker: one length-prefixed record each, over a socket pair.
+
+Pixels do not go this way but through memory that both sides map (`gateway.decode.slots`).
+
+The worker reads hostile bytes, so nothing it says is trusted: no pickle, every length and every field is checked.
+The worker pulls: it asks with WANT and gets exactly one CHUNK or END for it, so that the gateway always knows
+whose turn it is (and whose clock runs), and both sides stay in step when a job ends early: whatever a worker says after
+ABANDON, and before READY, is about a job that is over.
+"""
+
+import dataclasses
+import json
+import struct
+from enum import IntEnum
+from typing import Any
+
+from assay import errors
+from assay.errors import AssayError, BadMedia, InvalidRequest, OverLimit
+from assay.frame import Frame
+from gateway.decode.slots import FrameSlots
+from gateway.decode.spec import MIB, DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo, Shrink, Target
+
+HEADER = struct.Struct(">BI")
+"""Kind of message, length of its body in bytes."""
+JOB = struct.Struct(">Q")
+"""Bytes of a slot for frames, see `gateway.decode.slots`; then the `DecodeSpec`."""
+FRAME = struct.Struct(">dIII")
+"""pts in seconds, height and width in pixels, slot that holds the height x width x 3 bytes RGB."""
+MAX_CHUNK_BYTES = MIB
+FRAMES_TOGETHER = 4
+"""Each message wakes somebody, so up to so many frames are told of at once, and so many acknowledged; less than
+`SLOTS`, or both would wait for ever."""
+PERMITTED = "permitted"
+"""What came of an attempt to break out that nothing stopped."""
+MAX_TEXT_BYTES = 64 * 1024
+
+
+class Kind(IntEnum):
+    """First byte of a message."""
+
+    # to the worker
+    JOB = 1
+    CHUNK = 2
+    END = 3
+    """No more bytes: the file ends here."""
+    ABANDON = 4
+    """Nobody wants this job any more. May come at any time; the worker looks for it between two packets."""
+    TAKEN = 5
+    """The `FRAMES_TOGETHER` oldest slots that were filled are free again."""
+    ESCAPE = 6
+    """Try to break out of the sandbox and tell how far it went."""
+    # from the worker
+    READY = 16
+    WANT = 17
+    INFO = 18
+    FRAME = 19
+    SUMMARY = 20
+    ERROR = 21
+    ESCAPED = 22
+    LOCKED = 23
+    """Once, before the first READY: the lock is on. Version of Landlock in it, 0 for a kernel without."""
+    LOST = 24
+
+
+class ProtocolError(Exception):
+    """The other side said something that no sound worker says."""
+
+
+def pack(kind: Kind, body: bytes = b"") -> bytes:
+    """One whole message."""
+    return HEADER.pack(kind, len(body)) + body
+
+
+def slot_bytes(spec: DecodeSpec) -> int:
+    """Bytes of the largest frame that the job can yield."""
+    # A very long and narrow picture may pass max_pixels, but it is at most 200 tiles long.
+    return 3 * max(spec.target.max_pixels, 400 * spec.target.factor_px**2)
+
+
+def job_body(spec: DecodeSpec, slot_bytes: int) -> bytes:
+    return JOB.pack(slot_bytes) + json.dumps(dataclasses.asdict(spec)).encode()
+
+
+def job_from_body(body: bytes) -> tuple[DecodeSpec, int]:
+    """Inverse of `job_body`; the gateway is trusted."""
+    fields = json.loads(body[JOB.size :])
+    target, limits = fields.pop("target"), fields.pop("limits")
+    shrink = target.pop("shrink_first")
+    spec = DecodeSpec(
+        target=Target(**target, shrink_first=Shrink(**shrink) if shrink else None),
+        limits=DecodeLimits(**limits),
+        **fields,
+    )
+    return spec, JOB.unpack_from(body)[0]
+
+
+def event_message(event: MediaInfo | Lost | DecodeSummary) -> bytes:
+    kinds = {MediaInfo: Kind.INFO, Lost: Kind.LOST, DecodeSummary: Kind.SUMMARY}
+    return pack(kinds[type(event)], json.dumps(dataclasses.asdict(event)).encode())
+
+
+def frame_message(frame: Frame, slot: int) -> bytes:
+    """Says what is in the slot; the pixels are there already."""
+    return pack(Kind.FRAME, FRAME.pack(frame.pts_seconds, frame.height_px, frame.width_px, slot))
+
+
+def frame_from_body(body: bytes, slots: FrameSlots) -> Frame:
+    """A frame as the worker sent it. Raises `ProtocolError` when there can be none."""
+    try:
+        pts_seconds, height_px, width_px, slot = FRAME.unpack(body)
+        return Frame(slots.take(slot, height_px, width_px), pts_seconds)
+    except (struct.error, ValueError) as problem:
+        raise ProtocolError(f"frame message of {len(body)} bytes: {problem}") from problem
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > 1000:
+        raise ProtocolError(f"expected a short text, got {type(value)}")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
+        raise ProtocolError(f"expected a number from 0 to 1e12, got {type(value)}")
+    return value
+
+
+def _record(body: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(body)
+    except ValueError as problem:
+        raise ProtocolError("body is not JSON") from problem
+    if not isinstance(record, dict):
+        raise ProtocolError("body is not a JSON object")
+    return record
+
+
+def info_from_body(body: bytes) -> MediaInfo:
+    r = _record(body)
+    width, height = int(_number(r.get("width_px"))), int(_number(r.get("height_px")))
+    return MediaInfo(r.get("is_video") is True, _text(r.get("container")), _text(r.get("codec")), width, height)
+
+
+def lost_from_body(body: bytes) -> Lost:
+    r = _record(body)
+    return Lost(int(_number(r.get("damaged_frames"))), int(_number(r.get("clock_jumps"))))
+
+
+def summary_from_body(body: bytes) -> DecodeSummary:
+    r = _record(body)
+    decoded, corrupt, sampled = (int(_number(r.get(f"frames_{name}"))) for name in ("decoded", "corrupt", "sampled"))
+    warnings = r.get("warnings")
+    if not isinstance(warnings, list) or len(warnings) > 20:
+        raise ProtocolError("warnings must be a short list")
+    texts = tuple(_text(warning) for warning in warnings)
+    skipped = int(_number(r.get("packets_skipped")))
+    seconds, end_seconds = _number(r.get("duration_seconds")), _number(r.get("end_seconds", 0.0))
+    return DecodeSummary(seconds, decoded, corrupt, sampled, texts, end_seconds, skipped)
+
+
+def escapes_body(outcomes: dict[str, str]) -> bytes:
+    return json.dumps(outcomes).encode()
+
+
+def escapes_from_body(body: bytes) -> dict[str, str]:
+    """What `gateway.decode.worker.escape` tried, and what came of it."""
+    return {_text(name): _text(outcome) for name, outcome in _record(body).items()}
+
+
+def error_body(error: AssayError, detail: str) -> bytes:
+    """`detail` is for the gateway's log; only `error.message` may reach a client."""
+    record = {"kind": type(error).__name__, "message": error.message, "field": error.field, "detail": detail[:500]}
+    if isinstance(error, OverLimit):
+        record["budget"] = error.budget
+    return json.dumps(record).encode()
+
+
+def error_from_body(body: bytes) -> tuple[AssayError, str]:
+    """The error and the detail for the log. A worker can only name the three kinds that a file can cause."""
+    r = _record(body)
+    kinds: dict[str, type[errors.AssayError]] = {k.__name__: k for k in (BadMedia, OverLimit, InvalidRequest)}
+    kind = kinds.get(_text(r.get("kind")))
+    if kind is None:
+        raise ProtocolError("unknown kind of error")
+    error = kind(_text(r.get("message")), field=_text(r.get("field")))
+    if isinstance(error, OverLimit):
+        error.budget = _text(r.get("budget", ""))
+    return error, _text(r.get("detail"))

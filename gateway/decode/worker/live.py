@@ -1,0 +1,230 @@
+"""A live stream becomes sampled frames for as long as it runs: budgets begin anew, clocks may jump, nothing grows."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from assay.errors import BadMedia, InvalidRequest
+from assay.frame import Frame
+from assay.live_time import LIVE_GAP_SECONDS, LiveTime
+from assay.sampling import FixedRate
+from gateway.decode.spec import RAW_FRAME, DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo
+from gateway.decode.worker.budget import Budget
+from gateway.decode.worker.deinterlace import DEINTERLACED, Deinterlacer
+from gateway.decode.worker.fragments import Fragments
+from gateway.decode.worker.packet_clock import PacketClock
+from gateway.decode.worker.presentation import Presentations
+from gateway.decode.worker.reader import BoundedReader, Upload
+from gateway.decode.worker.resize import FrameResizer, Orientation, Turn, resize_picture
+from gateway.decode.worker.rlimits import grant_cpu
+from gateway.decode.worker.sampler import shown_size
+from gateway.decode.worker.video import frames_of, open_source, open_tracks, prepare, presentation_of, video_stream
+
+Event = MediaInfo | Frame | Lost | DecodeSummary
+
+_BLIND_BYTES = 64 << 20
+_NO_INDEX = "a live MP4 must begin with its index and go on in fragments (moov, then moof and mdat); or send MPEG-TS"
+
+
+class LiveBudget(Budget):
+    """What a stretch of a live stream may spend; the next stretch may spend as much again."""
+
+    def __init__(self, limits: DecodeLimits, upload: Upload, renew_seconds: float) -> None:
+        self._renew_seconds = renew_seconds
+        self._begun_seconds = 0.0
+        self.frames_before = 0
+        self.corrupt_before = 0
+        super().__init__(limits, upload)
+
+    def frame(self, pixels: int, media_seconds: float) -> None:
+        """A frame was decoded, shown so long after the first of the stream."""
+        if media_seconds - self._begun_seconds >= self._renew_seconds:
+            self._renew(media_seconds)
+        super().frame(pixels, media_seconds - self._begun_seconds)
+
+    def _renew(self, media_seconds: float) -> None:
+        self._begun_seconds = media_seconds
+        self.frames_before += self.frames
+        self.corrupt_before += self.corrupt
+        grant_cpu(self._limits.cpu_budget_seconds(2 * self._renew_seconds, self._most_pixels))
+        super().__init__(self._limits, self._upload)
+
+
+class _Watch:
+    """Hands bytes on, unless too many have come since the last picture."""
+
+    def __init__(self, upload: Upload, read: Callable[[int], bytes]) -> None:
+        self._upload = upload
+        self._read = read
+        self._seen_bytes = 0
+
+    def saw_a_picture(self) -> None:
+        self._seen_bytes = self._upload.bytes_arrived
+
+    def read(self, size: int) -> bytes:
+        if self._upload.bytes_arrived - self._seen_bytes > _BLIND_BYTES:
+            raise BadMedia(
+                f"{_BLIND_BYTES >> 20} MiB of the stream came without a picture in its first video track; start the "
+                "stream again after its tracks have changed"
+            )
+        return self._read(size)
+
+
+class _Sampler:
+    """Frames of the stream in order -> those to look at, in one size."""
+
+    def __init__(self, spec: DecodeSpec, budget: LiveBudget, container: str, clock: LiveTime | PacketClock) -> None:
+        self.budget = budget
+        self._container = container
+        self._clock = clock
+        self._deinterlace = Deinterlacer()
+        self._origin_seconds: float | None = None
+        self._rate = FixedRate(spec.frames_per_second)
+        self._sampled = 0
+        self._last_seconds = -1.0
+        self._step_seconds = 0.0
+        self._told = Lost()
+        self._has_begun = False
+
+    def feed(
+        self, pts_seconds: float, shown: tuple[int, int], codec: str, pixels: Callable[[], NDArray[np.uint8]] | None
+    ) -> Iterator[Event]:
+        """One frame: its time, (height, width) as shown, and what makes its pixels; None if it is damaged."""
+        self._origin_seconds = pts_seconds if self._origin_seconds is None else self._origin_seconds
+        pts_seconds -= self._origin_seconds
+        if pts_seconds <= self._last_seconds:
+            return
+        self.budget.frame(shown[0] * shown[1], pts_seconds)
+        self._step_seconds = pts_seconds - self._last_seconds if self._has_begun else 0.0
+        self._last_seconds = pts_seconds
+        if pixels is None:
+            self.budget.corrupt += 1
+            self.budget.frames -= 1
+            return
+        if not self._has_begun:
+            self._has_begun = True
+            yield MediaInfo(True, self._container, codec, width_px=shown[1], height_px=shown[0])
+        if self._rate.feed(pts_seconds):
+            self._sampled += 1
+            yield from self._lost()
+            yield Frame(pixels(), pts_seconds)
+
+    def pixels_of(
+        self,
+        frame: av.VideoFrame,
+        before: av.VideoFrame | None,
+        resize: FrameResizer,
+        shown: tuple[int, int],
+        turn: Orientation,
+    ) -> NDArray[np.uint8]:
+        """Of a container's frame, which does not wait for the next one to be deinterlaced."""
+        return resize(self._deinterlace(frame, before, None), shown, turn)
+
+    def _lost(self) -> Iterator[Lost]:
+        total = Lost(self.budget.corrupt_before + self.budget.corrupt, self._clock.jumps)
+        if total != self._told:
+            yield Lost(total.damaged_frames - self._told.damaged_frames, total.clock_jumps - self._told.clock_jumps)
+            self._told = total
+
+    def summary(self) -> Iterator[Event]:
+        """Raises `BadMedia` if there was nothing to look at."""
+        budget = self.budget
+        if not self._sampled:
+            raise BadMedia("the stream ended before its first whole picture; send it from a key frame on")
+        yield from self._lost()
+        frames, corrupt = budget.frames_before + budget.frames, budget.corrupt_before + budget.corrupt
+        warnings = (DEINTERLACED,) if self._deinterlace.count else ()
+        last = max(self._last_seconds, 0.0)
+        yield DecodeSummary(last, frames, corrupt, self._sampled, warnings, end_seconds=last + self._step_seconds)
+
+
+def decode_stream(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[Event]:
+    """A container's bytes: `MediaInfo`, `Frame`s and what was `Lost` between them, `DecodeSummary` last.
+
+    Raises `BadMedia`, `OverLimit`, and anything that FFmpeg or PyAV come up with.
+    """
+    opened = open_source(upload, container, spec, may_spool=False)
+    if opened is None:
+        raise BadMedia(_NO_INDEX)
+    budget = LiveBudget(spec.limits, upload, spec.renew_seconds)
+    clock = PacketClock(LIVE_GAP_SECONDS)
+    sampler, resize = _Sampler(spec, budget, container, clock), FrameResizer(spec.target)
+    if container == "mp4":
+        fragments = Fragments(upload)
+        watch = _Watch(upload, fragments.read)
+        while fragments.next_stretch():
+            yield from _stretch(watch, container, spec, sampler, clock, resize, opened.presentations)
+    else:
+        yield from _stretch(_Watch(upload, upload.read), container, spec, sampler, clock, resize, opened.presentations)
+    yield from sampler.summary()
+
+
+def _stretch(
+    watch: _Watch,
+    container: str,
+    spec: DecodeSpec,
+    sampler: _Sampler,
+    clock: PacketClock,
+    resize: FrameResizer,
+    presentations: Presentations,
+) -> Iterator[Event]:
+    """What FFmpeg sees as one file."""
+    limits = spec.limits
+    with open_tracks(BoundedReader(watch.read), container, limits.max_video_pixels, limits.max_streams) as media:
+        stream = video_stream(media)
+        prepare(stream, limits.max_video_pixels)
+        resize.presentation = presentation_of(stream, container, presentations)
+        turns, codec = Turn(), stream.codec_context.codec.canonical_name
+        before: av.VideoFrame | None = None
+        for frame in frames_of(media, stream, sampler.budget, clock):
+            if frame.time is None:
+                continue
+            watch.saw_a_picture()
+            turn = turns.of(frame)
+            shown = shown_size(frame, stream, turn, resize.presentation)
+            pixels = None if frame.is_corrupt else partial(sampler.pixels_of, frame, before, resize, shown, turn)
+            yield from sampler.feed(frame.time, shown, codec, pixels)
+            before = frame
+    if sampler.budget.broke_off:
+        raise BadMedia("the stream is damaged so badly that it cannot be read on; start it again")
+
+
+def decode_frames(upload: Upload, spec: DecodeSpec) -> Iterator[Event]:
+    """Frames that are decoded already, each `RAW_FRAME` and its pixels: the same events."""
+    budget = LiveBudget(spec.limits, upload, spec.renew_seconds)
+    time = LiveTime()
+    sampler = _Sampler(spec, budget, "frames", time)
+    size: tuple[int, int] | None = None
+    while head := _exactly(upload, RAW_FRAME.size, at_end=True):
+        seconds, height, width = RAW_FRAME.unpack(head)
+        budget.packet(RAW_FRAME.size)
+        if height * width > spec.limits.max_video_pixels:
+            budget.frame(height * width, 0.0)  # which refuses it before its pixels are waited for
+        data = _exactly(upload, 3 * height * width)
+
+        def pixels(data: bytes = data, shape: tuple[int, int] = (width, height)) -> NDArray[np.uint8]:
+            nonlocal size
+            picture = Image.frombuffer("RGB", shape, data)
+            if size is not None and picture.size != size:
+                picture = picture.resize(size, Image.Resampling.BICUBIC)
+            size = picture.size
+            return resize_picture(picture, spec.target)
+
+        pts_seconds = time.feed(seconds)
+        if pts_seconds is not None:
+            yield from sampler.feed(pts_seconds, (height, width), "rgb24", pixels)
+    yield from sampler.summary()
+
+
+def _exactly(upload: Upload, size: int, *, at_end: bool = False) -> bytes:
+    """So many bytes; none at all only where the stream may end."""
+    parts = bytearray()
+    while len(parts) < size and (data := upload.read(size - len(parts))):
+        parts += data
+    if len(parts) < size and not (at_end and not parts):
+        raise InvalidRequest("the stream ended in the middle of a frame", field="pixels")
+    return bytes(parts)

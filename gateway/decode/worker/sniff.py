@@ -1,0 +1,82 @@
+"""What the first bytes say the file is. FFmpeg never guesses: it is told, and knows no other format."""
+
+from assay.errors import BadMedia, InvalidRequest
+from gateway.decode.worker import refusals
+
+SNIFF_BYTES = 4096
+
+STILL = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heic")
+VIDEO = ("mp4", "matroska", "mpegts", "flv", "avi", "mpegps")
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"BM", "bmp"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+    (b"\x1aE\xdf\xa3", "matroska"),
+    (b"FLV\x01", "flv"),
+    (b"\0\0\1\xba", "mpegps"),
+)
+_MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"styp", b"sidx", b"pnot", b"uuid")
+_TS_PACKET_BYTES = (188, 192, 204)
+"""As broadcast; with the 4 bytes of an arrival time in front (.m2ts, .mts); with 16 of error correction behind."""
+_TS_FEW_PACKETS, _TS_MANY_PACKETS = 2, 6
+"""Packets that must begin with the sync byte, up to the end of a short file: where the file begins with one of them,
+and where it begins inside a packet."""
+
+
+def sniff(head: bytes, is_video: bool) -> str:
+    """Name of the container, one of `STILL` or `VIDEO`.
+
+    Raises `BadMedia` for what is not accepted and `InvalidRequest` for a picture sent as a video or the reverse.
+    """
+    container = None if refusals.known(head) else _container(head)
+    if container is None:
+        raise BadMedia(refusals.refusal(head))
+    if is_video and container in STILL:
+        raise InvalidRequest(f"this is a picture ({container.upper()}), not a video; send it with the image call")
+    if not is_video and container in VIDEO:
+        raise InvalidRequest(f"this is a video ({container}), not a picture; send it with the video call")
+    return container
+
+
+def _container(head: bytes) -> str | None:
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "avi"
+    if head[4:8] == b"ftyp":
+        return _by_brand(head)
+    if head[4:8] in _MP4_BOXES:
+        return "mp4"
+    return "mpegts" if _is_mpegts(head) else None
+
+
+def _is_mpegts(head: bytes) -> bool:
+    for packet_bytes in _TS_PACKET_BYTES:
+        for offset in range(packet_bytes):
+            if head[offset : offset + 1] != b"\x47":
+                continue
+            starts = head[offset::packet_bytes]
+            least = _TS_FEW_PACKETS if offset in (0, packet_bytes - 188) else _TS_MANY_PACKETS
+            if len(starts) >= least and set(starts[:_TS_MANY_PACKETS]) == {0x47}:
+                return True
+    return False
+
+
+def _by_brand(head: bytes) -> str | None:
+    size = int.from_bytes(head[:4], "big")
+    brands = {head[8:12]} | {head[i : i + 4] for i in range(16, min(size, len(head), 256), 4)}
+    if brands & {b"avif", b"avis"}:
+        return "avif"
+    if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}:
+        return "heic"
+    return "mp4"

@@ -1,0 +1,73 @@
+"""MPEG-TS as recorders write it, in files and live: other packets, a start in the middle, clocks that start again."""
+
+import dataclasses
+
+import pytest
+
+from assay.errors import BadMedia
+from assay.live_time import WRAP_SECONDS
+from gateway.decode.worker.sniff import sniff
+from tests.gateway.decode.upload import VIDEO, decode
+from tests.media.cases import case
+from tests.media.live import live
+from tests.media.transport import with_arrival_times, with_error_correction
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+STREAM = dataclasses.replace(VIDEO, live="stream")
+JUMPS = "the clock of the video jumps or starts again"
+
+
+def halves(seconds):
+    return [i / 2 for i in range(int(2 * seconds))]
+
+
+@pytest.mark.parametrize("spec", [VIDEO, STREAM])
+@pytest.mark.parametrize("packed", [bytes, with_arrival_times, with_error_correction])
+@pytest.mark.parametrize("missing_bytes", [0, 1, 100, 191])
+async def test_packets_of_any_size_are_read_from_any_byte_on(pool, packed, missing_bytes, spec):
+    decoded = await decode(pool, packed(live(4.0))[missing_bytes:], spec)
+    # The tables in the first packets are repeated; at most the first frame is lost with its packet.
+    assert len(decoded.times) == 8
+
+
+async def test_what_a_camcorder_writes_is_decoded_whole(pool):
+    summary = (await decode(pool, case("ts_avchd_192_byte_packets.mts"), VIDEO)).summary
+    assert (summary.frames_decoded, round(summary.duration_seconds, 2)) == (100, 3.96)
+
+
+async def test_a_byte_that_looks_like_a_packets_first_makes_no_transport_stream():
+    with pytest.raises(BadMedia, match="no known kind"):
+        sniff((b"\x8f" * 99 + b"G" + b"\x8f" * 88) * 5 + b"\x8f" * 3000, is_video=True)
+
+
+async def test_two_recordings_that_were_joined_are_both_seen(pool):
+    decoded = await decode(pool, case("ts_two_recordings_joined.ts"), VIDEO)
+    assert (decoded.summary.frames_decoded, round(decoded.summary.duration_seconds, 2)) == (200, 7.96)
+    assert f"{JUMPS} 1 times" in decoded.summary.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "starts", [(100.0, 0.0), (0.0, 18_000.0), (0.0, 90.0), (5.0, 5.0, 5.0), (50_000.0, 3.0, 80_000.0)]
+)
+async def test_a_file_goes_on_where_its_clock_jumps(pool, starts):
+    decoded = await decode(pool, b"".join(live(4.0, start) for start in starts), VIDEO)
+    assert decoded.times == halves(4 * len(starts))
+
+
+async def test_a_file_goes_on_where_its_clock_wraps(pool):
+    decoded = await decode(pool, live(4.0, WRAP_SECONDS - 2.05), VIDEO)
+    assert (decoded.times, decoded.summary.warnings) == (halves(4), ())
+
+
+@pytest.mark.parametrize("key_frames", ["exact", "auto"])
+async def test_packets_are_skipped_across_a_jump_too(pool, key_frames):
+    data = b"".join(live(12.0, start) for start in (100.0, 0.0, 9_000.0))
+    spec = dataclasses.replace(VIDEO, key_frames=key_frames, frames_per_second=0.2)
+    decoded = await decode(pool, data, spec)
+    assert decoded.times == pytest.approx([0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0], abs=0.11)
+    assert decoded.summary.packets_skipped > 100
+
+
+async def test_a_picture_that_stands_for_half_a_minute_is_no_jump_of_a_file(pool):
+    decoded = await decode(pool, live(1.0, 0.0) + live(1.0, 30.0), VIDEO)
+    assert round(decoded.summary.duration_seconds, 1) == 30.9
