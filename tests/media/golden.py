@@ -1,12 +1,14 @@
 """`make media`: every file of the corpus through the worker that serves, against what came out when somebody looked.
 
 Encoders and scalers round differently on different processors, so a picture is remembered as the mean colours of 4 x 4
-fields, and may differ by 3 levels of 255; size, times and refusals have to be the same.
+fields, and may differ by 3 levels of 255; size, times and refusals have to be the same, but for how many frames are
+damaged: an encoder's bytes differ, and so does what stands where a file is damaged.
 """
 
 import argparse
 import asyncio
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from tests.media.corpus import CORPUS, content
 GOLDEN = Path(__file__).with_name("golden.json")
 MOST_LEVELS = 3
 _FIELDS = 4
+_DAMAGED = re.compile(r"\d+( of \d+)?(?= (damaged frames|frames are damaged))")
 
 
 def fields(pixels):
@@ -58,7 +61,7 @@ def difference(then, now):
             ).max()
             if levels > MOST_LEVELS:
                 return f"the {name} frame differs by {levels} levels"
-        elif before != after:
+        elif _DAMAGED.sub("some", str(before)) != _DAMAGED.sub("some", str(after)):
             return f"{name}: {before} before, {after} now"
     return ""
 
