@@ -75,6 +75,8 @@ class Finished:
     """Hash of weights and tokeniser that wrote this answer."""
     prompt_tokens: int
     answer_tokens: int
+    warnings: tuple[str, ...] = ()
+    """What a reader of the numbers should know of the machine that made them, in sentences; empty if nothing."""
 
 
 Event = Wrote | Chose | Counted | Finished

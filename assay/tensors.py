@@ -115,9 +115,9 @@ def _row_of(event: Event | AssayError | None) -> Mapping[str, Any]:
             return {"kind": "chose", "segment": segment, "text": option, "probabilities": {**probabilities}}
         case Counted(segment, written, by_prefix):
             return {"kind": "counted", "segment": segment, "text": written, "probabilities": {**by_prefix}}
-        case Finished(reason, fingerprint, prompt_tokens, answer_tokens):
-            tokens = [prompt_tokens, answer_tokens]
-            return {"kind": "finished", "finish": reason, "fingerprint": fingerprint, "tokens": tokens}
+        case Finished(reason, fingerprint, prompt_tokens, answer_tokens, warnings):
+            counts = {"tokens": [prompt_tokens, answer_tokens], "warnings": [*warnings]}
+            return {"kind": "finished", "finish": reason, "fingerprint": fingerprint, **counts}
         case AssayError():
             told = {"reason": event.reason, "grpc_status": event.grpc_status}
             return {"kind": "error", **told, "text": event.message, "segment": event.field}
@@ -136,7 +136,9 @@ def _event_of(row: Mapping[str, Any]) -> Event | AssayError | None:
             by_prefix = {prefix: tuple(tens) for prefix, tens in row["probabilities"].items()}
             return Counted(row["segment"], row["text"], by_prefix)
         case "finished":
-            return Finished(_FINISHES[row["finish"]], row["fingerprint"], *row["tokens"])
+            prompt_tokens, answer_tokens = row["tokens"]
+            warnings = tuple(row["warnings"])
+            return Finished(_FINISHES[row["finish"]], row["fingerprint"], prompt_tokens, answer_tokens, warnings)
         case "error":
             return _ERRORS.get(row["reason"], AssayError)(row["text"], field=row["segment"])
         case "cancelled":

@@ -113,15 +113,15 @@ class TritonGenerator:
         finally:
             stream.leave()
 
-    async def ready(self) -> str:
-        """The checkpoint's fingerprint, if the model answers a tiny request now.
+    async def ready(self) -> Finished:
+        """The end of the answer, if the model answers a tiny request now.
 
         Raises ModelUnavailable if it does not; Busy means that it lives and has no place.
         """
         clip, conversation, form = _CANARY
         async for event in self.generate(clip, conversation, form):
             if isinstance(event, Finished):
-                return event.checkpoint_fingerprint
+                return event
         raise AssertionError("generate() ends in Finished or raises")
 
     async def close(self) -> None:

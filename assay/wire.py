@@ -1,6 +1,6 @@
 """Domain <-> assay.v1. Nothing here decides anything; it only says the same in the other language."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -174,13 +174,16 @@ class ClipAssembler:
             raise InvalidRequest(str(wrong), field="clip") from wrong
 
 
-def spec_to_wire(checkpoint: Checkpoint, checkpoint_fingerprint: str) -> clip_pb2.ModelSpec:
+def spec_to_wire(
+    checkpoint: Checkpoint, checkpoint_fingerprint: str, warnings: Sequence[str] = ()
+) -> clip_pb2.ModelSpec:
     pixels = checkpoint.pixels
     spec = clip_pb2.ModelSpec(
         model=event_pb2.ModelInfo(
             name=checkpoint.name,
             checkpoint_fingerprint=checkpoint_fingerprint,
             preprocessing_fingerprint=checkpoint.preprocessing_fingerprint,
+            warnings=warnings,
         ),
         scale=score_pb2.ScoreScale(minimum=checkpoint.score.minimum, maximum=checkpoint.score.maximum),
         factor_px=pixels.factor_px,

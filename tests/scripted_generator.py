@@ -32,6 +32,8 @@ class ScriptedGenerator:
     failures: Mapping[str, AssayError] = field(default_factory=dict)
     """Segment to the error that comes in its place; "start" fails before anything is written."""
     fingerprint: str = FINGERPRINT
+    warnings: tuple[str, ...] = ()
+    """What is odd about the machine that it says it runs on."""
     gate: asyncio.Event | None = None
     """If given, every generation waits for it before its first named segment, as one waits for tokens."""
 
@@ -44,10 +46,10 @@ class ScriptedGenerator:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     """Some generation was finished, failed or closed."""
 
-    async def ready(self) -> str:
+    async def ready(self) -> Finished:
         if "start" in self.failures:
             raise self.failures["start"]
-        return self.fingerprint
+        return self._finished("complete")
 
     async def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
         self.asked.append(conversation)
@@ -108,7 +110,7 @@ class ScriptedGenerator:
         return [Wrote(segment.name, piece) for piece in (text[:half], text[half:]) if piece]
 
     def _finished(self, reason: FinishReason) -> Finished:
-        return Finished(reason, self.fingerprint, prompt_tokens=100, answer_tokens=10)
+        return Finished(reason, self.fingerprint, prompt_tokens=100, answer_tokens=10, warnings=self.warnings)
 
     async def _wait_for_tokens(self) -> None:
         # Even without a gate a model takes time: others get their turn.

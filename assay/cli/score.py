@@ -167,7 +167,8 @@ def _show_reasoning(each: Input, judgement: Judgement) -> None:
 def _show_details(judgement: Judgement) -> None:
     timeline = render.video_lines(judgement) if judgement.media.kind == "video" else []
     composite = [render.composite_line(judgement.composite_score)] if judgement.composite_score else []
-    warnings = [f"  note: {render.one_line(warning)}" for warning in judgement.media.warnings]
+    said = *judgement.media.warnings, *judgement.model.warnings
+    warnings = [f"  note: {render.one_line(warning)}" for warning in said]
     for line in (*render.attribute_lines(judgement.attributes), *composite, *timeline, *warnings):
         print(line, file=sys.stderr)
     sys.stderr.flush()

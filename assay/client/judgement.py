@@ -60,6 +60,8 @@ class Model:
     name: str
     checkpoint_fingerprint: str
     preprocessing_fingerprint: str
+    warnings: tuple[str, ...] = ()
+    """What to know of the machine that computed the scores, in sentences; empty if nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ def judgement_from_wire(result: event_pb2.Result, events: Sequence[score_pb2.Win
         attributes=_attributes(result.attributes),
         windows=tuple(window_from_wire(each) for each in windows),
         media=_media(result.media),
-        model=Model(result.model.name, result.model.checkpoint_fingerprint, result.model.preprocessing_fingerprint),
+        model=_model(result.model),
         composite_score=_score_if_set(result, "composite_score"),
         pooling=_pooling(result.pooling_rule),
         worst=_segment(result.worst) if result.HasField("worst") else None,
@@ -208,6 +210,11 @@ def window_from_wire(message: score_pb2.WindowResult) -> Window:
 
 def _score_if_set(message: event_pb2.Result | score_pb2.WindowResult, field: str) -> Score | None:
     return wire.score_from_wire(getattr(message, field)) if message.HasField(field) else None  # type: ignore[arg-type]
+
+
+def _model(message: event_pb2.ModelInfo) -> Model:
+    fingerprints = message.checkpoint_fingerprint, message.preprocessing_fingerprint
+    return Model(message.name, *fingerprints, warnings=tuple(message.warnings))
 
 
 def _media(message: event_pb2.MediaInfo) -> Media:

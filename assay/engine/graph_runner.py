@@ -18,7 +18,7 @@ from assay.engine.cache import Cache
 from assay.engine.desk import Desk
 from assay.engine.graphs import USES_BEFORE, Graphs, Step
 from assay.engine.lanes import Lane, Mark, pinned, to_device, to_host, used_here, wait_for_all, work_here
-from assay.engine.lean_runner import DEFAULT_KEPT_BYTES, LeanRunner
+from assay.engine.lean_runner import BATCH_VARIANT, DEFAULT_KEPT_BYTES, LeanRunner
 from assay.engine.looking import Look, Looking
 from assay.engine.patches import Patches
 from assay.engine.runner import Feed, Turn
@@ -80,6 +80,7 @@ class GraphRunner(LeanRunner):
     def settle(self) -> None:
         """Say what is held, and try out a graph; the others are recorded when they are worth it."""
         work_here(self._device)
+        self.warnings = (BATCH_VARIANT,)
         _log.info(
             "%d seats of %d tokens for answers in flight hold %.0f MiB on %s; recorded graphs come on top, and each"
             " says what it takes",

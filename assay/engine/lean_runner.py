@@ -26,6 +26,11 @@ DEFAULT_KEPT_BYTES = 256 << 20
 FEW_FLOPS = 2_000_000_000
 """A forward of fewer is quicker on one core: to wake others costs more than they do (benchmarks/LOG.md)."""
 
+BATCH_VARIANT = (
+    "sums on this processor depend on how much is computed at once: the last digits of a score may depend on what else "
+    "is asked at the same time"
+)
+
 
 class LeanRunner:
     """Implements Runner."""
@@ -52,6 +57,7 @@ class LeanRunner:
         self._prefixes = Prefixes(kept_bytes - kept_bytes // 4)
         self._pads = frozenset({int(model.config.image_token_id), int(model.config.video_token_id)})
         self._threads = 1
+        self.warnings: tuple[str, ...] = ()
         config: Any = model.config
         self._merge = int(config.vision_config.spatial_merge_size)
 
@@ -78,7 +84,8 @@ class LeanRunner:
         products = [*self._decoder.products, *self._seen.vision.products]
         shape = self._decoder.heads, self._decoder.key_heads, self._decoder.head_dim
         if self._decoder.device.type == "cpu" and not (is_steady(products) and attends_steadily(*shape)):
-            _log.warning("the matrix products of this machine are not steady: batch-mates may change last bits")
+            self.warnings = (BATCH_VARIANT,)
+            _log.warning(BATCH_VARIANT)
 
     @torch.inference_mode()
     def resume(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> Feed:

@@ -90,6 +90,11 @@ class Runner(Protocol):
     reads_trees: bool
     """Whether a tree is read in one forward, and its first tokens that follow one another are all remembered."""
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know of this machine once it has settled (Finished.warnings)."""
+        ...
+
     def settle(self) -> None:
         """Called once, on the thread that will run it."""
         ...

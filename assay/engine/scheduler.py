@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -169,7 +169,7 @@ class Scheduler:
             self._end(turn, *told, _as_answer(wrong, turn.request))
             return
         if isinstance(item, Finished):
-            self._end(turn, *told, item)
+            self._end(turn, *told, replace(item, warnings=self.runner.warnings))
             return
         turn.feed = item
         if told and not turn.request.is_cancelled:

@@ -20,6 +20,9 @@ class TransformersRunner:
     def __init__(self, model: Qwen2VLForConditionalGeneration) -> None:
         self._model = model
 
+    warnings = ()
+    """Each request is read by itself."""
+
     def settle(self) -> None:
         """Nothing has to be tried out."""
 

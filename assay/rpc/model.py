@@ -3,33 +3,36 @@
 from collections.abc import Awaitable, Callable
 
 from assay.errors import Busy, ModelUnavailable
+from assay.generator import Finished
 
 
 class LiveModel:
     """Asks the model itself, because a server that says "ready" may have lost its model."""
 
-    def __init__(self, ask: Callable[[], Awaitable[str]], wanted_fingerprint: str = "") -> None:
-        """`ask` has the model answer a tiny request and returns the fingerprint of its checkpoint, which must be the
-        wanted one unless that is empty."""
+    def __init__(self, ask: Callable[[], Awaitable[Finished]], wanted_fingerprint: str = "") -> None:
+        """`ask` has the model answer a tiny request and returns the end of its answer, whose checkpoint must have the
+        wanted fingerprint unless that is empty."""
         self._ask = ask
         self._wanted_fingerprint = wanted_fingerprint
-        self._fingerprint = ""
+        self._answer: Finished | None = None
 
     async def check(self) -> None:
         """Raises ModelUnavailable if the model does not answer, or is another one. A busy one lives."""
         try:
-            self._fingerprint = await self._ask()
+            self._answer = await self._ask()
         except Busy:
-            if not self._fingerprint:
+            if self._answer is None:
                 raise
-        if self._wanted_fingerprint not in ("", self._fingerprint):
+        served = self._answer.checkpoint_fingerprint
+        if self._wanted_fingerprint not in ("", served):
             raise ModelUnavailable(
-                f"The model server has checkpoint {self._fingerprint}, this service wants {self._wanted_fingerprint}; "
+                f"The model server has checkpoint {served}, this service wants {self._wanted_fingerprint}; "
                 "give both the same weights."
             )
 
-    async def fingerprint(self) -> str:
-        """Of the checkpoint that answered last; asks if none has answered yet."""
-        if not self._fingerprint:
+    async def last_answer(self) -> Finished:
+        """Of the model that answered last, with its fingerprint and warnings; asks if none has answered yet."""
+        if self._answer is None:
             await self.check()
-        return self._fingerprint
+        assert self._answer is not None
+        return self._answer

@@ -28,7 +28,7 @@ from assay.v1 import score_pb2 as assay_dot_v1_dot_score__pb2
 from assay.v1 import video_pb2 as assay_dot_v1_dot_video__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61ssay/v1/event.proto\x12\x08\x61ssay.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18\x61ssay/v1/attribute.proto\x1a\x14\x61ssay/v1/score.proto\x1a\x14\x61ssay/v1/video.proto\"\xe8\x02\n\tMediaInfo\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x13.assay.v1.MediaKindR\x04kind\x12\x1c\n\tcontainer\x18\x02 \x01(\tR\tcontainer\x12\x14\n\x05\x63odec\x18\x03 \x01(\tR\x05\x63odec\x12\x19\n\x08width_px\x18\x04 \x01(\rR\x07widthPx\x12\x1b\n\theight_px\x18\x05 \x01(\rR\x08heightPx\x12\x35\n\x08\x64uration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08\x64uration\x12%\n\x0e\x64\x65\x63oded_frames\x18\x07 \x01(\x04R\rdecodedFrames\x12%\n\x0e\x63orrupt_frames\x18\x08 \x01(\x04R\rcorruptFrames\x12%\n\x0esampled_frames\x18\t \x01(\x04R\rsampledFrames\x12\x1a\n\x08warnings\x18\n \x03(\tR\x08warnings\"\x93\x01\n\tModelInfo\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x35\n\x16\x63heckpoint_fingerprint\x18\x02 \x01(\tR\x15\x63heckpointFingerprint\x12;\n\x19preprocessing_fingerprint\x18\x03 \x01(\tR\x18preprocessingFingerprint\"~\n\x07Started\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\x12)\n\x05media\x18\x02 \x01(\x0b\x32\x13.assay.v1.MediaInfoR\x05media\x12)\n\x05model\x18\x03 \x01(\x0b\x32\x13.assay.v1.ModelInfoR\x05model\"\xac\x01\n\x08Progress\x12%\n\x0ereceived_bytes\x18\x01 \x01(\x04R\rreceivedBytes\x12%\n\x0esampled_frames\x18\x02 \x01(\x04R\rsampledFrames\x12)\n\x10\x66inished_windows\x18\x03 \x01(\rR\x0f\x66inishedWindows\x12\'\n\x0fstarted_windows\x18\x04 \x01(\rR\x0estartedWindows\"G\n\x0eReasoningDelta\x12!\n\x0cwindow_index\x18\x01 \x01(\rR\x0bwindowIndex\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\"g\n\x0f\x41ttributeResult\x12!\n\x0cwindow_index\x18\x01 \x01(\rR\x0bwindowIndex\x12\x31\n\tattribute\x18\x02 \x01(\x0b\x32\x13.assay.v1.AttributeR\tattribute\"V\n\nEarlyScore\x12!\n\x0cwindow_index\x18\x01 \x01(\rR\x0bwindowIndex\x12%\n\x05score\x18\x02 \x01(\x0b\x32\x0f.assay.v1.ScoreR\x05score\"\x0b\n\tHeartbeat\"\xa6\x01\n\x0bPoolingRule\x12\x33\n\x06method\x18\x01 \x01(\x0e\x32\x11.assay.v1.PoolingB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x06method\x12\x37\n\npercentile\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00R\npercentile\x12)\n\x0bworst_count\x18\x03 \x01(\rB\x08\xbaH\x05*\x03\x18\x90NR\nworstCount\"\xcb\x01\n\x07Segment\x12!\n\x0cwindow_index\x18\x01 \x01(\rR\x0bwindowIndex\x12<\n\x0cstart_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0bstartOffset\x12\x38\n\nend_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\tendOffset\x12%\n\x05score\x18\x04 \x01(\x0b\x32\x0f.assay.v1.ScoreR\x05score\"\xab\x03\n\x0bVideoReport\x12\x30\n\x06policy\x18\x01 \x01(\x0e\x32\x18.assay.v1.SamplingPolicyR\x06policy\x12*\n\x11\x66rames_per_second\x18\x02 \x01(\x01R\x0f\x66ramesPerSecond\x12\x1f\n\x0b\x66rame_count\x18\x03 \x01(\rR\nframeCount\x12\x32\n\nkey_frames\x18\x04 \x01(\x0e\x32\x13.assay.v1.KeyFramesR\tkeyFrames\x12>\n\rwindow_length\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0cwindowLength\x12\x38\n\nwindow_hop\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\twindowHop\x12\'\n\x0frepeated_frames\x18\x07 \x01(\x04R\x0erepeatedFrames\x12\x1d\n\nscene_cuts\x18\x08 \x01(\rR\tsceneCuts\x12\'\n\x0fskipped_packets\x18\t \x01(\x04R\x0eskippedPackets\"\xa4\x01\n\x07Partial\x12\x16\n\x06\x62udget\x18\x01 \x01(\tR\x06\x62udget\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12@\n\x0ereached_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\rreachedOffset\x12%\n\x0ereceived_bytes\x18\x04 \x01(\x04R\rreceivedBytes\"\x8a\x04\n\x06Result\x12%\n\x05score\x18\x01 \x01(\x0b\x32\x0f.assay.v1.ScoreR\x05score\x12\x38\n\x0cpooling_rule\x18\x02 \x01(\x0b\x32\x15.assay.v1.PoolingRuleR\x0bpoolingRule\x12\x33\n\nattributes\x18\x03 \x03(\x0b\x32\x13.assay.v1.AttributeR\nattributes\x12\x30\n\x07windows\x18\x04 \x03(\x0b\x32\x16.assay.v1.WindowResultR\x07windows\x12)\n\x05media\x18\x05 \x01(\x0b\x32\x13.assay.v1.MediaInfoR\x05media\x12)\n\x05model\x18\x06 \x01(\x0b\x32\x13.assay.v1.ModelInfoR\x05model\x12\x38\n\x0f\x63omposite_score\x18\x07 \x01(\x0b\x32\x0f.assay.v1.ScoreR\x0e\x63ompositeScore\x12\'\n\x05worst\x18\x08 \x01(\x0b\x32\x11.assay.v1.SegmentR\x05worst\x12%\n\x04\x62\x65st\x18\t \x01(\x0b\x32\x11.assay.v1.SegmentR\x04\x62\x65st\x12+\n\x05video\x18\n \x01(\x0b\x32\x15.assay.v1.VideoReportR\x05video\x12+\n\x07partial\x18\x0b \x01(\x0b\x32\x11.assay.v1.PartialR\x07partial\"\xd3\x03\n\nScoreEvent\x12\x1a\n\x08sequence\x18\x01 \x01(\x04R\x08sequence\x12-\n\x07started\x18\x02 \x01(\x0b\x32\x11.assay.v1.StartedH\x00R\x07started\x12\x30\n\x08progress\x18\x03 \x01(\x0b\x32\x12.assay.v1.ProgressH\x00R\x08progress\x12\x38\n\treasoning\x18\x04 \x01(\x0b\x32\x18.assay.v1.ReasoningDeltaH\x00R\treasoning\x12\x39\n\tattribute\x18\x05 \x01(\x0b\x32\x19.assay.v1.AttributeResultH\x00R\tattribute\x12\x37\n\x0b\x65\x61rly_score\x18\x06 \x01(\x0b\x32\x14.assay.v1.EarlyScoreH\x00R\nearlyScore\x12\x30\n\x06window\x18\x07 \x01(\x0b\x32\x16.assay.v1.WindowResultH\x00R\x06window\x12*\n\x06result\x18\x08 \x01(\x0b\x32\x10.assay.v1.ResultH\x00R\x06result\x12\x33\n\theartbeat\x18\t \x01(\x0b\x32\x13.assay.v1.HeartbeatH\x00R\theartbeatB\x07\n\x05\x65vent*S\n\tMediaKind\x12\x1a\n\x16MEDIA_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10MEDIA_KIND_IMAGE\x10\x01\x12\x14\n\x10MEDIA_KIND_VIDEO\x10\x02*_\n\x07Pooling\x12\x17\n\x13POOLING_UNSPECIFIED\x10\x00\x12\x10\n\x0cPOOLING_MEAN\x10\x01\x12\x16\n\x12POOLING_PERCENTILE\x10\x02\x12\x11\n\rPOOLING_WORST\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61ssay/v1/event.proto\x12\x08\x61ssay.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18\x61ssay/v1/attribute.proto\x1a\x14\x61ssay/v1/score.proto\x1a\x14\x61ssay/v1/video.proto\"\xe8\x02\n\tMediaInfo\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x13.assay.v1.MediaKindR\x04kind\x12\x1c\n\tcontainer\x18\x02 \x01(\tR\tcontainer\x12\x14\n\x05\x63odec\x18\x03 \x01(\tR\x05\x63odec\x12\x19\n\x08width_px\x18\x04 \x01(\rR\x07widthPx\x12\x1b\n\theight_px\x18\x05 \x01(\rR\x08heightPx\x12\x35\n\x08\x64uration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\x08\x64uration\x12%\n\x0e\x64\x65\x63oded_frames\x18\x07 \x01(\x04R\rdecodedFrames\x12%\n\x0e\x63orrupt_frames\x18\x08 \x01(\x04R\rcorruptFrames\x12%\n\x0esampled_frames\x18\t \x01(\x04R\rsampledFrames\x12\x1a\n\x08warnings\x18\n \x03(\tR\x08warnings\"\xaf\x01\n\tModelInfo\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x35\n\x16\x63heckpoint_fingerprint\x18\x02 \x01(\tR\x15\x63heckpointFingerprint\x12;\n\x19preprocessing_fingerprint\x18\x03 \x01(\tR\x18preprocessingFingerprint\x12\x1a\n\x08warnings\x18\x04 \x03(\tR\x08warnings\"~\n\x07Started\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\x12)\n\x05media\x18\x02 \x01(\x0b\x32\x13.assay.v1.MediaInfoR\x05media\x12)\n\x05model\x18\x03 \x01(\x0b\x32\x13.assay.v1.ModelInfoR\x05model\"\xac\x01\n\x08Progress\x12%\n\x0ereceived_bytes\x18\x01 \x01(\x04R\rreceivedBytes\x12%\n\x0esampled_frames\x18\x02 \x01(\x04R\rsampledFrames\x12)\n\x10\x66inished_windows\x18\x03 \x01(\rR\x0f\x66inishedWindows\x12\'\n\x0fstarted_windows\x18\x04 \x01(\rR\x0estartedWindows\"G\n\x0eReasoningDelta\x12!\n\x0cwindow_index\x18\x01 \x01(\rR\x0bwindowIndex\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text\"g\n\x0f\x41ttributeResult\x12!\n\x0cwindow_index\x18\x01 \x01(\rR\x0bwindowIndex\x12\x31\n\tattribute\x18\x02 \x01(\x0b\x32\x13.assay.v1.AttributeR\tattribute\"V\n\nEarlyScore\x12!\n\x0cwindow_index\x18\x01 \x01(\rR\x0bwindowIndex\x12%\n\x05score\x18\x02 \x01(\x0b\x32\x0f.assay.v1.ScoreR\x05score\"\x0b\n\tHeartbeat\"\xa6\x01\n\x0bPoolingRule\x12\x33\n\x06method\x18\x01 \x01(\x0e\x32\x11.assay.v1.PoolingB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x06method\x12\x37\n\npercentile\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00Y@)\x00\x00\x00\x00\x00\x00\x00\x00R\npercentile\x12)\n\x0bworst_count\x18\x03 \x01(\rB\x08\xbaH\x05*\x03\x18\x90NR\nworstCount\"\xcb\x01\n\x07Segment\x12!\n\x0cwindow_index\x18\x01 \x01(\rR\x0bwindowIndex\x12<\n\x0cstart_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0bstartOffset\x12\x38\n\nend_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\tendOffset\x12%\n\x05score\x18\x04 \x01(\x0b\x32\x0f.assay.v1.ScoreR\x05score\"\xab\x03\n\x0bVideoReport\x12\x30\n\x06policy\x18\x01 \x01(\x0e\x32\x18.assay.v1.SamplingPolicyR\x06policy\x12*\n\x11\x66rames_per_second\x18\x02 \x01(\x01R\x0f\x66ramesPerSecond\x12\x1f\n\x0b\x66rame_count\x18\x03 \x01(\rR\nframeCount\x12\x32\n\nkey_frames\x18\x04 \x01(\x0e\x32\x13.assay.v1.KeyFramesR\tkeyFrames\x12>\n\rwindow_length\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0cwindowLength\x12\x38\n\nwindow_hop\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationR\twindowHop\x12\'\n\x0frepeated_frames\x18\x07 \x01(\x04R\x0erepeatedFrames\x12\x1d\n\nscene_cuts\x18\x08 \x01(\rR\tsceneCuts\x12\'\n\x0fskipped_packets\x18\t \x01(\x04R\x0eskippedPackets\"\xa4\x01\n\x07Partial\x12\x16\n\x06\x62udget\x18\x01 \x01(\tR\x06\x62udget\x12\x18\n\x07message\x18\x02 \x01(\tR\x07message\x12@\n\x0ereached_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\rreachedOffset\x12%\n\x0ereceived_bytes\x18\x04 \x01(\x04R\rreceivedBytes\"\x8a\x04\n\x06Result\x12%\n\x05score\x18\x01 \x01(\x0b\x32\x0f.assay.v1.ScoreR\x05score\x12\x38\n\x0cpooling_rule\x18\x02 \x01(\x0b\x32\x15.assay.v1.PoolingRuleR\x0bpoolingRule\x12\x33\n\nattributes\x18\x03 \x03(\x0b\x32\x13.assay.v1.AttributeR\nattributes\x12\x30\n\x07windows\x18\x04 \x03(\x0b\x32\x16.assay.v1.WindowResultR\x07windows\x12)\n\x05media\x18\x05 \x01(\x0b\x32\x13.assay.v1.MediaInfoR\x05media\x12)\n\x05model\x18\x06 \x01(\x0b\x32\x13.assay.v1.ModelInfoR\x05model\x12\x38\n\x0f\x63omposite_score\x18\x07 \x01(\x0b\x32\x0f.assay.v1.ScoreR\x0e\x63ompositeScore\x12\'\n\x05worst\x18\x08 \x01(\x0b\x32\x11.assay.v1.SegmentR\x05worst\x12%\n\x04\x62\x65st\x18\t \x01(\x0b\x32\x11.assay.v1.SegmentR\x04\x62\x65st\x12+\n\x05video\x18\n \x01(\x0b\x32\x15.assay.v1.VideoReportR\x05video\x12+\n\x07partial\x18\x0b \x01(\x0b\x32\x11.assay.v1.PartialR\x07partial\"\xd3\x03\n\nScoreEvent\x12\x1a\n\x08sequence\x18\x01 \x01(\x04R\x08sequence\x12-\n\x07started\x18\x02 \x01(\x0b\x32\x11.assay.v1.StartedH\x00R\x07started\x12\x30\n\x08progress\x18\x03 \x01(\x0b\x32\x12.assay.v1.ProgressH\x00R\x08progress\x12\x38\n\treasoning\x18\x04 \x01(\x0b\x32\x18.assay.v1.ReasoningDeltaH\x00R\treasoning\x12\x39\n\tattribute\x18\x05 \x01(\x0b\x32\x19.assay.v1.AttributeResultH\x00R\tattribute\x12\x37\n\x0b\x65\x61rly_score\x18\x06 \x01(\x0b\x32\x14.assay.v1.EarlyScoreH\x00R\nearlyScore\x12\x30\n\x06window\x18\x07 \x01(\x0b\x32\x16.assay.v1.WindowResultH\x00R\x06window\x12*\n\x06result\x18\x08 \x01(\x0b\x32\x10.assay.v1.ResultH\x00R\x06result\x12\x33\n\theartbeat\x18\t \x01(\x0b\x32\x13.assay.v1.HeartbeatH\x00R\theartbeatB\x07\n\x05\x65vent*S\n\tMediaKind\x12\x1a\n\x16MEDIA_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10MEDIA_KIND_IMAGE\x10\x01\x12\x14\n\x10MEDIA_KIND_VIDEO\x10\x02*_\n\x07Pooling\x12\x17\n\x13POOLING_UNSPECIFIED\x10\x00\x12\x10\n\x0cPOOLING_MEAN\x10\x01\x12\x16\n\x12POOLING_PERCENTILE\x10\x02\x12\x11\n\rPOOLING_WORST\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,36 +41,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POOLINGRULE'].fields_by_name['percentile']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\000Y@)\000\000\000\000\000\000\000\000'
   _globals['_POOLINGRULE'].fields_by_name['worst_count']._loaded_options = None
   _globals['_POOLINGRULE'].fields_by_name['worst_count']._serialized_options = b'\272H\005*\003\030\220N'
-  _globals['_MEDIAKIND']._serialized_start=3198
-  _globals['_MEDIAKIND']._serialized_end=3281
-  _globals['_POOLING']._serialized_start=3283
-  _globals['_POOLING']._serialized_end=3378
+  _globals['_MEDIAKIND']._serialized_start=3226
+  _globals['_MEDIAKIND']._serialized_end=3309
+  _globals['_POOLING']._serialized_start=3311
+  _globals['_POOLING']._serialized_end=3406
   _globals['_MEDIAINFO']._serialized_start=137
   _globals['_MEDIAINFO']._serialized_end=497
   _globals['_MODELINFO']._serialized_start=500
-  _globals['_MODELINFO']._serialized_end=647
-  _globals['_STARTED']._serialized_start=649
-  _globals['_STARTED']._serialized_end=775
-  _globals['_PROGRESS']._serialized_start=778
-  _globals['_PROGRESS']._serialized_end=950
-  _globals['_REASONINGDELTA']._serialized_start=952
-  _globals['_REASONINGDELTA']._serialized_end=1023
-  _globals['_ATTRIBUTERESULT']._serialized_start=1025
-  _globals['_ATTRIBUTERESULT']._serialized_end=1128
-  _globals['_EARLYSCORE']._serialized_start=1130
-  _globals['_EARLYSCORE']._serialized_end=1216
-  _globals['_HEARTBEAT']._serialized_start=1218
-  _globals['_HEARTBEAT']._serialized_end=1229
-  _globals['_POOLINGRULE']._serialized_start=1232
-  _globals['_POOLINGRULE']._serialized_end=1398
-  _globals['_SEGMENT']._serialized_start=1401
-  _globals['_SEGMENT']._serialized_end=1604
-  _globals['_VIDEOREPORT']._serialized_start=1607
-  _globals['_VIDEOREPORT']._serialized_end=2034
-  _globals['_PARTIAL']._serialized_start=2037
-  _globals['_PARTIAL']._serialized_end=2201
-  _globals['_RESULT']._serialized_start=2204
-  _globals['_RESULT']._serialized_end=2726
-  _globals['_SCOREEVENT']._serialized_start=2729
-  _globals['_SCOREEVENT']._serialized_end=3196
+  _globals['_MODELINFO']._serialized_end=675
+  _globals['_STARTED']._serialized_start=677
+  _globals['_STARTED']._serialized_end=803
+  _globals['_PROGRESS']._serialized_start=806
+  _globals['_PROGRESS']._serialized_end=978
+  _globals['_REASONINGDELTA']._serialized_start=980
+  _globals['_REASONINGDELTA']._serialized_end=1051
+  _globals['_ATTRIBUTERESULT']._serialized_start=1053
+  _globals['_ATTRIBUTERESULT']._serialized_end=1156
+  _globals['_EARLYSCORE']._serialized_start=1158
+  _globals['_EARLYSCORE']._serialized_end=1244
+  _globals['_HEARTBEAT']._serialized_start=1246
+  _globals['_HEARTBEAT']._serialized_end=1257
+  _globals['_POOLINGRULE']._serialized_start=1260
+  _globals['_POOLINGRULE']._serialized_end=1426
+  _globals['_SEGMENT']._serialized_start=1429
+  _globals['_SEGMENT']._serialized_end=1632
+  _globals['_VIDEOREPORT']._serialized_start=1635
+  _globals['_VIDEOREPORT']._serialized_end=2062
+  _globals['_PARTIAL']._serialized_start=2065
+  _globals['_PARTIAL']._serialized_end=2229
+  _globals['_RESULT']._serialized_start=2232
+  _globals['_RESULT']._serialized_end=2754
+  _globals['_SCOREEVENT']._serialized_start=2757
+  _globals['_SCOREEVENT']._serialized_end=3224
 # @@protoc_insertion_point(module_scope)

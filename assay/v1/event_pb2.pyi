@@ -148,6 +148,7 @@ class ModelInfo(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FINGERPRINT_FIELD_NUMBER: _builtins.int
     PREPROCESSING_FINGERPRINT_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the checkpoint, such as "nano"."""
     checkpoint_fingerprint: _builtins.str
@@ -156,16 +157,24 @@ class ModelInfo(_message.Message):
     """
     preprocessing_fingerprint: _builtins.str
     """Hash of prompts, forms, scale, pixel and frame budget, lower-case hexadecimal."""
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What a reader of the scores should know of the machine that computes them, in sentences: for example that its
+        arithmetic is such that the last digits of a score may depend on what else is asked at the same time. Empty if
+        nothing.
+        """
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         checkpoint_fingerprint: _builtins.str = ...,
         preprocessing_fingerprint: _builtins.str = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_fingerprint", b"checkpoint_fingerprint", "name", b"name", "preprocessing_fingerprint", b"preprocessing_fingerprint"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_fingerprint", b"checkpoint_fingerprint", "name", b"name", "preprocessing_fingerprint", b"preprocessing_fingerprint", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -35,6 +35,10 @@ class Timed:
         self.reads_trees = self.runner.reads_trees
         self.most_at_once, self.reads_in_pieces = self.runner.most_at_once, self.runner.reads_in_pieces
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self.runner.warnings
+
     def settle(self) -> None:
         self.runner.settle()
 

@@ -68,7 +68,8 @@ class AttributeExtractionService(AttributeExtractionServiceServicer):
     async def DescribeModel(  # noqa: N802 the name is the contract's
         self, request: pb.AttributeExtractionServiceDescribeModelRequest, context: Context
     ) -> pb.AttributeExtractionServiceDescribeModelResponse:
-        spec = spec_to_wire(self._checkpoint, await self._model.fingerprint())
+        answer = await self._model.last_answer()
+        spec = spec_to_wire(self._checkpoint, answer.checkpoint_fingerprint, answer.warnings)
         return pb.AttributeExtractionServiceDescribeModelResponse(spec=spec)
 
 

@@ -98,10 +98,10 @@ class ScoringService(ScoringServiceServicer):
         self, request: pb.ScoringServiceDescribeModelRequest, context: Context
     ) -> pb.ScoringServiceDescribeModelResponse:
         weights = self._weights(request.tenant, form_from_wire(request.form))
-        fingerprint = await self._model.fingerprint()
+        answer = await self._model.last_answer()
         if weights is not None:
-            refuse_unfit_weights(weights, fingerprint)
-        spec = spec_to_wire(self._checkpoint, fingerprint)
+            refuse_unfit_weights(weights, answer.checkpoint_fingerprint)
+        spec = spec_to_wire(self._checkpoint, answer.checkpoint_fingerprint, answer.warnings)
         return pb.ScoringServiceDescribeModelResponse(spec=spec)
 
 

@@ -34,7 +34,14 @@ events = st.one_of(
         texts,
         st.dictionaries(st.text("0123456789", max_size=3), st.tuples(*[probabilities] * 10), min_size=1),
     ),
-    st.builds(Finished, st.sampled_from(["complete", "cut"]), texts, st.integers(0, 2**40), st.integers(0, 2**40)),
+    st.builds(
+        Finished,
+        st.sampled_from(["complete", "cut"]),
+        texts,
+        st.integers(0, 2**40),
+        st.integers(0, 2**40),
+        st.lists(texts, max_size=2).map(tuple),
+    ),
     st.none(),
 )
 FORM = Form((Literal("Score:"), Choice("clutter", (" a", " b")), Digits("score", lead=" "), Free("why", max_tokens=8)))

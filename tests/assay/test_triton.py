@@ -261,9 +261,9 @@ async def test_others_go_on_when_one_leaves():
         assert await staying == [WROTE, FINISHED]
 
 
-async def test_ready_is_the_fingerprint_of_the_checkpoint():
+async def test_ready_tells_the_fingerprint_of_the_checkpoint():
     async with connected(WROTE, FINISHED) as (_, generator):
-        assert await generator.ready() == "5c819ed5"
+        assert (await generator.ready()).checkpoint_fingerprint == "5c819ed5"
 
 
 @pytest.mark.parametrize("listens", [False, True], ids=["nobody there", "never answers"])
@@ -292,7 +292,7 @@ async def test_a_server_that_comes_back_is_found_again():
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(ScriptedTriton([FINISHED]), server)
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
-    assert await generator.ready() == "5c819ed5"
+    assert (await generator.ready()).checkpoint_fingerprint == "5c819ed5"
     await generator.close()
     await server.stop(0)
 

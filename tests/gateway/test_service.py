@@ -361,6 +361,13 @@ async def test_weights_of_another_checkpoint_are_refused_before_any_work(pool):
     assert model.asked == []
 
 
+async def test_what_is_odd_about_the_machine_of_the_model_stands_in_the_result(pool):
+    model = ScriptedGenerator(warnings=("last digits may vary",))
+    async with gateway(pool, model, model) as caller:
+        result = result_of(await caller.image(PHOTO))
+    assert result.model.warnings == ["last digits may vary"]
+
+
 async def test_a_checkpoint_that_wants_its_pictures_shrunk_first_gets_them_so(pool):
     first = ShrinkFirst(max_pixels=10_000, video_max_pixels=5_000, resample="nearest")
     small = small_checkpoint()

@@ -291,6 +291,12 @@ async def test_the_service_says_which_checkpoint_answers():
     assert response.spec.model.checkpoint_fingerprint == FINGERPRINT
 
 
+async def test_what_is_odd_about_the_machine_of_the_model_is_told():
+    async with scoring(ScriptedGenerator(warnings=("last digits may vary",))) as stub:
+        response = await stub.DescribeModel(scoring_pb2.ScoringServiceDescribeModelRequest())
+    assert response.spec.model.warnings == ["last digits may vary"]
+
+
 ACME = CompositeWeights(minimum=0, maximum=10, intercept=1, weights={"clarity": 2})
 
 

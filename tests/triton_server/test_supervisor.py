@@ -73,7 +73,7 @@ async def test_events_come_through_triton_as_the_engine_wrote_them(generator):
     assert text.startswith(f"Score:{chose.option} {counted.written}")
     assert sum(chose.probabilities.values()) == pytest.approx(1)
     assert sum(counted.by_prefix[""]) == pytest.approx(1)
-    assert events[-1].checkpoint_fingerprint == await generator.ready()
+    assert events[-1].checkpoint_fingerprint == (await generator.ready()).checkpoint_fingerprint
 
 
 async def test_what_is_found_again_stands_in_the_metrics(triton_server, generator):

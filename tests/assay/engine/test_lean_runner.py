@@ -19,7 +19,7 @@ from assay.engine.transformers_runner import TransformersRunner
 from assay.errors import CheckpointError, InvalidRequest
 from assay.form import Choice, Form, Literal, Reading
 from assay.frame import Clip
-from assay.generator import Conversation, Event
+from assay.generator import Conversation, Event, Finished
 from assay.prompt import answer_form, question
 from tests.assay.engine.oracle import engine_events, run_of, texts
 from tests.assay.engine.test_sequence import RATE, forms, with_a_model
@@ -83,6 +83,23 @@ def test_answers_are_the_same_to_the_last_bit_whoever_is_beside(
     except InvalidRequest:
         return  # Options that cannot be told apart: see test_grammar.
     assert _together(checkpoint, lean, wishes) == alone
+
+
+def test_no_answer_depends_on_batch_mates_on_this_machine(checkpoint: Checkpoint) -> None:
+    lean = LeanRunner(checkpoint.model)
+    lean.settle()
+    assert lean.warnings == ()
+
+
+def test_an_answer_says_so_where_it_may_depend_on_batch_mates(
+    checkpoint: Checkpoint, image: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assay.engine.steady.attend", lambda q, keys, values, mask: q + keys.shape[1])
+    lean = LeanRunner(checkpoint.model)
+    lean.settle()
+    ((*_, finished),) = _together(checkpoint, lean, [(image, Form((Choice("grade", (" a", " b")),)))])
+    assert isinstance(finished, Finished)
+    assert "what else is asked at the same time" in finished.warnings[0]
 
 
 _CHECKPOINTS: dict[int, Checkpoint] = {}

@@ -3,6 +3,7 @@
 import pytest
 
 from assay.errors import Busy, ModelUnavailable
+from assay.generator import Finished
 from assay.rpc.model import LiveModel
 
 
@@ -13,17 +14,17 @@ class Model:
         self.error: Exception | None = None
         self.times_asked = 0
 
-    async def ask(self) -> str:
+    async def ask(self) -> Finished:
         self.times_asked += 1
         if self.error:
             raise self.error
-        return "f1"
+        return Finished("complete", "f1", 1, 1)
 
 
 async def test_the_model_is_asked_once_for_many_descriptions():
     model = Model()
     live = LiveModel(model.ask)
-    assert [await live.fingerprint() for _ in range(3)] == ["f1"] * 3
+    assert [(await live.last_answer()).checkpoint_fingerprint for _ in range(3)] == ["f1"] * 3
     assert model.times_asked == 1
 
 
@@ -33,7 +34,7 @@ async def test_a_busy_model_that_answered_before_is_alive():
     await live.check()
     model.error = Busy("full")
     await live.check()
-    assert await live.fingerprint() == "f1"
+    assert (await live.last_answer()).checkpoint_fingerprint == "f1"
 
 
 async def test_a_model_that_stops_answering_is_not_alive():

@@ -90,8 +90,8 @@ def test_srcc_is_that_of_the_scored_rows(gateway: ScriptedGateway, tmp_path: Pat
 
 def test_the_report_says_which_model_was_measured(gateway: ScriptedGateway, tmp_path: Path) -> None:
     told = measured(gateway, tmp_path, EVERY_FATE)["models"]
-    expected = {"name": "scripted", "checkpoint_fingerprint": "c0ffee", "preprocessing_fingerprint": "beef"}
-    assert told == [expected]
+    fingerprints = {"checkpoint_fingerprint": "c0ffee", "preprocessing_fingerprint": "beef"}
+    assert told == [{"name": "scripted", **fingerprints, "warnings": []}]
 
 
 def test_equal_scores_give_a_reason_and_no_number(gateway: ScriptedGateway, tmp_path: Path) -> None:
