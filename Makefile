@@ -3,10 +3,10 @@ VENV ?= .venv
 PYTHON ?= python3.11
 BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-version-check
-SOURCES := assay services gateway ingest triton_server triton_models data training evaluation benchmarks protos demo tests
+SOURCES := assay services gateway ingest triton_server triton_models data training evaluation benchmarks protos demo k8s containers tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs fuzz media first-frame live-memory hour browser page
+.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs fuzz media first-frame live-memory hour browser page k8s images
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -67,7 +67,13 @@ live-memory: setup ## Push MINUTES of a live stream (MINUTES=60) and show what i
 hour: setup ## Score an hour-long video and a minute, and show what memory each took (ten minutes)
 	@$(BIN)/python -m tests.hour --window 8 --sampling fps:1
 
-check: setup lint types imports generated test ## All that CI asks for
+k8s: setup ## Render and check every Kubernetes manifest
+	@$(BIN)/python -m k8s.check
+
+images: setup ## Build the container images (docs/kubernetes.md: BUILD_BASE, BASE)
+	@containers/build.sh
+
+check: setup lint types imports generated k8s test ## All that CI asks for
 
 format: setup ## Format the code
 	$(BIN)/ruff format $(SOURCES)

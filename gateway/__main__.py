@@ -20,6 +20,12 @@ from gateway.settings import GatewaySettings
 from gateway.upload import UnfinishedUploads
 from gateway.upstream import Upstream
 
+SERVICES = [
+    assay_pb2.DESCRIPTOR.services_by_name["AssayService"].full_name,
+    live_pb2.DESCRIPTOR.services_by_name["LiveService"].full_name,
+]
+"""Their names, for health and reflection."""
+
 
 async def main() -> None:
     settings = environment.load(GatewaySettings)
@@ -55,13 +61,11 @@ async def main() -> None:
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)
             live_pb2_grpc.add_LiveServiceServicer_to_server(live, server)
 
-        services = {assay_pb2: "AssayService", live_pb2: "LiveService"}
-        names = [module.DESCRIPTOR.services_by_name[name].full_name for module, name in services.items()]
         async with AsyncExitStack() as faces:
             if settings.http_address:
                 bound = await faces.enter_async_context(serving_http(settings, service, live))
                 print(f"http gateway {bound}", flush=True)
-            await serve("gateway", settings, add, names, ready=ready, on_stop=live.stop, on_drain=close)
+            await serve("gateway", settings, add, SERVICES, ready=ready, on_stop=live.stop, on_drain=close)
 
 
 if __name__ == "__main__":

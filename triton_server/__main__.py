@@ -12,9 +12,12 @@ import sys
 
 from assay import __version__
 from assay.errors import AssayError
+from assay.rpc.health import Health, VersionedHealth
+from assay.rpc.serve import health_alone
 from assay.rpc.settings import load
 from triton_server.install import install
 from triton_server.ports import choose_ports
+from triton_server.server import MODEL
 from triton_server.settings import TritonServerSettings
 from triton_server.supervisor import supervise
 
@@ -40,12 +43,16 @@ def main(arguments: list[str]) -> int:
 
 
 async def _serve(settings: TritonServerSettings) -> None:
-    serving = asyncio.create_task(supervise(settings, choose_ports(settings), _announce))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Once: a second signal must not interrupt the cleaning up that the first has begun.
-        asyncio.get_running_loop().add_signal_handler(number, lambda: serving.cancelling() or serving.cancel())
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
+    status = Health(VersionedHealth(), [MODEL])
+    await status.set(False)
+    await status.set_live()
+    async with health_alone(settings.health_address, status):
+        serving = asyncio.create_task(supervise(settings, choose_ports(settings), _announce, status.set))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Once: a second signal must not interrupt the cleaning up that the first has begun.
+            asyncio.get_running_loop().add_signal_handler(number, lambda: serving.cancelling() or serving.cancel())
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
 
 
 def _announce(address: str) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from assay.rpc.settings import OptionalAddress
 from triton_server.install import DEFAULT_DIRECTORY
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -30,6 +31,9 @@ class TritonServerSettings(BaseSettings):
     """Where generations are asked for. 0 picks a free port, which is kept through restarts."""
     http_port: Port = 0
     """Where this program loads the model; 0: a free one."""
+    health_address: OptionalAddress = ""
+    """Where health is served to probes, over gRPC: `qwen2_vl` once the model has answered, `live` always; empty:
+    nowhere."""
     metrics_port: Port = 0
     """Where Prometheus finds Triton's and the engine's metrics; 0: a free one."""
 

@@ -9,7 +9,7 @@ given time to go on, and is not replaced if it does.
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from assay.errors import AssayError, Busy
@@ -27,8 +27,14 @@ _MAX_FAILED_STARTS = 5
 _MAX_FAILED_CANARIES = 3
 
 
-async def supervise(settings: TritonServerSettings, ports: Ports, announce: Callable[[str], None]) -> None:
-    """Serve until cancelled. `announce` is told once, with the gRPC address, when the model has answered.
+async def supervise(
+    settings: TritonServerSettings,
+    ports: Ports,
+    announce: Callable[[str], None],
+    set_health: Callable[[bool], Awaitable[None]],
+) -> None:
+    """Serve until cancelled. `announce` is told once, with the gRPC address, when the model has answered; `set_health`
+    whenever it begins or ceases to.
 
     Raises the AssayError of a start that will not go better; otherwise after _MAX_FAILED_STARTS that failed in a row.
     """
@@ -44,7 +50,7 @@ async def supervise(settings: TritonServerSettings, ports: Ports, announce: Call
     while True:
         pause_seconds = 0.0
         try:
-            trouble = await _serve_once(settings, ports, ready)
+            trouble = await _serve_once(settings, ports, ready, set_health)
         except AssayError as failed:
             trouble, pause_seconds = failed.message, backoff.failed(0)
             if backoff.is_exhausted or not (has_been_ready or isinstance(failed, ServerDied)):
@@ -53,7 +59,12 @@ async def supervise(settings: TritonServerSettings, ports: Ports, announce: Call
         await asyncio.sleep(pause_seconds)
 
 
-async def _serve_once(settings: TritonServerSettings, ports: Ports, ready: Callable[[str], None]) -> str:
+async def _serve_once(
+    settings: TritonServerSettings,
+    ports: Ports,
+    ready: Callable[[str], None],
+    set_health: Callable[[bool], Awaitable[None]],
+) -> str:
     """One life of a server: what was wrong with it in the end. AssayError if it never answered."""
     _remove_shared_memory_of_the_dead()
     check_free(settings, ports)
@@ -64,16 +75,20 @@ async def _serve_once(settings: TritonServerSettings, ports: Ports, ready: Calla
         await server.load_model()
         await _canary(address, settings.canary_timeout_seconds)
         ready(address)
+        await set_health(True)
         is_well = True
-        trouble = await _watch(server, address, settings)
+        trouble = await _watch(server, address, settings, set_health)
         is_well = False
         return trouble
     finally:
+        await set_health(False)
         # A server in trouble has streams that hang; only a healthy one gets time for what is in flight.
         await (server.stop() if is_well else server.kill())
 
 
-async def _watch(server: Server, address: str, settings: TritonServerSettings) -> str:
+async def _watch(
+    server: Server, address: str, settings: TritonServerSettings, set_health: Callable[[bool], Awaitable[None]]
+) -> str:
     """What is wrong with the server, as soon as something is."""
     running = asyncio.Event()
     running.set()
@@ -83,7 +98,10 @@ async def _watch(server: Server, address: str, settings: TritonServerSettings) -
         while not canaries.done():
             if trouble := server.trouble():
                 return trouble
+            was_running = running.is_set()
             held_seconds = _held_seconds(server, running, held_seconds)
+            if running.is_set() is not was_running:
+                await set_health(running.is_set())
             if held_seconds > settings.max_stopped_seconds:
                 return f"a process was stopped for {settings.max_stopped_seconds:g} s and did not go on"
             await asyncio.wait([canaries], timeout=_WATCH_SECONDS)

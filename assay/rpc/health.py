@@ -28,12 +28,20 @@ class VersionedHealth(health.aio.HealthServicer):
         return await super().Check(request, context)
 
 
+LIVE = "live"
+"""The name under which health says SERVING for as long as the process does its work, whatever it waits for: what is
+not ready needs no restart."""
+
+
 class Health:
-    """One answer for all services of a program and for the program itself ("")."""
+    """One answer for all services of a program and for the program itself (""), and LIVE."""
 
     def __init__(self, servicer: health.aio.HealthServicer, service_names: Sequence[str]) -> None:
         self.servicer = servicer
         self._names = ("", *service_names)
+
+    async def set_live(self) -> None:
+        await self.servicer.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
 
     async def set(self, is_serving: bool) -> None:
         serving = health_pb2.HealthCheckResponse.SERVING

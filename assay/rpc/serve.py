@@ -140,6 +140,7 @@ async def listening(
     enable_reflection([*service_names, health.SERVICE_NAME], server)
     status = Health(servicer, service_names)
     await status.set(False)
+    await status.set_live()
     bound = _bind(server, address)
     await server.start()
     try:

@@ -110,7 +110,7 @@ def allowed_values(field: FieldInfo) -> str:
         return field.description
     if get_origin(field.annotation) is Literal:
         return "one of " + ", ".join(str(value) for value in get_args(field.annotation))
-    kinds: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false"}
+    kinds: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     words = [kinds.get(field.annotation, "a value that can be read"), *_bounds(field)]
     return " ".join(words)
 

@@ -279,7 +279,13 @@ def test_sigterm_while_the_model_loads_ends_it_at_once(tiny, tmp_path):
 async def test_a_process_that_stays_stopped_is_trouble():
     holding = SimpleNamespace(trouble=lambda: "", hold_while_stopped=lambda: True)
     settings = TritonServerSettings(max_stopped_seconds=0.3)
-    assert "did not go on" in await _watch(holding, "127.0.0.1:1", settings)
+    health = []
+
+    async def set_health(is_serving: bool) -> None:
+        health.append(is_serving)
+
+    assert "did not go on" in await _watch(holding, "127.0.0.1:1", settings, set_health)
+    assert health == [False]
 
 
 async def test_a_port_that_is_taken_before_a_restart_is_named():
