@@ -56,8 +56,8 @@ class ConversationRow:
     answer: str
     task: str
     """Stage 1: mix, high, middle, low, or an attribute's name; stage 2: direct, regular or natural."""
-    score: float | None
-    """As the answer writes it; None in stage 1."""
+    score: float | None = None
+    """In [0, 10), as the answer writes it; None in stage 1."""
 
 
 def load_conversations(root: Path) -> tuple[ConversationRow, ...]:

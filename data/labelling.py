@@ -1,6 +1,5 @@
 """Labelling: a served model labels files; what is labelled already is not asked again."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ SAVE_EVERY = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class LabelFailure:
     """A file that got no label."""
 
     file: str
@@ -32,7 +31,7 @@ async def label(
     form: str = "regular",
     at_once: int = 4,
     progress: Callable[[str], None] = lambda _: None,
-) -> list[Failure]:
+) -> list[LabelFailure]:
     """Adds the labels of `files` (relative to `root`) to `out`, and returns those that failed.
 
     NoServer is raised, after what was labelled has been saved: it would fail for all others too.
@@ -41,30 +40,26 @@ async def label(
     labelled = {file for file, item in kept if item == SCORE}
     waiting = [file for file in files if file not in labelled]
     progress(f"{len(files) - len(waiting)} labelled already, {len(waiting)} to do")
-    failures: list[Failure] = []
-    places = asyncio.Semaphore(at_once)
+    failures: list[LabelFailure] = []
     done = 0
 
-    async def one(client: AsyncClient, file: str) -> None:
+    def take(place: int, outcome: Judgement | AssayError | OSError) -> None:
         nonlocal done
-        async with places:
-            try:
-                judgement = await client.score(root / file, form=form)
-            except NoServer:
-                raise
-            except (AssayError, OSError) as error:
-                failures.append(Failure(file, getattr(error, "reason", "UNREADABLE_FILE"), str(error)))
-            else:
-                kept.update({each.key: each for each in labels_of(file, judgement)})
-            done += 1
-            if done % SAVE_EVERY == 0 or done == len(waiting):
-                labels.write(kept.values(), out)
-                progress(f"{done} of {len(waiting)}, {len(failures)} failed")
+        file = waiting[place]
+        if isinstance(outcome, NoServer):
+            raise outcome
+        if isinstance(outcome, Judgement):
+            kept.update({each.key: each for each in labels_of(file, outcome)})
+        else:
+            failures.append(LabelFailure(file, getattr(outcome, "reason", "UNREADABLE_FILE"), str(outcome)))
+        done += 1
+        if done % SAVE_EVERY == 0 or done == len(waiting):
+            labels.write(kept.values(), out)
+            progress(f"{done} of {len(waiting)}, {len(failures)} failed")
 
     try:
-        async with AsyncClient(server) as client, asyncio.TaskGroup() as group:
-            for file in waiting:
-                group.create_task(one(client, file))
+        async with AsyncClient(server) as client:
+            await client.score_many([root / file for file in waiting], concurrency=at_once, on_outcome=take, form=form)
     except* NoServer as gone:
         raise _first(gone) from None
     finally:

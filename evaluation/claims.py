@@ -56,7 +56,7 @@ class AblationClaim:
     claimed: str
     """As printed: numbers with what they are of."""
     run: str
-    """Name in training/paper/ablations.toml."""
+    """Name in training/recipe/ablations.toml."""
     measure: Measure
     """score: SRCC / PLCC of the scores; grades: means over the nine attributes, against people's; the others from the
     log of the run, first to last 100 steps."""

@@ -1,6 +1,5 @@
 """Measure: many files through a gateway, several at a time; every one has an outcome."""
 
-import asyncio
 import sys
 import time
 from collections import Counter
@@ -44,33 +43,31 @@ async def measure(
     sources: Sequence[Callable[[], Source]], settings: MeasureOptions, attributes: Sequence[str] = ()
 ) -> list[Outcome]:
     """One outcome per source, in order. A source is a function, so that what it makes is in memory only in its turn."""
-    places = asyncio.Semaphore(settings.concurrency)
     async with AsyncClient(settings.server, timeout_seconds=settings.timeout_seconds) as client:
         with _progress() as progress:
             task = progress.add_task("scoring", total=len(sources))
             said = _Lines(len(sources), is_wanted=progress.disable)
 
-            async def one(source: Callable[[], Source]) -> Outcome:
-                async with places:
-                    outcome = await _outcome(client, source, settings, attributes)
+            def advance(place: int, outcome: object) -> None:
                 progress.advance(task)
                 said.advance()
-                return outcome
 
-            return await asyncio.gather(*map(one, sources))
+            found = await client.score_many(
+                sources,
+                concurrency=settings.concurrency,
+                on_outcome=advance,
+                form=settings.form,
+                attributes=attributes,
+                video=settings.video,
+            )
+    return [each if isinstance(each, Judgement) else failed(each) for each in found]
 
 
-async def _outcome(
-    client: AsyncClient, source: Callable[[], Source], settings: MeasureOptions, attributes: Sequence[str]
-) -> Outcome:
-    try:
-        # Making the source may take a while (a degraded photo), and other calls go on meanwhile.
-        made = await asyncio.to_thread(source)
-        return await client.score(made, form=settings.form, attributes=attributes, video=settings.video)
-    except AssayError as error:
+def failed(error: AssayError | OSError) -> Failed:
+    """What a file without a score says of itself."""
+    if isinstance(error, AssayError):
         return Failed(error.reason, error.message)
-    except OSError as error:
-        return Failed(UNREADABLE_FILE, f"cannot be read: {error.strerror or error}")
+    return Failed(UNREADABLE_FILE, f"cannot be read: {error.strerror or error}")
 
 
 def failures_by_reason(outcomes: Iterable[Outcome]) -> dict[str, int]:

@@ -132,7 +132,7 @@ def _difference(each: Difference) -> tuple[str, ...]:
 def ablations_table(measured: Mapping[AblationClaim, str] | None = None, note: str = "") -> ReportTable:
     """Rows that need training runs of their own: the paper's claims, and ours where a run was made."""
     ours = measured or {}
-    head = ("table", "setting", "claimed", "ours", "run of training.paper ablations")
+    head = ("table", "setting", "claimed", "ours", "run of training ablations")
     rows = tuple((each.table, each.setting, each.claimed, ours.get(each, NOT_MEASURED), each.run) for each in ABLATIONS)
     notes = ("Claimed: as the paper prints it, of its own 7B model.", *([note] if note else []))
     return ReportTable("Ablations", head, rows, notes)

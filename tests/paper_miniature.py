@@ -22,12 +22,12 @@ from data.published import SETS
 from evaluation.__main__ import main as evaluation
 from evaluation.variants import link_files, write_settings
 from tests.data.miniature import realqa_people, write_miniature
-from training.paper.__main__ import main as training
+from training.__main__ import main as training
 
-PROGRAMS: Mapping[str, Callable[[list[str]], int]] = {"training.paper": training, "evaluation": evaluation}
+PROGRAMS: Mapping[str, Callable[[list[str]], int]] = {"training": training, "evaluation": evaluation}
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIGS = ROOT / "training" / "paper" / "configs"
+CONFIGS = ROOT / "training" / "recipe" / "configs"
 SMALL = {
     "name": "paper-miniature",
     "summary": "RealQA's recipe on made-up pictures with a tiny model; its scores mean nothing.",
@@ -107,11 +107,11 @@ def prepare(mini: Miniature) -> None:
                 # Its row "lora" is stage 2 as it was just trained.
                 (mini.out / "ablations").mkdir()
                 (mini.out / "ablations" / "lora").symlink_to(mini.out / "stage2")
-            mini.run("training.paper", *arguments)
+            mini.run("training", *arguments)
 
 
 def training_stages(mini: Miniature) -> dict[str, Arguments]:
-    """Name to the arguments of `python -m training.paper`."""
+    """Name to the arguments of `python -m training`."""
     out, data = mini.out, mini.out / "data"
     small: Arguments = ("--override", CONFIGS / "miniature.toml", "--base", out / "base")
     realqa: Arguments = ("--config", CONFIGS / "realqa.toml", *small, "--data", data / "realqa")

@@ -10,6 +10,7 @@ import pytest
 from evaluation.claims import ABLATIONS
 from evaluation.tables import NOT_MEASURED
 from tests.paper_miniature import main
+from tests.tiny_checkpoint import write_tiny_checkpoint
 from triton_server.install import CannotInstall, check_machine
 
 pytestmark = pytest.mark.slow
@@ -32,8 +33,10 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def told(out: Path) -> str:
     """What the command prints."""
+    weights = write_tiny_checkpoint(out.parent / "weights")
+    few = ["--steps", "2", "--files", "3", "--draws", "1"]
     with contextlib.redirect_stdout(io.StringIO()) as text:
-        assert main(["--out", str(out), "--steps", "2", "--files", "3", "--draws", "1"]) == 0
+        assert main(["--out", str(out), "--weights", str(weights), *few]) == 0
     return text.getvalue()
 
 

@@ -1,6 +1,6 @@
 """Stage 1: the paper's thirteen questions about attributes, answered with parts of the regular form.
 
-Attributes (9), Levels (3) and Mix (1), RealQA section 3.1; the questions are the paper's (training/paper/wording.toml).
+Attributes (9), Levels (3) and Mix (1), RealQA section 3.1; the questions stand in training/recipe/wording.toml.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from assay.attribute import KINDS
 from assay.checkpoint import Checkpoint
 from assay.form import Form, Literal, Segment
 from assay.prompt import REASON, answer_form
-from training.paper.wording import stage1_question
+from training.recipe.example import stage1_question
 
 _LEVELS: Mapping[str, Sequence[str]] = {
     "high": (f"composition{REASON}", "composition", f"eye_catching{REASON}", "eye_catching"),

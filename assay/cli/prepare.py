@@ -24,7 +24,7 @@ from assay.stack import checkout
 _TEXT = ("assay.toml", "README.md")
 _BESIDE_WEIGHTS = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
 _PREPROCESSOR = ("preprocessor_config.json", "chat_template.json", "chat_template.jinja")
-_MERGE = ("training.paper", "merge")
+_MERGE = ("training", "merge")
 
 
 class NotPrepared(AssayError):
@@ -140,5 +140,5 @@ def _refuse_occupied(out: Path) -> None:
 
 
 def _refuse_without_merge(root: Path) -> None:
-    if not (root / "training" / "paper" / "__main__.py").is_file():
+    if not (root / "training" / "__main__.py").is_file():
         raise NotPrepared("training/ is not here, which merges the adapter into the model; use a checkout of Assay")

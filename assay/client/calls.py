@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +14,7 @@ from assay.client.failure import failure, gone, read_to_end
 from assay.client.judgement import Judgement, judgement_from_wire
 from assay.client.live import LiveSource, LiveWindow, live_config, live_windows
 from assay.client.upload import Source, can_be_read_again, chunks, is_uri
-from assay.errors import Busy, InvalidRequest, ServiceUnavailable
+from assay.errors import AssayError, Busy, InvalidRequest, ServiceUnavailable
 from assay.magic import is_picture
 from assay.rpc.options import CHANNEL
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2, score_pb2
@@ -25,6 +25,9 @@ from assay.wire import FORM_TO_WIRE
 DEFAULT_SERVER = "127.0.0.1:50051"
 BUSY_WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
 """How long to wait before a call that the server was too busy for is made again, each give or take a half."""
+
+Outcome = Judgement | AssayError | OSError
+"""Of one file among many."""
 
 _AS_SERVED = VideoOptions()
 """Everything as the server's operator has set it."""
@@ -90,6 +93,40 @@ class AsyncClient:
                 if event.HasField("result"):
                     return judgement_from_wire(event.result, windows)
         raise gone(self.server)
+
+    async def score_many(
+        self,
+        sources: Sequence[Source | Callable[[], Source]],
+        *,
+        concurrency: int = 4,
+        on_outcome: Callable[[int, Outcome], None] = lambda place, outcome: None,
+        form: str = "regular",
+        attributes: Sequence[str] = (),
+        tenant: str = "",
+        video: VideoOptions = _AS_SERVED,
+    ) -> list[Outcome]:
+        """The outcome of every file, in order: its judgement, or the error that `score` would have raised.
+
+        A source may be a function that makes one: it is called in a thread, in its turn, so that what it makes is in
+        memory only then. `on_outcome` is called with the place of each file and its outcome as soon as that is known;
+        what it raises ends everything, in an ExceptionGroup.
+        """
+        limit = asyncio.Semaphore(concurrency)
+
+        async def one(place: int, source: Source | Callable[[], Source]) -> Outcome:
+            outcome: Outcome
+            async with limit:
+                try:
+                    made = await asyncio.to_thread(source) if callable(source) else source
+                    outcome = await self.score(made, form=form, attributes=attributes, tenant=tenant, video=video)
+                except (AssayError, OSError) as error:
+                    outcome = error
+            on_outcome(place, outcome)
+            return outcome
+
+        async with asyncio.TaskGroup() as group:
+            calls = [group.create_task(one(place, source)) for place, source in enumerate(sources)]
+        return [call.result() for call in calls]
 
     async def events(
         self,

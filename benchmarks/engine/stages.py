@@ -15,7 +15,7 @@ from assay.engine.patches import PatchLayout
 from assay.engine.prompt_tokens import PromptTokens
 from assay.engine.runner import Feed
 from assay.frame import Clip, Frame
-from training.paper.shape import config_7b
+from training.recipe.shape import config_7b
 
 TEXT_TOKENS = 90
 """Of a prompt, beside the clip's."""

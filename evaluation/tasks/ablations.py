@@ -14,8 +14,8 @@ from evaluation.people import Grades, agreement, mean_of
 from evaluation.rated import labelled_run
 from evaluation.runs import Run
 from evaluation.tables import ablations_table, correlated, show, write_markdown
-from training.paper.ablations import LABELS, read_ablations
-from training.paper.log import LOG, read_log, summary
+from training.recipe.ablations import LABELS, read_ablations
+from training.recipe.log import LOG, read_log, summary
 
 NO_PEOPLE = "none: people's grades of the test pictures are needed (--people)"
 

@@ -8,6 +8,7 @@ import asyncio
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -23,7 +24,7 @@ from assay.stack import Stack
 from data.rated import RatedFile, load
 from evaluation.claims import GROUPS, KONVID_BASE_SRCC
 from evaluation.edited import decoded
-from evaluation.measure import UNREADABLE_FILE, Failed, MeasureOptions
+from evaluation.measure import Failed, MeasureOptions, failed
 from evaluation.options import Limit, SetName, SetRoot, TrainedOn
 from evaluation.paired import compare
 from evaluation.rated import files_to_test, label, run_of
@@ -88,11 +89,12 @@ async def scored_as_frames(
     spec = DecodeSpec(is_video=True, target=target, frames_per_second=levers.frames_per_second)
     try:
         frames = await decoded(decoder, spec, await asyncio.to_thread(file.path.read_bytes))
-        judgements = [await client.score(_png(frame), form=form) for frame in frames]
-    except AssayError as error:
-        return _failed(name, file, Failed(error.reason, error.message)), []
-    except OSError as error:
-        return _failed(name, file, Failed(UNREADABLE_FILE, f"cannot be read: {error.strerror or error}")), []
+    except (AssayError, OSError) as error:
+        return _failed(name, file, failed(error)), []
+    outcomes = await client.score_many([partial(_png, frame) for frame in frames], form=form)
+    if errors := [each for each in outcomes if not isinstance(each, Judgement)]:
+        return _failed(name, file, failed(errors[0])), []
+    judgements = [each for each in outcomes if isinstance(each, Judgement)]
     scores = tuple(judgement.score.value for judgement in judgements)
     ones = (1,) * len(scores)
     return RunRow(name, file.mos, {FINAL: pooled(scores, ones, SERVED_POOLING)}, scores, ones), judgements

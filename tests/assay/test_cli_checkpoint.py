@@ -51,10 +51,9 @@ def adapters(tmp_path: Path, base: Path) -> Path:
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with the recipe and a stand-in for the merge."""
-    (tmp_path / "root/training/paper").mkdir(parents=True)
-    for name in ("training/__init__.py", "training/paper/__init__.py"):
-        (tmp_path / "root" / name).touch()
-    (tmp_path / "root/training/paper/__main__.py").write_text(MERGE)
+    (tmp_path / "root/training").mkdir(parents=True)
+    (tmp_path / "root/training/__init__.py").touch()
+    (tmp_path / "root/training/__main__.py").write_text(MERGE)
     recipe = tmp_path / "root/checkpoints/realqa-7b"
     shutil.copytree(ROOT / "checkpoints/realqa-7b", recipe)
     monkeypatch.setattr(prepare, "checkout", lambda: tmp_path / "root")
@@ -149,7 +148,7 @@ def test_without_the_recipe_it_is_said_what_is_missing(root: Path, tmp_path: Pat
 def test_a_merge_that_fails_leaves_nothing_that_looks_finished(
     scripted: ScriptedHub, root: Path, tmp_path: Path, capsys: Captured
 ) -> None:
-    (root / "training/paper/__main__.py").write_text("raise SystemExit(3)")
+    (root / "training/__main__.py").write_text("raise SystemExit(3)")
     code, out = prepared(scripted, tmp_path)
     assert (code, "merge failed (exit code 3)" in capsys.readouterr().err, out.exists()) == (1, True, False)
 

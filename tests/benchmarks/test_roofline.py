@@ -5,7 +5,7 @@ import torch
 
 from benchmarks.engine.roofline import Peaks, main
 from benchmarks.engine.stages import SHAPES, Bench, Stage, random_model
-from training.paper.shape import config_7b
+from training.recipe.shape import config_7b
 
 ONE_ROUND = ["--device", "cpu", "--dtype", "float32", "--rounds", "1", "--side", "56", "--shape", "tiny"]
 

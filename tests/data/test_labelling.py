@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from assay.attribute import Attribute
-from assay.client import Judgement, Media, Model, NoServer
+from assay.client import AsyncClient, Judgement, Media, Model, NoServer
 from assay.errors import BadMedia
 from assay.score import Scale, Score
 from data import labelling, labels
@@ -37,7 +37,9 @@ class ScriptedClient:
     async def __aexit__(self, *_):
         return None
 
-    async def score(self, source, *, form):
+    score_many = AsyncClient.score_many
+
+    async def score(self, source, *, form, **_):
         self.asked.append(source.name)
         if source.name in self.failures:
             raise self.failures[source.name]

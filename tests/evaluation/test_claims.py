@@ -7,7 +7,7 @@ import pytest
 
 from evaluation.__main__ import COMMANDS
 from evaluation.claims import ABLATIONS, GROUPS, KONVID_BASE_SRCC, AblationClaim, Claim
-from training.paper.__main__ import _COMMANDS as TRAINING
+from training.__main__ import COMMANDS as TRAINING
 
 PAGE = Path("docs/paper.md").read_text(encoding="utf-8")
 
@@ -33,7 +33,7 @@ def test_every_ablation_has_a_row_with_the_run_that_repeats_it(claim: AblationCl
     assert claim.run in "".join(rows) or claim.measure in ("ncm_star_paper", "loss")
 
 
-@pytest.mark.parametrize(("program", "known"), [("evaluation", COMMANDS), ("training.paper", TRAINING)])
+@pytest.mark.parametrize(("program", "known"), [("evaluation", COMMANDS), ("training", TRAINING)])
 def test_every_command_exists(program: str, known: dict[str, object]) -> None:
     asked = set(re.findall(rf"-m {re.escape(program)} ([a-z0-9-]+)", PAGE))
     assert asked

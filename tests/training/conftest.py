@@ -14,6 +14,9 @@ from training.labels import Made
 from training.model import new_model
 from training.rows import Writer
 
+# Models of these tests are so small that a second thread does nothing but wait, on a core that others want.
+torch.set_num_threads(1)
+
 NANO = Path(__file__).parents[2] / "checkpoints" / "nano"
 
 

@@ -13,7 +13,7 @@ from evaluation.tables import NOT_MEASURED, ablations_table
 from evaluation.tasks.ablations import NO_PEOPLE, AblationRuns, measured
 from tests.conftest import Miniatures
 from tests.data.miniature import realqa_people
-from training.paper.ablations import read_ablations
+from training.recipe.ablations import read_ablations
 
 
 @pytest.fixture
