@@ -7,20 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import architecture
+from tests.architecture import SOURCES
+
 ROOT = Path(__file__).parent.parent
-PACKAGES = (
-    "assay",
-    "gateway",
-    "services",
-    "ingest",
-    "triton_server",
-    "triton_models",
-    "data",
-    "training",
-    "evaluation",
-    "benchmarks",
-)
-SOURCES = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "/v1/" not in str(path)]
 NOUNS = ("attribute", "form", "frame", "score", "transcript", "spread", "video", "errors")
 
 
@@ -98,3 +88,22 @@ def test_a_program_starts_without_torch(program):
 def test_the_model_is_a_door_of_at_most_a_hundred_lines():
     lines = (ROOT / "triton_models/qwen2_vl/1/model.py").read_text().splitlines()
     assert len(lines) <= 100
+
+
+def test_the_drawing_is_that_of_the_imports():
+    told = "docs/architecture.md is not what the imports say; run `.venv/bin/python -m tests.architecture`"
+    assert architecture.PAGE.read_text(encoding="utf-8") == architecture.page(), told
+
+
+def test_no_class_name_is_defined_twice():
+    found = architecture.classes()
+    assert {name: files for name, files in found.items() if name not in architecture.SAME_NAMES} == {}
+
+
+def test_no_file_is_small_without_a_reason():
+    found = architecture.small_files()
+    assert {file: lines for file, lines in found.items() if file not in architecture.SMALL_FILES} == {}
+
+
+def test_nothing_imports_itself_in_a_circle():
+    assert [sorted(circle) for circle in architecture.circles() if circle not in architecture.CIRCLES] == []

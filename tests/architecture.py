@@ -1,0 +1,204 @@
+"""The drawing of packages and their arrows, and what is counted of the house: names, files, circles.
+
+python -m tests.architecture            # writes docs/architecture.md, and says which exceptions are no longer needed
+"""
+
+import ast
+import functools
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import grimp
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = (
+    "assay",
+    "gateway",
+    "services",
+    "ingest",
+    "triton_server",
+    "triton_models",
+    "data",
+    "training",
+    "evaluation",
+    "benchmarks",
+)
+SOURCES = tuple(path for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py")) if "/v1/" not in str(path))
+PAGE = ROOT / "docs" / "architecture.md"
+_PER_PROGRAM = ("settings.py", "service.py")
+_CLASS = re.compile(r"^ *class (\w+)[(:]", re.MULTILINE)
+
+SAME_NAMES: frozenset[str] = frozenset(
+    {
+        "Checkpoint",
+        "Clip",
+        "Engine",
+        "Looking",
+        "Measured",
+        "Memory",
+        "Picture",
+        "Request",
+        "Spool",
+        "Turn",
+        "Unavailable",
+        "Upload",
+        "Window",
+        "_Block",
+        "_Waiter",
+    }
+)
+"""Classes that are defined more than once today, and are to be renamed."""
+SMALL_FILES: Mapping[str, str] = {
+    "assay/cli/__main__.py": "so that `python -m assay.cli` runs",
+    "assay/cli/settings.py": "a program's settings stand by themselves",
+    "assay/engine/cache.py": "a noun of the engine, to be merged into kv_cache",
+    "assay/magic.py": "a noun; the client must know it without the rest",
+    "assay/rpc/admission.py": "one interceptor among several, each of its own",
+    "assay/rpc/channel.py": "the one place that opens channels",
+    "assay/rpc/metrics.py": "the one place that names metrics",
+    "assay/stack/backoff.py": "pure, and tested by itself",
+    "assay/stack/leash.py": "run as a script by its path, so it imports nothing of ours",
+    "assay/transcript.py": "a noun",
+    "benchmarks/engine/peers/openvino_export.py": "run by another interpreter, as a script",
+    "benchmarks/engine/peers/site/sitecustomize.py": "found by another interpreter under this very name",
+    "gateway/decode/worker/heap.py": "no reason yet; merge it or give one",
+    "gateway/decode/worker/rlimits.py": "no reason yet; merge it or give one",
+    "gateway/http/page.py": "no reason yet; merge it or give one",
+    "services/attribute_extraction/settings.py": "a program's settings stand by themselves",
+    "services/scoring/tenants.py": "files on disk, which the service must not know",
+    "training/loader_worker.py": "imported by worker processes, which need nothing else",
+    "training/served.py": "shared by evaluation and self-labelling of nano",
+}
+"""Files under 30 lines, and why they stand alone."""
+CIRCLES: frozenset[frozenset[str]] = frozenset()
+"""Siblings of one package that import each other today, hidden imports included."""
+
+
+def classes() -> dict[str, list[str]]:
+    """Name -> the files that define it, of names that are defined more than once outside of settings and services."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in SOURCES:
+        if path.name not in _PER_PROGRAM:
+            for name in _CLASS.findall(path.read_text(encoding="utf-8")):
+                found[name].append(str(path.relative_to(ROOT)))
+    return {name: files for name, files in found.items() if len(files) > 1}
+
+
+def small_files() -> dict[str, int]:
+    """File -> lines, of those under 30 that are more than the docstring of a package."""
+    lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    return {file: count for file, count in lines.items() if count < 30 and not file.endswith("__init__.py")}
+
+
+@functools.cache
+def graph() -> grimp.ImportGraph:
+    """Every import of every module, also those inside functions."""
+    first, *others = (name for name in PACKAGES if name != "triton_models")
+    return grimp.build_graph(first, *others, include_external_packages=False, cache_dir=None)
+
+
+def circles() -> set[frozenset[str]]:
+    """Siblings (modules or packages, with all below them) that reach each other by imports."""
+    modules = graph().modules
+    parents = {"", *(module for module in modules if graph().find_children(module))}
+    found: set[frozenset[str]] = set()
+    for parent in parents:
+        arrows: dict[str, set[str]] = defaultdict(set)
+        for importer, imported in _imports(modules):
+            one, other = _child(parent, importer), _child(parent, imported)
+            if one and other and one != other:
+                arrows[one].add(other)
+        found |= _loops(arrows)
+    return found
+
+
+def _imports(modules: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for module in modules:
+        for imported in graph().find_modules_directly_imported_by(module):
+            yield module, imported
+
+
+def _child(parent: str, module: str) -> str:
+    """The child of `parent` ("" for the root) that holds the module; "" if it lies elsewhere."""
+    if not parent:
+        return module.partition(".")[0]
+    if not module.startswith(f"{parent}."):
+        return ""
+    return f"{parent}.{module.removeprefix(f'{parent}.').partition('.')[0]}"
+
+
+def _loops(arrows: Mapping[str, set[str]]) -> set[frozenset[str]]:
+    reached = {start: _reached(start, arrows) for start in arrows}
+    loops = (frozenset(other for other in reached[one] if one in reached.get(other, ())) for one in reached)
+    return {loop for loop in loops if len(loop) > 1}
+
+
+def _reached(start: str, arrows: Mapping[str, set[str]]) -> set[str]:
+    """Everything behind the arrows from `start`."""
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        for other in arrows.get(waiting.pop(), ()):
+            if other not in found:
+                found.add(other)
+                waiting.append(other)
+    return found
+
+
+def _box(module: str) -> str:
+    """Where a module stands in the drawing: assay and services are opened by one level."""
+    top, _, rest = module.partition(".")
+    if top == "services" and rest:
+        return ".".join(module.split(".")[:2])
+    if top == "assay":
+        child = ".".join(module.split(".")[:2])
+        return child if graph().find_children(child) else "assay"
+    return top
+
+
+def page() -> str:
+    """docs/architecture.md."""
+    arrows = {(_box(one), _box(other)) for one, other in _imports(graph().modules)}
+    arrows |= {("triton_models", name) for name in _imported_by_triton_models()}
+    names = {box: box.replace(".", "_") for pair in arrows for box in pair if box != "assay.v1"}
+    drawn = sorted((one, other) for one, other in arrows if one != other and "assay.v1" not in (one, other))
+    lines = [f'    {names[one]}["{one}"] --> {names[other]}["{other}"]' for one, other in drawn]
+    return "\n".join([_PREFACE, "```mermaid", "graph TD", *lines, "```", ""])
+
+
+def _imported_by_triton_models() -> set[str]:
+    """Its folders are named by version, so that no import graph holds them."""
+    found: set[str] = set()
+    for path in SOURCES:
+        if path.is_relative_to(ROOT / "triton_models"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] in PACKAGES:
+                    found.add(_box(node.module))
+    return found
+
+
+_PREFACE = """# Packages and their arrows
+
+Made by `.venv/bin/python -m tests.architecture` from the imports of every module, also those inside functions; an arrow
+points at what is imported. `assay` is the library's modules (nouns, steps, the wire); its packages have boxes of their
+own, but for the generated `assay.v1`. The rules behind the drawing stand in `.importlinter`. A test checks them, this
+page, that no package imports itself in a circle, that no class name is defined twice, and that no file is small without
+a reason; the exceptions are listed in `tests/architecture.py`.
+"""
+
+
+def main() -> None:
+    PAGE.write_text(page(), encoding="utf-8")
+    for what, listed, found in (
+        ("class defined once", SAME_NAMES, classes().keys()),
+        ("file of 30 lines or more", SMALL_FILES.keys(), small_files().keys()),
+        ("circle that is open", CIRCLES, circles()),
+    ):
+        for gone in sorted(map(str, set(listed) - set(found))):
+            print(f"tests/architecture.py still lists a {what}: {gone}")
+
+
+if __name__ == "__main__":
+    main()
