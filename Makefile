@@ -6,7 +6,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-versi
 SOURCES := assay services gateway ingest triton_server triton_models data training evaluation benchmarks protos demo k8s containers tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs fuzz media first-frame live-memory hour browser page k8s images
+.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs strangers fuzz media first-frame live-memory hour browser page k8s images
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ first-frame: setup ## Time the first frame after the first 512 kB of an upload
 
 bombs: setup ## Send small files that want to cost much, and show how each is refused
 	@$(BIN)/python -m tests.hostile.bombs
+
+strangers: setup ## Send 50 slow uploads beside an honest client, cancel 30, and show what both cost
+	@$(BIN)/python -m tests.hostile.strangers
 
 fuzz: setup ## Send N damaged files (N=20000) to the worker pool, and show what came back
 	@$(BIN)/python -m tests.hostile.fuzz $(or $(N),20000)

@@ -227,12 +227,19 @@ class LendingPool(WorkerPool):
                 self._pausing.pop(worker)
                 self._returning.add(worker)
                 return True
-        if self._can_grow() and now - self._waiters[0].since >= _CHEAP_PATIENCE_SECONDS:
+        if self._can_grow() and self._is_worth_a_process(now):
             self._start_one()
             return True
         if self._alarm is None or self._alarm.when() <= now:
             self._alarm = asyncio.get_running_loop().call_later(_CHEAP_PATIENCE_SECONDS, self._match)
         return False
+
+    def _is_worth_a_process(self, now: float) -> bool:
+        """Whether to start one more, which costs as much as many pictures: not for bytes that are still to come, where
+        somebody will give way in a moment."""
+        if not self._pausing:
+            return any(now - each.since >= _CHEAP_PATIENCE_SECONDS for each in self._pending())
+        return any(now - each.since >= 3 * _CHEAP_PATIENCE_SECONDS for each in self._pending() if not each.comes_late)
 
 
 def _patience_of(borrower: Borrower) -> float:

@@ -117,7 +117,7 @@ async def fuzz(stub, first, count, on_progress=lambda done, told: None):
 
 @asynccontextmanager
 async def gateway_process():
-    """`python -m gateway` before services whose model answers at once: the process, and a client's stub for it."""
+    """`python -m gateway` before services whose model answers at once: the process, its address, a client's stub."""
     model = ScriptedGenerator()
     checkpoint = small_checkpoint()
     async with (
@@ -141,7 +141,7 @@ async def gateway_process():
             async with asyncio.timeout(120):
                 address = (await process.stdout.readline()).decode().split()[-1]
             async with channel(address) as connected:
-                yield process, assay_pb2_grpc.AssayServiceStub(connected)
+                yield process, address, assay_pb2_grpc.AssayServiceStub(connected)
         finally:
             if process.returncode is None:
                 process.terminate()
@@ -150,7 +150,7 @@ async def gateway_process():
 
 async def main(count, first):
     start = time.monotonic()
-    async with gateway_process() as (process, stub):
+    async with gateway_process() as (process, _, stub):
         gateway = psutil.Process(process.pid)
 
         def progress(done, told):
