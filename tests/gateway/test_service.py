@@ -2,6 +2,7 @@
 
 import asyncio
 
+import grpc
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ from assay.errors import (
     UnreadableVerdict,
     UploadStalled,
 )
+from assay.rpc.errors import DETAILS_KEY
 from assay.v1 import assay_pb2, attribute_pb2, score_pb2
 from assay.wire import attribute_name
 from tests.checkpoints import small_checkpoint
@@ -66,6 +68,22 @@ async def test_events_that_are_ready_at_one_moment_travel_in_one_message(pool):
     assert [event.sequence for event in happened] == list(range(1, len(happened) + 1))
     assert all(message.events for message in messages)
     assert len(messages) < len(happened)
+
+
+CHUNK = assay_pb2.StreamImageRequest(chunk=b"\xff\xd8\xff")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [[], [CHUNK], [CONFIG, CONFIG], [CONFIG, CHUNK, CONFIG], [assay_pb2.StreamImageRequest()], [CONFIG]],
+    ids=["nothing", "no config", "config twice", "config again", "an empty message", "no file"],
+)
+async def test_parts_in_no_order_end_with_a_reason(pool, parts):
+    async with gateway(pool, ScriptedGenerator(), ScriptedGenerator()) as caller:
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            [message async for message in caller.stub.StreamImage(iter(parts))]
+    assert ended.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert DETAILS_KEY in ended.value.trailing_metadata()
 
 
 async def test_the_reasoning_streams_before_the_result_repeats_it(pool):
