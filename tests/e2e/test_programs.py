@@ -63,9 +63,9 @@ def test_a_table_of_opinions_is_evaluated_through_the_gateway(stack, tmp_path):
     rows = ["file,mos", f"{PHOTO},4.1", f"{media('jpeg.jpg')},2.0", f"{media('png.png')},3.9", "missing.jpg,1.0"]
     (tmp_path / "rated.csv").write_text("\n".join(rows))
     report = tmp_path / "report.json"
-    command = [sys.executable, "-m", "evaluation", "--manifest", str(tmp_path / "rated.csv"), "--form", "direct"]
+    command = [sys.executable, "-m", "evaluation", "correlation", "--form", "direct"]
     result = subprocess.run(
-        [*command, "--server", stack.address, "--out", str(report)],
+        [*command, "--manifest", str(tmp_path / "rated.csv"), "--server", stack.address, "--out", str(report)],
         cwd=ROOT,
         capture_output=True,
         text=True,
