@@ -18,7 +18,7 @@ PAGES = sorted(
     for page in ROOT.glob(pattern)
     if page.name != "settings.md"  # made of the settings' own docstrings by `assay settings`
 )
-TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 OURS = ("python", "python3", "assay", "accelerate", "pip", "pytest")
 """Programs of the environment, which nobody has on PATH."""
 SETTING = re.compile(r"[A-Z][A-Z_]*=\S*")
