@@ -17,6 +17,8 @@ from gateway.http.streaming import Answer, Events, as_json, wants_events
 from gateway.settings import GatewaySettings
 
 _SMALL_BYTES = 64 << 10
+# `curl --data-binary` calls every body a form unless it is given another name.
+_UNDECLARED = ("application/octet-stream", "application/x-www-form-urlencoded")
 
 
 class WrongType(AssayError):
@@ -92,7 +94,7 @@ def caller_of(request: Request) -> Caller:
 
 def _refuse_other_types(request: Request, kind: str) -> None:
     declared = request.headers.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
-    if declared != "application/octet-stream" and not declared.startswith(f"{kind}/"):
+    if declared not in _UNDECLARED and not declared.startswith(f"{kind}/"):
         raise WrongType(f"the body is declared as {declared!r}; send {kind}/… or application/octet-stream")
 
 

@@ -19,6 +19,14 @@ async def test_a_photo_in_the_body_is_answered_with_its_result(pool):
     assert (answer.status_code, answer.json()["score"]["value"]) == (200, pytest.approx((3.72 + 5.04) / 2))
 
 
+async def test_a_body_as_curl_sends_it_is_scored(pool):
+    async with http_client(pool) as client:
+        answer = await client.post(
+            "/v1/images:score", content=PHOTO, headers={"content-type": "application/x-www-form-urlencoded"}
+        )
+    assert answer.status_code == 200
+
+
 async def test_events_come_in_order_when_a_stream_is_asked_for(pool):
     async with http_client(pool) as client:
         answer = await client.post("/v1/videos:score", content=VIDEO, headers=STREAM)
