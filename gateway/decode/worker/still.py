@@ -13,7 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from assay.errors import BadMedia
 from assay.frame import Frame
@@ -137,6 +137,8 @@ def _by_pillow(data: bytes, container: str, max_pixels: int) -> Image.Image:
     """First picture of an animation."""
     with Image.open(io.BytesIO(data), formats=[container.upper()]) as image:
         check_pixels(image.width * image.height, max_pixels)  # a header that says two sizes may be read in two ways
+        # Pillow gives out 64 KiB at a time; libjpeg's arithmetic decoder cannot wait for more.
+        image.decodermaxblock = max(len(data), ImageFile.MAXBLOCK)
         image.load()
         return image.copy() if image.mode in ("CMYK", "L", "RGB") else image.convert("RGBA")
 

@@ -211,6 +211,13 @@ async def test_a_jpeg_of_a_rare_kind_looks_like_any_other(pool, variant):
     assert abs(decoded.frames[0].pixels[-20:].mean() - 80) < 3
 
 
+async def test_an_arithmetic_jpeg_may_be_longer_than_pillows_buffer(pool):
+    data = case("jpeg_arithmetic.jpg")
+    comment_bytes = 65_536 - len(data) + 400  # so that the buffer ends within the scan
+    padded = data[:2] + b"\xff\xfe" + (comment_bytes - 2).to_bytes(2, "big") + bytes(comment_bytes - 4) + data[2:]
+    assert (await decode(pool, padded, PICTURE)).red_corner() == "top left"
+
+
 async def test_a_jpeg_of_a_rare_kind_that_cannot_be_decoded_is_named(pool):
     hierarchical = jpeg().replace(b"\xff\xc0", b"\xff\xc5", 1)
     with pytest.raises(BadMedia, match=r"a JPEG of a rare kind \(hierarchical\)"):
