@@ -130,8 +130,8 @@ class ScoreImageRequest(_message.Message):
     CONFIG_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
     image: _builtins.bytes
-    """The file as it is (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF). At most 4 MiB with the rest of the message; use
-    StreamImage for larger files.
+    """The file as it is (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, camera raw built as TIFF). At most 4 MiB with the
+    rest of the message; use StreamImage for larger files.
     """
     @_builtins.property
     def config(self) -> Global___ScoreConfig:
