@@ -115,6 +115,15 @@ class AnswerTemplate(_Strict):
     """Text between the literal in front of {score} and its first digit, such as a space."""
 
 
+class GradeCalibration(_Strict):
+    """What is done to the probabilities of one attribute's grades, so that they mean what they say."""
+
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    """The logarithms of the probabilities are divided by it."""
+    bias: Mapping[str, float] = {}
+    """Grade -> what is added to the logarithm of its probability after that; 0 where nothing is said."""
+
+
 class DigitRules(_Strict):
     """The shape of the written number."""
 
@@ -146,6 +155,9 @@ class Checkpoint(_Strict):
     """Attribute -> share of the probabilities, added up from the worst grade on, at which a median stops; one half
     where nothing is said. Less where a missed fault costs more than one that is seen in vain. Of two grades ("no",
     "yes") the worse one is given from that probability on."""
+    grade_calibration: Mapping[str, GradeCalibration] = {}
+    """Attribute -> how its probabilities are calibrated, fitted on photos that nobody trained on
+    (`python -m training.calibrate`)."""
     score: ScoreRules
     form: Mapping[FormName, AnswerTemplate]
     digits: Mapping[str, DigitRules] = {}
@@ -170,7 +182,7 @@ class Checkpoint(_Strict):
     def preprocessing_fingerprint(self) -> str:
         """Hash of everything in assay.toml that can change a score, 16 hexadecimal digits."""
         # What is not set is left out: a key that is new in a release must not change the hash of those without it.
-        new = {"grade_reading": "likeliest", "grade_quantile": {}}
+        new = {"grade_reading": "likeliest", "grade_quantile": {}, "grade_calibration": {}}
         unset = {name for name, default in new.items() if getattr(self, name) == default}
         settings = self.model_dump_json(exclude={"name", "summary", "variant", *unset}, exclude_none=True)
         return hashlib.sha256(settings.encode()).hexdigest()[:16]

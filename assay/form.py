@@ -9,6 +9,7 @@ Tokens: text is tokenised segment by segment. A segment that follows a colon the
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -41,6 +42,10 @@ class Choice:
     reading: Reading = "likeliest"
     quantile: float = 0.5
     """The share that a median stops at. Below one half, doubt counts against the later options."""
+    temperature: float = 1.0
+    """The logarithms of the probabilities are divided by it."""
+    biases: tuple[float, ...] = ()
+    """Added to the logarithm of each option's probability after that, one an option; none if empty."""
 
     def __post_init__(self) -> None:
         if len(self.options) < 2 or len(set(self.options)) != len(self.options) or not all(self.options):
@@ -49,6 +54,25 @@ class Choice:
             raise ValueError(f"reading must be one of {get_args(Reading)}, got {self.reading = }")
         if not 0 < self.quantile < 1:
             raise ValueError(f"quantile must lie between 0 and 1, got {self.quantile = }")
+        if self.temperature <= 0 or len(self.biases) not in (0, len(self.options)):
+            raise ValueError(
+                f"temperature must be positive, and every option has a bias or none, "
+                f"got {self.temperature = }, {self.biases = }"
+            )
+
+    @property
+    def is_calibrated(self) -> bool:
+        return self.temperature != 1.0 or any(self.biases)
+
+    def calibrated(self, probabilities: Mapping[str, float]) -> dict[str, float]:
+        """Option -> probability, the temperature and the biases applied; sums to 1."""
+        biases = self.biases or (0.0,) * len(self.options)
+        logs = [
+            math.log(max(probabilities[option], 1e-12)) / self.temperature + bias
+            for option, bias in zip(self.options, biases, strict=True)
+        ]
+        weights = [math.exp(log - max(logs)) for log in logs]
+        return {option: weight / sum(weights) for option, weight in zip(self.options, weights, strict=True)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from string import Formatter
 
 from assay.attribute import KINDS
-from assay.checkpoint import AnswerTemplate, Checkpoint, DigitRules, FormName, FreeRules
+from assay.checkpoint import AnswerTemplate, Checkpoint, DigitRules, FormName, FreeRules, GradeCalibration
 from assay.errors import CheckpointError
 from assay.form import Choice, Digits, Form, Free, Literal, Segment
 
@@ -26,6 +26,7 @@ def answer_form(checkpoint: Checkpoint, form_name: FormName) -> Form:
     for attribute in checkpoint.grade_quantile:
         if attribute not in KINDS or not KINDS[attribute].is_graded:
             raise CheckpointError(f"checkpoint {checkpoint.name!r}: grade_quantile: {attribute!r} is not graded")
+    _refuse_unknown_grades(checkpoint)
     segments: list[Segment] = []
     for text, name, *_ in Formatter().parse(template.answer):
         if text:
@@ -43,6 +44,15 @@ def grade_of_option(checkpoint: Checkpoint, attribute_name: str, option: str) ->
     return next(grade for grade in KINDS[attribute_name].grades if _option(checkpoint, attribute_name, grade) == option)
 
 
+def _refuse_unknown_grades(checkpoint: Checkpoint) -> None:
+    for attribute, calibration in checkpoint.grade_calibration.items():
+        known = KINDS[attribute].grades if attribute in KINDS else ()
+        strange = sorted(set(calibration.bias) - set(known))
+        if not known or strange:
+            what = f"has no grade {strange[0]!r}" if known else "is not graded"
+            raise CheckpointError(f"checkpoint {checkpoint.name!r}: grade_calibration: {attribute!r} {what}")
+
+
 def _template(checkpoint: Checkpoint, form_name: FormName) -> AnswerTemplate:
     if form_name not in checkpoint.form:
         known = ", ".join(checkpoint.form)
@@ -57,7 +67,10 @@ def _segment(checkpoint: Checkpoint, form_name: FormName, name: str) -> Segment:
         return Digits(name, rules.integer_digits, rules.decimals, lead, rules.branch_probability)
     if name in KINDS and KINDS[name].is_graded:
         options = tuple(_option(checkpoint, name, grade) for grade in KINDS[name].grades)
-        return Choice(name, options, checkpoint.grade_reading, checkpoint.grade_quantile.get(name, 0.5))
+        calibration = checkpoint.grade_calibration.get(name, GradeCalibration())
+        biases = tuple(calibration.bias.get(grade, 0.0) for grade in KINDS[name].grades) if calibration.bias else ()
+        quantile = checkpoint.grade_quantile.get(name, 0.5)
+        return Choice(name, options, checkpoint.grade_reading, quantile, calibration.temperature, biases)
     if name in FREE_NAMES:
         free = checkpoint.free.get(name, FreeRules())
         return Free(name, free.max_tokens, free.stops)

@@ -33,7 +33,14 @@ def choose(row: TokenRow, choice: ChoiceTokens) -> Making:
     found = dict(_probabilities(start, (), 1.0, shares))
     segment = choice.segment
     probabilities = {each: found[each] for each in segment.options}
-    option = _median(probabilities, segment.quantile) if segment.reading == "median" else _greedy(start, shares)
+    if segment.is_calibrated:
+        probabilities = segment.calibrated(probabilities)
+    if segment.reading == "median":
+        option = _median(probabilities, segment.quantile)
+    elif segment.is_calibrated:
+        option = max(probabilities, key=lambda each: probabilities[each])
+    else:
+        option = _greedy(start, shares)
     row.push(_way(start, option))
     yield Wrote(segment.name, option)
     yield Chose(segment.name, option, probabilities)

@@ -55,6 +55,8 @@ def test_a_form_splits_at_a_name_into_two_that_make_the_whole():
         ('[{"kind": "choice", "name": "a", "options": ["x"]}]', "options"),
         ('[{"kind": "choice", "name": "a", "options": ["x", "y"], "reading": "mean"}]', "mean"),
         ('[{"kind": "choice", "name": "a", "options": ["x", "y"], "quantile": 1.0}]', "quantile"),
+        ('[{"kind": "choice", "name": "a", "options": ["x", "y"], "temperature": 0}]', "temperature"),
+        ('[{"kind": "choice", "name": "a", "options": ["x", "y"], "biases": [1.0]}]', "bias"),
     ],
 )
 def test_unreadable_json_is_refused_and_names_the_culprit(text, culprit):
@@ -65,3 +67,18 @@ def test_unreadable_json_is_refused_and_names_the_culprit(text, culprit):
 def test_two_segments_of_one_name_are_refused():
     with pytest.raises(ValueError, match="why"):
         Form((Free("why"), Free("why")))
+
+
+def test_a_bias_moves_the_likeliest_option_and_the_probabilities_still_sum_to_one():
+    calibrated = Choice("a", ("x", "y", "z"), biases=(0.0, 1.0, 0.0)).calibrated({"x": 0.5, "y": 0.3, "z": 0.2})
+    assert (max(calibrated, key=calibrated.get), round(sum(calibrated.values()), 9)) == ("y", 1.0)
+
+
+def test_a_temperature_above_one_evens_out():
+    calibrated = Choice("a", ("x", "y"), temperature=2.0).calibrated({"x": 0.8, "y": 0.2})
+    assert calibrated["x"] == pytest.approx(2 / 3)
+
+
+def test_a_calibrated_choice_survives_json():
+    form = Form((Choice("a", ("x", "y"), temperature=1.5, biases=(0.25, -0.25)),))
+    assert form_from_json(form_to_json(form)) == form

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assay.checkpoint import AnswerTemplate
+from assay.checkpoint import AnswerTemplate, GradeCalibration
 from assay.errors import CheckpointError
 from assay.form import Choice, Digits, Free, Literal
 from assay.prompt import answer_form, grade_of_option, question
@@ -75,3 +75,19 @@ def test_a_template_that_cannot_be_filled_in_is_refused_by_name(answer, culprit)
 def test_a_form_that_the_checkpoint_lacks_is_refused_with_those_it_has():
     with pytest.raises(CheckpointError, match=r"regular.*direct"):
         question(with_answer("{score}"), "regular", is_video=False)
+
+
+def test_a_calibrated_grade_has_a_bias_for_each_of_its_options():
+    toml = {"clarity": GradeCalibration(temperature=1.5, bias={"very clear": -0.5})}
+    form = answer_form(small_checkpoint().model_copy(update={"grade_calibration": toml}), "regular")
+    clarity = form.named("clarity")
+    assert (clarity.temperature, clarity.biases) == (1.5, (0.0, 0.0, 0.0, -0.5))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "grade", "culprit"), [("clarty", "no", "not graded"), ("clarity", "sharp", "no grade 'sharp'")]
+)
+def test_a_calibration_of_what_is_not_graded_is_refused(attribute, grade, culprit):
+    misspelt = {attribute: GradeCalibration(bias={grade: 1.0})}
+    with pytest.raises(CheckpointError, match=culprit):
+        answer_form(small_checkpoint().model_copy(update={"grade_calibration": misspelt}), "regular")

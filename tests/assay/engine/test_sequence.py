@@ -154,6 +154,18 @@ def test_of_two_grades_the_worse_is_given_from_its_share_on(
     assert [event.option for event in events if isinstance(event, Chose)] == [option]
 
 
+def test_a_calibrated_choice_is_its_likeliest_option_and_reports_calibrated_probabilities(
+    checkpoint: Checkpoint, image: Clip
+) -> None:
+    choice = Choice("clutter", ("1", "2", "3"), biases=(0.0, 0.0, 1.0))
+    events, *_ = engine_events(
+        checkpoint, image, RATE, Form((Literal("a"), choice)), _says(checkpoint, {"1": 0.5, "2": 0.2, "3": 0.3})
+    )
+    (chose,) = (event for event in events if isinstance(event, Chose))
+    assert chose.option == "3"
+    assert chose.probabilities == pytest.approx(choice.calibrated({"1": 0.5, "2": 0.2, "3": 0.3}))
+
+
 @with_a_model
 @given(form=forms)
 def test_probabilities_sum_to_one(checkpoint: Checkpoint, image: Clip, form: Form) -> None:
