@@ -1,19 +1,43 @@
 """Words: what the reasoning says of each grade, read from its text alone, without the grades that came beside it."""
 
 import re
+from collections.abc import Mapping, Sequence
 
 from assay.attribute import KINDS
 from assay.checkpoint import Checkpoint, FormName
 from assay.cot import CotReader, GradeRead
 from assay.form import Choice, Free, Literal
 from assay.prompt import REASON, answer_form
-from training import wording
 
-# The word lists are wording's own; a copy here could differ from what was trained on.
-_REASONS = {"composition": wording._COMPOSITION, "eye_catching": wording._EYE_CATCHING}
+# What the weights in checkpoints/nano were trained to say, worst to best.
+_REASONS: Mapping[str, Mapping[int, Sequence[str]]] = {
+    "composition": {
+        0: (" the framing is careless and nothing is arranged", " there is no order in the picture and no clear idea"),
+        1: (" the framing is weak and the parts are poorly balanced", " the arrangement is loose and lacks a focus"),
+        2: (" the framing is ordinary with a plain arrangement", " the layout is common and adds little"),
+        3: (
+            " the framing is sound and the parts are fairly balanced",
+            " the subject is placed well and the layout is clear",
+        ),
+        4: (" the framing is well thought out and nicely balanced", " the lines and the space lead the eye with skill"),
+    },
+    "eye_catching": {
+        0: (" nothing in the picture holds the eye", " the picture is unpleasant to look at"),
+        1: (" there is little to draw attention", " the picture is dull and soon forgotten"),
+        2: (" it draws some attention but is ordinary", " it is plain with little appeal"),
+        3: (" it is pleasant and draws the eye", " the light and colours are attractive"),
+        4: (" it is striking and holds the eye at once", " the mood is captivating and the colours are beautiful"),
+    },
+}
 _PROSE = {
-    "composition": ("The composition is {}, earning", wording._COMPOSITION_WORDS),
-    "eye_catching": ("the overall eye-catching quality is {}, with", wording._EYE_WORDS),
+    "composition": (
+        "The composition is {}, earning",
+        ("careless", "weak", "ordinary", "sound", "well thought out"),
+    ),
+    "eye_catching": (
+        "the overall eye-catching quality is {}, with",
+        ("very low", "low", "moderate", "strong", "very strong"),
+    ),
 }
 
 

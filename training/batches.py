@@ -36,20 +36,20 @@ class Tray:
 
 # All of about the one area that assay.toml sets: a photo and the same photo enlarged are then the same picture.
 TRAYS = (
-    Tray("rated", 252, 252, 12, 0.30),
-    Tray("rated", 196, 308, 12, 0.06),
-    Tray("rated", 308, 196, 12, 0.03),
-    Tray("open", 196, 308, 12, 0.20),
-    Tray("open", 308, 196, 12, 0.09),
-    Tray("open", 252, 252, 12, 0.05),
-    Tray("open", 196, 280, 12, 0.05),
-    Tray("open", 168, 336, 12, 0.02),
+    Tray("rated", 336, 336, 12, 0.54),
+    Tray("rated", 280, 392, 12, 0.06),
+    Tray("native", 280, 364, 12, 0.11),
+    Tray("native", 364, 280, 12, 0.03),
+    Tray("open", 280, 364, 12, 0.06),
+    Tray("open", 252, 392, 12, 0.09),
+    Tray("open", 392, 252, 12, 0.05),
+    Tray("open", 336, 336, 12, 0.04),
+    Tray("open", 252, 448, 12, 0.02),
 )
 VIDEO_TRAYS = (
-    Tray("open", 168, 280, 4, 0.09, frames=8),
-    Tray("open", 140, 280, 4, 0.09, frames=8),
-    Tray("open", 252, 168, 4, 0.02, frames=8),
-    Tray("rated", 196, 196, 6, 0.04, frames=8),
+    Tray("open", 168, 280, 4, 0.03, frames=8),
+    Tray("native", 196, 252, 4, 0.03, frames=8),
+    Tray("open", 252, 168, 4, 0.01, frames=8),
 )
 _VIDEO_KINDS = {
     "freeze": 0.32, "shake": 0.22, "webp": 0.14, "jpeg": 0.06, "downscale": 0.1, "blur": 0.05, "underexpose": 0.05,
@@ -70,6 +70,8 @@ class Picture:
     """What parts the pair it belongs to; "" for a single."""
     made: Made
     looks: labels.Looks
+    native: Pixels | None = None
+    """The picture before it was brought to the served size, where the teacher is to see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +98,14 @@ class Batches(Dataset[list[Picture]]):
         seed: int = 0,
         trays: Sequence[Tray] = TRAYS,
         enlarge_first_pixels: int = 0,
+        with_native: bool = False,
     ) -> None:
         """Trays whose source has no photos are left out. An image below that area is enlarged to it before it is
         brought to its tray, as when it is served."""
-        self._rated = {source: [r for r in rated if r.photo.source == source] for source in ("rated", "open")}
+        self._rated = {source: [r for r in rated if r.photo.source == source] for source in ("rated", "native", "open")}
         self._trays = [tray for tray in trays if self._rated[tray.source]]
         self._steps, self._seed, self._enlarge_first_pixels = steps, seed, enlarge_first_pixels
+        self._with_native = with_native
         self._decoded: dict[int, Pixels] = {}
 
     def __len__(self) -> int:
@@ -111,7 +115,9 @@ class Batches(Dataset[list[Picture]]):
         rng = np.random.default_rng((self._seed, step))
         shares = np.array([tray.share for tray in self._trays])
         tray = self._trays[rng.choice(len(self._trays), p=shares / shares.sum())]
-        pairs = round(tray.size * (0.6 if tray.frames == 1 else 1.0) / 2)
+        # What people said of a photo is learnt from the photo as it is; those of PARA are many, and squashed and small.
+        share = (0.34 if tray.source == "rated" else 0.6) if tray.frames == 1 else 1.0
+        pairs = round(tray.size * share / 2)
         pictures: list[Picture] = []
         for _ in range(pairs):
             pictures += self._pair(tray, rng)
@@ -137,12 +143,12 @@ class Batches(Dataset[list[Picture]]):
         if tray.frames > 1:
             return self._clip_pair(tray, rated, pixels, rng)
         draw = rng.random()
-        if draw < 0.45:
+        if draw < 0.22:
             tilt = float(rng.choice((-1, 1))) * (rng.uniform(2.5, 8) if rng.random() < 0.8 else rng.uniform(8, 14))
             views = [turn(pixels, degrees, abs(tilt), tray.height_px, tray.width_px) for degrees in (0.0, tilt)]
             return [self._picture(tray, rated, view, (), "tilt", rng) for view in views]
         framing = framed(pixels, tray.height_px, tray.width_px, rng)
-        if draw < 0.55:
+        if draw < 0.42:
             # The same photo in another wrapping must keep its score.
             other = replace(framing, pixels=_wrapped(framing.pixels, rng))
             return [self._picture(tray, rated, view, (), "same", rng, framing.pixels) for view in (framing, other)]
@@ -175,7 +181,8 @@ class Batches(Dataset[list[Picture]]):
         for degradation in done:
             pixels = degrade.degraded(pixels, degradation, rng)
         frames = resized(enlarged(pixels, self._enlarge_first_pixels), tray.height_px, tray.width_px)[None]
-        return Picture(frames, labels.truth(made, seen), rated.row, kind, made, seen)
+        native = pixels if self._with_native else None
+        return Picture(frames, labels.truth(made, seen), rated.row, kind, made, seen, native)
 
     def _clip_pair(self, tray: Tray, rated: Rated, pixels: Pixels, rng: np.random.Generator) -> list[Picture]:
         pan = clips.Pan.drawn(pixels, tray.frames, tray.height_px / tray.width_px, rng)
@@ -224,10 +231,17 @@ def _two(kind: str, rng: np.random.Generator) -> tuple[tuple[Degradation, ...], 
 
 
 def _wrapped(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """Twice the size, or written as a good WebP or JPEG."""
-    if rng.random() < 0.6:
-        return resized(pixels, pixels.shape[0] * 2, pixels.shape[1] * 2)
-    return degrade.degraded(pixels, Degradation(str(rng.choice(("webp", "jpeg"))), 95), rng)
+    """What must not move a score: twice the size, a good WebP or JPEG, mirrored, or cropped by 2 percent."""
+    height, width = pixels.shape[:2]
+    draw = rng.random()
+    if draw < 0.3:
+        return resized(pixels, height * 2, width * 2)
+    if draw < 0.5:
+        return degrade.degraded(pixels, Degradation(str(rng.choice(("webp", "jpeg"))), 95), rng)
+    if draw < 0.65:
+        return pixels[:, ::-1]
+    y, x = rng.integers(0, 1 + np.array([height, width]) // 50, (2, 2)).T
+    return np.ascontiguousarray(pixels[y[0] : height - y[1], x[0] : width - x[1]])
 
 
 def resized(pixels: Pixels, height_px: int, width_px: int) -> Pixels:

@@ -12,12 +12,14 @@ from training.tower import dense_tower, normalised
 from training.tree import Forest
 
 
-def vision_tokens(model: Qwen2VLForConditionalGeneration, pictures: Sequence[Picture]) -> Tensor:
-    """(batch, tokens, width): all temporal patches of a video one after the other."""
+def vision_tokens(
+    model: Qwen2VLForConditionalGeneration, pictures: Sequence[Picture], kept: Tensor | None = None
+) -> Tensor:
+    """(batch, tokens, width): all temporal patches of a video one after the other; of a still, the kept tokens."""
     frames = torch.from_numpy(np.stack([picture.frames for picture in pictures])).to(model.device)
     batch, count = frames.shape[:2]
     if count == 1:
-        return dense_tower(model.model.visual, normalised(frames[:, 0]))
+        return dense_tower(model.model.visual, normalised(frames[:, 0]), kept=kept)
     first, second = frames[:, 0::2].flatten(0, 1), frames[:, 1::2].flatten(0, 1)
     tokens = dense_tower(model.model.visual, normalised(first), normalised(second))
     return tokens.reshape(batch, -1, tokens.shape[-1])

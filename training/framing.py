@@ -46,15 +46,15 @@ def framed(pixels: Pixels, height_px: int, width_px: int, rng: np.random.Generat
     is_small = max(height, width) <= 224
     aspect = width_px / height_px
     draw = rng.random()
-    if draw < 0.28:
+    if draw < 0.14:
         tilt = float(rng.uniform(2.5, 14) * rng.choice((-1, 1)))
         return turn(pixels, tilt, abs(tilt), height_px, width_px)
-    if draw < 0.42:
+    if draw < 0.24:
         return turn(pixels, float(rng.uniform(-1, 1)), float(rng.uniform(2, 12)), height_px, width_px)
     if is_small:
         return Framing(np.ascontiguousarray(pixels))
     full_height = min(height, width / aspect)
-    if draw < 0.52 and full_height * 0.5 > height_px * 0.8:
+    if draw < 0.36 and full_height * 0.5 > height_px * 0.8:
         return Framing(_through_middle(pixels, full_height * 0.5, aspect, rng), cut=1.0)
     least = min(1.0, max(0.7, height_px / full_height))
     crop_height = full_height * float(rng.uniform(least, 1.0))

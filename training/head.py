@@ -1,18 +1,20 @@
-"""The auxiliary head: pooled merged tokens -> the ten labels, the teacher's features and the turn of the camera.
+"""The auxiliary head: merged tokens -> the ten labels, the turn of the camera, and what the teacher sees and judges.
 
 Thrown away after training. The turn is asked in degrees with its sign: one linear layer cannot tell "turned either way"
 apart from "level", but it can tell left from right, and that teaches the tower to see either.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from training.batches import TRUTH_NAMES, Picture, truth_vector
+from training.taps import CHANNELS
+from training.watching import Watched
 
 # Mean and spread of each label over a few thousand training pictures, so that all weigh alike.
 _CENTRE = torch.tensor([5.2, 5.8, 5.6, 2.5, 0.9, 1.0, 1.46, 2.6, 2.5, 2.2])
@@ -28,47 +30,67 @@ _MOVED = {
 }
 
 
-class PooledHead(nn.Module):
-    """Mean and standard deviation over tokens, then one linear layer."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the head says of a batch."""
 
-    def __init__(self, width: int, teacher_features: int) -> None:
+    labels: Tensor
+    """(batch, 10) in their own units."""
+    judged: Tensor
+    """(batch, 2), the teacher's judgement."""
+    turn: Tensor
+    """(batch,) degrees."""
+    taps: Tensor
+    """(batch, tokens, 784), the teacher's taps at each token."""
+
+
+class Head(nn.Module):
+    """Mean and standard deviation over tokens, then one linear layer; another one at each token."""
+
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(2 * width)
-        self.linear = nn.Linear(2 * width, len(TRUTH_NAMES) + teacher_features + 1)
+        self.linear = nn.Linear(2 * width, len(TRUTH_NAMES) + 3)
+        self.token_norm = nn.LayerNorm(width)
+        self.taps = nn.Linear(width, CHANNELS)
 
-    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(batch, tokens, width) -> labels (batch, 10) in their own units, teacher features (batch, features), turn
-        (batch,) in degrees."""
+    def forward(self, tokens: Tensor) -> Told:
+        """tokens (batch, tokens, width)."""
         tokens = tokens.float()
-        pooled = torch.cat([tokens.mean(1), tokens.std(1)], dim=1)
-        out = self.linear(self.norm(pooled))
+        out = self.linear(self.norm(torch.cat([tokens.mean(1), tokens.std(1)], dim=1)))
         spread, centre = _SPREAD.to(out.device), _CENTRE.to(out.device)
         labels = out[:, : len(TRUTH_NAMES)] * spread + centre
-        return labels, out[:, len(TRUTH_NAMES) : -1], out[:, -1] * _TURN_DEGREES
+        return Told(labels, out[:, -3:-1], out[:, -1] * _TURN_DEGREES, self.taps(self.token_norm(tokens)))
 
 
 def head_loss(
-    labels: Tensor, features: Tensor, turn: Tensor, pictures: Sequence[Picture], teacher: Tensor
+    told: Told, pictures: Sequence[Picture], watched: Watched | None, kept: Tensor | None = None
 ) -> tuple[Tensor, dict[str, float]]:
-    """Squared error of labels, features and turn, plus the error of differences within pairs.
+    """Squared error of labels and turn, of what the teacher sees and judges (where it watched), and the error of
+    differences within pairs.
 
-    labels, features, turn: the head's; teacher: (batch, features).
+    kept: places of the tokens that the head was shown, None for all.
 
     -> (loss, its parts for the log).
     """
+    labels = told.labels
     wanted = torch.from_numpy(np.stack([truth_vector(picture.truth) for picture in pictures])).to(labels.device)
     errors = ((labels - wanted) / _SPREAD.to(labels.device)).square()
-    copied = functional.mse_loss(features, teacher)
     pair = pair_loss(labels, wanted, pictures)
-    turned = torch.tensor([picture.made.tilt_degrees for picture in pictures], device=turn.device)
-    turning = ((turn - turned) / _TURN_DEGREES).square().mean()
-    parts = {
-        "turn": float(turning.detach()),
-        "score": float(errors[:, 0].detach().mean()),
-        "teacher": float(copied.detach()),
-        "pair": float(pair.detach()),
-    }
-    return (errors * _WEIGHT.to(labels.device)).mean() + 1.0 * copied + 0.5 * pair + _TURN_WEIGHT * turning, parts
+    turned = torch.tensor([picture.made.tilt_degrees for picture in pictures], device=labels.device)
+    turning = ((told.turn - turned) / _TURN_DEGREES).square().mean()
+    loss = (errors * _WEIGHT.to(labels.device)).mean() + 0.5 * pair + _TURN_WEIGHT * turning
+    parts = {"turn": turning, "score": errors[:, 0].mean(), "pair": pair}
+    if watched is not None:
+        grids = watched.grids.to(labels.device)
+        grids = (grids if kept is None else grids[:, kept]).float()
+        # The mean over the picture is what the teacher's judgement is made of; the tokens say where it comes from.
+        dense = functional.smooth_l1_loss(told.taps, grids)
+        mean = functional.mse_loss(told.taps.mean(1), grids.mean(1))
+        judged = functional.mse_loss(told.judged, watched.judged.to(labels.device))
+        loss = loss + 2 * dense + mean + judged
+        parts |= {"dense": dense, "mean": mean, "judged": judged}
+    return loss, {name: float(value.detach()) for name, value in parts.items()}
 
 
 def pair_loss(labels: Tensor, wanted: Tensor, pictures: Sequence[Picture]) -> Tensor:
@@ -84,14 +106,3 @@ def pair_loss(labels: Tensor, wanted: Tensor, pictures: Sequence[Picture]) -> Te
             error = labels[index, place] - labels[index + 1, place] - step
             losses.append(functional.smooth_l1_loss(error / (0.3 + step.abs()), torch.zeros_like(error), beta=0.5))
     return torch.stack(losses).mean() if losses else labels.sum() * 0
-
-
-def teacher_targets(features: NDArray[np.float32], kept: int) -> Tensor:
-    """The teacher's features (photos, 1280) on their first principal axes, (photos, kept), of unit mean variance."""
-    x = torch.from_numpy(features.astype(np.float32))
-    x = (x - x.mean(0)) / (x.std(0) + 0.05)
-    _, _, axes = torch.pca_lowrank(x, q=kept, niter=4)
-    projected = x @ axes
-    # Half-whitened: the large axes lead, the small ones are still asked for.
-    projected = projected / projected.std(0).sqrt()
-    return projected / projected.std()

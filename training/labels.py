@@ -34,6 +34,11 @@ class Looks:
     """Mean of (largest minus smallest channel)."""
     middle_edges: float
     border_edges: float
+    white: float = 0.0
+    """Share of the pixels that are as good as white."""
+    black: float = 0.0
+    contrast: float = 0.5
+    """From the darkest twentieth to the brightest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,16 @@ def looks(pixels: Pixels) -> Looks:
     quarter = _THUMB_PX // 4
     middle[quarter:-quarter, quarter:-quarter] = True
     chroma = float((thumb.max(2) - thumb.min(2)).mean())
-    return Looks(float(luma.mean()), chroma, float(edges[middle].mean()), float(edges[~middle].mean()))
+    low, high = np.quantile(luma, (0.05, 0.95))
+    return Looks(
+        float(luma.mean()),
+        chroma,
+        float(edges[middle].mean()),
+        float(edges[~middle].mean()),
+        float((thumb.min(2) > 0.96).mean()),
+        float((luma < 0.08).mean()),
+        float(high - low),
+    )
 
 
 def truth(made: Made, seen: Looks) -> Truth:
@@ -107,7 +121,7 @@ def truth(made: Made, seen: Looks) -> Truth:
     return Truth(
         score=score,
         composition=float(np.clip(graded.get("composition", appeal) - is_tilted - made.cut - 0.2 * lost, 1, 10)),
-        eye_catching=float(np.clip(graded.get("eye_catching", appeal) - 0.7 * lost, 1, 10)),
+        eye_catching=float(np.clip(graded.get("eye_catching", appeal + _pull(seen)) - 0.7 * lost, 1, 10)),
         subject_integrity=told["subject_integrity"] - 2.1 * made.cut,
         subject_clutter=told["subject_clutter"],
         background_clutter=told["background_clutter"],
@@ -116,6 +130,12 @@ def truth(made: Made, seen: Looks) -> Truth:
         exposure=_exposure(made, seen),
         saturation=_saturation(made, seen),
     )
+
+
+def _pull(seen: Looks) -> float:
+    """What catches the eye beyond its beauty: strong colour and contrast, -1 to 1 grades."""
+    colour, contrast = np.log2((seen.chroma + 0.02) / (_CHROMA_MEDIAN + 0.02)), (seen.contrast - 0.6) / 0.25
+    return float(np.clip(0.5 * colour + 0.4 * contrast, -1, 1))
 
 
 def _joint(damages: Sequence[float]) -> float:
@@ -137,8 +157,14 @@ def _exposure(made: Made, seen: Looks) -> float:
     # A third of a stop too much is easily taken for the scene's own light, so the label leans a little that way.
     borders = (0, 0.35, 1.8, 5.0) if stops > 0 else (0, 0.5, 2.15, 5.5)
     moved = float(np.sign(stops) * np.interp(abs(stops), borders, (0, 0.5, 1.5, 2.45)))
-    natural = made.graded.get("exposure", 2.5 + float(np.clip((seen.luma - 0.45) * 1.5, -0.7, 0.7)))
+    natural = made.graded.get("exposure", _natural_exposure(seen))
     return float(np.clip(natural + moved, 0.02, 4.98))
+
+
+def _natural_exposure(seen: Looks) -> float:
+    """Of a photo as it was taken: what is burnt out or drowned in black counts, and brightness a little."""
+    burnt, drowned = max(0.0, seen.white - 0.04), max(0.0, seen.black - 0.3)
+    return float(2.5 + np.clip((seen.luma - 0.45) * 2, -0.9, 0.8) + min(0.9, 4 * burnt) - min(1.2, 1.6 * drowned))
 
 
 def _saturation(made: Made, seen: Looks) -> float:

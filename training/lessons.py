@@ -1,15 +1,17 @@
 """Lessons: a step number becomes pictures with their conversations, laid out for the model."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.batches import Batches, Picture
 from training.rows import Branch, Stage, Writer
 from training.tower import MERGE, PATCH_PX
 from training.tree import Forest, forest
+from training.watching import Teacher, Watched, kept_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +20,27 @@ class Lesson:
 
     pictures: list[Picture]
     forest: Forest
+    kept: Tensor | None = None
+    """Places of the vision tokens that are computed; all if None."""
+    watched: Watched | None = None
+    """None for clips, which the teacher does not know."""
 
 
 class Lessons(Dataset[Lesson]):
     """Batches with their conversations. Indexed by step."""
 
-    def __init__(self, batches: Batches, writer: Writer, vocabulary: int, seed: int, stage: Stage = 2) -> None:
+    def __init__(
+        self,
+        batches: Batches,
+        writer: Writer,
+        vocabulary: int,
+        seed: int,
+        stage: Stage = 2,
+        teacher: Teacher | None = None,
+    ) -> None:
+        """With a teacher, the batches have to keep their native pixels."""
         self._batches, self._writer, self._vocabulary = batches, writer, vocabulary
-        self._seed, self._stage = seed, stage
+        self._seed, self._stage, self._teacher = seed, stage, teacher
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -33,17 +48,27 @@ class Lessons(Dataset[Lesson]):
     def __getitem__(self, step: int) -> Lesson:
         pictures = self._batches[step]
         rng = np.random.default_rng((self._seed, step, self._stage))
-        # Prose is half of all tokens and the same grades once more: a third of the lessons is enough for it.
+        # Prose is the same grades once more: a third of the lessons is enough for it.
         with_prose = bool(rng.random() < 1 / 3)
         branches = [self._writer.branches(picture, self._stage, rng, with_prose) for picture in pictures]
-        return Lesson(pictures, laid_out(pictures[0], branches, self._writer, self._vocabulary))
+        is_watched = self._teacher is not None and len(pictures[0].frames) == 1
+        watched = self._teacher.watch(pictures) if self._teacher is not None and is_watched else None
+        kept = kept_tokens(pictures[0], rng) if is_watched else None
+        trees = laid_out(pictures[0], branches, self._writer, self._vocabulary, kept)
+        return Lesson([replace(picture, native=None) for picture in pictures], trees, kept, watched)
 
 
-def laid_out(first: Picture, branches: Sequence[Sequence[Branch]], writer: Writer, vocabulary: int) -> Forest:
-    """Trees of pictures that are as large as the first."""
+def laid_out(
+    first: Picture,
+    branches: Sequence[Sequence[Branch]],
+    writer: Writer,
+    vocabulary: int,
+    kept: Tensor | None = None,
+) -> Forest:
+    """Trees of pictures that are as large as the first; with the kept vision tokens alone, if that is given."""
     frames, height, width, _ = first.frames.shape
     grid = ((frames + 1) // 2, height // PATCH_PX, width // PATCH_PX)
-    tokens = grid[0] * grid[1] * grid[2] // MERGE**2
+    tokens = grid[0] * grid[1] * grid[2] // MERGE**2 if kept is None else len(kept)
     prefix = writer.prefix(frames > 1, tokens)
     vision = slice(len(prefix) - 1 - tokens, len(prefix) - 1)
-    return forest(prefix, vision, grid, branches, vocabulary)
+    return forest(prefix, vision, grid, branches, vocabulary, kept=kept)

@@ -10,6 +10,8 @@ from torch.nn import functional
 
 SIDE_PX = 224
 FEATURES = 1280
+TAPPED = (0, 2, 4, 7, 10, 13, 15)
+"""Blocks whose outputs are the teacher's taps: 784 channels together."""
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 # (repeats, kernel, stride of the first, channels out); every stage but the first expands by 6.
@@ -44,7 +46,8 @@ class _Block(nn.Module):
 class Lite0(nn.Module):
     """Frozen; evaluation mode only."""
 
-    def __init__(self, weights_file: Path) -> None:
+    def __init__(self, weights_file: Path | None) -> None:
+        """None: random weights."""
         super().__init__()
         self._conv_stem = nn.Conv2d(3, 32, 3, 2, 1, bias=False)
         self._bn0 = nn.BatchNorm2d(32, eps=1e-3)
@@ -59,7 +62,8 @@ class Lite0(nn.Module):
         self._conv_head = nn.Conv2d(320, FEATURES, 1, bias=False)
         self._bn1 = nn.BatchNorm2d(FEATURES, eps=1e-3)
         self._fc = nn.Linear(FEATURES, 1000)
-        self.load_state_dict(torch.load(weights_file, map_location="cpu", weights_only=True))
+        if weights_file is not None:
+            self.load_state_dict(torch.load(weights_file, map_location="cpu", weights_only=True))
         self.eval()
 
     @torch.no_grad()
@@ -72,3 +76,16 @@ class Lite0(nn.Module):
             x = block(x)
         pooled = functional.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
         return pooled, self._fc(pooled)
+
+    def taps(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """(batch, 3, height, width) in units of (level - 127) / 128, of any size -> the seven taps, each (batch,
+        channels, rows, columns), and logits (batch, 1000). That is the input that the published weights were made for.
+        """
+        x = functional.relu6(self._bn0(self._conv_stem(x)))
+        taps = []
+        for number, block in enumerate(self._blocks):
+            x = block(x)
+            if number in TAPPED:
+                taps.append(x)
+        pooled = functional.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
+        return taps, self._fc(pooled)

@@ -2,7 +2,9 @@
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from torch.utils.data import DataLoader
 from transformers import Qwen2VLForConditionalGeneration
 
 from training.forward import answer_logits, vision_tokens
-from training.head import PooledHead, head_loss
+from training.head import Head, head_loss
 from training.lessons import Lesson, Lessons
 from training.loader_worker import end_with_training
 from training.loss import lesson_loss
@@ -22,9 +24,8 @@ from training.schedule import Schedule
 
 def train(
     model: Qwen2VLForConditionalGeneration,
-    head: PooledHead,
+    head: Head,
     lessons: Lessons,
-    teacher: Tensor,
     digits: Tensor,
     schedule: Schedule,
     state_file: Path,
@@ -40,40 +41,53 @@ def train(
     until = schedule.until if until is None else until
     device = model.device
     dtype = quicker_dtype(device)
-    teacher, digits = teacher.to(device), digits.to(device)
+    digits = digits.to(device)
     optimizer = torch.optim.AdamW(_groups(model, head, schedule), weight_decay=0.02, betas=(0.9, 0.98), fused=True)
     rates = [group["lr"] for group in optimizer.param_groups]
-    step = _resume(state_file, model, head, optimizer)
-    began, seen = time.time(), 0
-    log: dict[str, list[float]] = {}
+    step = resume(state_file, {"model": model, "head": head, "optimizer": optimizer}, device)
+    progress = Progress("words", until)
     for lesson in _loader(lessons, step, device):
-        factor = _paced(optimizer, rates, schedule, time.time())
-        lesson = Lesson(lesson.pictures, lesson.forest.to(device))
+        factor = paced(optimizer, rates, schedule, time.time())
+        lesson = replace(lesson, forest=lesson.forest.to(device))
         with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
-            tokens = vision_tokens(model, lesson.pictures)
+            tokens = vision_tokens(model, lesson.pictures, lesson.kept)
             logits = answer_logits(model, tokens, lesson.forest)
         loss, parts = lesson_loss(logits, lesson, digits)
-        labels, features, turn = head(tokens)
-        seen_by_teacher = teacher[[picture.row for picture in lesson.pictures]]
-        beside, more = head_loss(labels, features, turn, lesson.pictures, seen_by_teacher)
+        beside, more = head_loss(head(tokens), lesson.pictures, lesson.watched, lesson.kept)
         (loss + 0.4 * beside).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([*model.parameters(), *head.parameters()], 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        step, seen = step + 1, seen + len(lesson.pictures)
-        for name, value in {**parts, **{f"head_{name}": value for name, value in more.items()}}.items():
-            log.setdefault(name, []).append(value)
-        if step % 20 == 0:
-            means = " ".join(f"{name} {np.mean(values[-20:]):.4f}" for name, values in log.items())
-            left = max(0.0, until - time.time()) / 60
-            pace = f"{seen / (time.time() - began):.1f} photos/s, {left:.0f} min left"
-            print(f"step {step} {means} rate {factor:.3f} {pace}", flush=True)
+        step += 1
+        values = {**parts, **{f"head_{name}": value for name, value in more.items()}}
+        progress.advance(step, len(lesson.pictures), values, factor)
         is_over = time.time() > until
         if step % save_every_steps == 0 or is_over:
-            _save(state_file, {"model": model, "head": head, "optimizer": optimizer}, step)
+            save(state_file, {"model": model, "head": head, "optimizer": optimizer}, step)
             at_times(step)
         if is_over:
             return
+
+
+class Progress:
+    """Prints how the parts of the loss go, every twenty steps."""
+
+    def __init__(self, name: str, until: float, every: int = 20) -> None:
+        self._name, self._until, self._every = name, until, every
+        self._began, self._pictures = time.time(), 0
+        self._values: dict[str, deque[float]] = {}
+
+    def advance(self, step: int, pictures: int, values: Mapping[str, float], factor: float) -> None:
+        self._pictures += pictures
+        for name, value in values.items():
+            self._values.setdefault(name, deque(maxlen=self._every)).append(value)
+        if step % self._every == 0:
+            means = " ".join(f"{name} {np.mean(last):.4f}" for name, last in self._values.items())
+            left, pace = (self._until - time.time()) / 60, self._pictures / (time.time() - self._began)
+            print(
+                f"{self._name} step {step} {means} rate {factor:.3f} {pace:.1f} photos/s, {left:.0f} min left",
+                flush=True,
+            )
 
 
 def _loader(lessons: Lessons, first: int, device: torch.device) -> "DataLoader[Lesson]":
@@ -88,7 +102,7 @@ def _loader(lessons: Lessons, first: int, device: torch.device) -> "DataLoader[L
     )
 
 
-def _paced(optimizer: torch.optim.Optimizer, rates: list[float], schedule: Schedule, now: float) -> float:
+def paced(optimizer: torch.optim.Optimizer, rates: list[float], schedule: Schedule, now: float) -> float:
     """Set the rates, and whether the tower (the first group) learns at all, by the clock; the factor of the others."""
     factor, tower = schedule.factor(now), optimizer.param_groups[0]
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -99,7 +113,7 @@ def _paced(optimizer: torch.optim.Optimizer, rates: list[float], schedule: Sched
     return factor
 
 
-def _groups(model: Qwen2VLForConditionalGeneration, head: PooledHead, schedule: Schedule) -> list[dict[str, Any]]:
+def _groups(model: Qwen2VLForConditionalGeneration, head: Head, schedule: Schedule) -> list[dict[str, Any]]:
     visual = model.model.visual
     return [
         {"params": list(_learning(visual, schedule.tower_blocks_frozen)), "lr": schedule.tower_rate},
@@ -134,21 +148,20 @@ def quicker_dtype(device: torch.device) -> torch.dtype:
     return min(seconds, key=lambda dtype: seconds[dtype])
 
 
-def _save(file: Path, parts: Mapping[str, Any], step: int) -> None:
+def save(file: Path, parts: Mapping[str, Any], step: int) -> None:
+    """The state of every part, the file replaced whole."""
     temporary = file.with_suffix(".part")
     torch.save({**{name: part.state_dict() for name, part in parts.items()}, "step": step}, temporary)
     temporary.replace(file)
 
 
-def _resume(
-    file: Path, model: Qwen2VLForConditionalGeneration, head: PooledHead, optimizer: torch.optim.Optimizer
-) -> int:
+def resume(file: Path, parts: Mapping[str, Any], device: torch.device | None = None) -> int:
+    """What `save` wrote, put into the parts; the step that comes next, 0 where nothing was saved."""
     if not file.exists():
         return 0
-    state = torch.load(file, weights_only=True, map_location=model.device)
-    model.load_state_dict(state["model"])
-    head.load_state_dict(state["head"])
-    optimizer.load_state_dict(state["optimizer"])
+    state = torch.load(file, weights_only=True, map_location=device)
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
     step: int = state["step"]
     print(f"goes on from step {step}", flush=True)
     return step

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
+from torch import Tensor
 from transformers import GenerationConfig, Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
 from assay.checkpoint import Checkpoint
@@ -52,12 +54,46 @@ def new_model(
 
 
 def taken_up(directory: Path, tokenizer_dir: Path) -> Qwen2VLForConditionalGeneration:
-    """The model of a checkpoint, in float32. ValueError if its tokens are not those of `tokenizer_dir`."""
+    """The model of a checkpoint, in float32, with today's activation and the tokens of `tokenizer_dir`.
+
+    A token that the checkpoint has not got starts from the mean of the tokens that it is spelt with there.
+    """
+    config: Any = Qwen2VLConfig.from_pretrained(directory, local_files_only=True)
+    config.vision_config.hidden_act = vision_config(1, 1)["hidden_act"]
+    config._attn_implementation = "sdpa"
+    model = Qwen2VLForConditionalGeneration.from_pretrained(
+        directory, config=config, dtype=torch.float32, local_files_only=True
+    )
     if (directory / "tokenizer.json").read_bytes() != (tokenizer_dir / "tokenizer.json").read_bytes():
-        raise ValueError(f"{directory} has another tokenizer.json; only a checkpoint of the same texts can be taken up")
-    model = Qwen2VLForConditionalGeneration.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
+        _spelt_anew(model, directory / "tokenizer.json", tokenizer_dir / "tokenizer.json")
     model.train(True)
     return model
+
+
+def _embeddings(model: Qwen2VLForConditionalGeneration) -> Tensor:
+    weight = model.get_input_embeddings().weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+@torch.no_grad()
+def _spelt_anew(model: Qwen2VLForConditionalGeneration, old_file: Path, new_file: Path) -> None:
+    old, new = (Tokenizer.from_file(str(file)) for file in (old_file, new_file))
+    before = _embeddings(model).clone()
+    rows = torch.empty(new.get_vocab_size(), before.shape[1])
+    for token, place in new.get_vocab().items():
+        known = old.token_to_id(token)
+        spelt = [known] if known is not None else old.encode(new.decode([place]), add_special_tokens=False).ids
+        rows[place] = before[spelt].mean(0)
+    model.resize_token_embeddings(len(rows))
+    _embeddings(model).copy_(rows)
+    config: Any = model.config
+    config.image_token_id, config.video_token_id = (new.token_to_id(f"<|{kind}_pad|>") for kind in ("image", "video"))
+    config.vision_start_token_id = new.token_to_id("<|vision_start|>")
+    config.vision_end_token_id = new.token_to_id("<|vision_end|>")
+    ends = [new.token_to_id("<|im_end|>"), new.token_to_id("<|endoftext|>")]
+    config.text_config.eos_token_id, config.text_config.pad_token_id = ends
+    model.generation_config.eos_token_id, model.generation_config.pad_token_id = ends, ends[1]
 
 
 def preprocessor_config(checkpoint: Checkpoint) -> dict[str, object]:

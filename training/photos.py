@@ -22,12 +22,14 @@ class Photo:
 
     file: str
     source: str
-    """"rated" by people, or "open": sharp, larger and rated by nobody."""
+    """"rated" by people for looks and quality (PARA), "native": rated for quality at its native size (LIVE-FB), or
+    "open": sharp, larger and rated by nobody."""
     encoded: bytes
     mos: float | None
-    """Mean aesthetic score of about 25 raters, 1..5; None where nobody rated it."""
+    """Mean aesthetic score of about 25 raters, 1..5 (of LIVE-FB: mean opinion of quality, 0..100); None where nobody
+    rated it."""
     quality: float | None
-    """Mean quality score of the same raters, 1..5."""
+    """Mean quality score of the same raters, in the same unit."""
 
     @property
     def is_held_out(self) -> bool:
@@ -41,7 +43,7 @@ class Photo:
 
 def is_held_out(file: str, source: str) -> bool:
     """True for a photo that no training step may see. Depends on the file's name alone, without its folder."""
-    one_in = {"rated": RATED_HELD_OUT_ONE_IN, "open": OPEN_HELD_OUT_ONE_IN}[source]
+    one_in = {"rated": RATED_HELD_OUT_ONE_IN, "native": RATED_HELD_OUT_ONE_IN, "open": OPEN_HELD_OUT_ONE_IN}[source]
     return zlib.crc32(file.rsplit("/", 1)[-1].encode()) % one_in == 0
 
 
@@ -53,6 +55,17 @@ def para_photos(data: Path) -> list[Photo]:
     for shard in sorted({row["shard"] for row in rows}):
         encoded.update(_members(data / shard))
     return [Photo(row["file"], "rated", encoded[row["file"]], float(row["mos"]), float(row["quality"])) for row in rows]
+
+
+def native_photos(data: Path) -> list[Photo]:
+    """The photos rated for technical quality at their native size, in the order of their table; none where the data
+    folder has no such table."""
+    if not (data / "flive-train.csv").exists():
+        return []
+    with (data / "flive-train.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    encoded = dict(_members(data / "flive-train.tar"))
+    return [Photo(row["file"], "native", encoded[row["file"]], float(row["mos"]), float(row["mos"])) for row in rows]
 
 
 def open_photos(data: Path) -> list[Photo]:

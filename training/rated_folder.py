@@ -17,6 +17,7 @@ from training.labels import TOLD
 from training.lite0 import Lite0
 from training.photos import Photo
 from training.rated import Gallery
+from training.taps import Taps
 
 GRADED = tuple(name for name, kind in KINDS.items() if kind.is_graded)
 COLUMNS = ("file", "mos", "quality", *GRADED)
@@ -126,12 +127,15 @@ def gallery_of(lines: Sequence[Line], photos: Sequence[Photo], runs: Path) -> Ga
     cache = runs / "teacher.npz"
     names = [photo.file for photo in photos]
     if not cache.exists():
-        features, logits = teacher.look(photos, Lite0(pieces.fetch(pieces.LITE0, runs / "pieces")))
+        features, logits = teacher.look(photos, Taps(Lite0(pieces.fetch(pieces.LITE0, runs / "pieces"))))
         teacher.save(cache, features=features, logits=logits, files=np.array(names))
     with np.load(cache) as kept:
         if kept["files"].tolist() != names:
             raise BadTable(f"{cache} was made from other photos; choose another --runs or remove it")
-        return Gallery(list(_rated(lines, photos)), kept["features"], kept["logits"])
+        rated = list(_rated(lines, photos))
+        said = np.array([[each.mos, each.quality] for each in rated])
+        judge = teacher.TapRegression([(kept["features"][[each.row for each in rated]], said, 1.0)], ranked=None)
+        return Gallery(rated, kept["features"], kept["logits"], judge)
 
 
 def _rated(lines: Sequence[Line], photos: Sequence[Photo]) -> Iterator[Rated]:

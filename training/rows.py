@@ -19,7 +19,7 @@ from assay.attribute import KINDS
 from assay.checkpoint import Checkpoint, FormName
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.prompt import answer_form, question
-from training import stage1, wording
+from training import claims, stage1, wording
 from training.batches import Picture
 from training.labels import MAX_SCORE, Truth, grade_probabilities
 from training.subjects import subject
@@ -29,7 +29,9 @@ SYSTEM = "You are a helpful assistant."
 _SCORE_SPREAD = 0.35
 _GRADE_SPREAD = {"composition": 0.8, "eye_catching": 0.8, "level_shot": 0.3, "subject_integrity": 0.5}
 _GRADE_SPREADS_ELSE = 0.5
-_WEIGHTS = {"literal": 0.05, "free": 0.3, "choice": 1.0}
+_WEIGHTS = {"free": 0.3, "choice": 1.0}
+_LITERAL_SHARE, _LITERAL_WEIGHT = 0.2, 0.25
+"""Of the branches, in which text that is put in without asking is learnt too: two thirds of all tokens."""
 # Seen by nothing but the turn, and long taken for its more frequent grade.
 _CHOICE_WEIGHTS = {"level_shot": 5.0}
 _DIGIT_WEIGHTS = (2.5, 0.5, 0.1)
@@ -98,28 +100,33 @@ class Writer:
     def _written(self, asked: str, form: Form, picture: Picture, rng: np.random.Generator) -> Branch:
         start = self.tokens(f"{asked}<|im_end|>\n<|im_start|>assistant\n")
         sheet = _Sheet(list(start), [0.0] * len(start))
+        sheet.literal_weight = _LITERAL_WEIGHT if rng.random() < _LITERAL_SHARE else 0.0
         self._fill(sheet, form, picture, rng)
-        sheet.add((self._end,), _WEIGHTS["literal"])
+        sheet.add((self._end,), sheet.literal_weight)
         expected = float(_first_digit(picture.truth.score) @ (np.arange(10) + 0.5))
         places = tuple(sheet.choices.items())
         return Branch(tuple(sheet.ids), tuple(sheet.weights), sheet.soft, sheet.first_digit, expected, places)
 
     def _fill(self, sheet: "_Sheet", form: Form, picture: Picture, rng: np.random.Generator) -> None:
         grades = _drawn_grades(picture.truth, rng)
-        texts = self._texts(picture, grades, rng)
+        texts = self._texts(picture, grades)
         likely: dict[str, NDArray[np.float32]] = {}
         segments = list(form)
         for place, segment in enumerate(segments):
             match segment:
                 case Literal(text):
-                    sheet.add(self.tokens(text), _WEIGHTS["literal"])
+                    # Behind free text the first token is the model's own: it is what ends the text.
+                    is_stop = place > 0 and isinstance(segments[place - 1], Free)
+                    first, *others = self.tokens(text)
+                    sheet.add((first,), _WEIGHTS["free"] if is_stop else sheet.literal_weight)
+                    sheet.add(others, sheet.literal_weight)
                 case Free(name):
                     text, gives_away = texts[name]
                     sheet.add(self.tokens(text), _WEIGHTS["free"])
                     for attribute, by_grade in gives_away.items():
                         likely[attribute] = np.array([by_grade[g] for g in KINDS[attribute].grades], np.float32)
                 case Digits():
-                    sheet.add(self.tokens(segment.lead) if segment.lead else (), _WEIGHTS["literal"])
+                    sheet.add(self.tokens(segment.lead) if segment.lead else (), sheet.literal_weight)
                     self._write_score(sheet, picture.truth.score, rng)
                 case Choice(name, options):
                     after = segments[place + 1] if place + 1 < len(segments) else None
@@ -131,18 +138,14 @@ class Writer:
                     weight = _CHOICE_WEIGHTS.get(name, _WEIGHTS["choice"])
                     sheet.choose(ways, shares / shares.sum(), drawn, follow, weight)
 
-    def _texts(
-        self, picture: Picture, grades: Mapping[str, str], rng: np.random.Generator
-    ) -> Mapping[str, tuple[str, wording.Likelihood]]:
+    def _texts(self, picture: Picture, grades: Mapping[str, str]) -> Mapping[str, tuple[str, wording.Likelihood]]:
         """Free text -> its words, and what they give away of the grades behind them."""
-        what = subject(self._logits[picture.row], rng)
-        behind = wording.background(picture.looks, wording.hue(_border_rgb(picture.frames[0])))
+        told = claims.measured(picture.frames[len(picture.frames) // 2])
         return {
-            "composition_reason": wording.composition_reason(grades, rng),
-            "eye_catching_reason": wording.eye_catching_reason(grades, rng),
-            "subject": (what, {}),
-            "background": (behind, {}),
-            "reasoning": (wording.paragraph(grades, what, behind, rng), {}),
+            "composition_reason": wording.composition_reason(grades, told),
+            "eye_catching_reason": wording.eye_catching_reason(grades, told),
+            "subject": (subject(self._logits[picture.row]), {}),
+            "background": (wording.background(told), {}),
         }
 
     def _write_score(self, sheet: "_Sheet", score: float, rng: np.random.Generator) -> None:
@@ -154,7 +157,7 @@ class Writer:
             sheet.soft[len(sheet.ids)] = dict(zip(self.digits, shares.tolist(), strict=True))
             sheet.add(self.tokens(digit), weight)
             if width == 1.0:
-                sheet.add(self.tokens("."), _WEIGHTS["literal"])
+                sheet.add(self.tokens("."), sheet.literal_weight)
             low, width = low + int(digit) * width, width / 10
 
 
@@ -167,9 +170,11 @@ class _Sheet:
     soft: dict[int, dict[int, float]]
     first_digit: int
     choices: dict[str, int]
+    literal_weight: float
 
     def __init__(self, ids: list[int], weights: list[float]) -> None:
         self.ids, self.weights, self.soft, self.first_digit, self.choices = ids, weights, {}, -1, {}
+        self.literal_weight = 0.0
 
     def add(self, tokens: Sequence[int], weight: float) -> None:
         self.ids += tokens
@@ -195,7 +200,7 @@ class _Sheet:
                 total = sum(ways.values())
                 self.soft[len(self.ids)] = {token: share / total for token, share in ways.items()}
             if place < len(options[drawn]):
-                self.add((options[drawn][place],), weight if len(ways) > 1 else _WEIGHTS["literal"])
+                self.add((options[drawn][place],), weight if len(ways) > 1 else self.literal_weight)
 
 
 def _drawn_grades(truth: Truth, rng: np.random.Generator) -> dict[str, str]:
@@ -224,11 +229,3 @@ def _digit_shares(score: float, low: float, width: float) -> NDArray[np.float64]
 
 def _first_digit(score: float) -> NDArray[np.float64]:
     return _digit_shares(score, 0.0, 1.0)
-
-
-def _border_rgb(pixels: NDArray[np.uint8]) -> tuple[float, float, float]:
-    height, width = pixels.shape[:2]
-    y, x = max(1, height // 8), max(1, width // 8)
-    strips = (pixels[:y], pixels[:, :x], pixels[:, -x:])
-    red, green, blue = np.concatenate([strip.reshape(-1, 3) for strip in strips]).mean(0) / 255
-    return float(red), float(green), float(blue)

@@ -35,14 +35,21 @@ class TrainingSettings(_Strict):
     tower_rate: PositiveFloat
     merger_rate: PositiveFloat
     language_rate: PositiveFloat
-    teacher_features: PositiveInt
     save_every_steps: PositiveInt
     threads: PositiveInt
+
+
+class EyesSettings(_Strict):
+    minutes: PositiveFloat
+    """Before the training of the words, which has its own."""
+    tower_rate: PositiveFloat
+    merger_rate: PositiveFloat
 
 
 class Settings(_Strict):
     seed: int
     model: ModelSettings
+    eyes: EyesSettings
     training: TrainingSettings
 
 

@@ -3,8 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-UNSURE = (" the scene", " the view", " the main object")
-_SURE_FROM = 0.25
+UNSURE = " the scene"
+_SURE_FROM = 0.6
+"""Of the teacher's probabilities, that of a word's classes together. Seen by eye on 48 photos above and 48 below .65:
+above, six of seven words are right."""
 
 # ImageNet's 1,000 classes in their usual order, grouped: word -> class numbers and ranges of them (ends included).
 _GROUPS = {
@@ -68,7 +70,23 @@ _GROUPS = {
     " a tree": "958",
 }
 
-WORDS = (*_GROUPS, *UNSURE)
+_COARSE = {
+    " an animal": (
+        " a fish", " a bird", " a reptile", " an insect", " a wild animal", " a sea creature", " a dog", " a cat",
+        " a horse", " a farm animal",
+    ),
+    " a landscape": (" mountains", " a lake", " a beach", " a waterfall"),
+    " a vehicle": (" a car", " a bus", " a train", " a bicycle", " a boat", " a plane"),
+    " a building": (" a building", " a monument", " a bridge", " a street"),
+    " a room": (" furniture", " a lamp", " a screen"),
+    " food": (" food", " vegetables", " fruit", " a drink"),
+    " a person": (" a person", " people"),
+    " flowers": (" flowers",),
+}  # fmt: skip
+"""Said where the teacher is sure of these together, and of none of _FINE alone."""
+_FINE = (" a dog", " a cat", " a bird", " an insect", " a car")
+
+WORDS = (*_FINE, *_COARSE, UNSURE)
 
 
 def _classes(numbers: str) -> list[int]:
@@ -79,10 +97,13 @@ def _classes(numbers: str) -> list[int]:
 _CLASSES = {word: _classes(numbers) for word, numbers in _GROUPS.items()}
 
 
-def subject(logits: NDArray[np.float32], rng: np.random.Generator) -> str:
+def subject(logits: NDArray[np.float32]) -> str:
     """The word for one photo, from the teacher's (1000,) logits."""
     scores = np.exp(logits.astype(np.float64) - logits.max())
     scores /= scores.sum()
     mass = {word: float(scores[classes].sum()) for word, classes in _CLASSES.items()}
-    best = max(mass, key=lambda word: mass[word])
-    return best if mass[best] >= _SURE_FROM else str(rng.choice(UNSURE, p=(0.8, 0.1, 0.1)))
+    sure = {word: mass[word] for word in _FINE} | {
+        word: sum(mass[part] for part in parts) for word, parts in _COARSE.items()
+    }
+    # A fine word before the coarse one that holds it.
+    return next((word for word in sure if sure[word] >= _SURE_FROM), UNSURE)

@@ -30,7 +30,7 @@ def vision_config(depth: int, language_width: int) -> dict[str, object]:
         "embed_dim": 384,
         "num_heads": 6,
         "mlp_ratio": 4,
-        "hidden_act": "gelu",
+        "hidden_act": "quick_gelu",
         "hidden_size": language_width,
         "patch_size": PATCH_PX,
         "temporal_patch_size": 2,
@@ -106,13 +106,18 @@ def normalised(pixels: Tensor) -> Tensor:
     return (x - mean) / std
 
 
-def dense_tower(tower: Qwen2VisionTransformerPretrainedModel, first: Tensor, second: Tensor | None = None) -> Tensor:
+def dense_tower(
+    tower: Qwen2VisionTransformerPretrainedModel,
+    first: Tensor,
+    second: Tensor | None = None,
+    kept: Tensor | None = None,
+) -> Tensor:
     """Pictures of one size -> (batch, merged tokens, language width), tokens in transformers' order.
 
     first, second: (batch, 3, height, width) normalised; the two frames of a temporal patch. A still picture is its
-    own second frame.
+    own second frame. kept: places of the merged tokens that are computed, as if the picture had no others; all if None.
     """
-    batch, _, height, width = first.shape
+    _, _, height, width = first.shape
     rows, columns = height // PATCH_PX, width // PATCH_PX
     kernel = tower.patch_embed.proj.weight
     if second is None:
@@ -121,16 +126,23 @@ def dense_tower(tower: Qwen2VisionTransformerPretrainedModel, first: Tensor, sec
         x = functional.conv2d(first, kernel[:, :, 0], stride=PATCH_PX) + functional.conv2d(
             second, kernel[:, :, 1], stride=PATCH_PX
         )
-    x = x.flatten(2).transpose(1, 2)
-    cos, sin = _rotary(tower, rows, columns)
+    # Patches in the order of merged tokens, the four of each beside one another; attention does not mind any order.
+    order = _merged_order(rows, columns).to(x.device)
+    order = (order if kept is None else order[kept]).flatten()
+    x = x.flatten(2).transpose(1, 2)[:, order]
+    cos, sin = (angles[order] for angles in _rotary(tower, rows, columns))
     blocks: Any = tower.blocks
     for block in blocks:
         x = x + _attention(block.attn, block.norm1(x), cos, sin)
         x = x + block.mlp(block.norm2(x))
-    # Merged 2 x 2: the four patches of a merged token lie beside each other, row by row.
-    x = x.view(batch, rows // MERGE, MERGE, columns // MERGE, MERGE, -1).transpose(2, 3)
-    merged: Tensor = tower.merger(x.reshape(batch, rows * columns, -1))
-    return merged.view(batch, rows * columns // MERGE**2, -1)
+    merged: Tensor = tower.merger(x)
+    return merged.view(len(first), len(order) // MERGE**2, -1)
+
+
+def _merged_order(rows: int, columns: int) -> Tensor:
+    """(merged tokens, 4): the patches of each, counted row by row."""
+    patches = torch.arange(rows * columns).view(rows // MERGE, MERGE, columns // MERGE, MERGE)
+    return patches.transpose(1, 2).reshape(-1, MERGE**2)
 
 
 def _rotary(tower: Qwen2VisionTransformerPretrainedModel, rows: int, columns: int) -> tuple[Tensor, Tensor]:

@@ -1,39 +1,22 @@
-"""Wording: a picture's grades told in words. The same grade always keeps its fixed phrase; the rest varies.
+"""Wording: a picture's grades and claims told in words.
 
-A reason stands in front of the grade that it speaks of, and must agree with it: it is made from the grade that will be
-written, and what it gives away of it goes into the soft target there.
+A reason stands in front of the grade that it speaks of, and must agree with it: it begins with a word that is made from
+the grade that will be written, and what that gives away goes into the soft target there. The rest of it are claims
+about the pixels (training/claims.py), one of each kind and always in the same place.
 
-Reasons do not end in a full stop: "\\n" ends them, and ".\\n" would be read as one token where "." + "\\n" is two.
+Reasons do not end in a full stop: "\\n" ends them, and ".\\n" would be read as one token where "." + "\\n" is two. Nor
+do they hold a semicolon, which ends them in prose.
 """
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Mapping
 
 from assay.attribute import KINDS
-from training.labels import Looks
+from training import claims
+from training.claims import Claims
 
-_COMPOSITION: Mapping[int, Sequence[str]] = {
-    0: (" the framing is careless and nothing is arranged", " there is no order in the picture and no clear idea"),
-    1: (" the framing is weak and the parts are poorly balanced", " the arrangement is loose and lacks a focus"),
-    2: (" the framing is ordinary with a plain arrangement", " the layout is common and adds little"),
-    3: (
-        " the framing is sound and the parts are fairly balanced",
-        " the subject is placed well and the layout is clear",
-    ),
-    4: (" the framing is well thought out and nicely balanced", " the lines and the space lead the eye with skill"),
-}
-_EYE_CATCHING: Mapping[int, Sequence[str]] = {
-    0: (" nothing in the picture holds the eye", " the picture is unpleasant to look at"),
-    1: (" there is little to draw attention", " the picture is dull and soon forgotten"),
-    2: (" it draws some attention but is ordinary", " it is plain with little appeal"),
-    3: (" it is pleasant and draws the eye", " the light and colours are attractive"),
-    4: (" it is striking and holds the eye at once", " the mood is captivating and the colours are beautiful"),
-}
-_OPENINGS = (" The picture shows", " The scene shows", " We see", " This picture presents")
-_COMPOSITION_WORDS = ("careless", "weak", "ordinary", "sound", "well thought out")
-_EYE_WORDS = ("very low", "low", "moderate", "strong", "very strong")
-
+FRAMING = ("careless", "weak", "ordinary", "sound", "well thought out")
+APPEAL = ("very little", "little", "moderate", "strong", "very strong")
+"""By fifths of the scale, worst to best."""
 
 Grades = Mapping[str, str]
 Likelihood = Mapping[str, Mapping[str, float]]
@@ -45,83 +28,36 @@ def bucket_of(grade: str) -> int:
     return (int(grade) - 1) // 2
 
 
-def composition_reason(grades: Grades, rng: np.random.Generator) -> tuple[str, Likelihood]:
+def composition_reason(grades: Grades, told: Claims) -> tuple[str, Likelihood]:
     """The reason, and what it gives away of the grade that is written after it."""
-    return _reason("composition", _COMPOSITION, grades, rng)
+    framing = FRAMING[bucket_of(grades["composition"])]
+    detail, light = (kind.words[told[kind.name]] for kind in (claims.DETAIL, claims.LIGHT))
+    return f" {framing} framing with {detail} and {light}", _likely("composition", grades)
 
 
-def eye_catching_reason(grades: Grades, rng: np.random.Generator) -> tuple[str, Likelihood]:
+def eye_catching_reason(grades: Grades, told: Claims) -> tuple[str, Likelihood]:
     """The reason, and what it gives away of the grade that is written after it."""
-    return _reason("eye_catching", _EYE_CATCHING, grades, rng)
+    appeal = APPEAL[bucket_of(grades["eye_catching"])]
+    kinds = (claims.TONE, claims.CONTRAST, claims.COLOUR, claims.CAST, claims.ENDS)
+    tone, contrast, colour, cast, ends = (kind.words[told[kind.name]] for kind in kinds)
+    return f" {appeal} appeal: {tone}, {contrast}, {colour}, {cast} and {ends}", _likely("eye_catching", grades)
 
 
-def _reason(
-    name: str, phrases: Mapping[int, Sequence[str]], grades: Grades, rng: np.random.Generator
-) -> tuple[str, Likelihood]:
-    # No faults of other attributes ("and blur takes the detail away"): greedy words name one as soon as all of them
-    # together are likelier than none, and the grade behind them then has to agree (training/LOG.md).
+def _likely(name: str, grades: Grades) -> Likelihood:
     bucket = bucket_of(grades[name])
-    likely = {grade: float(bucket_of(grade) == bucket) for grade in KINDS[name].grades}
-    return str(rng.choice(phrases[bucket])), {name: likely}
+    return {name: {grade: float(bucket_of(grade) == bucket) for grade in KINDS[name].grades}}
 
 
-def background(seen: Looks, hue: str) -> str:
-    """A word for how busy it is (from the undegraded picture) and one for its colour."""
-    kind = "plain " if seen.border_edges < 0.03 else "busy " if seen.border_edges > 0.15 else ""
-    return f" {_article(kind + hue)} {kind}{hue} background"
-
-
-def _article(word: str) -> str:
-    return "an" if word[0] in "aeiou" else "a"
-
-
-def paragraph(grades: Grades, subject: str, behind: str, rng: np.random.Generator) -> str:
-    """The free-form reasoning: what is seen, then every grade in its fixed phrase (assay.toml, [reading])."""
-    composition = _COMPOSITION_WORDS[bucket_of(grades["composition"])]
-    eye = _EYE_WORDS[bucket_of(grades["eye_catching"])]
-    camera = "level" if grades["level_shot"] == "yes" else "tilted"
-    return (
-        f"{rng.choice(_OPENINGS)}{subject} against{behind}."
-        f" The composition is {composition}, earning a score of {grades['composition']},"
-        f" and the overall eye-catching quality is {eye}, with a score of {grades['eye_catching']}."
-        f" The subject is {grades['subject_integrity']}, it looks {grades['subject_clutter']},"
-        f" and the background is {grades['background_clutter']}. The camera is {camera}."
-        f" The picture is {grades['clarity']}, it is {grades['exposure']},"
-        f" and it has {grades['saturation']} saturation."
-    )
+def background(told: Claims) -> str:
+    """How busy it is and its colour."""
+    words = claims.SURROUNDINGS.words[told["surroundings"]] + told["hue"]
+    return f" {'an' if words[0] in 'aeiou' else 'a'} {words} background"
 
 
 def every_text() -> list[str]:
     """Each text that the wording can produce, in pieces; the tokeniser is pruned to read them well."""
-    texts = [text for group in (_COMPOSITION, _EYE_CATCHING) for bucket in group.values() for text in bucket]
-    texts += [*_OPENINGS, *(f" {word}" for word in (*_COMPOSITION_WORDS, *_EYE_WORDS))]
-    texts += [f" {_article(kind + hue)} {kind}{hue} background" for hue in HUES for kind in ("", "plain ", "busy ")]
-    # The faults that reasons once named are still here, so that the vocabulary stays what it was.
-    texts.append(
-        ", and the camera is tilted, and the subject is cut off, and the background is busy, and blur takes the detail"
-        " away, and it is too dark, and it is too bright, and the colours are pale, and the colours are too strong"
-        " against. The composition is, earning a score of 7, and the overall eye-catching quality is, with a score of"
-        " The subject is, it looks, and the background is. The camera is level. The picture is, it is, and it has"
-        " saturation. The final score is <5.35>."
-    )
-    return texts
-
-
-def hue(border_rgb: Sequence[float]) -> str:
-    """The nearest of HUES for a mean colour, channels 0..1, of the picture as it is shown."""
-    red, green, blue = border_rgb
-    top, low = max(border_rgb), min(border_rgb)
-    if top - low < 0.09:
-        return next(word for word, limit in _GREYS if top <= limit)
-    if top < 0.22:
-        return "dark"
-    turn = np.degrees(np.arctan2(3**0.5 * (green - blue), 2 * red - green - blue)) % 360
-    word = next(word for word, limit in _TURNS if turn <= limit)
-    return "brown" if word in ("red", "orange", "yellow") and top < 0.6 else word
-
-
-_GREYS = (("black", 0.1), ("dark", 0.3), ("grey", 0.65), ("bright", 0.85), ("white", 1.01))
-_TURNS = (
-    ("red", 18), ("orange", 42), ("yellow", 68), ("green", 165), ("blue", 260), ("purple", 335), ("red", 361)
-)  # fmt: skip
-HUES = ("black", "dark", "grey", "white", "bright", "red", "orange", "yellow", "green", "blue", "purple", "brown")
+    texts = [f" {word} framing with" for word in FRAMING] + [f" {word} appeal:" for word in APPEAL]
+    for kind in claims.KINDS:
+        texts += [f" {said}, {said} and {said}; {said}" for said in kind.words.values() if said]
+    texts += [background({"hue": hue, "surroundings": s}) for hue in claims.HUE.words for s in ("plain", "neither")]
+    return [*texts, *(background({"hue": hue, "surroundings": "busy"}) for hue in claims.HUE.words)]

@@ -1,4 +1,4 @@
-"""EfficientNet-lite0, frozen as ImageNet left it, and a ridge regression from its features to the raters' means."""
+"""EfficientNet-lite0, frozen as ImageNet left it, and a ridge regression from its taps to the raters' means."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from training.photos import Photo, para_photos
 from training.rated import gallery
-from training.teacher import Ridge
+from training.teacher import TapRegression
 
 TARGETS = ("aesthetic", "quality")
 
@@ -21,18 +21,18 @@ class Judged:
     mos: dict[str, NDArray[np.float64]]
     """Target -> mean of about 25 raters, 1..5."""
     scores: dict[str, NDArray[np.float64]]
-    """Target -> in the unit of its mean."""
+    """Target -> in standard deviations."""
     trained_on: int
     """Photos that the ridge was fitted to, none of them held out."""
 
 
 def judged(data: Path, runs: Path) -> Judged:
-    """Features are computed once (minutes on two cores) and kept in `runs`, in the recipe's own format."""
+    """The teacher's taps are computed once (minutes on two cores) and kept in `runs`, in the recipe's own format."""
     photos = para_photos(data)
     features = gallery(data, runs).features[: len(photos)]
     is_held_out = np.array([photo.is_held_out for photo in photos])
     means = np.array([[photo.mos, photo.quality] for photo in photos], np.float64)
-    said = Ridge(features[~is_held_out], means[~is_held_out])(features[is_held_out])
+    said = TapRegression([(features[~is_held_out], means[~is_held_out], 1.0)], None)(features[is_held_out])
     return Judged(
         [photo for photo in photos if photo.is_held_out],
         {name: means[is_held_out, column] for column, name in enumerate(TARGETS)},

@@ -2,14 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
-
-from assay.attribute import KINDS
 from assay.checkpoint import read_checkpoint
 from evaluation.words import bucket_in_words, grades_in, reasons_in
-from training import wording
 
 CHECKPOINT = read_checkpoint(Path(__file__).parents[2] / "checkpoints" / "nano")
 REGULAR = """1.1 Reason for Composition Score: the framing is weak and the parts are poorly balanced
@@ -19,7 +13,6 @@ REGULAR = """1.1 Reason for Composition Score: the framing is weak and the parts
 3.1 Image Clarity: very
 3.2 Exposure: slightly underexposed
 The final score is <"""
-GRADES = {name: kind.grades[-1] for name, kind in KINDS.items() if kind.is_graded}
 
 
 def test_a_grade_is_the_words_behind_its_heading() -> None:
@@ -34,19 +27,6 @@ def test_a_reason_is_the_words_behind_its_heading() -> None:
 def test_prose_is_read_by_the_checkpoints_phrases() -> None:
     said = grades_in(CHECKPOINT, "natural", "The camera is tilted. The picture is very clear, it is overexposed, and")
     assert said == {"level_shot": "no", "clarity": "very clear", "exposure": "overexposed"}
-
-
-@given(st.fixed_dictionaries({kind.name: st.sampled_from(kind.grades) for kind in KINDS.values() if kind.is_graded}))
-def test_every_paragraph_of_the_recipe_is_read_back(grades: dict[str, str]) -> None:
-    rng = np.random.default_rng(0)
-    text = wording.paragraph(grades, " a dog", " a green background", rng)
-    assert grades_in(CHECKPOINT, "natural", text) == grades
-
-
-@given(st.integers(1, 10), st.integers(0, 99))
-def test_every_reason_of_the_recipe_has_the_place_of_its_grade(grade: int, seed: int) -> None:
-    reason, _ = wording.composition_reason(GRADES | {"composition": str(grade)}, np.random.default_rng(seed))
-    assert bucket_in_words("regular", "composition", reason) == (grade - 1) // 2
 
 
 def test_the_word_in_the_prose_has_the_bucket_of_its_list() -> None:

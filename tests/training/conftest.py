@@ -18,11 +18,12 @@ from training.rows import Writer
 torch.set_num_threads(1)
 
 NANO = Path(__file__).parents[2] / "checkpoints" / "nano"
+FORMS = Path(__file__).parents[2] / "training" / "configs"
 
 
 @pytest.fixture(scope="session")
 def checkpoint() -> Checkpoint:
-    return read_checkpoint(NANO)
+    return read_checkpoint(FORMS)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,16 @@
-"""The auxiliary head learns to tell which way a camera is turned."""
+"""The auxiliary head learns which way a camera is turned, and what the teacher sees at each token."""
+
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from training import labels
 from training.batches import Picture
-from training.head import PooledHead, head_loss
+from training.head import Head, head_loss
 from training.labels import Made
+from training.taps import CHANNELS
+from training.watching import Watched
 
 LOOKS = labels.looks(np.full((28, 28, 3), 120, np.uint8))
 
@@ -19,20 +23,29 @@ def turned(degrees: float) -> Picture:
 
 def test_a_turn_to_the_left_and_one_to_the_right_are_told_apart_after_some_steps() -> None:
     torch.manual_seed(0)
-    head, pictures = PooledHead(16, 4), [turned(-6), turned(6)]
-    tokens, teacher = torch.randn(2, 9, 16), torch.zeros(2, 4)
+    head, pictures = Head(16), [turned(-6), turned(6)]
+    tokens = torch.randn(2, 9, 16)
     optimizer = torch.optim.Adam(head.parameters(), 1e-2)
     for _ in range(200):
-        loss, _ = head_loss(*head(tokens), pictures, teacher)
+        loss, _ = head_loss(head(tokens), pictures, None)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    left, right = head(tokens)[2].tolist()
+    left, right = head(tokens).turn.tolist()
     assert (left < -3, right > 3) == (True, True)
 
 
 def test_a_wrong_turn_costs_more_than_the_right_one() -> None:
-    head = PooledHead(16, 4)
-    said, features, _ = head(torch.zeros(1, 9, 16))
-    costs = [head_loss(said, features, torch.tensor([turn]), [turned(5)], torch.zeros(1, 4))[0] for turn in (-5.0, 5.0)]
-    assert costs[0] > costs[1]
+    said = Head(16)(torch.zeros(1, 9, 16))
+    wrong, right = (head_loss(replace(said, turn=torch.tensor([d])), [turned(5)], None)[0] for d in (-5.0, 5.0))
+    assert wrong > right
+
+
+def test_the_teacher_is_asked_at_the_tokens_that_were_kept() -> None:
+    head, kept = Head(16), torch.tensor([1, 3])
+    tokens = torch.randn(1, 2, 16)
+    grids = torch.zeros(1, 4, CHANNELS)
+    grids[:, kept] = head(tokens).taps.detach()
+    watched = Watched(grids.half(), torch.zeros(1, 2))
+    _, parts = head_loss(head(tokens), [turned(0)], watched, kept)
+    assert parts["dense"] < 1e-4

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from training.batches import Batches, Rated, Tray
-from training.head import PooledHead
+from training.head import Head
 from training.lessons import Lessons
 from training.loop import train
 from training.model import new_model
@@ -37,9 +37,8 @@ def test_three_seconds_move_every_part_of_the_model(writer: Writer, tokenizer_fi
     schedule = Schedule(now - 60, now + 600, tower_rate=1e-2, merger_rate=1e-2, language_rate=1e-2)
     train(
         model=model,
-        head=PooledHead(128, 8),
+        head=Head(128),
         lessons=Lessons(batches, writer, model.lm_head.out_features, 0),
-        teacher=torch.zeros(4, 8),
         digits=torch.tensor(writer.digits),
         schedule=schedule,
         state_file=tmp_path / "state.pt",

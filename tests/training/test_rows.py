@@ -7,10 +7,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from assay.checkpoint import Checkpoint, FormName
-from evaluation.words import bucket_in_words
 from tests.training.conftest import picture_of
 from training.rows import Writer
-from training.wording import bucket_of
+from training.wording import FRAMING, bucket_of
 
 
 @pytest.mark.parametrize("form", ["direct", "regular", "natural"])
@@ -57,9 +56,27 @@ def test_a_grade_never_denies_the_reason_in_front_of_it(writer: Writer, tokenize
     branch = writer.branch(picture_of(), "regular", np.random.default_rng(seed))
     text = Tokenizer.from_file(str(tokenizer_file)).decode(list(branch.ids))
     grade = text.split("1.2 Composition Score: ")[1].split("\n")[0]
-    assert bucket_in_words("regular", "composition", text) == bucket_of(grade)
+    assert f" {FRAMING[bucket_of(grade)]} framing with" in text
 
 
 def test_a_video_is_asked_about_as_a_video(writer: Writer, tokenizer_file: Path) -> None:
     branch = writer.branch(picture_of(frames=4), "direct", np.random.default_rng(0))
     assert "of this video" in Tokenizer.from_file(str(tokenizer_file)).decode(list(branch.ids))
+
+
+def test_both_forms_say_the_same_of_the_pixels(writer: Writer, tokenizer_file: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    told = [
+        tokenizer.decode(list(writer.branch(picture_of(), form, np.random.default_rng(0)).ids)).split(" framing with")[
+            1
+        ]
+        for form in ("regular", "natural")
+    ]
+    assert told[0].split("\n")[0] == told[1].split(";")[0]
+
+
+def test_what_ends_a_free_text_is_always_learnt(writer: Writer) -> None:
+    branches = [writer.branch(picture_of(), "regular", np.random.default_rng(seed)) for seed in range(6)]
+    (end,) = writer.tokens("\n")
+    ends = [w for b in branches for token, w in zip(b.ids, b.weights, strict=True) if token == end and w]
+    assert len(ends) >= 4 * len(branches)

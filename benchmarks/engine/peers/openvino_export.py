@@ -6,8 +6,8 @@ openvino-tokenizers; weights stay fp32.
 
 import sys
 
-import openvino  # type: ignore[import-not-found]
-from openvino_tokenizers import convert_tokenizer  # type: ignore[import-not-found]
+import openvino
+from openvino_tokenizers import convert_tokenizer
 from optimum.exporters.openvino import main_export  # type: ignore[import-not-found]
 from transformers import AutoTokenizer
 

@@ -9,8 +9,8 @@ import sys
 from typing import Any
 
 import numpy as np
-import openvino  # type: ignore[import-not-found]
-import openvino_genai as genai  # type: ignore[import-not-found]
+import openvino
+import openvino_genai as genai
 from PIL import Image
 from worker import Answer, Answers, in_groups, serve  # type: ignore[import-not-found]
 
