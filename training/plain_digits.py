@@ -50,7 +50,8 @@ def by_transformers(directory: Path, checkpoint: Checkpoint, pictures: Sequence[
     digits = [tokenizer.convert_tokens_to_ids(str(digit)) for digit in range(10)]
     found = []
     for picture in pictures:
-        looked = processor(images=[Image.fromarray(picture)], return_tensors="pt")
+        # It is resized already: with one area for all, the rule would not leave it as it is a second time.
+        looked = processor(images=[Image.fromarray(picture)], do_resize=False, return_tensors="pt")
         tokens = int(looked["image_grid_thw"].prod()) // processor.merge_size**2
         ids = tokenizer(text.replace("<|image_pad|>", "<|image_pad|>" * tokens), return_tensors="pt")
         kinds = (ids["input_ids"] == model.config.image_token_id).int()
