@@ -29,7 +29,8 @@ serve: setup ## Run the whole stack on this machine until Ctrl-C
 	@$(BIN)/assay up
 
 test: setup ## Run all tests but those that need a GPU, with as many processes as there are cores
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder -m "not gpu and not browser_full"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder -m "not gpu and not browser_full and not alone"
+	$(BIN)/python -m pytest -m alone tests/gateway
 
 browser: setup ## Run every test of the page in a real Chromium
 	$(BIN)/python -m pytest -m "browser or browser_full" tests/gateway/http

@@ -74,7 +74,7 @@ STAGES: Sequence[Sequence[Part]] = (
                 "GATEWAY_ATTRIBUTE_EXTRACTION": known["attribute_extraction"],
                 "GATEWAY_SCORING": known["scoring"],
                 "GATEWAY_FETCH": known["fetch"],
-                "GATEWAY_HTTP_ADDRESS": known["http_address"],
+                "GATEWAY_HTTP_ADDRESS": known.get("http_address", ""),
             },
         ),
     ),
@@ -121,7 +121,7 @@ class Stack:
         if not self._checkpoint.is_dir():
             raise CheckpointError(f"there is no checkpoint directory {self._checkpoint}; name one with --checkpoint")
         self.logs = logs or self._root / "runs" / "logs"
-        self._known = {"checkpoint": str(self._checkpoint), "address": address, "http_address": http_address}
+        self._known = {"checkpoint": str(self._checkpoint), "address": address} | ({"http_address": http_address} if http_address else {})
         self._stages = stages
         self._stop_seconds = stop_seconds
         self._backoff = backoff

@@ -237,7 +237,7 @@ class LendingPool(WorkerPool):
     def _is_worth_a_process(self, now: float) -> bool:
         """Whether to start one more, which costs as much as many pictures: not for bytes that are still to come, where
         somebody will give way in a moment."""
-        if not self._pausing:
+        if not any(each.gives_way for each in self._pausing.values()):
             return any(now - each.since >= _CHEAP_PATIENCE_SECONDS for each in self._pending())
         return any(now - each.since >= 3 * _CHEAP_PATIENCE_SECONDS for each in self._pending() if not each.comes_late)
 

@@ -74,6 +74,7 @@ async def seconds_of(ask):
     return time.perf_counter() - start
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("kind", "name", "sends"),
     [
@@ -102,12 +103,10 @@ async def test_fifty_slow_uploads_cost_an_honest_client_nothing(pool, kind, name
         alone, alone_work = min([await seconds_of(honest) for _ in range(3)]), await worker_seconds(honest())
         pids = set(pool.worker_pids)
         async with strangers(caller.address, kind, name, sends):
-            while await worker_seconds(asyncio.sleep(0.1)) > 0.01:
-                pass  # what they have sent is being judged, as anybody's would
-            for _ in range(10):  # three would do where nobody else has the machine
-                beside = await seconds_of(honest)
-                if beside <= 1.3 * alone:
+            for _ in range(20):  # for some seconds what they have sent is judged, as anybody's would be
+                if await seconds_of(honest) <= 1.3 * alone:
                     break
+            beside = min([await seconds_of(honest) for _ in range(3)])
             work = await worker_seconds(honest())
         assert beside <= 1.3 * alone
         assert work < 1.3 * alone_work
