@@ -121,7 +121,9 @@ class Stack:
         if not self._checkpoint.is_dir():
             raise CheckpointError(f"there is no checkpoint directory {self._checkpoint}; name one with --checkpoint")
         self.logs = logs or self._root / "runs" / "logs"
-        self._known = {"checkpoint": str(self._checkpoint), "address": address} | ({"http_address": http_address} if http_address else {})
+        self._known = {"checkpoint": str(self._checkpoint), "address": address}
+        if http_address:
+            self._known["http_address"] = http_address
         self._stages = stages
         self._stop_seconds = stop_seconds
         self._backoff = backoff
