@@ -35,7 +35,6 @@ SAME_NAMES: frozenset[str] = frozenset(
         "Checkpoint",
         "Clip",
         "Engine",
-        "Looking",
         "Measured",
         "Memory",
         "Picture",

@@ -46,7 +46,7 @@ class TritonServerSettings(BaseSettings):
     device: Annotated[str | None, Field(description="torch's name of a device, such as cpu or cuda:0")] = None
     """CUDA if there is any and nothing is set."""
     runner: Annotated[Literal["auto", "lean", "transformers"], Field(description="auto, lean or transformers")] = "auto"
-    """Our own forward (lean), transformers', or the first on a CPU that can and the other elsewhere (auto)."""
+    """Our own forward (lean, on a CPU), transformers', or the first where it runs the model, else the other (auto)."""
     kept_mib: Annotated[int, Field(ge=0, le=1 << 20)] = 256
     """Of what lean has read and seen, kept for requests that begin alike; the least recently used goes first."""
     vision_weights: Literal["stored", "bfloat16", "int8"] = "stored"

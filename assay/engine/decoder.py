@@ -1,11 +1,11 @@
 """Decoder: the language model's own forward over transformers' weights, for the rows of several sequences at once.
 
 All matrix products of a layer are done once for all rows; attention is done sequence by sequence, each over its own
-keys. On a CPU it is laid out so that what comes out for a token depends, to the last bit, on that token and those in
+keys. It is laid out so that what comes out for a token depends, to the last bit, on that token and those in
 front of it alone: neither on the sequences beside it nor on the pieces in which its own was read. `steady.py` says how.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,9 +16,6 @@ from torch.nn import functional
 from assay.engine.linear import Linear
 from assay.engine.rotary import TextAngles, turned
 from assay.engine.steady import KEYS_STEP, attend, padded_rows, stacked
-
-Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""Layer, queries, keys, values of new tokens, (rows, heads, head_dim) each -> what their heads see, of that shape."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,16 +73,11 @@ class Decoder:
         dtype: torch.dtype = self.embedding.dtype
         return dtype
 
-    @property
-    def device(self) -> torch.device:
-        device: torch.device = self.embedding.device
-        return device
-
     def new_memory(self, tokens: int) -> Tensor:
         """Room for the keys and values of a sequence of so many tokens; zeros, as what is not seen must be finite."""
         places = -(-tokens // KEYS_STEP) * KEYS_STEP
         shape = (len(self.layers), 2, self.key_heads, places, self.head_dim)
-        return torch.zeros(shape, dtype=self.dtype, device=self.device)
+        return torch.zeros(shape, dtype=self.dtype)
 
     def read(self, embedded: Tensor, positions: Tensor, sequences: Sequence[Rows]) -> Tensor:
         """Hidden states, (rows wanted, width), of new tokens: (rows, width) embedded, (3, rows) positions.
@@ -113,21 +105,10 @@ class Decoder:
             x = self._went_on(layer, x, seen)
         return x[: bounds[-1][1]]
 
-    def through(self, x: Tensor, positions: Tensor, attend: Attend) -> Tensor:
-        """Hidden states, (rows, width), of (rows, width) embedded tokens at (3, rows) positions: all layers, where
-        what is remembered, and looked back at, is up to `attend`."""
-        cos, sin = self._angles(positions)
-        for index, layer in enumerate(self.layers):
-            x = self._went_on(layer, x, attend(index, *self._queries_keys_values(layer, x, cos, sin)))
-        return x
-
     def logits(self, hidden: Tensor) -> Tensor:
-        """(rows, width) -> (rows, vocabulary) float32, on the CPU."""
-        return self.scores(padded_rows(hidden))[: len(hidden)].cpu()
-
-    def scores(self, hidden: Tensor) -> Tensor:
-        """(rows, width) -> (rows, vocabulary) float32, where the model is."""
-        return self._head(functional.rms_norm(hidden, (hidden.shape[-1],), self._norm, self._eps)).float()
+        """(rows, width) -> (rows, vocabulary) float32."""
+        normed = functional.rms_norm(padded_rows(hidden), (hidden.shape[-1],), self._norm, self._eps)
+        return self._head(normed)[: len(hidden)].float()
 
     def _masks(self, sequences: Sequence[Rows]) -> list[Tensor]:
         """As `attend` takes them."""

@@ -64,7 +64,7 @@ class Engine:
 
         `max_in_flight` requests are advanced together, `max_waiting` more are kept until there is room. `threads` are
         torch's (its own default if None); `device` is torch's name of one (CUDA if there is any); `runner` is our own
-        forward ("lean"), transformers' ("transformers"), or the first on a CPU where it can run the model and the
+        forward ("lean", on a CPU), transformers' ("transformers"), or the first where it can run the model and the
         other elsewhere ("auto"). Up to `kept_mib` MiB of what was read and seen are kept for requests that begin alike;
         the least recently used goes first. With `vision_weights` "int8" (or "bfloat16", on a CPU that has products for
         it) our own forward rounds the vision tower's: quicker, and scores move in the second decimal. CheckpointError

@@ -10,13 +10,11 @@ from transformers import Qwen2VLForConditionalGeneration
 
 from assay.engine.cache import Cache
 from assay.engine.decoder import Decoder, Rows
-from assay.engine.lanes import to_device
 from assay.engine.prefixes import Memory, Prefixes
 from assay.engine.prompt_tokens import PromptTokens
 from assay.engine.rotary import prompt_positions
 from assay.engine.runner import Feed, Turn
 from assay.engine.seen import Seen
-from assay.engine.sheet import sees
 from assay.engine.steady import KEYS_STEP, attends_steadily, is_steady
 from assay.engine.vision import Vision, VisionWeights
 
@@ -35,7 +33,6 @@ BATCH_VARIANT = (
 class LeanRunner:
     """Implements Runner."""
 
-    sees_with: type[Seen] = Seen
     most_at_once = 0
     reads_in_pieces = True
     reads_trees = True
@@ -53,7 +50,7 @@ class LeanRunner:
         if trouble := unsupported(model.config):
             raise ValueError(trouble)
         self._decoder = Decoder(model)
-        self._seen = self.sees_with(Vision(model.model.visual, vision_weights), kept_bytes // 4)
+        self.seen = Seen(Vision(model.model.visual, vision_weights), kept_bytes // 4)
         self._prefixes = Prefixes(kept_bytes - kept_bytes // 4)
         self._pads = frozenset({int(model.config.image_token_id), int(model.config.video_token_id)})
         self._threads = 1
@@ -64,7 +61,7 @@ class LeanRunner:
     @property
     def counters(self) -> Mapping[str, int]:
         """Since the start: sequences that began with what had been read and not, frame groups seen before and not."""
-        prefixes, seen = self._prefixes.kept, self._seen.kept
+        prefixes, seen = self._prefixes.kept, self.seen.kept
         return {
             "prefixes_found": prefixes.uses.found,
             "prefixes_missed": prefixes.uses.missed,
@@ -80,10 +77,10 @@ class LeanRunner:
     @torch.inference_mode()
     def settle(self) -> None:
         """Say so if this machine's products are such that a last bit may hang on who is beside."""
-        self._threads = self._seen.threads = torch.get_num_threads()
-        products = [*self._decoder.products, *self._seen.vision.products]
+        self._threads = self.seen.threads = torch.get_num_threads()
+        products = [*self._decoder.products, *self.seen.vision.products]
         shape = self._decoder.heads, self._decoder.key_heads, self._decoder.head_dim
-        if self._decoder.device.type == "cpu" and not (is_steady(products) and attends_steadily(*shape)):
+        if not (is_steady(products) and attends_steadily(*shape)):
             self.warnings = (BATCH_VARIANT,)
             _log.warning(BATCH_VARIANT)
 
@@ -104,9 +101,9 @@ class LeanRunner:
     def _look_ahead(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> None:
         """Have its clip seen beside, if that is quicker."""
         # Where less waits than there are cores, it is seen on all of them, when it is read.
-        is_quicker = self._threads > 1 and self._seen.count_missing(waiting) >= self._threads
+        is_quicker = self._threads > 1 and self.seen.count_missing(waiting) >= self._threads
         if is_quicker and not self._pads.isdisjoint(feed.token_ids):
-            cache.ahead = self._seen.see_beside(cache.prompt.clip, cache.prompt.clip.group_keys)
+            cache.ahead = self.seen.see_beside(cache.prompt.clip, cache.prompt.clip.group_keys)
 
     def is_ready(self, cache: Cache) -> bool:
         """False while its clip is being seen beside."""
@@ -114,7 +111,7 @@ class LeanRunner:
 
     def wait(self) -> None:
         """Until one more clip, or frames of one, have been seen."""
-        self._seen.wait()
+        self.seen.wait()
 
     @torch.inference_mode()
     def run(self, turns: Sequence[Turn]) -> list[Tensor]:
@@ -123,7 +120,7 @@ class LeanRunner:
         self._spread(is_large=True)
         embedded = torch.cat([self._embedded(cache, feed) for cache, feed in turns])
         self._spread(is_large=len(embedded) * self._decoder.flops_a_row > FEW_FLOPS)
-        positions = torch.cat([self._positions(cache, feed) for cache, feed in turns], dim=1).to(embedded.device)
+        positions = torch.cat([self._positions(cache, feed) for cache, feed in turns], dim=1)
         rows = [Rows(cache.memory.keys_values, feed.keep, self._mask(feed), feed.wanted) for cache, feed in turns]
         logits = self._decoder.logits(self._decoder.read(embedded, positions, rows))
         for cache, feed in turns:
@@ -133,7 +130,7 @@ class LeanRunner:
     def _spread(self, *, is_large: bool) -> None:
         """Over all cores what is large, unless they are busy with clips that are seen beside."""
         if self._threads > 1:
-            torch.set_num_threads(self._threads if is_large and not self._seen.is_busy else 1)
+            torch.set_num_threads(self._threads if is_large and not self.seen.is_busy else 1)
 
     def _prepare(self, turns: Sequence[Turn]) -> None:
         """A memory with room for each."""
@@ -172,8 +169,7 @@ class LeanRunner:
 
     def _embedded(self, cache: Cache, feed: Feed) -> Tensor:
         """(tokens, width): rows of the embedding, and the clip's own where its placeholders stand."""
-        ids = to_device(torch.tensor(feed.token_ids), self._decoder.device)
-        embedded: Tensor = self._decoder.embedding[ids]
+        embedded: Tensor = self._decoder.embedding[torch.tensor(feed.token_ids)]
         first, count = self._clip_rows(cache.prompt, feed)
         if count:
             before = sum(token in self._pads for token in cache.prompt.ids[: feed.keep])
@@ -188,7 +184,7 @@ class LeanRunner:
 
     def _clip(self, cache: Cache) -> Tensor:
         """(clip tokens, width)."""
-        return self._seen.embeddings(cache.prompt.clip, cache.memory.clip_key, cache.ahead or {})
+        return self.seen.embeddings(cache.prompt.clip, cache.memory.clip_key, cache.ahead or {})
 
     def _positions(self, cache: Cache, feed: Feed) -> Tensor:
         """(3, tokens), on the CPU."""
@@ -207,8 +203,8 @@ class LeanRunner:
         places = -(-(keep + count) // KEYS_STEP) * KEYS_STEP
         mask = torch.full((count, places), float("-inf"))
         mask[:, :keep] = 0.0
-        mask[:, keep : keep + count].masked_fill_(torch.from_numpy(sees(feed)), 0.0)
-        return mask.to(self._decoder.device)
+        mask[:, keep : keep + count].masked_fill_(torch.from_numpy(feed.sees), 0.0)
+        return mask
 
 
 def unsupported(config: Any) -> str:

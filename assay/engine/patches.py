@@ -100,18 +100,12 @@ class PatchLayout:
         time, height, width = grid_thw
         return time * height * width // self.merge_size**2
 
-    @property
-    def scales_and_shifts(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(3,) each: a channel's byte, times the scale and less the shift, is normalised."""
-        mean, std = np.asarray(self.image_mean), np.asarray(self.image_std)
-        return (1 / (255 * std)).astype(np.float32), (mean / std).astype(np.float32)
-
     def _normalised(self, rows: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(patches, 3, pixels) uint8 to float32, (x / 255 - mean) / std per channel."""
-        scale, shift = self.scales_and_shifts
+        mean, std = np.asarray(self.image_mean), np.asarray(self.image_std)
         normalised = rows.astype(np.float32)
-        normalised *= scale[:, None]
-        normalised -= shift[:, None]
+        normalised *= (1 / (255 * std)).astype(np.float32)[:, None]
+        normalised -= (mean / std).astype(np.float32)[:, None]
         return normalised
 
     def cut(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -7,7 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from assay.engine.cache import Cache
 
@@ -43,6 +45,18 @@ class Feed:
             parent = self.parent(place)
             depths.append(depths[parent] + 1 if parent >= 0 else 0)
         return tuple(depths)
+
+    @property
+    def sees(self) -> NDArray[np.bool_]:
+        """(tokens, tokens): whom of the fed ones each sees, itself included."""
+        count = len(self.token_ids)
+        if self.is_chain:
+            return np.tri(count, dtype=bool)
+        seen = np.eye(count, dtype=bool)
+        for place, parent in enumerate(self.parents):
+            if parent >= 0:
+                seen[place] |= seen[parent]
+        return seen
 
     def cut(self, count: int) -> tuple["Feed", "Feed"]:
         """The same in two feeds, the first of so many tokens. They must be in front of all forks and looks."""

@@ -4,7 +4,6 @@ import logging
 from typing import Literal
 
 from assay.engine.checkpoint import Checkpoint
-from assay.engine.graph_runner import GraphRunner
 from assay.engine.lean_runner import LeanRunner, unsupported
 from assay.engine.runner import Runner
 from assay.engine.transformers_runner import TransformersRunner
@@ -15,10 +14,6 @@ _log = logging.getLogger(__name__)
 
 RunnerName = Literal["auto", "lean", "transformers"]
 
-_OURS: dict[str, type[LeanRunner]] = {"cpu": LeanRunner, "cuda": GraphRunner}
-"""Our own forward, by kind of device."""
-_NEVER_RUN = "on a GPU it has not been run yet; runner 'lean' has it run there"
-
 
 def make_runner(
     checkpoint: Checkpoint, name: RunnerName, *, kept_bytes: int, vision_weights: VisionWeights = "stored"
@@ -26,8 +21,8 @@ def make_runner(
     """The runner of that name. `auto` is `lean` on a CPU where it can run the model, else `transformers`; the log says
     which and why. `kept_bytes` bounds what `lean` keeps for later requests, `vision_weights` says how it holds the
     tower's. CheckpointError if `lean` or a way of holding weights is asked for and cannot run the model."""
-    kind, why = choose(name, checkpoint.model.device.type, unsupported(checkpoint.model.config))
-    if kind is None:
+    is_ours, why = choose(name, checkpoint.model.device.type, unsupported(checkpoint.model.config))
+    if not is_ours:
         _log.info("transformers' model runs this checkpoint%s", f", not our own forward: {why}" if why else "")
         if vision_weights != "stored":
             raise CheckpointError(
@@ -35,19 +30,17 @@ def make_runner(
                 "this checkpoint; use 'stored'"
             )
         return TransformersRunner(checkpoint.model)
-    _log.info("our own forward (%s) runs this checkpoint on %s", kind.__name__, checkpoint.model.device)
+    _log.info("our own forward runs this checkpoint on the CPU")
     try:
-        return kind(checkpoint.model, kept_bytes, vision_weights)
+        return LeanRunner(checkpoint.model, kept_bytes, vision_weights)
     except ValueError as wrong:
         raise CheckpointError(f"runner 'lean' cannot run this checkpoint: {wrong}") from wrong
 
 
-def choose(name: RunnerName, device_type: str, trouble: str) -> tuple[type[LeanRunner] | None, str]:
-    """Our own forward for the device, or None for transformers' and why; `trouble` is why ours cannot run the model."""
-    if not trouble and device_type not in _OURS:
-        trouble = f"there is none for {device_type!r}"
-    if name == "auto" and not trouble and device_type != "cpu":
-        trouble = _NEVER_RUN
+def choose(name: RunnerName, device_type: str, trouble: str) -> tuple[bool, str]:
+    """Whether our own forward runs a model on this kind of device, and if not, why; `trouble` says why it cannot."""
+    if device_type != "cpu":
+        trouble = trouble or f"it runs on a CPU, and the device is {device_type!r}"
     if name == "lean" and trouble:
         raise CheckpointError(f"runner 'lean' cannot run this checkpoint: {trouble}; use 'transformers'")
-    return (None, trouble) if trouble or name == "transformers" else (_OURS[device_type], "")
+    return name != "transformers" and not trouble, trouble

@@ -1,6 +1,6 @@
 """Seen: the embeddings of frame groups, kept, so that a live window pays for its new frames only.
 
-On a CPU with several answers in flight, groups are seen beside whatever else is done, each on one core: that is quicker
+With several answers in flight, groups are seen beside whatever else is done, each on one core: that is quicker
 than one group at a time on all cores with everybody waiting for it (benchmarks/LOG.md).
 """
 
@@ -15,12 +15,8 @@ from assay.engine.kept import Kept
 from assay.engine.patches import Patches
 from assay.engine.vision import Vision
 
-MOST_PATCHES = 4096
-"""Go through the tower of a GPU at once; what lies between its layers takes memory."""
-
-
 Ahead = dict[bytes, Future[Tensor]]
-"""Groups that are being seen beside, by key: (1, tokens of a group, width) each."""
+"""Groups that are being seen beside, by key: (tokens of a group, width) each."""
 
 
 class Seen:
@@ -45,7 +41,7 @@ class Seen:
         look, ahead = torch.inference_mode()(self.look), Ahead()
         for time, key in enumerate(keys):
             if key not in ahead and self.kept.get(key) is None:
-                ahead[key] = self._beside.get(key) or self._helpers.submit(look, clip, [time])
+                ahead[key] = self._beside.get(key) or self._helpers.submit(look, clip, time)
                 self._beside[key] = ahead[key]
         return ahead
 
@@ -65,21 +61,16 @@ class Seen:
         self.kept.uses.missed += len(missing)
         for key in [key for key in missing if key in ahead]:
             # Copied, so that nothing small stays for long in the middle of what another thread has for its large sums.
-            found[key] = ahead[key].result()[0].clone()
+            found[key] = ahead[key].result().clone()
             missing.remove(key)
             self.kept.put(key, found[key])
-        _, rows, columns = clip.grid_thw
-        # On a CPU each by itself: a group's last bits may hang on what is beside it, and together is no quicker.
-        at_once = max(MOST_PATCHES // (rows * columns), 1) if self.vision.device.type == "cuda" else 1
-        for first in range(0, len(missing), at_once):
-            some = missing[first : first + at_once]
-            for key, seen in zip(some, self.look(clip, [keys.index(key) for key in some]), strict=True):
-                found[key] = seen.clone()
-                self.kept.put(key, found[key])
+        # Each by itself: a group's last bits may hang on what is beside it, and together is no quicker.
+        for key in missing:
+            found[key] = self.look(clip, keys.index(key)).clone()
+            self.kept.put(key, found[key])
         return torch.cat([found[key] for key in keys])
 
-    def look(self, clip: Patches, times: Sequence[int]) -> Tensor:
-        """(times, tokens of a group, width): the groups of frames at these places in time."""
+    def look(self, clip: Patches, time: int) -> Tensor:
+        """(tokens of a group, width): the group of frames at this place in time."""
         _, rows, columns = clip.grid_thw
-        patches = torch.stack([torch.from_numpy(clip.group(time)) for time in times])
-        return self.vision.look(patches.to(self.vision.device), rows, columns)
+        return self.vision.look(torch.from_numpy(clip.group(time))[None], rows, columns)[0]

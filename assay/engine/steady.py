@@ -9,7 +9,7 @@ Three habits remove that, on processors with AVX2, AVX-512 and AMX:
   MKL has other kernels; which ones hangs on the processor and its maker.)
 - it sums over 192 keys at a time, those that are not seen weighing exactly nothing.
 
-`is_steady` and `attends_steadily` try it out on the machine at hand. On a GPU no such promise is made (`graph_runner`).
+`is_steady` and `attends_steadily` try it out on the machine at hand.
 """
 
 from collections.abc import Iterable, Iterator

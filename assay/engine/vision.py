@@ -65,11 +65,6 @@ class Vision:
         blocks = [] if self._hangs_on_all else [product for block in by_block for product in block]
         return [self._kernel, *self._merger, *blocks]
 
-    @property
-    def device(self) -> torch.device:
-        device: torch.device = self._kernel.weight.device
-        return device
-
     def look(self, patches: Tensor, rows: int, columns: int) -> Tensor:
         """(pairs, rows * columns, pixels of a patch) float32 -> (pairs, tokens of a pair, language width)."""
         if self._hangs_on_all and len(patches) > 1:

@@ -1,12 +1,11 @@
 """`python -m benchmarks.engine.roofline`: how close our own forward comes to what the machine can do, stage by stage.
 
-Random weights of a shape, made on the device: neither a checkpoint nor a tokeniser is needed, and nothing touches a
-disk. On a GPU:
+Random weights of a shape in float32: neither a checkpoint nor a tokeniser is needed, and nothing touches a disk.
 
-    python -m benchmarks.engine.roofline --shape 7b --device cuda --dtype bfloat16 --peak-tflops 990 --peak-gbps 3350
+    python -m benchmarks.engine.roofline --shape tiny
 
-Stages are the tower over new pictures, the prompt, and short forwards of several answers at once (replayed graphs on a
-GPU); each is timed from the call until the host has what it asked for, median of the rounds. A stage can take no less
+Stages are the tower over new pictures, the prompt, and short forwards of several answers at once; each is timed from
+the call until its result is there, median of the rounds. A stage can take no less
 than its sums at the peak or its bytes (weights once, keys and values, pixels) at the peak, whichever is longer: that is
 the roofline, and `of it` says how near the stage is. Peaks that are not given are measured by a large product or copy.
 `--against` also times transformers' generate writing what a reasoned answer has, and ours in as many forwards as ours
@@ -24,8 +23,7 @@ import torch
 
 from benchmarks.engine.stages import ANSWER_FORWARDS, ANSWER_TOKENS, ROWS, SHAPES, Bench, Stage, random_model
 
-WARM_UPS = 4
-"""Graphs are recorded in the third use of a shape."""
+WARM_UPS = 2
 COLUMNS = ("stage", "what", "ms", "TFLOP/s", "of peak", "GB/s", "of peak", "roofline ms", "of it")
 
 
@@ -51,21 +49,19 @@ def seconds(once: Callable[[], object], rounds: int) -> float:
     return median(spent[WARM_UPS:])
 
 
-def measured_peaks(device: torch.device, dtype: torch.dtype) -> Peaks:
+def measured_peaks() -> Peaks:
     """By one large product and one large copy, best of ten: what can be had, which is less than what is advertised."""
-    side, count = (8192, 1 << 30) if device.type == "cuda" else (1024, 1 << 26)
-    a, b = torch.randn(2, side, side, device=device).to(dtype)
-    there, here = torch.empty(2, count, dtype=torch.uint8, device=device)
-    products = [_timed(device, lambda: torch.mm(a, b)) for _ in range(10)]
-    copies = [_timed(device, lambda: there.copy_(here)) for _ in range(10)]
+    side, count = 1024, 1 << 26
+    a, b = torch.randn(2, side, side)
+    there, here = torch.empty(2, count, dtype=torch.uint8)
+    products = [_timed(lambda: torch.mm(a, b)) for _ in range(10)]
+    copies = [_timed(lambda: there.copy_(here)) for _ in range(10)]
     return Peaks(2 * side**3 / min(products) / 1e12, 2 * count / min(copies) / 1e9)
 
 
-def _timed(device: torch.device, once: Callable[[], object]) -> float:
+def _timed(once: Callable[[], object]) -> float:
     began = time.perf_counter()
     once()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
     return time.perf_counter() - began
 
 
@@ -82,16 +78,12 @@ def row(stage: Stage, peaks: Peaks, rounds: int) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options().parse_args(arguments)
-    device, dtype = torch.device(options.device), getattr(torch, options.dtype)
     if options.threads:
         torch.set_num_threads(options.threads)
-    measured = measured_peaks(device, dtype)
+    measured = measured_peaks()
     peaks = Peaks(options.peak_tflops or measured.tflops, options.peak_gbps or measured.gbps)
-    bench = Bench(random_model(SHAPES[options.shape](), options.device, dtype), options.side, options.frames)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    print(
-        f"shape {options.shape}, random weights, {options.dtype}, {name}, {options.frames} x {options.side} px square"
-    )
+    bench = Bench(random_model(SHAPES[options.shape]()), options.side, options.frames)
+    print(f"shape {options.shape}, random weights, float32, CPU, {options.frames} x {options.side} px square")
     print(f"roofline {peaks.tflops:,.3g} TFLOP/s, {peaks.gbps:,.4g} GB/s", end="; ")
     print(f"measured here {measured.tflops:,.3g} TFLOP/s, {measured.gbps:,.4g} GB/s")
     print("| " + " | ".join(COLUMNS) + " |" + "\n|---" + "|---" * (len(COLUMNS) - 1) + "|")
@@ -99,8 +91,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stages += [partial(bench.decode, sequences, ROWS) for sequences in options.in_flight]
     for stage in stages:
         print(row(stage(), peaks, options.rounds), flush=True)
-    if device.type == "cuda":
-        print(f"{torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB at most")
     if options.against:
         ours, theirs = seconds(bench.answer, options.rounds), seconds(bench.generated, options.rounds)
         print(
@@ -112,15 +102,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=SHAPES, default="7b")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--dtype", choices=("bfloat16", "float16", "float32"), default="bfloat16")
-    parser.add_argument("--peak-tflops", type=float, help="of the machine, in that precision; measured if not given")
+    parser.add_argument("--peak-tflops", type=float, help="of the machine, in float32; measured if not given")
     parser.add_argument("--peak-gbps", type=float, help="of its memory; measured if not given")
     parser.add_argument("--side", type=int, default=448, help="of the pictures, in pixels; a multiple of 28")
     parser.add_argument("--frames", type=int, default=1, help="of a clip; 1 is a picture")
     parser.add_argument("--in-flight", type=int, nargs="+", default=(1, 8, 32))
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--threads", type=int, help="of torch, on a CPU")
+    parser.add_argument("--threads", type=int, help="of torch")
     parser.add_argument("--against", action="store_true", help="time transformers' generate as well")
     return parser
 

@@ -84,6 +84,6 @@ def test_as_many_are_seen_at_once_as_there_are_cores_whatever_was_read_before(
     runner.settle()
     runner.run([(Cache(prompt), Feed(0, prompt.ids))])
     assert torch.get_num_threads() == 1, "the language model stays on one core"
-    runner._seen.see_beside(prompt.clip, prompt.clip.group_keys)
-    assert runner._seen._helpers is not None
-    assert runner._seen._helpers._max_workers == 2
+    runner.seen.see_beside(prompt.clip, prompt.clip.group_keys)
+    assert runner.seen._helpers is not None
+    assert runner.seen._helpers._max_workers == 2
