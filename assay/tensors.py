@@ -26,7 +26,7 @@ _FINISHES: Mapping[str, FinishReason] = {reason: reason for reason in get_args(F
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Request:
+class GenerationRequest:
     """One generation that is asked for."""
 
     request_id: str
@@ -43,7 +43,7 @@ class Cancel:
     request_id: str
 
 
-def request_to_tensors(request: Request) -> dict[str, NDArray[Any]]:
+def request_to_tensors(request: GenerationRequest) -> dict[str, NDArray[Any]]:
     """REQUEST_ID, CANCEL and what the generation is about. InvalidRequest if a text is not Unicode."""
     clip, conversation = request.clip, request.conversation
     return {
@@ -66,7 +66,7 @@ def cancel_to_tensors(cancel: Cancel) -> dict[str, NDArray[Any]]:
     return {"REQUEST_ID": _texts(cancel.request_id), "CANCEL": np.array([True])}
 
 
-def request_from_tensors(tensors: Tensors) -> Request | Cancel:
+def request_from_tensors(tensors: Tensors) -> GenerationRequest | Cancel:
     """The inverse of request_to_tensors and cancel_to_tensors. InvalidRequest says which tensor cannot be read."""
     request_id = _text(tensors, "REQUEST_ID")
     if _one(tensors, "CANCEL"):
@@ -79,7 +79,7 @@ def request_from_tensors(tensors: Tensors) -> Request | Cancel:
     )
     try:
         form = form_from_json(_text(tensors, "FORM"))
-        return Request(request_id, _clip_from_tensors(tensors), conversation, form)
+        return GenerationRequest(request_id, _clip_from_tensors(tensors), conversation, form)
     except (ValueError, TypeError, RecursionError) as unreadable:
         raise InvalidRequest(f"The request cannot be read: {unreadable}.") from unreadable
 

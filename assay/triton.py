@@ -24,7 +24,7 @@ from assay.form import Form, Free
 from assay.frame import Clip, Frame
 from assay.generator import Conversation, Event, Finished
 from assay.liveness import Liveness
-from assay.tensors import Cancel, Request, Tensors, cancel_to_tensors, events_from_tensors, request_to_tensors
+from assay.tensors import Cancel, GenerationRequest, Tensors, cancel_to_tensors, events_from_tensors, request_to_tensors
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class TritonGenerator:
         Besides the engine's own errors: OverLimit if the clip is larger than 256 MiB; ModelUnavailable if the server
         cannot be reached, dies or is stopped, or is silent for idle_timeout_seconds.
         """
-        request = Request(uuid.uuid4().hex, clip, conversation, form)
+        request = GenerationRequest(uuid.uuid4().hex, clip, conversation, form)
         message = _message(self._model, request_to_tensors(request))
         cancel = _message(self._model, cancel_to_tensors(Cancel(request.request_id)))
         if message.ByteSize() > _MAX_MESSAGE_BYTES:

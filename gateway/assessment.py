@@ -16,11 +16,11 @@ from assay.wire import attribute_name, resampling_from_wire
 from gateway.clip_scoring import ClipScorer, Event, Scoring
 from gateway.decode.jobs import DecodeEvent, DecodeJob, DecodePool
 from gateway.decode.spec import DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo, Shrink, Target
-from gateway.plan import Looking, Plan
 from gateway.request_limit import RequestPlace
 from gateway.scenes import Scenes
 from gateway.timeline import Timeline
 from gateway.upstream import ModelSpec, RequestOptions, Upstream
+from gateway.video_plan import VideoDefaults, VideoPlan
 
 PROGRESS_BYTES = 1 << 20
 
@@ -36,7 +36,7 @@ class Assessment:
     decoder: DecodePool
     upstream: Upstream
     limits: DecodeLimits
-    looking: Looking
+    video_defaults: VideoDefaults
     place: RequestPlace
     options: VideoOptions = field(default_factory=VideoOptions)
     """What the request says of a video."""
@@ -48,7 +48,7 @@ class Assessment:
     _skipped_packets: int = 0
     _media: event_pb2.MediaInfo = field(default_factory=event_pb2.MediaInfo)
     _spec: ModelSpec = field(init=False)
-    _plan: Plan = field(init=False)
+    _plan: VideoPlan = field(init=False)
     _repeats: Repeats = field(init=False)
     _timeline: Timeline = field(init=False)
     _scenes: Scenes | None = None
@@ -61,8 +61,8 @@ class Assessment:
         Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
         """
         self._spec = await self.upstream.spec(self.request.form, self.request.tenant)
-        self._plan = Plan.of(self.options, self._spec, self.looking)
-        self._repeats = Repeats(0.0 if self._plan.keep_repeats else self.looking.repeat_levels)
+        self._plan = VideoPlan.of(self.options, self._spec, self.video_defaults)
+        self._repeats = Repeats(0.0 if self._plan.keep_repeats else self.video_defaults.repeat_levels)
         self._timeline = Timeline(self._plan.rule, self._spec.grade_quantiles)
         if self.is_video and self._plan.sampling == "scene":
             self._scenes = Scenes(self._plan.frames_per_second)
@@ -163,8 +163,8 @@ class Assessment:
         try:
             async for item in job.events():
                 yield item
-                if self._started_windows >= self.looking.max_windows:
-                    most = self.looking.max_windows
+                if self._started_windows >= self.video_defaults.max_windows:
+                    most = self.video_defaults.max_windows
                     raise OverLimit(
                         f"the video has more than {most} windows; choose a longer hop", budget="max_windows"
                     )

@@ -13,7 +13,7 @@ _PROGRESS_BYTES = 16 * 1024
 
 
 @dataclass(eq=False, slots=True)
-class _Waiter:
+class _PlaceRequest:
     place: "RequestPlace"
     turn: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -26,7 +26,7 @@ class RequestLimit:
         self._max_in_flight = max_in_flight
         self._wait_seconds = wait_seconds
         self._held: set[RequestPlace] = set()
-        self._waiters: list[_Waiter] = []
+        self._waiters: list[_PlaceRequest] = []
         self._alarm: asyncio.TimerHandle | None = None
 
     @property
@@ -49,7 +49,7 @@ class RequestLimit:
         """Hold a place (again). `Busy` if none becomes free in time."""
         if place in self._held:
             return
-        waiter = _Waiter(place)
+        waiter = _PlaceRequest(place)
         self._waiters.append(waiter)
         self._match()
         try:

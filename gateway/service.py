@@ -118,7 +118,7 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
             decoder=self.decoder,
             upstream=self.upstream,
             limits=self.settings.decode_limits(),
-            looking=self.settings.looking(),
+            video_defaults=self.settings.video_defaults(),
             place=place,
             options=video_options_from_wire(config.video) if is_video else VideoOptions(),
             windows_at_once=self.settings.windows_at_once,

@@ -11,8 +11,8 @@ from pydantic_settings import SettingsConfigDict
 from assay.rpc.settings import Address, Hosts, OptionalAddress, OptionalServer, Origins, ServerSettings
 from assay.video import VideoOptions
 from gateway.decode.spec import DecodeLimits
-from gateway.plan import Looking
 from gateway.upload import UploadLimits
+from gateway.video_plan import VideoDefaults
 
 _BUDGET = DecodeLimits()
 _UPLOAD = UploadLimits()
@@ -138,7 +138,7 @@ class GatewaySettings(ServerSettings):
     wall_seconds_per_media_second: Annotated[float, Field(ge=0)] = _BUDGET.wall_seconds_per_media_second
     max_memory_bytes: Annotated[int, Field(ge=64 << 20)] = _BUDGET.max_memory_bytes
 
-    def looking(self) -> Looking:
+    def video_defaults(self) -> VideoDefaults:
         """How a video is looked at where a request does not say."""
         options = VideoOptions(
             sampling=self.sampling,
@@ -152,7 +152,7 @@ class GatewaySettings(ServerSettings):
             percentile=self.pooling_percentile,
             worst_count=self.pooling_worst_count,
         )
-        return Looking(options, self.key_frames_from_seconds, self.repeat_levels, self.max_windows)
+        return VideoDefaults(options, self.key_frames_from_seconds, self.repeat_levels, self.max_windows)
 
     def upload_limits(self) -> UploadLimits:
         """How slow a client may be."""

@@ -33,19 +33,6 @@ _CLASS = re.compile(r"^ *class (\w+)[(:]", re.MULTILINE)
 SAME_NAMES: frozenset[str] = frozenset(
     {
         "Checkpoint",
-        "Clip",
-        "Engine",
-        "Measured",
-        "Memory",
-        "Picture",
-        "Request",
-        "Spool",
-        "Turn",
-        "Unavailable",
-        "Upload",
-        "Window",
-        "_Block",
-        "_Waiter",
     }
 )
 """Classes that are defined more than once today, and are to be renamed."""
@@ -62,8 +49,7 @@ SMALL_FILES: Mapping[str, str] = {
     "assay/transcript.py": "a noun",
     "benchmarks/engine/peers/openvino_export.py": "run by another interpreter, as a script",
     "benchmarks/engine/peers/site/sitecustomize.py": "found by another interpreter under this very name",
-    "gateway/decode/worker/heap.py": "no reason yet; merge it or give one",
-    "gateway/decode/worker/rlimits.py": "no reason yet; merge it or give one",
+    "gateway/decode/worker/heap.py": "a workaround for glibc before 2.38, which can be deleted as it stands",
     "gateway/http/page.py": "no reason yet; merge it or give one",
     "services/attribute_extraction/settings.py": "a program's settings stand by themselves",
     "services/scoring/tenants.py": "files on disk, which the service must not know",

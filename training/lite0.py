@@ -18,7 +18,7 @@ _STD = (0.229, 0.224, 0.225)
 _STAGES = ((1, 3, 1, 16), (2, 3, 2, 24), (2, 5, 2, 40), (3, 3, 2, 80), (3, 5, 1, 112), (4, 5, 2, 192), (1, 3, 1, 320))
 
 
-class _Block(nn.Module):
+class _InvertedResidual(nn.Module):
     """Inverted residual without squeeze-and-excite, attribute names as in the published weights."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int, expand: int) -> None:
@@ -56,7 +56,7 @@ class Lite0(nn.Module):
         for stage, (repeats, kernel, stride, channels_out) in enumerate(_STAGES):
             for repeat in range(repeats):
                 step = stride if repeat == 0 else 1
-                blocks.append(_Block(channels, channels_out, kernel, step, 1 if stage == 0 else 6))
+                blocks.append(_InvertedResidual(channels, channels_out, kernel, step, 1 if stage == 0 else 6))
                 channels = channels_out
         self._blocks = nn.ModuleList(blocks)
         self._conv_head = nn.Conv2d(320, FEATURES, 1, bias=False)

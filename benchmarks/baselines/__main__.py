@@ -58,7 +58,7 @@ def compare(
     missing = {}
     try:
         methods["BRISQUE"] = dict.fromkeys(mos, brisque.scores(photos))
-    except brisque.Unavailable as why:
+    except brisque.MethodUnavailable as why:
         missing["BRISQUE"] = str(why)
     numbers = summary(methods, mos, outcomes, asked, seed=seed)
     numbers |= {"missing": missing, "ridge_trained_on": judged.trained_on}

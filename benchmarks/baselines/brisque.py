@@ -17,19 +17,19 @@ from training.photos import Photo
 INSTALL = "pip install -e '.[benchmarks]' -c constraints.txt"
 
 
-class Unavailable(Exception):
+class MethodUnavailable(Exception):
     """The method cannot be run here; the message says why and what to do."""
 
 
 def scores(photos: Sequence[Photo]) -> NDArray[np.float64]:
     """Higher is better: BRISQUE says distortion, about 0 (none) to 100, and its sign is turned here.
 
-    Of the photos as they lie in the archive, whatever their size. Unavailable if the package is not installed.
+    Of the photos as they lie in the archive, whatever their size. MethodUnavailable if the package is not installed.
     """
     try:
         module = importlib.import_module("brisque")
     except ImportError as error:
-        raise Unavailable(f"not installed ({error.name} is missing): {INSTALL}") from error
+        raise MethodUnavailable(f"not installed ({error.name} is missing): {INSTALL}") from error
     judge = module.BRISQUE()
     found = []
     for done, photo in enumerate(photos, start=1):

@@ -20,7 +20,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from statistics import median
 
-from benchmarks.decode.clips import ENCODERS, FRAMES_PER_SECOND, SIZES, Clip, clip
+from benchmarks.decode.clips import ENCODERS, FRAMES_PER_SECOND, SIZES, EncodedClip, clip
 
 NAMES = ("ours", "ours, exact", "torchcodec", "opencv")
 WORKS = {"2 frames/s": FRAMES_PER_SECOND // 2, "every frame": 1}
@@ -34,7 +34,7 @@ Cell = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class DecodeCost:
     """Of one clip by one decoder in one round."""
 
     cpu_ms_per_frame: float
@@ -56,7 +56,7 @@ class Peer:
         )
         self._hear()
 
-    def decode(self, clip: Clip, every: int, height_px: int = HEIGHT_PX, width_px: int = WIDTH_PX) -> Measured:
+    def decode(self, clip: EncodedClip, every: int, height_px: int = HEIGHT_PX, width_px: int = WIDTH_PX) -> DecodeCost:
         asked = {"path": str(clip.path), "every": every, "frames_per_second": FRAMES_PER_SECOND, "frames": clip.frames}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({**asked, "height_px": height_px, "width_px": width_px}) + "\n")
@@ -66,8 +66,8 @@ class Peer:
         if "failed" not in told and told["frames"] != wanted:
             told = {"failed": f"{told['frames']} of {wanted} frames came out"}
         if "failed" in told:
-            return Measured(float("nan"), str(told["failed"]))
-        return Measured(1e3 * float(told["cpu_seconds"]) / clip.frames)
+            return DecodeCost(float("nan"), str(told["failed"]))
+        return DecodeCost(1e3 * float(told["cpu_seconds"]) / clip.frames)
 
     def close(self) -> None:
         """It ends when nobody talks to it any more."""
@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measures and prints; 1 if no peer could be measured."""
     options = _options(argv)
     peers = list(_started(options))
-    found: dict[Cell, list[Measured]] = {}
+    found: dict[Cell, list[DecodeCost]] = {}
     try:
         for size in options.sizes:
             for codec in options.codecs:
@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if any(not peer.name.startswith("ours") for peer in peers) else 1
 
 
-def _round(made: Clip, peers: Sequence[Peer], turn: int) -> Iterator[tuple[Cell, Measured]]:
+def _round(made: EncodedClip, peers: Sequence[Peer], turn: int) -> Iterator[tuple[Cell, DecodeCost]]:
     for work, every in WORKS.items():
         # Who comes first changes from round to round.
         for peer in [*peers[turn % len(peers) :], *peers[: turn % len(peers)]]:
@@ -148,7 +148,7 @@ def _started(options: argparse.Namespace) -> Iterator[Peer]:
             print(f"left out: {name}: {why}", file=sys.stderr)
 
 
-def table(found: dict[Cell, list[Measured]]) -> str:
+def table(found: dict[Cell, list[DecodeCost]]) -> str:
     """Markdown: medians in processor milliseconds per frame of the file, and ratios to ours of the same rounds."""
     names = list(dict.fromkeys(cell[3] for cell in found))
     head = "".join(f" {name} |" if name == "ours" else f" {name} | x ours |" for name in names)
@@ -162,7 +162,7 @@ def table(found: dict[Cell, list[Measured]]) -> str:
     return "\n".join(lines)
 
 
-def _cells(rounds: Sequence[Measured], ours: Sequence[Measured], name: str) -> str:
+def _cells(rounds: Sequence[DecodeCost], ours: Sequence[DecodeCost], name: str) -> str:
     failed = next((each.failed for each in rounds if each.failed), "")
     shown = f" {failed} |" if failed else f" {median(each.cpu_ms_per_frame for each in rounds):.2f} |"
     if name == "ours":

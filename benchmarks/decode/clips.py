@@ -24,7 +24,7 @@ _MEGABITS = {"H.264": (8, 38), "HEVC": (5, 22), "VP9": (5, 22), "AV1": (3, 16)}
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class EncodedClip:
     """A file, and what is in it."""
 
     codec: str
@@ -33,7 +33,7 @@ class Clip:
     frames: int
 
 
-def clip(folder: Path, codec: str, size: str, frames: int = FRAMES) -> Clip:
+def clip(folder: Path, codec: str, size: str, frames: int = FRAMES) -> EncodedClip:
     """From the folder, or made and put there. `size` is one of SIZES or WIDTHxHEIGHT."""
     path = folder / f"{codec.lower().replace('.', '')}-{size.lower()}-{frames}.mp4"
     if not path.exists():
@@ -42,7 +42,7 @@ def clip(folder: Path, codec: str, size: str, frames: int = FRAMES) -> Clip:
         fresh = path.with_suffix(".part")
         _write(fresh, codec, width, height, frames)
         fresh.replace(path)
-    return Clip(codec, size, path, frames)
+    return EncodedClip(codec, size, path, frames)
 
 
 def _write(path: Path, codec: str, width: int, height: int, frames: int) -> None:

@@ -18,7 +18,7 @@ from statistics import median
 
 from assay.checkpoint import read_checkpoint
 from benchmarks.engine.batch import write_batch
-from benchmarks.engine.peers.process import Engine, Measured, Unavailable, command_of
+from benchmarks.engine.peers.process import Measured, PeerProcess, Unavailable, command_of
 from benchmarks.engine.plot import Cell, plot
 from benchmarks.engine.workloads import NAMES, asks
 
@@ -66,7 +66,7 @@ def table(found: dict[Cell, list[Measured]]) -> str:
     return "\n".join(lines)
 
 
-def _round(options: argparse.Namespace, engines: Sequence[Engine], turn: int) -> Iterator[tuple[Cell, Measured]]:
+def _round(options: argparse.Namespace, engines: Sequence[PeerProcess], turn: int) -> Iterator[tuple[Cell, Measured]]:
     served = read_checkpoint(options.checkpoint)
     with tempfile.TemporaryDirectory() as folder:
         for workload in options.workloads:
@@ -82,11 +82,11 @@ def _round(options: argparse.Namespace, engines: Sequence[Engine], turn: int) ->
                         yield (workload, in_flight, engine.name), engine.answer(batch, in_flight)
 
 
-def _started(options: argparse.Namespace) -> Iterator[Engine]:
+def _started(options: argparse.Namespace) -> Iterator[PeerProcess]:
     for name in options.engines:
         try:
             command = command_of(name, options.checkpoint, options.threads, options.environments)
-            yield Engine(name, command, options.runs / f"{name.replace(', ', '-').replace(' ', '-')}.log")
+            yield PeerProcess(name, command, options.runs / f"{name.replace(', ', '-').replace(' ', '-')}.log")
         except Unavailable as why:
             print(f"left out: {why}", file=sys.stderr)
 

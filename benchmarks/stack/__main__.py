@@ -26,10 +26,10 @@ from assay.stack import Stack
 from assay.triton import TritonGenerator
 from benchmarks.engine.workloads import asks
 from benchmarks.stack.processor import Cpu, idle_rates
-from benchmarks.stack.rungs import Judge, Measured, OfTenant, Picture, by_client, by_generator, measure
+from benchmarks.stack.rungs import BenchmarkPicture, Judge, OfTenant, StackRun, by_client, by_generator, measure
 
 ALONE = "engine alone"
-Found = dict[tuple[int, str], list[Measured]]
+Found = dict[tuple[int, str], list[StackRun]]
 
 
 async def main(options: argparse.Namespace) -> int:
@@ -81,9 +81,8 @@ async def _rounds(options: argparse.Namespace, rungs: dict[str, Judge]) -> Found
         # The first round warms up and is not counted.
         for in_flight in options.in_flight:
             count = max(options.requests, 2 * in_flight)
-            asked = [
-                Picture.of(ask.clip) for ask in asks("image CoT", served, count, seed=1000 * (turn + 1) + in_flight)
-            ]
+            seed = 1000 * (turn + 1) + in_flight
+            asked = [BenchmarkPicture.of(ask.clip) for ask in asks("image CoT", served, count, seed=seed)]
             for name in [*names[turn % len(names) :], *names[: turn % len(names)]]:
                 measured = await measure(rungs[name], asked, in_flight)
                 if turn >= 0:
@@ -129,7 +128,7 @@ def profile(found: Found, idle: Cpu) -> str:
     return "\n".join([*lines, f"| x alone | | {' | '.join(ratios)} |"])
 
 
-def _per_picture(rounds: Sequence[Measured], idle: Cpu) -> dict[str, float]:
+def _per_picture(rounds: Sequence[StackRun], idle: Cpu) -> dict[str, float]:
     """Seconds by program. Of all rounds together, as the kernel counts in hundredths."""
     count, took = sum(len(each.judged) for each in rounds), sum(each.seconds for each in rounds)
     spent = {name: sum(each.cpu.get(name, 0.0) for each in rounds) for each in rounds for name in each.cpu}

@@ -26,7 +26,7 @@ Judged = tuple[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class BenchmarkPicture:
     """One that is to be judged."""
 
     clip: Clip
@@ -34,13 +34,13 @@ class Picture:
     """The same as a PNG: what a client has before it asks anything."""
 
     @classmethod
-    def of(cls, clip: Clip) -> "Picture":
+    def of(cls, clip: Clip) -> "BenchmarkPicture":
         held = io.BytesIO()
         Image.fromarray(clip.frames[0].pixels).save(held, "PNG", compress_level=1)
         return cls(clip, held.getvalue())
 
 
-Judge = Callable[[Picture], Awaitable[Judged]]
+Judge = Callable[[BenchmarkPicture], Awaitable[Judged]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class OfTenant:
 def by_generator(generator: Generator, checkpoint: Checkpoint) -> Judge:
     """What both services do, in this process: the early score beside the reasoning, and the reasoned one after it."""
 
-    async def judge(picture: Picture) -> Judged:
+    async def judge(picture: BenchmarkPicture) -> Judged:
         transcript: asyncio.Future[Transcript] = asyncio.get_running_loop().create_future()
 
         async def told() -> Transcript:
@@ -90,7 +90,7 @@ def by_generator(generator: Generator, checkpoint: Checkpoint) -> Judge:
 def by_client(client: AsyncClient) -> Judge:
     """The file through all programs."""
 
-    async def judge(picture: Picture) -> Judged:
+    async def judge(picture: BenchmarkPicture) -> Judged:
         judgement = await client.score(picture.file)
         return judgement.windows[0].reasoning, judgement.score.value
 
@@ -98,7 +98,7 @@ def by_client(client: AsyncClient) -> Judge:
 
 
 @dataclass
-class Measured:
+class StackRun:
     """What one rung did with some pictures."""
 
     seconds: float
@@ -112,7 +112,7 @@ class Measured:
         """Of all programs."""
         return sum(self.cpu.values())
 
-    def agrees_with(self, other: "Measured") -> bool:
+    def agrees_with(self, other: "StackRun") -> bool:
         """The same words, and scores that differ by less than the wire rounds."""
         return all(
             mine[0] == theirs[0] and np.isclose(mine[1], theirs[1], atol=1e-6)
@@ -120,11 +120,11 @@ class Measured:
         )
 
 
-async def measure(judge: Judge, pictures: Sequence[Picture], in_flight: int) -> Measured:
+async def measure(judge: Judge, pictures: Sequence[BenchmarkPicture], in_flight: int) -> StackRun:
     """All of them, so many at a time."""
     gate = asyncio.Semaphore(in_flight)
 
-    async def one(picture: Picture) -> tuple[Judged, float]:
+    async def one(picture: BenchmarkPicture) -> tuple[Judged, float]:
         async with gate:
             started = time.perf_counter()
             judged = await judge(picture)
@@ -134,4 +134,4 @@ async def measure(judge: Judge, pictures: Sequence[Picture], in_flight: int) -> 
     found = await asyncio.gather(*map(one, pictures))
     latencies, judged = [took for _, took in found], [judged for judged, _ in found]
     took = time.perf_counter() - started
-    return Measured(took, latencies, judged, cpu_since(cpu_before))
+    return StackRun(took, latencies, judged, cpu_since(cpu_before))

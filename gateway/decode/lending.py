@@ -56,7 +56,7 @@ class Borrower(Protocol):
 
 
 @dataclass(eq=False, slots=True)
-class _Waiter:
+class _WorkerRequest:
     borrower: Borrower | None
     since: float
     worker: "asyncio.Future[DecodeWorker]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -91,7 +91,7 @@ class LendingPool(WorkerPool):
         self._spool = SpoolBudget(spool_bytes)
         self._turns = asyncio.Semaphore(workers)
         self._turns_wanted = 0
-        self._waiters: list[_Waiter] = []
+        self._waiters: list[_WorkerRequest] = []
         self._pausing: dict[DecodeWorker, Borrower] = {}
         """Workers whose jobs wait for bytes."""
         self._returning: set[DecodeWorker] = set()
@@ -117,7 +117,7 @@ class LendingPool(WorkerPool):
         """
         if self.is_closed:
             raise _shutting_down()
-        waiter = _Waiter(borrower, asyncio.get_running_loop().time())
+        waiter = _WorkerRequest(borrower, asyncio.get_running_loop().time())
         self._waiters.append(waiter)
         self._match()
         try:
@@ -129,7 +129,7 @@ class LendingPool(WorkerPool):
                 raise self._all_busy() from None
             raise
 
-    def _withdraw(self, waiter: _Waiter) -> None:
+    def _withdraw(self, waiter: _WorkerRequest) -> None:
         if waiter in self._waiters:
             self._waiters.remove(waiter)
         elif not waiter.worker.cancelled():  # it was lent in the moment in which nobody wanted it any more
@@ -199,7 +199,7 @@ class LendingPool(WorkerPool):
         super()._offer(worker)
         self._match()
 
-    def _pending(self) -> list[_Waiter]:
+    def _pending(self) -> list[_WorkerRequest]:
         """Those that have neither got a worker nor been cancelled."""
         return [waiter for waiter in self._waiters if not waiter.worker.done()]
 

@@ -14,7 +14,7 @@ from assay.frame import Clip, Frame
 from assay.generator import Chose, Conversation, Counted, Finished, Wrote
 from assay.tensors import (
     Cancel,
-    Request,
+    GenerationRequest,
     cancel_to_tensors,
     events_from_tensors,
     events_to_tensors,
@@ -47,10 +47,10 @@ events = st.one_of(
 FORM = Form((Literal("Score:"), Choice("clutter", (" a", " b")), Digits("score", lead=" "), Free("why", max_tokens=8)))
 
 
-def request(pixels=None, question="How good?") -> Request:
+def request(pixels=None, question="How good?") -> GenerationRequest:
     frames = np.zeros((2, 4, 6, 3), np.uint8) if pixels is None else pixels
     clip = Clip(tuple(Frame(picture, index / 3) for index, picture in enumerate(frames)), is_video=True)
-    return Request("an id", clip, Conversation(question, "a system", ("what", " stands"), "acme"), FORM)
+    return GenerationRequest("an id", clip, Conversation(question, "a system", ("what", " stands"), "acme"), FORM)
 
 
 @given(st.lists(events, min_size=1, max_size=4))
@@ -74,7 +74,7 @@ def test_a_request_comes_out_as_it_went_in(question, height, is_fortran):
     pixels = np.random.default_rng(height).integers(0, 256, (3, height, 5, 3), np.uint8)
     sent = request(np.asfortranarray(pixels) if is_fortran else pixels, question)
     received = request_from_tensors(request_to_tensors(sent))
-    assert isinstance(received, Request)
+    assert isinstance(received, GenerationRequest)
     assert (received.request_id, received.conversation, received.form) == ("an id", sent.conversation, FORM)
     assert received.clip.is_video
     assert [frame.pts_seconds for frame in received.clip.frames] == [frame.pts_seconds for frame in sent.clip.frames]
@@ -86,7 +86,7 @@ def test_the_answer_so_far_comes_out_segment_by_segment(answered):
     sent = request()
     sent = dataclasses.replace(sent, conversation=dataclasses.replace(sent.conversation, answered=answered))
     received = request_from_tensors(request_to_tensors(sent))
-    assert isinstance(received, Request)
+    assert isinstance(received, GenerationRequest)
     assert received.conversation.answered == answered
 
 
@@ -94,7 +94,7 @@ def test_a_request_that_names_no_tenant_is_nobodys():
     tensors = request_to_tensors(request())
     del tensors["TENANT"]
     received = request_from_tensors(tensors)
-    assert isinstance(received, Request)
+    assert isinstance(received, GenerationRequest)
     assert received.conversation.tenant == ""
 
 
@@ -102,7 +102,7 @@ def test_the_pictures_of_a_request_are_a_copy():
     tensors = request_to_tensors(request())
     received = request_from_tensors(tensors)
     tensors["FRAMES"][:] = 255
-    assert isinstance(received, Request)
+    assert isinstance(received, GenerationRequest)
     assert received.clip.stacked().max() == 0
 
 

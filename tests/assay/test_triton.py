@@ -20,7 +20,7 @@ from assay.errors import BadMedia, Busy, InvalidRequest, ModelUnavailable, OverL
 from assay.form import Form, Free
 from assay.frame import Clip, Frame
 from assay.generator import Conversation, Finished, Wrote
-from assay.tensors import Cancel, Request, events_to_tensors, request_from_tensors
+from assay.tensors import Cancel, GenerationRequest, events_to_tensors, request_from_tensors
 from assay.triton import TritonGenerator
 
 CLIP = Clip((Frame(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)),), is_video=False)
@@ -69,7 +69,7 @@ class ScriptedTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         try:
             async for message in requests:
                 self.asked.append(request_from_tensors(unpacked(message)))
-                if isinstance(self.asked[-1], Request):
+                if isinstance(self.asked[-1], GenerationRequest):
                     async for answer in self._play(context):
                         yield answer
                 elif self.heeds_cancel:
@@ -226,7 +226,7 @@ async def test_leaving_is_a_second_message_and_not_a_grpc_cancel(how):
             with pytest.raises(asyncio.CancelledError):
                 await task
         await generator.close()
-        assert [type(message) for message in scripted.asked] == [Request, Cancel]
+        assert [type(message) for message in scripted.asked] == [GenerationRequest, Cancel]
         assert (scripted.half_closed, scripted.torn_off) == (1, 0)
 
 

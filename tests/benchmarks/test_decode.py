@@ -2,13 +2,13 @@
 
 import pytest
 
-from benchmarks.decode.__main__ import Measured, Peer, table
+from benchmarks.decode.__main__ import DecodeCost, Peer, table
 from benchmarks.decode.clips import ENCODERS, clip
 
 
 def test_the_table_has_medians_and_ratios_of_the_same_rounds():
-    ours = [Measured(2.0), Measured(4.0), Measured(3.0)]
-    theirs = [Measured(4.0), Measured(4.0), Measured(9.0)]
+    ours = [DecodeCost(2.0), DecodeCost(4.0), DecodeCost(3.0)]
+    theirs = [DecodeCost(4.0), DecodeCost(4.0), DecodeCost(9.0)]
     found = {("1080p", "AV1", "every frame", "ours"): ours, ("1080p", "AV1", "every frame", "torchcodec"): theirs}
     assert table(found).splitlines()[0] == "| size | codec | frames wanted | ours | torchcodec | x ours |"
     assert table(found).splitlines()[-1] == "| 1080p | AV1 | every frame | 3.00 | 4.00 | 2.00 |"
@@ -16,8 +16,8 @@ def test_the_table_has_medians_and_ratios_of_the_same_rounds():
 
 def test_a_decoder_that_cannot_is_a_line_with_its_words():
     cell = ("4K", "AV1", "2 frames/s")
-    failed = [Measured(float("nan"), "0 of 5 frames came out")]
-    text = table({(*cell, "ours"): [Measured(1.0)], (*cell, "opencv"): failed})
+    failed = [DecodeCost(float("nan"), "0 of 5 frames came out")]
+    text = table({(*cell, "ours"): [DecodeCost(1.0)], (*cell, "opencv"): failed})
     assert text.splitlines()[-1] == "| 4K | AV1 | 2 frames/s | 1.00 | 0 of 5 frames came out | |"
 
 

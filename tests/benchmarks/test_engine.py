@@ -16,7 +16,7 @@ from assay.generator import Conversation
 from benchmarks.engine.__main__ import table
 from benchmarks.engine.batch import Batch, regex, wishes, write_batch
 from benchmarks.engine.peers import transformers_generate
-from benchmarks.engine.peers.process import Engine, Measured, Unavailable
+from benchmarks.engine.peers.process import Measured, PeerProcess, Unavailable
 from benchmarks.engine.peers.worker import in_groups
 from benchmarks.engine.plot import plot
 from benchmarks.engine.workloads import NAMES, Ask, asks, crops
@@ -94,7 +94,7 @@ def test_what_an_engine_prints_does_not_get_into_the_talk(tmp_path: Path) -> Non
         "serve(load)"
     )
     (tmp_path / "batch.json").write_text('{"it": "said"}')
-    engine = Engine("loud", [sys.executable, "-c", worker], tmp_path / "log")
+    engine = PeerProcess("loud", [sys.executable, "-c", worker], tmp_path / "log")
     try:
         assert engine.answer(Batch(tmp_path / "batch.json", 2), 2).texts == ["said", "said"]
     finally:
@@ -104,7 +104,7 @@ def test_what_an_engine_prints_does_not_get_into_the_talk(tmp_path: Path) -> Non
 
 def test_an_engine_that_ends_is_unavailable_with_its_last_words(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="no such model"):
-        Engine("gone", [sys.executable, "-c", "raise SystemExit('no such model')"], tmp_path / "log")
+        PeerProcess("gone", [sys.executable, "-c", "raise SystemExit('no such model')"], tmp_path / "log")
 
 
 def test_the_plot_is_a_picture(tmp_path: Path) -> None:

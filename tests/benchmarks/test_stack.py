@@ -13,14 +13,14 @@ from assay.frame import Clip, Frame
 from benchmarks.stack import pixels
 from benchmarks.stack.__main__ import ALONE, as_they_are, profile, table
 from benchmarks.stack.processor import THIS, cpu_seconds, cpu_since, idle_rates
-from benchmarks.stack.rungs import Measured, OfTenant, Picture, by_generator, measure
+from benchmarks.stack.rungs import BenchmarkPicture, OfTenant, StackRun, by_generator, measure
 from tests.checkpoints import small_checkpoint
 from tests.scripted_generator import ScriptedGenerator
 
 
-def _pictures(count: int) -> list[Picture]:
+def _pictures(count: int) -> list[BenchmarkPicture]:
     clips = [Clip((Frame(np.full((56, 56, 3), n, np.uint8)),), is_video=False) for n in range(count)]
-    return [Picture.of(clip) for clip in clips]
+    return [BenchmarkPicture.of(clip) for clip in clips]
 
 
 async def test_a_generator_is_asked_what_both_services_ask() -> None:
@@ -48,21 +48,21 @@ async def test_a_rung_may_ask_in_a_name_of_its_own() -> None:
 
 @pytest.mark.parametrize(("other", "agrees"), [(("Why.", 3.0), True), (("Why!", 3.0), False), (("Why.", 3.1), False)])
 def test_rungs_agree_if_words_and_scores_are_the_same(other: tuple[str, float], agrees: bool) -> None:
-    assert Measured(1.0, [1.0], [("Why.", 3.0)]).agrees_with(Measured(1.0, [1.0], [other])) is agrees
+    assert StackRun(1.0, [1.0], [("Why.", 3.0)]).agrees_with(StackRun(1.0, [1.0], [other])) is agrees
 
 
 def test_the_table_says_how_many_times_as_long_as_the_engine_alone() -> None:
     judged = [("Why.", 3.0)] * 4
-    alone = Measured(2.0, [0.5] * 4, judged, {"client": 1.0})
-    stack = Measured(2.5, [0.6] * 4, judged, {"client": 0.1, "gateway": 1.0})
+    alone = StackRun(2.0, [0.5] * 4, judged, {"client": 1.0})
+    stack = StackRun(2.5, [0.6] * 4, judged, {"client": 0.1, "gateway": 1.0})
     rows = table({(1, ALONE): [alone], (1, "whole stack"): [stack]}).splitlines()
     assert rows[-1] == "| 1 | whole stack | 600 | 1.20 | 1.60 | 1.25 | 275 | 1.10 |"
 
 
 def test_the_profile_says_what_each_program_took_beyond_what_it_takes_idle() -> None:
     judged = [("Why.", 3.0)] * 4
-    alone = Measured(2.0, [0.5] * 4, judged, {"client": 1.0})
-    stack = Measured(2.0, [0.5] * 4, judged, {"client": 0.3, "gateway": 1.0})
+    alone = StackRun(2.0, [0.5] * 4, judged, {"client": 1.0})
+    stack = StackRun(2.0, [0.5] * 4, judged, {"client": 0.3, "gateway": 1.0})
     rows = profile({(1, ALONE): [alone] * 2, (1, "whole stack"): [stack] * 2}, {"gateway": 0.1}).splitlines()
     assert rows[2:] == [
         "| gateway | 100.0 | 0.0 | 200.0 |",

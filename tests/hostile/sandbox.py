@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from assay.frame import Frame
 from gateway.decode.jobs import DecodePool
 from gateway.decode.protocol import PERMITTED
-from gateway.decode.worker.reader import Upload
+from gateway.decode.worker.reader import UploadReader
 from gateway.decode.worker.sandbox import landlock_version
 from gateway.decode.worker.video import decode_video
 from tests.gateway.decode.upload import VIDEO, decode, upload
@@ -27,7 +27,7 @@ def in_this_process(data, spec):
     """Processor seconds and frames of a decode without worker, lock or socket."""
     chunks = iter([data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES)])
     start = time.process_time()
-    events = decode_video(Upload(lambda: next(chunks, b""), spec.max_bytes), "mp4", spec)
+    events = decode_video(UploadReader(lambda: next(chunks, b""), spec.max_bytes), "mp4", spec)
     frames = sum(isinstance(event, Frame) for event in events)
     return time.process_time() - start, frames
 

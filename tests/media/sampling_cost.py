@@ -16,7 +16,7 @@ import av
 import numpy as np
 
 from gateway.decode.spec import DecodeSpec, Target
-from gateway.decode.worker.reader import Upload
+from gateway.decode.worker.reader import UploadReader
 from gateway.decode.worker.video import decode_video
 from tests.media.film import film
 
@@ -41,7 +41,7 @@ def by_worker(data: bytes, rate: float, way: str) -> int:
     key_frames, threshold = ("auto", 1e9) if way == "linear" else (way, 0.0)
     spec = DecodeSpec(True, TARGET, rate, key_frames=key_frames, key_frames_from_seconds=threshold)
     chunks = itertools.chain((data[i : i + (1 << 18)] for i in range(0, len(data), 1 << 18)), itertools.repeat(b""))
-    upload = Upload(chunks.__next__, len(data))
+    upload = UploadReader(chunks.__next__, len(data))
     *_, summary = decode_video(upload, "mp4", spec)
     return summary.frames_sampled
 

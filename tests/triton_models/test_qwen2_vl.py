@@ -11,11 +11,11 @@ from assay.errors import Busy
 from assay.form import Form, Literal
 from assay.frame import Clip, Frame
 from assay.generator import Chose, Conversation, Counted, Finished, Wrote
-from assay.tensors import Cancel, Request, cancel_to_tensors, events_to_tensors, request_to_tensors
+from assay.tensors import Cancel, GenerationRequest, cancel_to_tensors, events_to_tensors, request_to_tensors
 
 MODEL = Path(__file__).parents[2] / "triton_models" / "qwen2_vl"
 TYPES = {"O": "TYPE_STRING", "bool": "TYPE_BOOL", "uint8": "TYPE_UINT8", "int64": "TYPE_INT64", "float64": "TYPE_FP64"}
-REQUEST = Request(
+REQUEST = GenerationRequest(
     "an id",
     Clip((Frame(np.zeros((4, 6, 3), np.uint8)),), False),
     Conversation("?", answered=("!", "?")),

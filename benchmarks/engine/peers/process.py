@@ -49,7 +49,7 @@ class Measured:
     """Of all threads: what a busy machine changes least."""
 
 
-class Engine:
+class PeerProcess:
     """A worker, started; close it."""
 
     def __init__(self, name: str, command: Sequence[str], log: Path) -> None:

@@ -27,9 +27,9 @@ from gateway.decode.protocol import Kind
 from gateway.decode.slots import SLOTS, FrameSlots
 from gateway.decode.spec import DecodeSpec, DecodeSummary, Lost, MediaInfo
 from gateway.decode.worker import escape
+from gateway.decode.worker.budget import grant_cpu
 from gateway.decode.worker.live import decode_frames, decode_stream
-from gateway.decode.worker.reader import Abandoned, Upload
-from gateway.decode.worker.rlimits import grant_cpu
+from gateway.decode.worker.reader import Abandoned, UploadReader
 from gateway.decode.worker.sandbox import lock_up
 from gateway.decode.worker.sniff import SNIFF_BYTES, sniff
 from gateway.decode.worker.still import decode_still
@@ -147,7 +147,7 @@ def prepare() -> None:
     gc.freeze()  # what is there now stays, so that the collection after each job is quick
 
 
-class Memory:
+class ProcessMemory:
     """How much this process has; opened once, as nothing can be opened later."""
 
     def __init__(self) -> None:
@@ -163,7 +163,7 @@ class Memory:
         return int(os.pread(self._statm, 200, 0).split()[column])
 
 
-def limit_job(spec: DecodeSpec, memory: Memory) -> None:
+def limit_job(spec: DecodeSpec, memory: ProcessMemory) -> None:
     """The nets behind the budgets: processor time ends in SIGXCPU, address space in a failed allocation."""
     limits = spec.limits
     grant_cpu(limits.cpu_budget_seconds(spec.granted_media_seconds))
@@ -173,7 +173,7 @@ def limit_job(spec: DecodeSpec, memory: Memory) -> None:
 
 def decode(spec: DecodeSpec, connection: Connection) -> None:
     """One job, told event by event."""
-    upload = Upload(connection.next_chunk, spec.max_bytes, connection.obey)
+    upload = UploadReader(connection.next_chunk, spec.max_bytes, connection.obey)
     try:
         for event in _events(upload, spec):
             if isinstance(event, Frame):
@@ -184,7 +184,7 @@ def decode(spec: DecodeSpec, connection: Connection) -> None:
         upload.free()
 
 
-def _events(upload: Upload, spec: DecodeSpec) -> Iterator[MediaInfo | Frame | Lost | DecodeSummary]:
+def _events(upload: UploadReader, spec: DecodeSpec) -> Iterator[MediaInfo | Frame | Lost | DecodeSummary]:
     if spec.live == "frames":
         return decode_frames(upload, spec)
     container = sniff(upload.peek(SNIFF_BYTES), spec.is_video)
@@ -193,7 +193,7 @@ def _events(upload: Upload, spec: DecodeSpec) -> Iterator[MediaInfo | Frame | Lo
     return (decode_video if spec.is_video else decode_still)(upload, container, spec)
 
 
-def run_job(body: bytes, connection: Connection, memory: Memory) -> None:
+def run_job(body: bytes, connection: Connection, memory: ProcessMemory) -> None:
     """Decode, and turn everything that can go wrong into one sentence for the client."""
     spec, slot_bytes = protocol.job_from_body(body)
     connection.begin(slot_bytes)
@@ -215,7 +215,7 @@ def run_job(body: bytes, connection: Connection, memory: Memory) -> None:
 def main() -> None:
     sock, slots = (int(argument) for argument in sys.argv[1:])
     connection = Connection(socket.socket(fileno=sock), FrameSlots(slots))
-    memory = Memory()
+    memory = ProcessMemory()
     prepare()
     connection.send(protocol.pack(Kind.LOCKED, bytes([lock_up()])))
     try:
@@ -227,7 +227,7 @@ def main() -> None:
         os._exit(0)
 
 
-def serve(connection: Connection, memory: Memory) -> None:
+def serve(connection: Connection, memory: ProcessMemory) -> None:
     """The next thing that the gateway asks for, to its end."""
     kind, body = connection.receive()
     while kind in (Kind.TAKEN, Kind.ABANDON):  # the end of the job before

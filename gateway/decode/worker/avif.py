@@ -20,7 +20,7 @@ from gateway.decode.worker.budget import PADDING_PX, check_pixels
 from gateway.decode.worker.colour import is_hdr
 from gateway.decode.worker.header import ANIMATED, DAMAGED, orientation_in
 from gateway.decode.worker.icc import ColourTags
-from gateway.decode.worker.reader import Spool
+from gateway.decode.worker.reader import SpooledFile
 from gateway.decode.worker.resize import PRECISE, Orientation
 from gateway.decode.worker.video import open_container
 
@@ -146,7 +146,7 @@ def _first_frames(data: bytes, limits: DecodeLimits) -> list[bytes]:
         return []
     start, end = mp4.index_of(lambda start, size: data[start : start + size], len(data))
     mp4.check_index(data[start:end], limits)
-    with open_container(Spool(data, len(data)), "avif", limits.max_image_pixels, limits.max_streams) as media:
+    with open_container(SpooledFile(data, len(data)), "avif", limits.max_image_pixels, limits.max_streams) as media:
         return [bytes(packet) for stream in media.streams.video if (packet := next(media.demux(stream), None))]
 
 

@@ -1,10 +1,12 @@
 """What one decode may spend, counted from what really happened and never from a header."""
 
+import math
+import resource
 import time
 
 from assay.errors import BadMedia, OverLimit
 from gateway.decode.spec import DecodeLimits
-from gateway.decode.worker.reader import Upload
+from gateway.decode.worker.reader import UploadReader
 
 PADDING_PX = 1 << 22
 """By which FFmpeg's own limit is above that of stills, which are measured before: it counts the ends of rows that it
@@ -17,7 +19,7 @@ class Budget:
     Between two packets FFmpeg is on its own: there the resource limits of the process and the gateway's clock hold.
     """
 
-    def __init__(self, limits: DecodeLimits, upload: Upload) -> None:
+    def __init__(self, limits: DecodeLimits, upload: UploadReader) -> None:
         self._limits = limits
         self._upload = upload
         self._cpu_start = time.process_time()
@@ -102,3 +104,12 @@ def check_pixels(pixels: int, limit: int) -> None:
     """Before a still is decoded. Raises `OverLimit`."""
     if pixels > limit:
         raise OverLimit(too_many_pixels(pixels, limit))
+
+
+def grant_cpu(seconds: float) -> None:
+    """So much processor time from now on; beyond it comes SIGXCPU. May be granted again at any time.
+
+    The net behind the budgets, held by the kernel.
+    """
+    granted = math.ceil(time.process_time() + seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (granted, resource.RLIM_INFINITY))

@@ -7,7 +7,7 @@ FFmpeg keeps an entry of about 50 bytes for every sample that it has ever seen o
 import struct
 from collections.abc import Iterator
 
-from gateway.decode.worker.reader import Upload
+from gateway.decode.worker.reader import UploadReader
 
 _STRETCH_INDEX_BYTES = 256 * 1024
 """Bytes of fragment headers (moof) after which a new stretch may begin; a sample has 4 to 16 of them."""
@@ -21,7 +21,7 @@ _ENDLESS_BYTES = 1 << 62
 class Fragments:
     """Reads stretches one after the other; each seems to be a whole file, and ends."""
 
-    def __init__(self, upload: Upload, stretch_index_bytes: int = _STRETCH_INDEX_BYTES) -> None:
+    def __init__(self, upload: UploadReader, stretch_index_bytes: int = _STRETCH_INDEX_BYTES) -> None:
         self._upload = upload
         self._stretch_index_bytes = stretch_index_bytes
         self._index = bytearray()

@@ -13,14 +13,13 @@ from assay.frame import Frame
 from assay.live_time import LIVE_GAP_SECONDS, LiveTime
 from assay.sampling import FixedRate
 from gateway.decode.spec import RAW_FRAME, DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo
-from gateway.decode.worker.budget import Budget
+from gateway.decode.worker.budget import Budget, grant_cpu
 from gateway.decode.worker.deinterlace import DEINTERLACED, Deinterlacer
 from gateway.decode.worker.fragments import Fragments
 from gateway.decode.worker.packet_clock import PacketClock
 from gateway.decode.worker.presentation import Presentations
-from gateway.decode.worker.reader import BoundedReader, Upload
-from gateway.decode.worker.resize import FrameResizer, Orientation, Turn, resize_picture
-from gateway.decode.worker.rlimits import grant_cpu
+from gateway.decode.worker.reader import BoundedReader, UploadReader
+from gateway.decode.worker.resize import FrameOrientation, FrameResizer, Orientation, resize_picture
 from gateway.decode.worker.sampler import shown_size
 from gateway.decode.worker.video import frames_of, open_source, open_tracks, prepare, presentation_of, video_stream
 
@@ -33,7 +32,7 @@ _NO_INDEX = "a live MP4 must begin with its index and go on in fragments (moov, 
 class LiveBudget(Budget):
     """What a stretch of a live stream may spend; the next stretch may spend as much again."""
 
-    def __init__(self, limits: DecodeLimits, upload: Upload, renew_seconds: float) -> None:
+    def __init__(self, limits: DecodeLimits, upload: UploadReader, renew_seconds: float) -> None:
         self._renew_seconds = renew_seconds
         self._begun_seconds = 0.0
         self.frames_before = 0
@@ -57,7 +56,7 @@ class LiveBudget(Budget):
 class _Watch:
     """Hands bytes on, unless too many have come since the last picture."""
 
-    def __init__(self, upload: Upload, read: Callable[[int], bytes]) -> None:
+    def __init__(self, upload: UploadReader, read: Callable[[int], bytes]) -> None:
         self._upload = upload
         self._read = read
         self._seen_bytes = 0
@@ -142,7 +141,7 @@ class _Sampler:
         yield DecodeSummary(last, frames, corrupt, self._sampled, warnings, end_seconds=last + self._step_seconds)
 
 
-def decode_stream(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[Event]:
+def decode_stream(upload: UploadReader, container: str, spec: DecodeSpec) -> Iterator[Event]:
     """A container's bytes: `MediaInfo`, `Frame`s and what was `Lost` between them, `DecodeSummary` last.
 
     Raises `BadMedia`, `OverLimit`, and anything that FFmpeg or PyAV come up with.
@@ -178,7 +177,7 @@ def _stretch(
         stream = video_stream(media)
         prepare(stream, limits.max_video_pixels)
         resize.presentation = presentation_of(stream, container, presentations)
-        turns, codec = Turn(), stream.codec_context.codec.canonical_name
+        turns, codec = FrameOrientation(), stream.codec_context.codec.canonical_name
         before: av.VideoFrame | None = None
         for frame in frames_of(media, stream, sampler.budget, clock):
             if frame.time is None:
@@ -193,7 +192,7 @@ def _stretch(
         raise BadMedia("the stream is damaged so badly that it cannot be read on; start it again")
 
 
-def decode_frames(upload: Upload, spec: DecodeSpec) -> Iterator[Event]:
+def decode_frames(upload: UploadReader, spec: DecodeSpec) -> Iterator[Event]:
     """Frames that are decoded already, each `RAW_FRAME` and its pixels: the same events."""
     budget = LiveBudget(spec.limits, upload, spec.renew_seconds)
     time = LiveTime()
@@ -220,7 +219,7 @@ def decode_frames(upload: Upload, spec: DecodeSpec) -> Iterator[Event]:
     yield from sampler.summary()
 
 
-def _exactly(upload: Upload, size: int, *, at_end: bool = False) -> bytes:
+def _exactly(upload: UploadReader, size: int, *, at_end: bool = False) -> bytes:
     """So many bytes; none at all only where the stream may end."""
     parts = bytearray()
     while len(parts) < size and (data := upload.read(size - len(parts))):

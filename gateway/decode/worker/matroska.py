@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gateway.decode.worker.mp4 import Window
+from gateway.decode.worker.mp4 import RangeReader
 
 _EBML_HEADER = 0x1A45DFA3
 _SEGMENT = 0x18538067
@@ -35,7 +35,7 @@ def declared_bytes(head: bytes) -> int:
     return at
 
 
-def tracks(read: Window, size_bytes: int = 0) -> bytes:
+def tracks(read: RangeReader, size_bytes: int = 0) -> bytes:
     """Body of the Tracks element. Of a file that still arrives, nothing if it does not come before the first Cluster;
     of a whole one, which has `size_bytes`, wherever it is."""
     at = _start_of_elements(read)
@@ -53,7 +53,7 @@ def tracks(read: Window, size_bytes: int = 0) -> bytes:
     return b""
 
 
-def _start_of_elements(read: Window) -> int:
+def _start_of_elements(read: RangeReader) -> int:
     """Where the body of the Segment begins; 0 if there is none."""
     head, at = read(0, HEAD_BYTES), 0
     identity, at = _number(head, at, keeps_marker=True)

@@ -22,7 +22,7 @@ _MAX_BOXES_IN_INDEX = 100_000
 NO_INDEX = "the MP4 has no index (moov): it is cut off or was never finished; record or export it again"
 
 
-class Window(Protocol):
+class RangeReader(Protocol):
     """Something whose beginning can be looked at: `peek` of an upload, `at` of a spool."""
 
     def __call__(self, start: int, size: int, /) -> bytes: ...
@@ -38,7 +38,7 @@ class Layout:
     """The file says that it has at least so many bytes; 0 if it does not say."""
 
 
-def _header(read: Window, start: int) -> tuple[bytes, int, int] | None:
+def _header(read: RangeReader, start: int) -> tuple[bytes, int, int] | None:
     """Type of the box at `start`, start of its body, its end (0: it lasts to the end of the file)."""
     head = read(start, 16)
     if len(head) < 8:
@@ -51,7 +51,7 @@ def _header(read: Window, start: int) -> tuple[bytes, int, int] | None:
     return kind, start + 8, start + max(8, size)
 
 
-def layout(read: Window, max_index_bytes: int, look_ahead_bytes: int) -> Layout:
+def layout(read: RangeReader, max_index_bytes: int, look_ahead_bytes: int) -> Layout:
     """Walk the top-level boxes to the first media data. Raises `BadMedia` if there is no box to be found."""
     start, index = 0, None
     for _ in range(_MAX_BOXES):
@@ -75,7 +75,7 @@ def layout(read: Window, max_index_bytes: int, look_ahead_bytes: int) -> Layout:
     return Layout(index, 0)
 
 
-def index_of(read: Window, size: int) -> tuple[int, int]:
+def index_of(read: RangeReader, size: int) -> tuple[int, int]:
     """Start and end of the moov box of a whole file of `size` bytes. Raises `BadMedia` if it is not there."""
     start = 0
     for _ in range(_MAX_BOXES):

@@ -10,7 +10,7 @@ class Abandoned(Exception):
     """The gateway does not want this job any more."""
 
 
-class Upload:
+class UploadReader:
     """Bytes in order of arrival; the beginning can be looked at before it is read."""
 
     def __init__(
@@ -24,7 +24,7 @@ class Upload:
         self._max_bytes = max_bytes
         self.obey = obey
         self._ahead = bytearray()
-        self._spool: Spool | None = None
+        self._spool: SpooledFile | None = None
         self.bytes_arrived = 0
         self.ended = False
 
@@ -68,14 +68,14 @@ class Upload:
         self._ahead.clear()
         return data
 
-    def spool(self) -> "Spool":
+    def spool(self) -> "SpooledFile":
         """Everything that is left, seekable, once the upload has ended."""
         # Anonymous memory and not a memfd: the worker may not write files (RLIMIT_FSIZE 0 holds for a memfd as well).
         # Only the pages that are written exist, and no growing buffer is ever copied.
         memory = mmap.mmap(-1, self._max_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         while chunk := self.read(1 << 20):
             memory.write(chunk)
-        self._spool = Spool(memory, memory.tell())
+        self._spool = SpooledFile(memory, memory.tell())
         return self._spool
 
     def free(self) -> None:
@@ -140,7 +140,7 @@ class Replay(BoundedReader):
         return data
 
 
-class Spool(BoundedReader):
+class SpooledFile(BoundedReader):
     """A whole file in memory, for what can only be read by seeking."""
 
     def __init__(self, memory: mmap.mmap | bytes, size: int) -> None:

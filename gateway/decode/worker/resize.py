@@ -94,7 +94,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     return from_matrix(a, b, c, d)
 
 
-class Turn:
+class FrameOrientation:
     """The orientation of a video's frames, looked up again when a frame is rotated differently from the one before.
 
     PyAV 18.1 ties every frame whose side data are read into a reference cycle, so that its pixels stay until Python's

@@ -17,7 +17,7 @@ from gateway.decode.worker import alpha
 from gateway.decode.worker.budget import Budget
 from gateway.decode.worker.deinterlace import DEINTERLACED, Deinterlacer
 from gateway.decode.worker.presentation import Presentation
-from gateway.decode.worker.resize import FrameResizer, Orientation, Turn
+from gateway.decode.worker.resize import FrameOrientation, FrameResizer, Orientation
 from gateway.decode.worker.shortcut import Shortcut, Stretch
 
 Event = MediaInfo | Frame | DecodeSummary
@@ -48,7 +48,7 @@ class Sampler:
         self._resize = FrameResizer(spec.target, presentation)
         self._deinterlace = Deinterlacer()
         self._presentation = presentation
-        self._turn = Turn()
+        self._turn = FrameOrientation()
         self._container = container
         self._stream = stream
         self._origin: float | None = None

@@ -24,7 +24,7 @@ from gateway.decode.worker.budget import PADDING_PX, check_pixels
 from gateway.decode.worker.header import ANIMATED, DAMAGED, Header, plain_png, read_header
 from gateway.decode.worker.heic import decode_heic
 from gateway.decode.worker.icc import ColourTags
-from gateway.decode.worker.reader import Upload
+from gateway.decode.worker.reader import UploadReader
 from gateway.decode.worker.resize import PRECISE, Orientation, resize_picture
 
 Pixels = NDArray[np.uint8]
@@ -49,7 +49,7 @@ class _Decoded:
     colours: ColourTags
 
 
-def decode_still(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[MediaInfo | Frame | DecodeSummary]:
+def decode_still(upload: UploadReader, container: str, spec: DecodeSpec) -> Iterator[MediaInfo | Frame | DecodeSummary]:
     """`MediaInfo`, one `Frame`, `DecodeSummary`. Raises `BadMedia`, `OverLimit`, or anything of a decoder's."""
     data = upload.read_all()
     warnings: list[str] = []

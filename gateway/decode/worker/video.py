@@ -19,7 +19,7 @@ from gateway.decode.worker.budget import Budget, too_many_pixels
 from gateway.decode.worker.heap import Heap
 from gateway.decode.worker.packet_clock import STREAM_CONTAINERS, PacketClock
 from gateway.decode.worker.presentation import Presentation, Presentations
-from gateway.decode.worker.reader import BoundedReader, Replay, Upload
+from gateway.decode.worker.reader import BoundedReader, Replay, UploadReader
 from gateway.decode.worker.sampler import Event, Sampler
 from gateway.decode.worker.shortcut import Stretch
 
@@ -126,7 +126,7 @@ class _Opened:
     presentations: Presentations = field(default_factory=dict)
 
 
-def open_source(upload: Upload, container: str, spec: DecodeSpec, *, may_spool: bool = True) -> _Opened | None:
+def open_source(upload: UploadReader, container: str, spec: DecodeSpec, *, may_spool: bool = True) -> _Opened | None:
     """What FFmpeg is to read from; None if that would be the whole upload, and it may not be waited for."""
     if container == "mp4":
         return _open_mp4(upload, spec, may_spool)
@@ -137,7 +137,7 @@ def open_source(upload: Upload, container: str, spec: DecodeSpec, *, may_spool: 
     return _Opened(BoundedReader(upload.read))
 
 
-def _open_matroska(upload: Upload, may_spool: bool) -> _Opened:
+def _open_matroska(upload: UploadReader, may_spool: bool) -> _Opened:
     """Programs that change a finished file put its tracks to the end where they do not fit any more: that is read by
     seeking."""
     tracks = matroska.tracks(upload.at)
@@ -149,7 +149,7 @@ def _open_matroska(upload: Upload, may_spool: bool) -> _Opened:
     return _Opened(source, declared_bytes, dict(enumerate(presentation.of_matroska(tracks))))
 
 
-def _open_mp4(upload: Upload, spec: DecodeSpec, may_spool: bool) -> _Opened | None:
+def _open_mp4(upload: UploadReader, spec: DecodeSpec, may_spool: bool) -> _Opened | None:
     """Decide by the order of the boxes whether frames can leave before the upload ends, and check the index."""
     limits = spec.limits
     layout = mp4.layout(upload.at, limits.max_index_bytes, _LOOK_AHEAD_BYTES)
@@ -180,7 +180,7 @@ def presentation_of(stream: VideoStream, container: str, presentations: Presenta
     return found
 
 
-def decode_video(upload: Upload, container: str, spec: DecodeSpec) -> Iterator[Event]:
+def decode_video(upload: UploadReader, container: str, spec: DecodeSpec) -> Iterator[Event]:
     """`MediaInfo` with the first frame, sampled `Frame`s in order of time, `DecodeSummary` last.
 
     Raises `BadMedia`, `OverLimit`, and anything that FFmpeg or PyAV come up with.

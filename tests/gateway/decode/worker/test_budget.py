@@ -3,11 +3,11 @@ import pytest
 from assay.errors import BadMedia, OverLimit
 from gateway.decode.jobs import DecodeLimits
 from gateway.decode.worker.budget import Budget
-from gateway.decode.worker.reader import Upload
+from gateway.decode.worker.reader import UploadReader
 
 
 def budget_of(file_bytes=1000, **limits):
-    upload = Upload(iter([bytes(file_bytes), b""]).__next__, 10_000_000)
+    upload = UploadReader(iter([bytes(file_bytes), b""]).__next__, 10_000_000)
     upload.read_all()
     return Budget(DecodeLimits(**limits), upload)
 

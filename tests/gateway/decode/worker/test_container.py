@@ -1,7 +1,7 @@
 import av
 import pytest
 
-from gateway.decode.worker.reader import Spool
+from gateway.decode.worker.reader import SpooledFile
 from gateway.decode.worker.video import open_container
 from tests.media.build import media
 
@@ -12,7 +12,7 @@ SESSION = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns={}\nc=IN IP4 127.0.0.1\nt=0 0\nm=vid
 
 def frames_in(data, container):
     try:
-        with open_container(Spool(data, len(data)), container, max_pixels=10**6, max_streams=16) as opened:
+        with open_container(SpooledFile(data, len(data)), container, max_pixels=10**6, max_streams=16) as opened:
             return len(list(opened.decode(video=0)))
     except av.FFmpegError:
         return 0
@@ -30,7 +30,7 @@ def test_a_container_is_not_opened_as_another():
 
 def test_frames_above_the_limit_are_not_decoded():
     data = media("mpegts.ts").read_bytes()
-    with open_container(Spool(data, len(data)), "mpegts", max_pixels=1000, max_streams=16) as opened:
+    with open_container(SpooledFile(data, len(data)), "mpegts", max_pixels=1000, max_streams=16) as opened:
         stream = opened.streams.video[0]
         stream.codec_context.options = {"max_pixels": "1000"}
         with pytest.raises(av.FFmpegError):

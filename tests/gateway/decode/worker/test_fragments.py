@@ -6,13 +6,13 @@ import av
 import pytest
 
 from gateway.decode.worker.fragments import Fragments, begins_with_key_frames
-from gateway.decode.worker.reader import Upload
+from gateway.decode.worker.reader import UploadReader
 from tests.media.live import live
 
 
 def stretches(data, index_bytes, piece_bytes=5_000, read_bytes=1_000):
     pieces = [data[start : start + piece_bytes] for start in range(0, len(data), piece_bytes)]
-    fragments = Fragments(Upload(lambda: pieces.pop(0) if pieces else b"", 1 << 40), index_bytes)
+    fragments = Fragments(UploadReader(lambda: pieces.pop(0) if pieces else b"", 1 << 40), index_bytes)
     while fragments.next_stretch():
         yield b"".join(iter(lambda: fragments.read(read_bytes), b""))
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import OverLimit
-from gateway.decode.worker.reader import BoundedReader, Spool, Upload
+from gateway.decode.worker.reader import BoundedReader, SpooledFile, UploadReader
 
 CHUNKS = st.lists(st.binary(min_size=1, max_size=50), max_size=20)
 SIZES = st.lists(st.integers(0, 60), min_size=1, max_size=50)
@@ -11,7 +11,7 @@ SIZES = st.lists(st.integers(0, 60), min_size=1, max_size=50)
 
 def upload_of(chunks, max_bytes=10_000):
     rest = iter([*chunks, b"", b""])
-    return Upload(lambda: next(rest), max_bytes)
+    return UploadReader(lambda: next(rest), max_bytes)
 
 
 @given(CHUNKS, SIZES)
@@ -45,7 +45,7 @@ def test_a_source_that_breaks_its_word_never_reaches_ffmpeg(answer):
         BoundedReader(lambda _: answer).read(4)
 
 
-@pytest.mark.parametrize("reader", [BoundedReader(lambda _: b""), Spool(b"x", 1)])
+@pytest.mark.parametrize("reader", [BoundedReader(lambda _: b""), SpooledFile(b"x", 1)])
 def test_ffmpeg_finds_neither_a_name_nor_a_way_to_write(reader):
     assert not [name for name in ("name", "mode", "write", "writable", "close") if hasattr(reader, name)]
 

@@ -1,4 +1,4 @@
-"""Plan: how one video is looked at, once the request, the operator and the model have each had their say."""
+"""How one video is looked at, once the request, the operator and the model have each had their say."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from gateway.upstream import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Looking:
+class VideoDefaults:
     """What an operator has set for every video."""
 
     options: VideoOptions
@@ -27,7 +27,7 @@ class Looking:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class VideoPlan:
     """Nothing is left open."""
 
     sampling: str
@@ -43,9 +43,9 @@ class Plan:
     rule: PoolingRule
 
     @classmethod
-    def of(cls, asked: VideoOptions, spec: ModelSpec, looking: Looking) -> "Plan":
+    def of(cls, asked: VideoOptions, spec: ModelSpec, video_defaults: VideoDefaults) -> "VideoPlan":
         """The rate and the length of a clip are the model's if nobody says. InvalidRequest for what contradicts."""
-        options = asked.over(looking.options)
+        options = asked.over(video_defaults.options)
         window_seconds = options.window_seconds or spec.clip_seconds
         # No more than the model can be shown of one window: the rest would be decoded for nothing.
         rate = min(options.frames_per_second or spec.frames_per_second, spec.clip_max_frames / window_seconds)
@@ -54,7 +54,7 @@ class Plan:
             frames_per_second=rate,
             frame_count=options.frame_count or spec.clip_max_frames,
             key_frames="exact" if options.sampling == "scene" else options.key_frames,
-            key_frames_from_seconds=looking.key_frames_from_seconds,
+            key_frames_from_seconds=video_defaults.key_frames_from_seconds,
             window_seconds=window_seconds,
             hop_seconds=options.hop_seconds or window_seconds,
             max_frames=spec.clip_max_frames,
