@@ -18,6 +18,7 @@ from gateway.decode.jobs import DecodeEvent, DecodeJob, DecodePool
 from gateway.decode.spec import DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo, Shrink, Target
 from gateway.request_limit import RequestPlace
 from gateway.scenes import Scenes
+from gateway.thumbnail import Thumbnails
 from gateway.timeline import Timeline
 from gateway.upstream import ModelSpec, RequestOptions, Upstream
 from gateway.video_plan import VideoDefaults, VideoPlan
@@ -41,6 +42,7 @@ class Assessment:
     options: VideoOptions = field(default_factory=VideoOptions)
     """What the request says of a video."""
     windows_at_once: int = 2
+    thumbnails: Thumbnails = field(default_factory=lambda: Thumbnails(0))
     _received_bytes: int = 0
     _sampled_frames: int = 0
     _reached_seconds: float = 0.0
@@ -150,6 +152,8 @@ class Assessment:
                     if frame is None:
                         continue
                     self._sampled_frames += 1
+                    if (thumbnail := await self.thumbnails.feed(frame)) is not None:
+                        await put(Event(thumbnail=thumbnail))
                     for clip in windows.feed(self._repeats.feed(frame)) if self.is_video else [Clip((frame,), False)]:
                         yield clip
                 case DecodeSummary():

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 from assay.frame import Clip, Frame
 from assay.rpc.streams import Put, Turn, Turns, task_group
-from assay.v1 import event_pb2, live_pb2, score_pb2
+from assay.v1 import attribute_pb2, event_pb2, live_pb2, score_pb2
 from assay.video_wire import duration
 from assay.windows import Windows
 from assay.wire import attribute_name, resampling_from_wire
 from gateway.clip_scoring import begun, score_clip
 from gateway.decode.jobs import DecodeJob, DecodePool
 from gateway.decode.spec import DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo, Shrink, Target
+from gateway.thumbnail import Thumbnails
 from gateway.upstream import ModelSpec, RequestOptions, Upstream
 
 Event = live_pb2.LiveEvent
@@ -95,6 +96,7 @@ class LiveStream:
     drops_oldest: bool = True
     max_waiting_windows: int = 2
     windows_at_once: int = 2
+    thumbnails: Thumbnails = field(default_factory=lambda: Thumbnails(0))
     _media: event_pb2.MediaInfo = field(default_factory=event_pb2.MediaInfo)
     _lost: Lost = field(default_factory=Lost)
     _cut_windows: int = 0
@@ -102,7 +104,7 @@ class LiveStream:
     _dropped_windows: int = 0
 
     async def run(self, upload: AsyncIterator[bytes], put: Put[Event]) -> None:
-        """Puts started, a result per window in order of time, ended.
+        """Puts started, in order of time what is said of each window with its result last, ended; without numbers.
 
         Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
         """
@@ -143,6 +145,8 @@ class LiveStream:
                 case Lost():
                     lost = item
                 case Frame():
+                    if (thumbnail := await self.thumbnails.feed(item)) is not None:
+                        await put(Event(thumbnail=thumbnail))
                     for clip in windows.feed(item):
                         await waiting.put(self._counted(clip))
                     # What was lost in front of this frame belongs to its window, and not to the one that it closes.
@@ -169,9 +173,11 @@ class LiveStream:
 
     async def _score_windows(self, waiting: Waiting, put: Put[Event]) -> None:
         async def report(event: Event) -> None:
-            self._judged_windows += 1
-            self._dropped_windows += event.window.dropped_windows
-            await put(event)
+            if event.HasField("window"):
+                self._judged_windows += 1
+                self._dropped_windows += event.window.dropped_windows
+            if not event.HasField("attribute") or self._is_wanted(event.attribute.attribute):
+                await put(event)
 
         turns, limit = Turns(report), asyncio.Semaphore(self.windows_at_once)
         async with task_group() as group:
@@ -180,16 +186,20 @@ class LiveStream:
 
     async def _score_window(self, cut: Cut, turn: Turn[Event], limit: asyncio.Semaphore) -> None:
         window = begun(cut.index, cut.clip, cut.clip)
-        await score_clip(self.upstream, self.request, cut.clip, window, _leave_out)
+
+        async def put(event: event_pb2.ScoreEvent) -> None:
+            kind = event.WhichOneof("event")
+            await turn.put(Event(**{str(kind): getattr(event, str(kind))}))
+
+        await score_clip(self.upstream, self.request, cut.clip, window, put)
         await turn.put(self._result(cut, window))
         await turn.end()
         limit.release()
 
     def _result(self, cut: Cut, window: score_pb2.WindowResult) -> Event:
-        if self.attributes:
-            wanted = [each for each in window.attributes if attribute_name(each) in self.attributes]
-            del window.attributes[:]
-            window.attributes.extend(wanted)
+        wanted = [each for each in window.attributes if self._is_wanted(each)]
+        del window.attributes[:]
+        window.attributes.extend(wanted)
         return Event(
             window=live_pb2.LiveWindow(
                 window=window,
@@ -200,6 +210,9 @@ class LiveStream:
                 lag=duration(asyncio.get_running_loop().time() - cut.at_seconds),
             )
         )
+
+    def _is_wanted(self, attribute: attribute_pb2.Attribute) -> bool:
+        return not self.attributes or attribute_name(attribute) in self.attributes
 
     def _started(self, info: MediaInfo, spec: ModelSpec) -> event_pb2.Started:
         self._media = event_pb2.MediaInfo(
@@ -228,7 +241,3 @@ async def _receive(upload: AsyncIterator[bytes], job: DecodeJob) -> None:
     async for chunk in upload:
         await job.write(chunk)
     await job.end()
-
-
-async def _leave_out(event: event_pb2.ScoreEvent) -> None:
-    """A live stream's client is told of whole windows alone."""

@@ -1,4 +1,4 @@
-"""The public edge for live streams: reads messages, numbers nothing, translates nothing else."""
+"""The public edge for live streams: reads messages, numbers events, translates nothing else."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -16,6 +16,7 @@ from gateway.decode.jobs import DecodePool
 from gateway.decode.spec import RAW_FRAME
 from gateway.live import Event, LiveStream
 from gateway.settings import GatewaySettings
+from gateway.thumbnail import thumbnails_from_wire
 from gateway.upload import UploadClock
 from gateway.upstream import Upstream, request_options
 
@@ -39,10 +40,14 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
     async def ScoreLive(  # noqa: N802 - named by the contract
         self, requests: AsyncIterator[Request], context: Any
     ) -> AsyncGenerator[live_pb2.ScoreLiveResponse, None]:
+        sequence = 0
         judging = batches(partial(self._judge, requests), self.settings.heartbeat_seconds)
         async with aclosing(judging) as moments:
             async for moment in moments:
-                yield live_pb2.ScoreLiveResponse(events=moment or [Event(heartbeat=event_pb2.Heartbeat())])
+                events = moment or [Event(heartbeat=event_pb2.Heartbeat())]
+                for sequence, event in enumerate(events, start=sequence + 1):  # noqa: B020 it goes on
+                    event.sequence = sequence
+                yield live_pb2.ScoreLiveResponse(events=events)
 
     async def _judge(self, requests: AsyncIterator[Request], put: Put[Event]) -> None:
         clock = UploadClock(self.settings.live_limits())
@@ -81,6 +86,7 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
             drops_oldest=config.lateness != live_pb2.LATENESS_WAIT,
             max_waiting_windows=self.settings.max_waiting_windows,
             windows_at_once=self.settings.windows_at_once,
+            thumbnails=thumbnails_from_wire(config.config, thins_out=False),
         )
 
 

@@ -19,6 +19,7 @@ from gateway.decode.jobs import DecodePool
 from gateway.fetching import Fetcher, with_head
 from gateway.request_limit import RequestLimit, RequestPlace
 from gateway.settings import GatewaySettings
+from gateway.thumbnail import thumbnails_from_wire
 from gateway.upload import UnfinishedUpload, UnfinishedUploads, UploadClock
 from gateway.upstream import Upstream, request_options
 
@@ -122,6 +123,7 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
             place=place,
             options=video_options_from_wire(config.video) if is_video else VideoOptions(),
             windows_at_once=self.settings.windows_at_once,
+            thumbnails=thumbnails_from_wire(config),
         )
 
 

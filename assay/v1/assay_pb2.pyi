@@ -73,6 +73,28 @@ class VideoOptions(_message.Message):
 Global___VideoOptions: _TypeAlias = VideoOptions  # noqa: Y015
 
 @_typing.final
+class Thumbnails(_message.Message):
+    """Asks for the sampled frames as small JPEGs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LONGEST_SIDE_PX_FIELD_NUMBER: _builtins.int
+    longest_side_px: _builtins.int
+    """Longest side in pixels, 32 to 512; 0 means 160. Never larger than the frame that the model was shown."""
+    def __init__(
+        self,
+        *,
+        longest_side_px: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["longest_side_px", b"longest_side_px"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Thumbnails: _TypeAlias = Thumbnails  # noqa: Y015
+
+@_typing.final
 class ScoreConfig(_message.Message):
     """How to judge."""
 
@@ -83,6 +105,7 @@ class ScoreConfig(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     VIDEO_FIELD_NUMBER: _builtins.int
     OMIT_DIGIT_DISTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    THUMBNAILS_FIELD_NUMBER: _builtins.int
     form: _score_pb2.AnswerForm.ValueType
     """In which form to answer; ANSWER_FORM_REGULAR if not set."""
     tenant: _builtins.str
@@ -104,6 +127,12 @@ class ScoreConfig(_message.Message):
         and for a live stream, whose own config says its windows.
         """
 
+    @_builtins.property
+    def thumbnails(self) -> Global___Thumbnails:
+        """If set, an event `thumbnail` follows each sampled frame: of a video every one of the first 64, then every second for
+        64 more, then every fourth, and so on; of a live stream every one. Ignored by ScoreImage, which sends no events.
+        """
+
     def __init__(
         self,
         *,
@@ -112,10 +141,11 @@ class ScoreConfig(_message.Message):
         tenant: _builtins.str = ...,
         video: Global___VideoOptions | None = ...,
         omit_digit_distributions: _builtins.bool = ...,
+        thumbnails: Global___Thumbnails | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["video", b"video"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["thumbnails", b"thumbnails", "video", b"video"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "form", b"form", "omit_digit_distributions", b"omit_digit_distributions", "tenant", b"tenant", "video", b"video"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "form", b"form", "omit_digit_distributions", b"omit_digit_distributions", "tenant", b"tenant", "thumbnails", b"thumbnails", "video", b"video"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

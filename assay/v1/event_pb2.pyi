@@ -303,6 +303,46 @@ class AttributeResult(_message.Message):
 Global___AttributeResult: _TypeAlias = AttributeResult  # noqa: Y015
 
 @_typing.final
+class Thumbnail(_message.Message):
+    """A frame that was sampled, as a small JPEG."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRAME_INDEX_FIELD_NUMBER: _builtins.int
+    TIME_OFFSET_FIELD_NUMBER: _builtins.int
+    WIDTH_PX_FIELD_NUMBER: _builtins.int
+    HEIGHT_PX_FIELD_NUMBER: _builtins.int
+    JPEG_FIELD_NUMBER: _builtins.int
+    frame_index: _builtins.int
+    """Position among the sampled frames, counted from 0."""
+    width_px: _builtins.int
+    """Width in pixels."""
+    height_px: _builtins.int
+    """Height in pixels."""
+    jpeg: _builtins.bytes
+    """The file: baseline JPEG, sRGB, without metadata."""
+    @_builtins.property
+    def time_offset(self) -> _duration_pb2.Duration:
+        """When it is shown, since the first displayed frame; 0 for a picture."""
+
+    def __init__(
+        self,
+        *,
+        frame_index: _builtins.int = ...,
+        time_offset: _duration_pb2.Duration | None = ...,
+        width_px: _builtins.int = ...,
+        height_px: _builtins.int = ...,
+        jpeg: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time_offset", b"time_offset"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame_index", b"frame_index", "height_px", b"height_px", "jpeg", b"jpeg", "time_offset", b"time_offset", "width_px", b"width_px"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Thumbnail: _TypeAlias = Thumbnail  # noqa: Y015
+
+@_typing.final
 class EarlyScore(_message.Message):
     """A first number, before any reasoning. The final score may differ."""
 
@@ -620,6 +660,7 @@ class ScoreEvent(_message.Message):
     WINDOW_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
+    THUMBNAIL_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Counted from 1, rising by one."""
     @_builtins.property
@@ -654,6 +695,10 @@ class ScoreEvent(_message.Message):
     def heartbeat(self) -> Global___Heartbeat:
         """Nothing new, but alive."""
 
+    @_builtins.property
+    def thumbnail(self) -> Global___Thumbnail:
+        """A frame was sampled; with ScoreConfig.thumbnails alone."""
+
     def __init__(
         self,
         *,
@@ -666,12 +711,13 @@ class ScoreEvent(_message.Message):
         window: _score_pb2.WindowResult | None = ...,
         result: Global___Result | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
+        thumbnail: Global___Thumbnail | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "early_score", b"early_score", "event", b"event", "heartbeat", b"heartbeat", "progress", b"progress", "reasoning", b"reasoning", "result", b"result", "started", b"started", "window", b"window"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "early_score", b"early_score", "event", b"event", "heartbeat", b"heartbeat", "progress", b"progress", "reasoning", b"reasoning", "result", b"result", "started", b"started", "thumbnail", b"thumbnail", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "early_score", b"early_score", "event", b"event", "heartbeat", b"heartbeat", "progress", b"progress", "reasoning", b"reasoning", "result", b"result", "sequence", b"sequence", "started", b"started", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "early_score", b"early_score", "event", b"event", "heartbeat", b"heartbeat", "progress", b"progress", "reasoning", b"reasoning", "result", b"result", "sequence", b"sequence", "started", b"started", "thumbnail", b"thumbnail", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "progress", "reasoning", "attribute", "early_score", "window", "result", "heartbeat"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "progress", "reasoning", "attribute", "early_score", "window", "result", "heartbeat", "thumbnail"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 

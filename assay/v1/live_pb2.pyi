@@ -254,10 +254,17 @@ class LiveEvent(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    SEQUENCE_FIELD_NUMBER: _builtins.int
     STARTED_FIELD_NUMBER: _builtins.int
     WINDOW_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     ENDED_FIELD_NUMBER: _builtins.int
+    REASONING_FIELD_NUMBER: _builtins.int
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    EARLY_SCORE_FIELD_NUMBER: _builtins.int
+    THUMBNAIL_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """Counted from 1, rising by one."""
     @_builtins.property
     def started(self) -> _event_pb2.Started:
         """The stream could be opened."""
@@ -274,19 +281,40 @@ class LiveEvent(_message.Message):
     def ended(self) -> Global___LiveEnded:
         """The client has half-closed, or the server is about to stop, and everything is finished."""
 
+    @_builtins.property
+    def reasoning(self) -> _event_pb2.ReasoningDelta:
+        """The explanation of a window grew."""
+
+    @_builtins.property
+    def attribute(self) -> _event_pb2.AttributeResult:
+        """An attribute of a window was graded."""
+
+    @_builtins.property
+    def early_score(self) -> _event_pb2.EarlyScore:
+        """A first number for a window."""
+
+    @_builtins.property
+    def thumbnail(self) -> _event_pb2.Thumbnail:
+        """A frame was sampled; with ScoreConfig.thumbnails alone."""
+
     def __init__(
         self,
         *,
+        sequence: _builtins.int = ...,
         started: _event_pb2.Started | None = ...,
         window: Global___LiveWindow | None = ...,
         heartbeat: _event_pb2.Heartbeat | None = ...,
         ended: Global___LiveEnded | None = ...,
+        reasoning: _event_pb2.ReasoningDelta | None = ...,
+        attribute: _event_pb2.AttributeResult | None = ...,
+        early_score: _event_pb2.EarlyScore | None = ...,
+        thumbnail: _event_pb2.Thumbnail | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "event", b"event", "heartbeat", b"heartbeat", "started", b"started", "window", b"window"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "early_score", b"early_score", "ended", b"ended", "event", b"event", "heartbeat", b"heartbeat", "reasoning", b"reasoning", "started", b"started", "thumbnail", b"thumbnail", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "event", b"event", "heartbeat", b"heartbeat", "started", b"started", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "early_score", b"early_score", "ended", b"ended", "event", b"event", "heartbeat", b"heartbeat", "reasoning", b"reasoning", "sequence", b"sequence", "started", b"started", "thumbnail", b"thumbnail", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "window", "heartbeat", "ended"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "window", "heartbeat", "ended", "reasoning", "attribute", "early_score", "thumbnail"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
