@@ -6,7 +6,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-versi
 SOURCES := assay services gateway ingest triton_server triton_models data training evaluation benchmarks protos demo k8s containers tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs strangers fuzz media first-frame live-memory hour browser page k8s images
+.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs strangers fuzz media words first-frame live-memory hour browser page k8s images
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -53,6 +53,14 @@ sandbox: setup ## Show that a decode worker can do nothing but decode, and what 
 
 media: setup ## Decode every odd kind of picture and video, and compare with what came out before
 	@$(BIN)/python -m tests.media.golden
+
+# Eight photos of each collection of DATA that training never saw, asked of the server that `make serve` runs.
+words: setup ## Write runs/words.html: 24 held-out photos of DATA with what the server says of each
+	@$(BIN)/python -m evaluation held-out --data $(or $(DATA),../shared/data) --out runs/held_out
+	@rm -rf runs/words && mkdir runs/words
+	@for set in para flive open; do ls runs/held_out/$$set/* | head -48 | awk 'NR % 6 == 0' | while read file; do \
+		ln -s ../../$$file runs/words/$$set-$$(basename $$file); done; done
+	@$(BIN)/python -m evaluation claims --photos runs/words --page runs/words.html --server $(or $(SERVER),127.0.0.1:50051)
 
 first-frame: setup ## Time the first frame after the first 512 kB of an upload
 	@$(BIN)/python -m tests.media.first_frame

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from data import command_line
 from evaluation.tasks import (
     ablations,
+    claims,
     correlation,
     edited_reasoning,
     faithfulness,
@@ -30,6 +31,7 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
     "grades": grades.command,
     "robustness": robustness.command,
     "faithfulness": faithfulness.command,
+    "claims": claims.command,
     "readings": readings.command,
     "repeats": repeats.command,
     "video": video.command,

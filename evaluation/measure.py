@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from assay.checkpoint import Checkpoint
 from assay.client import AsyncClient, Judgement, Model, NoServer, Source, VideoOptions
 from assay.errors import AssayError, UnreadableVerdict
+from data.tables import BadDataSet
 
 UNREADABLE_FILE = "UNREADABLE_FILE"
 
@@ -83,6 +85,17 @@ def unreadable_count(outcomes: Iterable[Outcome]) -> int:
 def models(outcomes: Iterable[Outcome]) -> list[Model]:
     """Every model that scored a file. More than one means that their scores must not be compared."""
     return list(dict.fromkeys(outcome.model for outcome in outcomes if isinstance(outcome, Judgement)))
+
+
+def refuse_another_checkpoint(checkpoint: Checkpoint, outcomes: Sequence[Outcome]) -> None:
+    """BadDataSet where the answers are of other settings than these: the words would be read by the wrong headings."""
+    for model in models(outcomes):
+        if model.preprocessing_fingerprint != checkpoint.preprocessing_fingerprint:
+            raise BadDataSet(
+                f"the server's {model.name} was set up with another assay.toml "
+                f"({model.preprocessing_fingerprint}, --checkpoint has {checkpoint.preprocessing_fingerprint}); "
+                "its words would be read by the wrong headings"
+            )
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:

@@ -16,7 +16,7 @@ from training.claims import CAST, COLOUR, CONTRAST, DETAIL, ENDS, LIGHT, TONE, C
 
 Numbers = NDArray[np.float64]
 _SIDE_PX = 160
-_CHECKED = (DETAIL, LIGHT, TONE, CONTRAST, COLOUR, CAST, ENDS)
+CHECKED = (DETAIL, LIGHT, TONE, CONTRAST, COLOUR, CAST, ENDS)
 # L*, 0 to 100.
 _TONE, _CONTRAST, _LIGHTER, _L_TOLERANCE = (33.0, 61.0), (46.0, 73.0), 7.5, 2.0
 # C*ab of the mean pixel.
@@ -38,7 +38,7 @@ class Checked:
 def claims_in(sentences: str) -> dict[str, str]:
     """ClaimKind -> value, as the words say; a kind that is not spoken of is not there."""
     found = {}
-    for kind in _CHECKED:
+    for kind in CHECKED:
         # The longest first: "no tint" stands in no other, but "no blocked or burnt-out parts" holds another's words.
         for value, words in sorted(kind.words.items(), key=lambda pair: -len(pair[1])):
             if re.search(rf"(?<![\w-]){re.escape(words)}(?![\w-])", sentences):

@@ -13,10 +13,9 @@ from assay.attribute import KINDS
 from assay.checkpoint import Checkpoint, FormName, read_checkpoint
 from assay.client import Judgement, Window
 from data.command_line import with_options
-from data.tables import BadDataSet
 from evaluation import options
 from evaluation.ladder import damaged, encoded, original
-from evaluation.measure import Failed, MeasureOptions, Outcome, measure, models
+from evaluation.measure import Failed, MeasureOptions, Outcome, measure, refuse_another_checkpoint
 from evaluation.report import Report, cell, columns, opening, opening_lines, printed, share
 from evaluation.words import bucket_in_words, grades_in, reasons_in
 from training.wording import bucket_of
@@ -34,7 +33,7 @@ async def faithful(
 ) -> Report:
     """Asks for every photo as it is, shuffled and blurred: numbers, outcomes and the table."""
     whole = await measure([partial(_file, photo, "") for photo in photos], settings)
-    _refuse_another_checkpoint(checkpoint, whole)
+    refuse_another_checkpoint(checkpoint, whole)
     changed = {name: await measure([partial(_file, p, name) for p in photos], settings) for name in _CHANGES}
     windows = [outcome.windows[0] for outcome in whole if isinstance(outcome, Judgement)]
     every = [*whole, *(outcome for outcomes in changed.values() for outcome in outcomes)]
@@ -48,16 +47,6 @@ async def faithful(
     }
     numbers["all_words"] = _total(numbers["words"].values())
     return numbers, every, table(numbers)
-
-
-def _refuse_another_checkpoint(checkpoint: Checkpoint, outcomes: Sequence[Outcome]) -> None:
-    for model in models(outcomes):
-        if model.preprocessing_fingerprint != checkpoint.preprocessing_fingerprint:
-            raise BadDataSet(
-                f"the server's {model.name} was set up with another assay.toml "
-                f"({model.preprocessing_fingerprint}, --checkpoint has {checkpoint.preprocessing_fingerprint}); "
-                "its words would be read by the wrong headings"
-            )
 
 
 def shuffled(picture: Image.Image, seed: int = 0) -> Image.Image:

@@ -1,7 +1,8 @@
 """`python -m evaluation held-out --data DIR --out DIR`: the photos that training never saw, as files.
 
-OUT/manifest.csv names the rated ones (file, mos: mean aesthetic score 1..5, quality: mean quality score 1..5, about
-25 raters each) under OUT/para/; OUT/open/ holds the larger ones that nobody rated. Which photos are held out is
+OUT/manifest.csv names PARA's (file, mos: mean aesthetic score 1..5, quality: mean quality score 1..5, about 25 raters
+each), OUT/native.csv LIVE-FB's at their native size (mos and quality: mean opinion 0..100); OUT/open/ holds the larger
+ones that nobody rated. Which photos are held out is
 training/photos.py's rule. The photos are not ours to pass on: a folder that git would take up is refused.
 """
 
@@ -13,21 +14,23 @@ from typing import Annotated
 
 import typer
 
-from training.photos import Photo, open_photos, para_photos, split
+from training.photos import Photo, native_photos, open_photos, para_photos, split
 
-MANIFEST = "manifest.csv"
+MANIFEST, NATIVE_MANIFEST = "manifest.csv", "native.csv"
 
 
-def unpack(data: Path, out: Path) -> tuple[int, int]:
-    """How many (rated, open) photos were written. OSError, KeyError if the data folder is not what it should be."""
-    _, rated = split(para_photos(data))
-    _, sharp = split(open_photos(data))
-    for photo in (*rated, *sharp):
+def unpack(data: Path, out: Path) -> tuple[int, int, int]:
+    """How many photos of PARA, of LIVE-FB and open ones were written. OSError, KeyError if the data folder is not what
+    it should be."""
+    rated, native, sharp = (split(photos(data))[1] for photos in (para_photos, native_photos, open_photos))
+    for photo in (*rated, *native, *sharp):
         path = out / photo.file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(photo.encoded)
     _write_manifest(rated, out / MANIFEST)
-    return len(rated), len(sharp)
+    if native:
+        _write_manifest(native, out / NATIVE_MANIFEST)
+    return len(rated), len(native), len(sharp)
 
 
 def _write_manifest(rated: Sequence[Photo], path: Path) -> None:
@@ -55,6 +58,7 @@ def command(
     """Write the photos that training never saw as files with a manifest."""
     if would_be_committed(out.absolute()):
         raise typer.BadParameter(f"git would take up {out}; choose a folder outside the checkout, or below runs/")
-    rated, sharp = unpack(data, out)
-    print(f"{rated} rated photos ({out / MANIFEST}), {sharp} others ({out / 'open'})")
+    rated, native, sharp = unpack(data, out)
+    others = f", {native} at native size ({out / NATIVE_MANIFEST})" if native else ""
+    print(f"{rated} rated photos ({out / MANIFEST}){others}, {sharp} others ({out / 'open'})")
     return 0

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from assay.client import Judgement
 from assay.score import Score
@@ -37,12 +37,39 @@ def _double(photo: Path) -> bytes:
     return encoded(picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.BICUBIC), "PNG")
 
 
+def _mirrored(photo: Path) -> bytes:
+    return encoded(ImageOps.mirror(original(photo)), "PNG")
+
+
+def _cropped(photo: Path) -> bytes:
+    """A hundredth of each side less: two of the width and of the height."""
+    picture = original(photo)
+    x, y = max(1, picture.width // 100), max(1, picture.height // 100)
+    return encoded(picture.crop((x, y, picture.width - x, picture.height - y)), "PNG")
+
+
+def _bordered(photo: Path, colour: str) -> bytes:
+    picture = original(photo)
+    return encoded(ImageOps.expand(picture, max(picture.size) // 20, colour), "PNG")
+
+
+def _letterboxed(photo: Path) -> bytes:
+    """Black above and below, an eighth of the height each."""
+    picture = original(photo)
+    return encoded(ImageOps.expand(picture, (0, picture.height // 8), "black"), "PNG")
+
+
 WRAPPINGS: Mapping[str, Callable[[Path], Path | bytes]] = {
     "as it is": _itself,
     "asked again": _itself,
     "PNG": _png,
     "WebP q95": _webp,
     "twice its size": _double,
+    "mirrored": _mirrored,
+    "2 % cropped": _cropped,
+    "white border": partial(_bordered, colour="white"),
+    "black border": partial(_bordered, colour="black"),
+    "letterbox": _letterboxed,
 }
 
 
