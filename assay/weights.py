@@ -1,17 +1,22 @@
-"""The files of a checkpoint directory, checked, counted and hashed without loading them: for this torch is not needed.
+"""The files of a checkpoint directory, checked, counted, hashed and written without a model: torch is not needed.
 
 assay/engine/checkpoint.py loads what has passed here.
 """
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from assay.errors import CheckpointError
 
+INDEX = "model.safetensors.index.json"
 NEEDED = ("config.json", "tokenizer.json", "preprocessor_config.json")
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _MAX_HEADER_BYTES = 100_000_000
@@ -47,7 +52,7 @@ def check_files(directory: Path) -> None:
 
 def shards(directory: Path) -> list[str]:
     """The weight files there have to be: those the index names, or the single one."""
-    index = directory / "model.safetensors.index.json"
+    index = directory / INDEX
     if not index.exists():
         return ["model.safetensors"]
     return sorted(set(read_json(index).get("weight_map", {}).values()))
@@ -75,6 +80,28 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """One tensor of a safetensors file, as the file's header describes it."""
+
+    name: str
+    dtype: str
+    """Such as BF16."""
+    shape: tuple[int, ...]
+    file: Path
+    offset_bytes: int
+    """Position of its first byte in the file."""
+    size_bytes: int
+
+    @property
+    def parameters(self) -> int:
+        return prod(self.shape)
+
+    def read(self) -> NDArray[np.uint8]:
+        """Its bytes, as they are stored."""
+        return np.fromfile(self.file, np.uint8, self.size_bytes, offset=self.offset_bytes)
+
+
+@dataclass(frozen=True, slots=True)
 class WeightCount:
     """What the headers of the safetensors files say."""
 
@@ -86,26 +113,71 @@ class WeightCount:
 
 def count_weights(directory: Path) -> WeightCount:
     """Sum over all weight files. CheckpointError names a file that is cut off or no safetensors at all."""
-    rows = [row for name in shards(directory) for row in _tensors(directory / name)]
-    dtypes = tuple(sorted({str(row["dtype"]) for row in rows}))
-    spans = [row["data_offsets"] for row in rows]
-    return WeightCount(sum(prod(row["shape"]) for row in rows), sum(end - start for start, end in spans), dtypes)
+    tensors = stored_tensors(directory).values()
+    dtypes = tuple(sorted({tensor.dtype for tensor in tensors}))
+    return WeightCount(
+        sum(tensor.parameters for tensor in tensors), sum(tensor.size_bytes for tensor in tensors), dtypes
+    )
 
 
-def _tensors(path: Path) -> list[dict[str, Any]]:
-    """Every tensor of the file: dtype, shape and data_offsets; the file must be as long as these say."""
-    with path.open("rb") as file:
-        header_bytes = int.from_bytes(file.read(8), "little")
-        if not 2 <= header_bytes <= _MAX_HEADER_BYTES:
-            raise CheckpointError(f"{path.name} is no safetensors file")
-        header = file.read(header_bytes)
+def stored_tensors(directory: Path) -> dict[str, StoredTensor]:
+    """Name -> tensor, of all weight files. CheckpointError names a file that is missing, cut off or no safetensors."""
+    return {tensor.name: tensor for name in shards(directory) for tensor in read_header(directory / name)}
+
+
+def read_header(path: Path) -> list[StoredTensor]:
+    """Every tensor of the file, in the order of their bytes; the file must be as long as these say."""
     try:
-        rows = [row for name, row in json.loads(header).items() if name != "__metadata__"]
-        end = max((row["data_offsets"][1] for row in rows), default=0)
+        with path.open("rb") as file:
+            header_bytes = int.from_bytes(file.read(8), "little")
+            if not 2 <= header_bytes <= _MAX_HEADER_BYTES:
+                raise CheckpointError(f"{path.name} is no safetensors file")
+            header = file.read(header_bytes)
+    except FileNotFoundError:
+        raise CheckpointError(f"checkpoint {path.parent.name!r} lacks {path.name}") from None
+    begin = 8 + header_bytes
+    try:
+        rows = {name: row for name, row in json.loads(header).items() if name != "__metadata__"}
+        spans = {name: tuple(row["data_offsets"]) for name, row in rows.items()}
+        tensors = [
+            StoredTensor(name, row["dtype"], tuple(row["shape"]), path, begin + first, last - first)
+            for (name, row), (first, last) in zip(rows.items(), spans.values(), strict=True)
+        ]
     except (ValueError, KeyError, TypeError, AttributeError) as unreadable:
         raise CheckpointError(f"{path.name} is no safetensors file, or is cut off") from unreadable
-    if path.stat().st_size != 8 + header_bytes + end:
-        expected = 8 + header_bytes + end
+    expected = begin + max((last for _, last in spans.values()), default=0)
+    if path.stat().st_size != expected:
         actual = path.stat().st_size
         raise CheckpointError(f"{path.name} has {actual} bytes, its header says {expected}; fetch it again")
-    return rows
+    return sorted(tensors, key=lambda tensor: tensor.offset_bytes)
+
+
+def write_tensors(
+    path: Path, tensors: Sequence[StoredTensor], content: Callable[[StoredTensor], NDArray[np.uint8]]
+) -> None:
+    """Writes one safetensors file tensor by tensor, so that no more than one is in memory.
+
+    `content` returns the bytes of a tensor, as many as its dtype and shape have; where the tensors lie now is ignored.
+    """
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for tensor in tensors:
+        header[tensor.name] = {
+            "dtype": tensor.dtype,
+            "shape": list(tensor.shape),
+            "data_offsets": [end, end := end + tensor.size_bytes],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for tensor in tensors:
+            values = content(tensor)
+            assert values.nbytes == tensor.size_bytes, tensor.name
+            file.write(values.data)
+
+
+def write_index(directory: Path, files: Mapping[str, str], total_bytes: int) -> None:
+    """model.safetensors.index.json, as the hub's: tensor -> file."""
+    index = {"metadata": {"total_size": total_bytes}, "weight_map": dict(sorted(files.items()))}
+    (directory / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")

@@ -72,6 +72,21 @@ def write_tiny_checkpoint(directory: Path, *, seed: int = 0, max_position_embedd
     return directory
 
 
+def write_tiny_adapter(base: Path, directory: Path, *, seed: int = 0) -> Path:
+    """Random LoRA weights of RealQA's kind (every linear layer, the tower's too) for a checkpoint; returns it."""
+    from training.recipe.adapter import with_new_adapter
+    from training.recipe.base import load_base
+    from training.recipe.settings import AdapterSettings
+
+    adapted = with_new_adapter(load_base(base, torch.float32), AdapterSettings(rank=4, alpha=8, dropout=0.0))
+    generator = torch.Generator().manual_seed(seed)
+    for name, values in adapted.named_parameters():
+        if "lora_B" in name:
+            values.data = torch.randn(values.shape, generator=generator) * 0.05
+    adapted.save_pretrained(str(directory))
+    return directory
+
+
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
     """All 256 bytes, a few merges, the special tokens of Qwen2-VL; splits text where Qwen's does."""
     pieces = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *(merge.replace(" ", "") for merge in _MERGES)]

@@ -243,7 +243,7 @@ def merge(
     from training.recipe.base import find_base
     from training.recipe.merge import merge as merge_adapter
 
-    proof = merge_adapter(find_base(base, hub), adapter, out, forms, language_only)
+    proof = merge_adapter(find_base(base, hub), adapter, out, forms, language_only, _say)
     numbers = [f"  {key} = {value}" for key, value in asdict(proof).items()]
     print("\n".join([f"{out}: merged and proven", *numbers]))
     return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import AssayError
+from assay.machine import existing
 
 _WANTED = ("*.safetensors", "*.json", "*.txt", "*.jinja")
 
@@ -98,7 +99,7 @@ class Hub:
         downloads = sum(each.total_bytes for each in snapshots)
         merged = max((each.weight_bytes for each in snapshots), default=0)
         wanted: dict[int, tuple[Path, int]] = {}
-        for path, size in ((_existing(self._cache), downloads), (_existing(out), merged)):
+        for path, size in ((existing(self._cache), downloads), (existing(out), merged)):
             device = path.stat().st_dev
             wanted[device] = (path, wanted.get(device, (path, 0))[1] + size)
         for path, size in wanted.values():
@@ -138,8 +139,3 @@ class Hub:
                 f"{where} cannot be reached for {repository} ({kind}); try again where there is a network, or give "
                 "local copies with --base and --adapter"
             ) from unreachable
-
-
-def _existing(path: Path) -> Path:
-    """The path, or the nearest directory above it that exists."""
-    return next(each for each in (path.resolve(), *path.resolve().parents) if each.exists())

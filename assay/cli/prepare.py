@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,6 +20,7 @@ from assay.checkpoint import read_checkpoint
 from assay.cli.checkpoint import check_servable, show
 from assay.cli.hub import Hub, Snapshot
 from assay.errors import AssayError, CheckpointError
+from assay.machine import available_memory_bytes
 from assay.stack import checkout
 
 _TEXT = ("assay.toml", "README.md")
@@ -66,7 +68,9 @@ def run_prepare(options: argparse.Namespace) -> int:
     hub = Hub(options.hub, options.cache)
     base, adapter = _found(hub, sources, options)
     hub.refuse_full([each for each in (base, adapter) if isinstance(each, Snapshot)], out)
+    _refuse_too_little_memory(base, adapter)
     taken = {name: each.commit for name, each in (("base", base), ("adapter", adapter)) if isinstance(each, Snapshot)}
+    _say_unpinned(sources, taken)
     base_dir, adapter_dir = (hub.fetch(each) if isinstance(each, Snapshot) else each for each in (base, adapter))
     merge(root, base_dir, adapter_dir, out)
     finish(recipe, base_dir, out, variant, taken)
@@ -99,6 +103,29 @@ def _found(hub: Hub, sources: Sources, options: argparse.Namespace) -> tuple[Sna
         options.base or hub.model(base.repository, base.revision),
         options.adapter or hub.adapter(adapter.repository, adapter.revision, folder),
     )
+
+
+def _refuse_too_little_memory(base: Snapshot | Path, adapter: Snapshot | Path) -> None:
+    """NotPrepared unless the largest file of the base and the whole adapter fit, which is what merging takes."""
+    needed = max(_weight_bytes(base), default=0) + sum(_weight_bytes(adapter))
+    available = available_memory_bytes()
+    if needed > available:
+        raise NotPrepared(
+            f"merging needs {needed / 1e9:.1f} GB of memory and {available / 1e9:.1f} GB are available; close other "
+            "programs, or prepare on a larger machine"
+        )
+
+
+def _weight_bytes(where: Snapshot | Path) -> list[int]:
+    if isinstance(where, Snapshot):
+        return [size for name, size in where.files.items() if name.endswith(".safetensors")]
+    return [file.stat().st_size for file in where.glob("*.safetensors")]
+
+
+def _say_unpinned(sources: Sources, taken: Mapping[str, str]) -> None:
+    for name, commit in taken.items():
+        if not getattr(sources, name).revision:
+            print(f"{name}: no revision is pinned; took {commit}, the newest (write it into sources.toml to repeat it)")
 
 
 def merge(root: Path, base: Path, adapter: Path, out: Path) -> None:

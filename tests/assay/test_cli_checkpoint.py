@@ -15,9 +15,10 @@ import pytest
 from assay.cli import hub, main, prepare
 from assay.weights import fingerprint
 from tests.assay.scripted_hub import COMMIT, ScriptedHub
-from tests.tiny_checkpoint import write_tiny_checkpoint
+from tests.tiny_checkpoint import write_tiny_adapter, write_tiny_checkpoint
 
 ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / "checkpoints/realqa-7b"
 BASE, ADAPTERS = "Qwen/Qwen2-VL-7B-Instruct", "MingxingLi/RealQA-models"
 Captured = pytest.CaptureFixture[str]
 
@@ -126,6 +127,26 @@ def test_a_full_disk_is_noticed_before_anything_is_fetched(
     assert (code, "GB are free; make room" in capsys.readouterr().err, scripted.fetched) == (1, True, [])
 
 
+def test_too_little_memory_is_noticed_before_anything_is_fetched(
+    scripted: ScriptedHub, root: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "available_memory_bytes", lambda: 1)
+    code, _ = prepared(scripted, tmp_path)
+    assert (code, "GB of memory and 0.0 GB are available" in capsys.readouterr().err, scripted.fetched) == (1, True, [])
+
+
+def test_an_adapter_that_is_not_pinned_is_said_with_the_commit_that_was_taken(
+    scripted: ScriptedHub, root: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    prepared(scripted, tmp_path)
+    assert f"adapter: no revision is pinned; took {COMMIT}" in capsys.readouterr().out
+
+
+def test_the_base_is_asked_for_at_its_pinned_commit(scripted: ScriptedHub, root: Path, tmp_path: Path) -> None:
+    prepared(scripted, tmp_path)
+    assert any(f"{BASE}/revision/{prepare.read_sources(RECIPE).base.revision}" in path for path in scripted.asked)
+
+
 def test_a_repository_that_is_not_there_is_named(base: Path, root: Path, tmp_path: Path, capsys: Captured) -> None:
     with ScriptedHub({BASE: base}) as without_adapters:
         code, _ = prepared(without_adapters, tmp_path)
@@ -190,9 +211,14 @@ def test_show_notices_a_processor_that_normalises_differently(base: Path, tmp_pa
     assert (code, "image_mean is [0.5, 0.5, 0.5], assay.toml says" in said) == (2, True)
 
 
-def test_a_fresh_interpreter_prepares_as_this_one_does(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_fresh_interpreter_downloads_merges_and_proves(tmp_path: Path) -> None:
     # pytest has imported parts of huggingface_hub that the package does not import by itself.
+    base = write_tiny_checkpoint(tmp_path / "base", max_position_embeddings=4096)
+    write_tiny_adapter(base, tmp_path / "adapters" / "RealQA")
     command = [sys.executable, "-m", "assay.cli", "checkpoint", "prepare", "realqa-7b"]
-    nowhere = ["--hub", "http://127.0.0.1:1", "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")]
-    ended = subprocess.run([*command, *nowhere], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr.startswith("assay: http://127.0.0.1:1 cannot be reached")) == (1, True)
+    with ScriptedHub({BASE: base, ADAPTERS: tmp_path / "adapters"}) as hub:
+        where = ["--hub", hub.url, "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "out")]
+        ended = subprocess.run([*command, *where], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads((tmp_path / "out/merge.json").read_text())["vision_layers"] > 0

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from assay.errors import CheckpointError
+from training.recipe.base import empty_base
 from training.recipe.settings import AdapterSettings
 
 VISION = ".visual."
@@ -45,6 +47,7 @@ def with_adapter(model: nn.Module, directory: Path, trainable: bool = False) -> 
         if not (directory / file).is_file():
             raise CheckpointError(f"{directory} holds no {file}; an adapter is what a stage of training writes")
     config = LoraConfig.from_pretrained(str(directory))
+    _refuse_unknown(directory, config)
     config.inference_mode = not trainable
     given = current_names(load_file(directory / "adapter_model.safetensors"))
     adapted: PeftModel = get_peft_model(model, config)
@@ -53,8 +56,24 @@ def with_adapter(model: nn.Module, directory: Path, trainable: bool = False) -> 
     _refuse(f"{directory}: the adapter's configuration asks for weights that it lacks", set(wanted) - set(given))
     shapes = {name for name in given if given[name].shape != wanted[name].shape}
     _refuse(f"{directory}: weights of the adapter have another shape than the model", shapes)
-    set_peft_model_state_dict(adapted, given)
+    if next(model.parameters()).is_meta:
+        # peft would move the adapter to where the base is, and there it would lose its values.
+        adapted.load_state_dict({_of_module(name): value for name, value in given.items()}, strict=False, assign=True)
+    else:
+        set_peft_model_state_dict(adapted, given)
     return adapted
+
+
+def without_base(base: Path, adapter: Path) -> PeftModel:
+    """The adapter in the base's model, whose own weights are not loaded. CheckpointError as in with_adapter()."""
+    return with_adapter(empty_base(base), adapter)
+
+
+def adapted_layers(model: PeftModel) -> dict[str, Any]:
+    """Name in the base model -> LoRA layer."""
+    prefix = "base_model.model."
+    named = model.named_modules()
+    return {name.removeprefix(prefix): layer for name, layer in named if hasattr(layer, "lora_A")}
 
 
 def current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -67,6 +86,23 @@ def _current(name: str) -> str:
         if name.startswith(old):
             return new + name.removeprefix(old)
     return name
+
+
+def _of_module(name: str) -> str:
+    """A weight's name in the model, for the one in an adapter's file."""
+    return name.replace("lora_A.", "lora_A.default.").replace("lora_B.", "lora_B.default.")
+
+
+def _refuse_unknown(directory: Path, config: LoraConfig) -> None:
+    """CheckpointError if the adapter is more than a product of two matrices that is added to a weight."""
+    asks = {
+        "use_dora": config.use_dora,
+        "modules_to_save": config.modules_to_save,
+        "bias": config.bias != "none",
+        "lora_bias": config.lora_bias,
+    }
+    if found := ", ".join(key for key, value in asks.items() if value):
+        raise CheckpointError(f"{directory}/adapter_config.json sets {found}; only plain LoRA is merged")
 
 
 def _refuse(what: str, names: set[str]) -> None:

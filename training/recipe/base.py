@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import init_empty_weights
 from huggingface_hub import snapshot_download
 from huggingface_hub.constants import HF_HUB_CACHE
 from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
@@ -62,6 +63,15 @@ def random_base(directory: Path, dtype: torch.dtype, seed: int) -> Qwen2VLForCon
         model.to(dtype)
     random: Qwen2VLForConditionalGeneration = model
     return random
+
+
+def empty_base(directory: Path) -> Qwen2VLForConditionalGeneration:
+    """The model that the directory's config.json describes, without weights; its buffers are computed."""
+    config: Any = Qwen2VLConfig.from_pretrained(directory, local_files_only=True)
+    with init_empty_weights():
+        model: Any = Qwen2VLForConditionalGeneration(config)
+    empty: Qwen2VLForConditionalGeneration = model
+    return empty
 
 
 def without_weights(config: Qwen2VLConfig) -> Qwen2VLForConditionalGeneration:

@@ -8,9 +8,12 @@ from safetensors.torch import load_file, save_file
 
 from assay.engine.checkpoint import load_checkpoint
 from assay.errors import CheckpointError
-from training.recipe.adapter import current_names, with_adapter
+from assay.weights import stored_tensors, write_index
+from training.recipe import merge as merging
+from training.recipe.adapter import adapted_layers, current_names, with_adapter, without_base
 from training.recipe.base import load_base
-from training.recipe.merge import adapted_layers, check_layers, merge, probes
+from training.recipe.merge import merge
+from training.recipe.proof import StoredWeights, check_layers, probe
 
 
 def without_vision(adapter: Path, out: Path, *, in_file_too: bool) -> Path:
@@ -43,17 +46,13 @@ def test_an_adapter_without_vision_layers_is_refused_unless_meant(base: Path, ad
         merge(base, language, tmp_path / "merged")
 
 
-def test_a_merge_that_lost_the_vision_layers_is_refused_by_name(base: Path, adapter: Path) -> None:
-    adapted = with_adapter(load_base(base, torch.float32), adapter)
-    layers = adapted_layers(adapted)
-    wanted = probes(layers)
+def test_a_merge_that_lost_the_vision_layers_is_refused_by_name(base: Path, adapter: Path, tmp_path: Path) -> None:
+    stored, layers = stored_tensors(base), adapted_layers(without_base(base, adapter))
     language = {name: layer for name, layer in layers.items() if "language_model" in name}
-    merged = load_base(base, torch.float32)
-    with torch.no_grad():
-        for name, layer in language.items():
-            merged.get_parameter(f"{name}.weight").add_(layer.get_delta_weight("default"))
+    whole, half = StoredWeights(stored, layers), StoredWeights(stored, language)
+    wanted = {name: whole[f"{name}.weight"].flatten(1) @ probe(whole[f"{name}.weight"]) for name in layers}
     with pytest.raises(CheckpointError, match=r"lost the adapter in .*model\.visual"):
-        check_layers(merged, wanted, torch.float32)
+        check_layers(half, wanted)
 
 
 def test_a_refused_merge_leaves_nothing_under_its_name(base: Path, adapter: Path, tmp_path: Path) -> None:
@@ -70,3 +69,53 @@ def test_adapters_of_before_transformers_5_find_their_layers() -> None:
         "base_model.model.model.visual.blocks.0.attn.qkv.lora_A.weight",
         "base_model.model.model.language_model.layers.0.mlp.up_proj.lora_A.weight",
     ]
+
+
+def in_shards(base: Path, out: Path, count: int) -> Path:
+    """The base with its weights spread over so many files, as on the hub."""
+    shutil.copytree(base, out)
+    weights = load_file(out / "model.safetensors")
+    (out / "model.safetensors").unlink()
+    names = sorted(weights)
+    files = {name: f"model-{names.index(name) % count + 1:05}-of-{count:05}.safetensors" for name in names}
+    for file in set(files.values()):
+        save_file({name: weights[name] for name in names if files[name] == file}, out / file)
+    write_index(out, files, sum(value.nbytes for value in weights.values()))
+    return out
+
+
+def test_a_merge_in_shards_is_that_of_one_model_in_memory(base: Path, adapter: Path, tmp_path: Path) -> None:
+    merge(in_shards(base, tmp_path / "sharded", 3), adapter, tmp_path / "merged")
+    whole = with_adapter(load_base(base, torch.float32), adapter).merge_and_unload()
+    ours = load_base(tmp_path / "merged", torch.float32)
+    assert all(torch.equal(value, ours.get_parameter(name)) for name, value in whole.named_parameters())
+
+
+def test_a_shard_that_is_cut_off_is_refused_before_anything_is_written(
+    base: Path, adapter: Path, tmp_path: Path
+) -> None:
+    sharded = in_shards(base, tmp_path / "sharded", 3)
+    shard = sharded / "model-00002-of-00003.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match=r"model-00002-of-00003\.safetensors has .* fetch it again"):
+        merge(sharded, adapter, tmp_path / "merged")
+
+
+def test_an_adapter_that_is_more_than_lora_is_refused_by_its_key(base: Path, adapter: Path, tmp_path: Path) -> None:
+    changed = Path(shutil.copytree(adapter, tmp_path / "dora"))
+    config = json.loads((changed / "adapter_config.json").read_text())
+    (changed / "adapter_config.json").write_text(json.dumps(config | {"use_dora": True}))
+    with pytest.raises(CheckpointError, match="sets use_dora; only plain LoRA"):
+        merge(base, changed, tmp_path / "merged")
+
+
+@pytest.mark.parametrize(
+    ("room", "said"),
+    [("available_memory_bytes", "GB of memory and 0.0 GB are available"), ("free_disk_bytes", "GB of disk and 0.0 GB")],
+)
+def test_too_little_room_is_refused_beforehand(
+    room: str, said: str, base: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merging, room, lambda *where: 1)
+    with pytest.raises(CheckpointError, match=said):
+        merge(base, adapter, tmp_path / "merged")
