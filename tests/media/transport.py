@@ -37,6 +37,19 @@ def _scrambled(packet: bytearray) -> bytes:
     return bytes(packet)
 
 
+def of_other_recorder(data: bytes, **options: str) -> bytes:
+    """The same stream with other numbers for its tables and its picture, behind a track of sound's number."""
+    numbers = {"mpegts_start_pid": "0x210", "mpegts_pmt_start_pid": "0x1234", "mpegts_copyts": "1"}
+    target = io.BytesIO()
+    with av.open(io.BytesIO(data)) as source, av.open(target, "w", format="mpegts", options=numbers | options) as out:
+        picture = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = picture
+                out.mux(packet)
+    return target.getvalue()
+
+
 def sound_before(seconds: float, video: bytes) -> bytes:
     """The stream with so many seconds of sound in front, as part of the same programme."""
     target = io.BytesIO()

@@ -158,7 +158,9 @@ def decode_stream(upload: UploadReader, container: str, spec: DecodeSpec) -> Ite
         while fragments.next_stretch():
             yield from _stretch(watch, container, spec, sampler, clock, resize, opened.presentations)
     else:
-        yield from _stretch(_Watch(upload, upload.read), container, spec, sampler, clock, resize, opened.presentations)
+        yield from _stretch(
+            _Watch(upload, opened.source.read), container, spec, sampler, clock, resize, opened.presentations
+        )
     yield from sampler.summary()
 
 

@@ -22,6 +22,7 @@ from gateway.decode.worker.presentation import Presentation, Presentations
 from gateway.decode.worker.reader import BoundedReader, Replay, UploadReader
 from gateway.decode.worker.sampler import Event, Sampler
 from gateway.decode.worker.shortcut import Stretch
+from gateway.decode.worker.splice import Splice
 
 _DEMUXER = {
     **{"mp4": "mov", "avif": "mov", "matroska": "matroska", "mpegts": "mpegts", "flv": "flv"},
@@ -42,6 +43,7 @@ _LOOK_AHEAD_BYTES = MIB
 _SCRAMBLED_WITHIN_BYTES = 16 * 1024
 ENCRYPTED = "the video is encrypted (DRM or pay television); send one that plays without a key"
 _JUMPS = "the clock of the video jumps or starts again {} times; its parts were put one after the other"
+_OTHER_CODEC = "the codec of the video changes; what follows in the other codec was left out"
 
 
 def _refuse(url: str, flags: int, options: object) -> BoundedReader:
@@ -124,6 +126,7 @@ class _Opened:
     declared_bytes: int = 0
     """The file says that it has at least so many; 0 if it does not say."""
     presentations: Presentations = field(default_factory=dict)
+    splice: Splice | None = None
 
 
 def open_source(upload: UploadReader, container: str, spec: DecodeSpec, *, may_spool: bool = True) -> _Opened | None:
@@ -134,6 +137,9 @@ def open_source(upload: UploadReader, container: str, spec: DecodeSpec, *, may_s
         return _open_matroska(upload, may_spool)
     if transport.is_scrambled(container, upload.peek(_SCRAMBLED_WITHIN_BYTES)):
         raise BadMedia(ENCRYPTED)
+    if container == "mpegts":
+        splice = Splice(upload.read)
+        return _Opened(BoundedReader(splice.read), splice=splice)
     return _Opened(BoundedReader(upload.read))
 
 
@@ -206,6 +212,8 @@ def decode_video(upload: UploadReader, container: str, spec: DecodeSpec) -> Iter
     sampler.budget.check_quality()
     if clock is not None and clock.jumps:
         sampler.warnings.append(_JUMPS.format(clock.jumps))
+    if opened.splice is not None and opened.splice.unlike_first:
+        sampler.warnings.append(_OTHER_CODEC)
     if opened.declared_bytes > upload.bytes_arrived or sampler.budget.broke_off:
         sampler.warnings.append("the file is cut off: it ends before its last frames")
     yield sampler.summary()

@@ -8,9 +8,10 @@ from assay.errors import BadMedia
 from assay.live_time import WRAP_SECONDS
 from gateway.decode.worker.sniff import sniff
 from tests.gateway.decode.upload import VIDEO, decode
+from tests.media.build import media
 from tests.media.cases import case
 from tests.media.live import live
-from tests.media.transport import with_arrival_times, with_error_correction
+from tests.media.transport import of_other_recorder, sound_before, with_arrival_times, with_error_correction
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 STREAM = dataclasses.replace(VIDEO, live="stream")
@@ -52,6 +53,29 @@ async def test_two_recordings_that_were_joined_are_both_seen(pool):
 async def test_a_file_goes_on_where_its_clock_jumps(pool, starts):
     decoded = await decode(pool, b"".join(live(4.0, start) for start in starts), VIDEO)
     assert decoded.times == halves(4 * len(starts))
+
+
+@pytest.mark.parametrize("spec", [VIDEO, STREAM])
+@pytest.mark.parametrize("packed", [bytes, with_arrival_times])
+@pytest.mark.parametrize("missing_bytes", [0, 100])
+async def test_recordings_of_several_recorders_that_were_joined_are_all_decoded(pool, packed, missing_bytes, spec):
+    one = live(4.0, 5000.0)
+    other = packed(of_other_recorder(live(4.0)))[missing_bytes:]
+    decoded = await decode(pool, packed(one) + other + packed(one), spec)
+    assert len(decoded.times) == 24
+
+
+async def test_what_another_recorder_calls_by_the_pictures_number_is_not_the_picture(pool):
+    picture_pid = "0x100"
+    other = of_other_recorder(sound_before(0.5, live(4.0)), mpegts_start_pid=picture_pid)
+    decoded = await decode(pool, live(4.0, 5000.0) + other, VIDEO)
+    assert len(decoded.times) == 16
+
+
+async def test_a_part_in_another_codec_is_left_out_with_a_word(pool):
+    mpeg2 = of_other_recorder(media("mpegps_small.mpg").read_bytes())
+    decoded = await decode(pool, live(4.0) + mpeg2, VIDEO)
+    assert (decoded.times, "other codec" in decoded.summary.warnings[-1]) == (halves(4), True)
 
 
 async def test_a_file_goes_on_where_its_clock_wraps(pool):
