@@ -6,7 +6,8 @@ from itertools import accumulate
 from math import sqrt
 
 from assay.attribute import KINDS, Attribute
-from assay.score import PoolingRule, Score
+from assay.score import Score
+from assay.video import Pooling, PoolingRule
 
 MEAN = PoolingRule()
 
@@ -43,9 +44,9 @@ def pool(scores: Sequence[Score], weights: Sequence[float], rule: PoolingRule = 
         return scores[0]
     worst_first = sorted(zip(scores, weights, strict=True), key=lambda pair: pair[0].value)
     match rule.method:
-        case "percentile":
+        case Pooling.PERCENTILE:
             return _bare(_at_percentile(worst_first, rule.percentile))
-        case "worst":
+        case Pooling.WORST:
             return _mean(worst_first[: rule.worst_count])
         case _:
             return _mean(list(zip(scores, weights, strict=True)))

@@ -34,20 +34,3 @@ class Score:
     def __post_init__(self) -> None:
         if not isfinite(self.value) or not isfinite(self.standard_deviation) or self.standard_deviation < 0:
             raise ValueError(f"a score is finite, got {self.value = }, {self.standard_deviation = }")
-
-
-@dataclass(frozen=True, slots=True)
-class PoolingRule:
-    """How the scores of several windows become one."""
-
-    method: str = "mean"
-    """mean; percentile: the score at that percentile of the time, counted from the worst; worst: mean over the worst
-    windows."""
-    percentile: float = 10.0
-    """Percent, above 0 and at most 100."""
-    worst_count: int = 3
-    """Windows."""
-
-    def __post_init__(self) -> None:
-        if self.method not in ("mean", "percentile", "worst") or not 0 < self.percentile <= 100 or self.worst_count < 1:
-            raise ValueError(f"no way to pool: {self}")

@@ -1,27 +1,32 @@
 """VideoOptions <-> assay.v1."""
 
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
 from google.protobuf.duration_pb2 import Duration
 
+from assay.errors import InvalidRequest
 from assay.v1 import assay_pb2, event_pb2, video_pb2
-from assay.video import VideoOptions
+from assay.video import KeyFrames, Pooling, Sampling, VideoOptions
 
+T = TypeVar("T")
 SAMPLING_TO_WIRE = {
-    "": video_pb2.SAMPLING_POLICY_UNSPECIFIED,
-    "fps": video_pb2.SAMPLING_POLICY_FPS,
-    "uniform": video_pb2.SAMPLING_POLICY_UNIFORM,
-    "scene": video_pb2.SAMPLING_POLICY_SCENE,
+    None: video_pb2.SAMPLING_POLICY_UNSPECIFIED,
+    Sampling.FPS: video_pb2.SAMPLING_POLICY_FPS,
+    Sampling.UNIFORM: video_pb2.SAMPLING_POLICY_UNIFORM,
+    Sampling.SCENE: video_pb2.SAMPLING_POLICY_SCENE,
 }
 KEY_FRAMES_TO_WIRE = {
-    "": video_pb2.KEY_FRAMES_UNSPECIFIED,
-    "exact": video_pb2.KEY_FRAMES_EXACT,
-    "auto": video_pb2.KEY_FRAMES_AUTO,
-    "only": video_pb2.KEY_FRAMES_ONLY,
+    None: video_pb2.KEY_FRAMES_UNSPECIFIED,
+    KeyFrames.EXACT: video_pb2.KEY_FRAMES_EXACT,
+    KeyFrames.AUTO: video_pb2.KEY_FRAMES_AUTO,
+    KeyFrames.ONLY: video_pb2.KEY_FRAMES_ONLY,
 }
 POOLING_TO_WIRE = {
-    "": event_pb2.POOLING_UNSPECIFIED,
-    "mean": event_pb2.POOLING_MEAN,
-    "percentile": event_pb2.POOLING_PERCENTILE,
-    "worst": event_pb2.POOLING_WORST,
+    None: event_pb2.POOLING_UNSPECIFIED,
+    Pooling.MEAN: event_pb2.POOLING_MEAN,
+    Pooling.PERCENTILE: event_pb2.POOLING_PERCENTILE,
+    Pooling.WORST: event_pb2.POOLING_WORST,
 }
 SAMPLING_FROM_WIRE = {number: name for name, number in SAMPLING_TO_WIRE.items()}
 KEY_FRAMES_FROM_WIRE = {number: name for name, number in KEY_FRAMES_TO_WIRE.items()}
@@ -54,17 +59,23 @@ def video_options_from_wire(message: assay_pb2.VideoOptions) -> VideoOptions:
     """InvalidRequest for what is out of range or not known to this release."""
     sampling, windows, pooling = message.sampling, message.windows, message.pooling
     return VideoOptions(
-        sampling=SAMPLING_FROM_WIRE.get(sampling.policy, str(sampling.policy)),
+        sampling=_known(SAMPLING_FROM_WIRE, "sampling", sampling.policy),
         frames_per_second=sampling.frames_per_second or None,
         frame_count=sampling.frame_count or None,
-        key_frames=KEY_FRAMES_FROM_WIRE.get(sampling.key_frames, str(sampling.key_frames)),
+        key_frames=_known(KEY_FRAMES_FROM_WIRE, "key_frames", sampling.key_frames),
         keep_repeats=sampling.keep_repeats if sampling.HasField("keep_repeats") else None,
         window_seconds=seconds(windows.length) if windows.HasField("length") else None,
         hop_seconds=seconds(windows.hop) if windows.HasField("hop") else None,
-        pooling=POOLING_FROM_WIRE.get(pooling.method, str(pooling.method)),
+        pooling=_known(POOLING_FROM_WIRE, "pooling", pooling.method),
         percentile=pooling.percentile or None,
         worst_count=pooling.worst_count or None,
     )
+
+
+def _known(names: Mapping[Any, T], field: str, number: int) -> T:
+    if number not in names:
+        raise InvalidRequest(f"unknown {field} {number}; this server is older", field=f"config.video.{field}")
+    return names[number]
 
 
 def duration(seconds: float) -> Duration:

@@ -10,7 +10,7 @@ from assay.frame import Clip, Frame
 from assay.repeats import Repeats
 from assay.rpc.streams import Put, Turn, Turns, task_group
 from assay.v1 import event_pb2
-from assay.video import VideoOptions
+from assay.video import Sampling, VideoOptions
 from assay.video_wire import duration
 from assay.wire import attribute_name, resampling_from_wire
 from gateway.clip_scoring import ClipScorer, Event, Scoring
@@ -64,9 +64,9 @@ class Assessment:
         """
         self._spec = await self.upstream.spec(self.request.form, self.request.tenant)
         self._plan = VideoPlan.of(self.options, self._spec, self.video_defaults)
-        self._repeats = Repeats(0.0 if self._plan.keep_repeats else self.video_defaults.repeat_levels)
+        self._repeats = Repeats(self._plan.repeat_levels)
         self._timeline = Timeline(self._plan.rule, self._spec.grade_quantiles)
-        if self.is_video and self._plan.sampling == "scene":
+        if self.is_video and self._plan.sampling is Sampling.SCENE:
             self._scenes = Scenes(self._plan.frames_per_second)
         async with self.decoder.open(self._decode_spec()) as job, task_group() as group:
             receiving = group.create_task(self._receive(upload, job, put))
@@ -167,8 +167,7 @@ class Assessment:
         try:
             async for item in job.events():
                 yield item
-                if self._started_windows >= self.video_defaults.max_windows:
-                    most = self.video_defaults.max_windows
+                if self._started_windows >= (most := self._plan.max_windows):
                     raise OverLimit(
                         f"the video has more than {most} windows; choose a longer hop", budget="max_windows"
                     )

@@ -13,7 +13,7 @@ from assay.windows import Windows
 from assay.wire import attribute_name, resampling_from_wire
 from gateway.clip_scoring import begun, score_clip
 from gateway.decode.jobs import DecodeJob, DecodePool
-from gateway.decode.spec import DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo, Shrink, Target
+from gateway.decode.spec import DecodeLimits, DecodeSource, DecodeSpec, DecodeSummary, Lost, MediaInfo, Shrink, Target
 from gateway.thumbnail import Thumbnails
 from gateway.upstream import ModelSpec, RequestOptions, Upstream
 
@@ -128,7 +128,7 @@ class LiveStream:
             target=Target(spec.video_min_pixels, spec.video_max_pixels, spec.factor_px, shrink),
             frames_per_second=spec.frames_per_second,
             limits=self.limits,
-            live="frames" if self.is_frames else "stream",
+            source=DecodeSource.FRAMES if self.is_frames else DecodeSource.STREAM,
             renew_seconds=_RENEW_SECONDS,
         )
 

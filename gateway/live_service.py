@@ -79,7 +79,7 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
             attributes=frozenset(config.config.attributes),
             decoder=self.decoder,
             upstream=self.upstream,
-            limits=self.settings.decode_limits(),
+            limits=self.settings.limits,
             is_frames=is_frames,
             window_seconds=config.window.ToNanoseconds() / 1e9,
             hop_seconds=config.hop.ToNanoseconds() / 1e9,

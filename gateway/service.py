@@ -89,7 +89,7 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
     async def _stream(
         self, requests: AsyncIterator[UploadRequest], peer: str, put: Put[Event], *, is_video: bool
     ) -> None:
-        clock = UploadClock(self.settings.upload_limits())
+        clock = UploadClock(self.settings.upload)
         with self.uploads.begin(peer) as unfinished:
             first = await clock.wait(anext(requests, None))
             if first is None or first.WhichOneof("part") != "config":
@@ -100,8 +100,8 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
         # A tenant that does not exist is refused before anything is fetched.
         await self.upstream.spec(form_from_wire(request.config.form), request.config.tenant)
         with self.uploads.begin(peer) as unfinished:
-            async with aclosing(self.fetcher.chunks(request.uri, self.settings.max_video_bytes)) as chunks:
-                clock = UploadClock(self.settings.upload_limits())
+            async with aclosing(self.fetcher.chunks(request.uri, self.settings.limits.max_video_bytes)) as chunks:
+                clock = UploadClock(self.settings.upload)
                 head, upload = await with_head(clock.timed(chunks))
                 await self._assess(request.config, _counted(upload, unfinished), put, is_video=not is_picture(head))
 
@@ -118,8 +118,8 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
             attributes=frozenset(config.attributes),
             decoder=self.decoder,
             upstream=self.upstream,
-            limits=self.settings.decode_limits(),
-            video_defaults=self.settings.video_defaults(),
+            limits=self.settings.limits,
+            video_defaults=self.settings.video,
             place=place,
             options=video_options_from_wire(config.video) if is_video else VideoOptions(),
             windows_at_once=self.settings.windows_at_once,

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from assay.pooling import AttributePool, pool
-from assay.score import PoolingRule, Score
+from assay.score import Score
 from assay.v1 import event_pb2, score_pb2
+from assay.video import PoolingRule
 from assay.video_wire import POOLING_TO_WIRE, seconds
 from assay.wire import attribute_from_wire, attribute_to_wire, score_from_wire, score_to_wire
 

@@ -5,12 +5,15 @@ import ipaddress
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import unquote
+
+from annotated_types import Gt, Interval
 
 from assay.errors import Busy, UploadStalled
 
 T = TypeVar("T")
+_Hour = Annotated[float, Interval(gt=0, le=3600)]
 _IPV6_NETWORK_BITS = 64
 """What one customer of a provider is given; each of its addresses may be the same machine."""
 
@@ -19,14 +22,14 @@ _IPV6_NETWORK_BITS = 64
 class UploadLimits:
     """What is counted is the time in which we waited for the client, and not that in which it waited for us."""
 
-    idle_seconds: float = 30.0
-    """Longest wait for the next message."""
-    grace_seconds: float = 30.0
+    idle_seconds: _Hour = 30.0
+    """Longest wait for the next message of an upload."""
+    grace_seconds: _Hour = 30.0
     """For so long an upload may be slower than the least rate: at its start, and again after it was faster."""
-    min_bytes_per_second: float = 1024.0
-    """The least rate."""
-    max_seconds: float = 1800.0
-    """Longest upload."""
+    min_bytes_per_second: Annotated[float, Gt(0)] = 1024.0
+    """The least rate of an upload, or of a live stream."""
+    max_seconds: Annotated[float, Gt(0)] = 1800.0
+    """Longest upload, without the time in which the client had to wait for us."""
 
 
 class UploadClock:

@@ -1,11 +1,13 @@
-"""How one video is looked at, once the request, the operator and the model have each had their say."""
+"""Which frames of one video are scored, from what the request, the operator and the model say."""
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
-from assay.score import PoolingRule
+from annotated_types import Gt, Interval
+
 from assay.v1 import event_pb2
-from assay.video import VideoOptions
+from assay.video import KeyFrames, Percent, Pooling, PoolingRule, Sampling, VideoOptions, WindowCount
 from assay.video_wire import KEY_FRAMES_TO_WIRE, SAMPLING_TO_WIRE, duration
 from assay.windows import Runs, Windows
 from gateway.decode.spec import DecodeLimits, DecodeSpec, Target
@@ -14,68 +16,78 @@ from gateway.upstream import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
-class VideoDefaults:
-    """What an operator has set for every video."""
+class VideoDefaults(VideoOptions):
+    """What holds where a request leaves something open."""
 
-    options: VideoOptions
-    """Complete but for the rate and the length of a clip: what holds where a request leaves something open."""
-    key_frames_from_seconds: float
-    """Slots of this length count as long enough for key frames to stand for others."""
-    repeat_levels: float
-    """See `assay.repeats.Repeats`."""
-    max_windows: int
+    sampling: Sampling = Sampling.FPS
+    frame_count: Annotated[int, Interval(ge=1, le=64)] = 16
+    key_frames: KeyFrames = KeyFrames.AUTO
+    keep_repeats: bool = False
+    pooling: Pooling = Pooling.MEAN
+    percentile: Percent = 10.0
+    worst_count: WindowCount = 3
+    key_frames_from_seconds: Annotated[float, Gt(0)] = 2.0
+    """With auto, key frames stand for others where a sample stands for so long, and every frame is decoded where not;
+    measured in benchmarks/LOG.md."""
+    repeat_levels: Annotated[float, Interval(ge=0, le=255)] = 1.0
+    """Mean difference, in grey levels of 255, up to which two frames are nearly the same; see assay/repeats.py."""
+    max_windows: WindowCount = 10_000
+    """Windows of one video; more of them end it with a partial result."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoPlan:
     """Nothing is left open."""
 
-    sampling: str
+    sampling: Sampling
     frames_per_second: float
     frame_count: int
-    key_frames: str
+    key_frames: KeyFrames
     key_frames_from_seconds: float
     window_seconds: float
     hop_seconds: float
     max_frames: int
     """That the model takes in one clip."""
-    keep_repeats: bool
+    repeat_levels: float
+    """See `assay.repeats.Repeats`; 0 shows the model every frame."""
+    max_windows: int
     rule: PoolingRule
 
     @classmethod
-    def of(cls, asked: VideoOptions, spec: ModelSpec, video_defaults: VideoDefaults) -> "VideoPlan":
+    def of(cls, asked: VideoOptions, spec: ModelSpec, defaults: VideoDefaults) -> "VideoPlan":
         """The rate and the length of a clip are the model's if nobody says. InvalidRequest for what contradicts."""
-        options = asked.over(video_defaults.options)
+        options = asked.over(defaults)
         window_seconds = options.window_seconds or spec.clip_seconds
         # No more than the model can be shown of one window: the rest would be decoded for nothing.
         rate = min(options.frames_per_second or spec.frames_per_second, spec.clip_max_frames / window_seconds)
         return cls(
             sampling=options.sampling,
             frames_per_second=rate,
-            frame_count=options.frame_count or spec.clip_max_frames,
-            key_frames="exact" if options.sampling == "scene" else options.key_frames,
-            key_frames_from_seconds=video_defaults.key_frames_from_seconds,
+            frame_count=options.frame_count,
+            key_frames=KeyFrames.EXACT if options.sampling is Sampling.SCENE else options.key_frames,
+            key_frames_from_seconds=options.key_frames_from_seconds,
             window_seconds=window_seconds,
             hop_seconds=options.hop_seconds or window_seconds,
             max_frames=spec.clip_max_frames,
-            keep_repeats=bool(options.keep_repeats),
-            rule=PoolingRule(options.pooling, options.percentile or 10.0, options.worst_count or 3),
+            repeat_levels=0.0 if options.keep_repeats else options.repeat_levels,
+            max_windows=options.max_windows,
+            rule=PoolingRule(options.pooling, options.percentile, options.worst_count),
         )
 
     def windows(self) -> Windows | Runs:
         """What cuts the frames into clips."""
-        if self.sampling == "uniform":
+        if self.sampling is Sampling.UNIFORM:
             return Runs(self.frame_count, self.max_frames)
         return Windows(self.window_seconds, self.max_frames, hop_seconds=self.hop_seconds)
 
     def decode_spec(self, target: Target, limits: DecodeLimits) -> DecodeSpec:
-        """The part of it that is done where the video is decoded."""
-        is_scene = self.sampling == "scene"
+        """The part that is done where the video is decoded."""
+        is_scene = self.sampling is Sampling.SCENE
         return DecodeSpec(
             is_video=True,
             target=target,
             frames_per_second=max(LOOKS_PER_SECOND, self.frames_per_second) if is_scene else self.frames_per_second,
-            sampling="uniform" if self.sampling == "uniform" else "fps",
+            sampling=Sampling.FPS if is_scene else self.sampling,
             frame_count=self.frame_count,
             # Where windows lie is known only when the cuts are.
             window_seconds=math.inf if is_scene else self.window_seconds,
@@ -86,11 +98,11 @@ class VideoPlan:
         )
 
     def report(self) -> event_pb2.VideoReport:
-        """What a client is told of it."""
+        """The same for the client."""
         report = event_pb2.VideoReport(
             policy=SAMPLING_TO_WIRE[self.sampling], key_frames=KEY_FRAMES_TO_WIRE[self.key_frames]
         )
-        if self.sampling == "uniform":
+        if self.sampling is Sampling.UNIFORM:
             report.frame_count = self.frame_count
         else:
             report.frames_per_second = self.frames_per_second

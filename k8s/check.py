@@ -25,7 +25,7 @@ from regopy import Interpreter
 
 from assay.errors import SettingsError
 from assay.rpc.health import LIVE
-from assay.rpc.settings import load
+from assay.rpc.settings import leaves, load
 from assay.stack.settings import MODULES, settings_class
 from gateway.__main__ import SERVICES as GATEWAY_NAMES
 from services.attribute_extraction.service import NAME as EXTRACTION_NAME
@@ -159,10 +159,8 @@ def _setting_findings(doc: Doc, program: str, variables: dict[str, str]) -> Iter
     """The program's own settings class reads them. What a `_FILE` names is in the cluster only, so its name counts."""
     files = {name for name in variables if name.endswith("_FILE")}
     values = {name: value for name, value in variables.items() if name not in files}
-    known = {
-        f"{settings_class(program).model_config.get('env_prefix')}{name}".upper()
-        for name in settings_class(program).model_fields
-    }
+    prefix = settings_class(program).model_config.get("env_prefix")
+    known = {f"{prefix}{name}".upper() for name in leaves(settings_class(program))}
     with mock.patch.dict(os.environ, values, clear=True):
         try:
             load(settings_class(program))

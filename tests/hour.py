@@ -179,7 +179,7 @@ async def main() -> int:
     parser.add_argument("--form", default="direct", help="of the answers (default direct)")
     add_video_options(parser)
     options = parser.parse_args()
-    os.environ["GATEWAY_MAX_DURATION_SECONDS"] = str(60 * options.minutes + 60)
+    os.environ["GATEWAY_LIMITS__MAX_DURATION_SECONDS"] = str(60 * options.minutes + 60)
     os.environ["GATEWAY_UPLOAD_IDLE_SECONDS"] = "3600"
     peak_mib = []
     with tempfile.TemporaryDirectory() as folder:

@@ -8,8 +8,9 @@ from typing import Any
 
 from assay.attribute import KINDS, Attribute
 from assay.client import Judgement, Segment, Window
-from assay.score import PoolingRule, Score
+from assay.score import Score
 from assay.v1 import event_pb2
+from assay.video import Pooling, PoolingRule
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _BAR_WIDTH = 20
@@ -75,9 +76,9 @@ def video_lines(judgement: Judgement) -> list[str]:
 
 def pooling_words(rule: PoolingRule) -> str:
     match rule.method:
-        case "percentile":
+        case Pooling.PERCENTILE:
             return f"the score at {rule.percentile:g} % of the time, counted from the worst"
-        case "worst":
+        case Pooling.WORST:
             return f"mean of the worst {rule.worst_count} windows"
         case _:
             return "mean over windows, by time"
@@ -150,9 +151,9 @@ def window_values(window: Window) -> dict[str, Any]:
 def _video(judgement: Judgement) -> dict[str, Any]:
     """The keys of a video alone."""
     rule, partial = judgement.pooling, judgement.partial
-    refined: dict[str, dict[str, float]] = {
-        "percentile": {"percentile": rule.percentile},
-        "worst": {"worst_count": rule.worst_count},
+    refined: dict[Pooling, dict[str, float]] = {
+        Pooling.PERCENTILE: {"percentile": rule.percentile},
+        Pooling.WORST: {"worst_count": rule.worst_count},
     }
     return {
         "pooling": {"method": rule.method, **refined.get(rule.method, {})},

@@ -27,19 +27,22 @@ from assay.client.live import LiveSource, LiveWindow
 from assay.client.sync import Client
 from assay.client.upload import Source, is_uri
 from assay.magic import is_picture
-from assay.video import VideoOptions
+from assay.video import KeyFrames, Pooling, Sampling, VideoOptions
 
 __all__ = [
     "DEFAULT_SERVER",
     "AsyncClient",
     "Client",
     "Judgement",
+    "KeyFrames",
     "LiveSource",
     "LiveWindow",
     "Media",
     "Model",
     "NoServer",
     "Partial",
+    "Pooling",
+    "Sampling",
     "Segment",
     "Source",
     "TookTooLong",

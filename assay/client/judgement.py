@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from assay import wire
 from assay.attribute import Attribute
-from assay.score import PoolingRule, Score
+from assay.score import Score
 from assay.v1 import attribute_pb2, event_pb2, score_pb2
+from assay.video import KeyFrames, PoolingRule, Sampling
 from assay.video_wire import KEY_FRAMES_FROM_WIRE, POOLING_FROM_WIRE, SAMPLING_FROM_WIRE, seconds
 
 
@@ -78,14 +79,13 @@ class Segment:
 class VideoReport:
     """How a video was sampled: as requested, and by the defaults of server and model where nothing was."""
 
-    sampling: str
-    """fps, uniform or scene."""
+    sampling: Sampling | None
+    """None if the server is of another release."""
     frames_per_second: float | None
     """None for uniform."""
     frame_count: int | None
     """Frames that were wanted; None but for uniform."""
-    key_frames: str
-    """exact, auto or only."""
+    key_frames: KeyFrames | None
     window_seconds: float | None
     """None for uniform."""
     hop_seconds: float | None
@@ -102,7 +102,7 @@ class Partial:
     """A budget ended the video: the judgement speaks of the part in front."""
 
     budget: str
-    """Name of the server's setting, without its prefix and in lower case."""
+    """Name of the server's limit, as its setting ends, in lower case."""
     message: str
     reached_seconds: float
     """Time of the last sampled frame."""

@@ -4,9 +4,12 @@ A misspelt variable stops the program and names itself; a value out of range nam
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from types import NoneType
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -80,6 +83,8 @@ class ServerSettings(BaseSettings):
 
 
 S = TypeVar("S", bound=BaseSettings)
+NESTED = "__"
+"""Between the field that is a dataclass and the field of that, in the name of a variable."""
 
 
 def load(cls: type[S]) -> S:
@@ -90,33 +95,71 @@ def load(cls: type[S]) -> S:
     prefix = str(cls.model_config.get("env_prefix", "")).upper()
     if not prefix:
         raise ValueError(f"{cls.__name__} needs an env_prefix, or it would read every variable there is")
-    texts = variables(prefix, cls.model_fields)
+    known = leaves(cls)
+    texts = variables(prefix, known)
     try:
         # What is handed over goes before what the class itself finds in the environment.
-        return cls(**dict[str, Any](texts))
+        return cls(**_nested(texts))
     except ValidationError as wrong:
-        name = str(wrong.errors()[0]["loc"][0])
+        loc = [str(part) for part in wrong.errors()[0]["loc"]]
+        name = next(leaf for length in (2, 1) if (leaf := NESTED.join(loc[:length])) in known)
         variable = f"{prefix}{name.upper()}"
-        allowed = allowed_values(cls.model_fields[name])
         # What a file holds may be a secret.
         is_set = any(key.upper() == variable for key in os.environ)
         said = f"{variable} is {texts.get(name, '')!r}" if is_set else f"what {variable}_FILE holds is refused"
-        raise SettingsError(f"{said}; allowed is {allowed}", field=variable) from wrong
+        raise SettingsError(f"{said}; allowed is {allowed_values(known[name])}", field=variable) from wrong
+
+
+def leaves(cls: type[BaseSettings]) -> dict[str, FieldInfo]:
+    """Field to what it takes, those of a dataclass as `field__its_own`: a variable's name without prefix, in lower
+    case."""
+    found: dict[str, FieldInfo] = {}
+    for name, field in cls.model_fields.items():
+        if is_dataclass(field.annotation):
+            hints = get_type_hints(field.annotation, include_extras=True)
+            for own in fields(field.annotation):
+                default = getattr(field.default, own.name)
+                found[f"{name}{NESTED}{own.name}"] = FieldInfo.from_annotated_attribute(
+                    _given(hints[own.name]), default
+                )
+        else:
+            found[name] = field
+    return found
+
+
+def _nested(texts: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for leaf, text in texts.items():
+        name, nested, own = leaf.partition(NESTED)
+        if nested:
+            values.setdefault(name, {})[own] = text
+        else:
+            values[name] = text
+    return values
+
+
+def _given(hint: Any) -> Any:
+    """Without the None of an option that may be left out, as no text stands for it."""
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+    return kinds[0] if NoneType in get_args(hint) else hint
 
 
 def allowed_values(field: FieldInfo) -> str:
     """What a field takes, in words: "a whole number from 1 to 256"."""
+    kind = field.annotation
     if field.description:
         return field.description
-    if get_origin(field.annotation) is Literal:
-        return "one of " + ", ".join(str(value) for value in get_args(field.annotation))
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(str(value) for value in get_args(kind))
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return "one of " + ", ".join(str(each.value) for each in kind)
     kinds: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    words = [kinds.get(field.annotation, "a value that can be read"), *_bounds(field)]
+    words = [kinds.get(kind, "a value that can be read"), *_bounds(field)]
     return " ".join(words)
 
 
 def _bounds(field: FieldInfo) -> Iterator[str]:
     for rule in field.metadata:
         for name, words in (("ge", "from"), ("gt", "above"), ("le", "to"), ("lt", "below")):
-            if hasattr(rule, name):
-                yield f"{words} {getattr(rule, name)}"
+            if (bound := getattr(rule, name, None)) is not None:
+                yield f"{words} {bound}"

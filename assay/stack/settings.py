@@ -11,17 +11,15 @@ import itertools
 import sys
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import PurePath
-from types import ModuleType
-from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from assay.errors import InvalidRequest
-from assay.rpc.settings import allowed_values
+from assay.rpc.settings import NESTED, allowed_values, leaves
 from assay.stack import checkout
 
 MODULES = {
@@ -64,7 +62,7 @@ def settings_of(program: str) -> list[Setting]:
             _default(field, str(root)),
             sentences.get(name, ""),
         )
-        for name, field in cls.model_fields.items()
+        for name, field in leaves(cls).items()
     ]
 
 
@@ -100,17 +98,11 @@ def _sentences(cls: type[BaseModel]) -> dict[str, str]:
     for each in reversed(cls.__mro__):
         if each.__module__.split(".")[0] not in ("builtins", "pydantic", "pydantic_settings"):
             found.update(_texts_below(each))
-    # A budget is described where it is spent.
-    for each in _dataclasses(inspect.getmodule(cls)):
-        below = _texts_below(each)
-        found.update(
-            {name: below[name] for name in (f.name for f in fields(each)) if name in below and name not in found}
-        )
+    for name, field in cls.model_fields.items():
+        if is_dataclass(field.annotation):
+            for each in reversed(field.annotation.__mro__[:-1]):
+                found.update({f"{name}{NESTED}{own}": text for own, text in _texts_below(each).items()})
     return found
-
-
-def _dataclasses(module: ModuleType | None) -> list[Any]:
-    return [each for each in vars(module).values() if isinstance(each, type) and is_dataclass(each)]
 
 
 def _texts_below(cls: type) -> dict[str, str]:

@@ -532,7 +532,7 @@ class Partial(_message.Message):
     REACHED_OFFSET_FIELD_NUMBER: _builtins.int
     RECEIVED_BYTES_FIELD_NUMBER: _builtins.int
     budget: _builtins.str
-    """The budget by the name of its setting, without GATEWAY_ and in lower case, such as "max_duration_seconds"."""
+    """The budget by the end of its setting's name, in lower case: "max_frames" is set as GATEWAY_LIMITS__MAX_FRAMES."""
     message: _builtins.str
     """Its size and what to do, in a sentence for people."""
     received_bytes: _builtins.int

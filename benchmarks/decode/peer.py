@@ -34,6 +34,7 @@ Decoder = Callable[[Asked], tuple[float, int]]
 def ours(key_frames: str = "auto") -> Decoder:
     """The pool that serves: a locked worker, bytes in chunks as a client sends them, frames through shared memory."""
     from assay.frame import Frame
+    from assay.video import KeyFrames
     from gateway.decode.jobs import DecodeJob, DecodeLimits, DecodePool, DecodeSpec, Target
 
     loop = asyncio.new_event_loop()
@@ -50,7 +51,9 @@ def ours(key_frames: str = "auto") -> Decoder:
         rate = asked.frames_per_second / asked.every
         # Only processor time is compared: a busy machine shall not end it by the clock.
         limits = DecodeLimits(max_wall_seconds=3600.0)
-        spec = DecodeSpec(is_video=True, target=target, frames_per_second=rate, limits=limits, key_frames=key_frames)
+        spec = DecodeSpec(
+            is_video=True, target=target, frames_per_second=rate, limits=limits, key_frames=KeyFrames(key_frames)
+        )
         frames = 0
         async with pool.open(spec) as job, asyncio.TaskGroup() as group:
             group.create_task(send(job, data))

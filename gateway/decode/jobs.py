@@ -25,7 +25,7 @@ from gateway.decode.clock import WorkClock
 from gateway.decode.lending import LendingPool
 from gateway.decode.process import DecodeWorker
 from gateway.decode.protocol import Kind
-from gateway.decode.spec import DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo, Target
+from gateway.decode.spec import DecodeLimits, DecodeSource, DecodeSpec, DecodeSummary, Lost, MediaInfo, Target
 
 __all__ = [
     "DecodeEvent",
@@ -84,9 +84,9 @@ class DecodeJob:
     def __init__(self, pool: LendingPool, spec: DecodeSpec) -> None:
         self._pool = pool
         self._spec = spec
-        self._buffer = pool.buffer(is_kept=not spec.live)
+        self._buffer = pool.buffer(is_kept=not spec.is_live)
         self._decoded_bytes = 0
-        self._wanted_bytes = 1 if spec.live == "frames" else _FIRST_BYTES
+        self._wanted_bytes = 1 if spec.source is DecodeSource.FRAMES else _FIRST_BYTES
         """With so many a worker is asked for."""
         self._progress_bytes = 0
         self._room = asyncio.Event()
@@ -142,7 +142,7 @@ class DecodeJob:
     @property
     def gives_way(self) -> bool:
         """A live stream does not: its bytes are not kept."""
-        return not self._spec.live
+        return not self._spec.is_live
 
     async def write(self, chunk: bytes) -> None:
         """Hand on the next bytes; waits while the worker is behind, or while there is none and no room for more.
@@ -366,7 +366,7 @@ class DecodeJob:
 
     def _count(self, pts_seconds: float) -> None:
         """A frame shown at this time came out: what the worker's clock has been granted grows with it."""
-        if self._spec.live and pts_seconds - self._renewed_seconds >= self._spec.renew_seconds:
+        if self._spec.is_live and pts_seconds - self._renewed_seconds >= self._spec.renew_seconds:
             self._renewed_seconds, self._clock.busy_seconds = pts_seconds, 0.0
         shown = pts_seconds - self._renewed_seconds
         self._media_seconds = min(shown, self._spec.limits.max_duration_seconds)

@@ -3,14 +3,21 @@
 import math
 import struct
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Interval
 
 from assay.errors import InvalidRequest
+from assay.video import KeyFrames, Sampling
 
 MIB = 1024 * 1024
 RAW_FRAME = struct.Struct(">dII")
 """In front of the pixels of a frame that a client has decoded: its time in seconds, height and width in pixels."""
 _ENDLESS_BYTES = 1 << 62
 _PIXELS_OF_4K = 9_500_000
+Size = Annotated[int, Ge(1)]
+Above0 = Annotated[float, Gt(0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,40 +27,41 @@ class DecodeLimits:
     No number in a header counts against these, only what was really read, decoded and spent.
     """
 
-    max_upload_bytes: int = 512 * MIB
-    """Bytes of the file; for a picture `max_image_bytes` applies as well."""
-    max_image_bytes: int = 32 * MIB
-    max_image_pixels: int = 50_000_000
+    max_image_bytes: Size = 32 * MIB
+    """Of the file of a picture."""
+    max_video_bytes: Size = 512 * MIB
+    """Of the file of a video."""
+    max_image_pixels: Size = 50_000_000
     """Width x height of a still picture, before it is resized."""
-    max_video_pixels: int = 36_000_000
+    max_video_pixels: Size = 36_000_000
     """Width x height of every single frame of a video, before it is resized: 8192 x 4320 of 8K."""
-    max_duration_seconds: float = 1200.0
+    max_duration_seconds: Above0 = 1200.0
     """Presentation time between the first and the last displayed frame."""
-    max_streams: int = 1000
+    max_streams: Size = 1000
     """Tracks of any kind inside one file. One is decoded, and what the others cost is bounded by bytes and memory."""
-    max_samples: int = 2_000_000
+    max_samples: Size = 2_000_000
     """Entries that the tables of an MP4 may claim for its picture and, of all other tracks together, once more."""
-    max_index_bytes: int = 64 * MIB
+    max_index_bytes: Size = 64 * MIB
     """Size of an MP4's index (the moov box) that is held in memory before the first frame."""
-    max_frames: int = 300_000
+    max_frames: Size = 300_000
     """Frames decoded, sampled or not."""
-    max_packets_without_frame: int = 20_000
+    max_packets_without_frame: Size = 20_000
     """Compressed packets read in a row that did not yield a frame."""
-    max_read_ratio: float = 1.2
+    max_read_ratio: Annotated[float, Ge(1)] = 1.2
     """Bytes of packets handed to the decoder, as a multiple of the bytes of the file."""
-    max_corrupt_share: float = 0.25
+    max_corrupt_share: Annotated[float, Interval(ge=0, le=1)] = 0.25
     """Share of frames that may be damaged before the video is refused instead of scored."""
-    max_cpu_seconds: float = 30.0
+    max_cpu_seconds: Above0 = 30.0
     """Processor time of the worker for one file, to which `cpu_seconds_per_media_second` adds."""
-    cpu_seconds_per_media_second: float = 1.0
+    cpu_seconds_per_media_second: Annotated[float, Ge(0)] = 1.0
     """Further processor time for each second of video that was really shown (4K30 H.264 needs about 0.9),
     more for larger frames."""
-    max_wall_seconds: float = 60.0
+    max_wall_seconds: Above0 = 60.0
     """Clock time that the worker may compute, waiting for bytes or for the reader not counted.
     `wall_seconds_per_media_second` adds to it; then the worker is killed."""
-    wall_seconds_per_media_second: float = 2.0
+    wall_seconds_per_media_second: Annotated[float, Ge(0)] = 2.0
     """Further clock time for each second of video that was really shown."""
-    max_memory_bytes: int = 1536 * MIB
+    max_memory_bytes: Annotated[int, Ge(64 * MIB)] = 1536 * MIB
     """Address space the worker may add to what it has when idle (a spooled file comes on top)."""
 
     def cpu_budget_seconds(self, media_seconds: float, pixels: int = 0) -> float:
@@ -104,6 +112,16 @@ class Target:
             raise ValueError(f"need factor_px**2 <= min_pixels <= max_pixels, got {self}")
 
 
+class DecodeSource(StrEnum):
+    """What the bytes are."""
+
+    FILE = "file"
+    STREAM = "stream"
+    """A container that is written for as long as the stream runs."""
+    FRAMES = "frames"
+    """Frames that the client has decoded, each `RAW_FRAME` and its pixels."""
+
+
 @dataclass(frozen=True, slots=True)
 class DecodeSpec:
     """What to do with one upload."""
@@ -113,25 +131,25 @@ class DecodeSpec:
     target: Target
     frames_per_second: float = 2.0
     """Frames sampled per second of presentation time, 0 < x <= 60; a still picture ignores it."""
-    sampling: str = "fps"
-    """fps, or uniform: `frame_count` frames over the whole video."""
+    sampling: Sampling = Sampling.FPS
+    """FPS, or UNIFORM: `frame_count` frames over the whole video."""
     frame_count: int = 8
     """Frames of a uniform sample, which is not by the second."""
     window_seconds: float = math.inf
     hop_seconds: float = math.inf
     """Where the hop is longer than the window, frames between two windows are not sampled."""
-    key_frames: str = "auto"
-    """One of `assay.video.KEY_FRAMES`: whether they may stand for others."""
+    key_frames: KeyFrames = KeyFrames.AUTO
+    """Whether they may stand for others."""
     key_frames_from_seconds: float = 2.0
-    """With "auto" they may from this length of a time slot on; below it every frame is decoded."""
+    """With AUTO they may from this length of a time slot on; below it every frame is decoded."""
     limits: DecodeLimits = field(default_factory=DecodeLimits)
-    live: str = ""
-    """Empty for a file. "stream": bytes of a container that come for as long as they come; "frames": decoded ones, each
-    `RAW_FRAME` and its pixels."""
+    source: DecodeSource = DecodeSource.FILE
     renew_seconds: float = 10.0
     """Of a live stream: seconds of it after which the budgets of time, frames and packets begin anew."""
 
     def __post_init__(self) -> None:
+        for name, kind in (("sampling", Sampling), ("key_frames", KeyFrames), ("source", DecodeSource)):
+            object.__setattr__(self, name, kind(getattr(self, name)))  # from the worker's socket they come as texts
         if not (math.isfinite(self.frames_per_second) and 0.0 < self.frames_per_second <= 60.0):
             raise InvalidRequest(
                 f"frames_per_second must be above 0 and at most 60, got {self.frames_per_second}",
@@ -139,22 +157,27 @@ class DecodeSpec:
             )
 
     @property
+    def is_live(self) -> bool:
+        """Bytes come for as long as they come."""
+        return self.source is not DecodeSource.FILE
+
+    @property
     def max_bytes(self) -> int:
         """Bytes of the file that are accepted."""
-        if self.live:
+        if self.is_live:
             return _ENDLESS_BYTES
         limits = self.limits
-        return limits.max_upload_bytes if self.is_video else min(limits.max_image_bytes, limits.max_upload_bytes)
+        return limits.max_video_bytes if self.is_video else limits.max_image_bytes
 
     @property
     def spool_bytes(self) -> int:
         """Bytes that may have to be held until the file is whole."""
-        return 0 if self.live else self.max_bytes
+        return 0 if self.is_live else self.max_bytes
 
     @property
     def granted_media_seconds(self) -> float:
         """Presentation time for which budgets are granted at once."""
-        if self.live:
+        if self.is_live:
             return 2 * self.renew_seconds
         return self.limits.max_duration_seconds if self.is_video else 0.0
 

@@ -44,10 +44,10 @@ class Rest:
         ]
 
     async def _image(self, request: Request) -> Any:
-        return self._file(request, "image", self._settings.max_image_bytes, self._calls.image)
+        return self._file(request, "image", self._settings.limits.max_image_bytes, self._calls.image)
 
     async def _video(self, request: Request) -> Any:
-        return self._file(request, "video", self._settings.max_video_bytes, self._calls.video)
+        return self._file(request, "video", self._settings.limits.max_video_bytes, self._calls.video)
 
     def _file(
         self,
@@ -61,12 +61,12 @@ class Rest:
             config = config_of(request.query_params)
         except AssayError as error:
             return problem_response(error)
-        body = Body(request.receive, max_bytes, self._settings.upload_idle_seconds)
+        body = Body(request.receive, max_bytes, self._settings.upload.idle_seconds)
         method, caller = f"POST {request.url.path}", caller_of(request)
         return Answer(method, body, lambda: score(config, body.chunks(), caller), as_stream=wants_events(request))
 
     async def _uri(self, request: Request) -> Any:
-        body = Body(request.receive, _SMALL_BYTES, self._settings.upload_idle_seconds)
+        body = Body(request.receive, _SMALL_BYTES, self._settings.upload.idle_seconds)
         try:
             config, uri = config_of(request.query_params), _uri_in(await body.whole())
         except AssayError as error:

@@ -134,9 +134,9 @@ async def _unexpected(request: Request, wrong: Exception) -> Response:
 def _limits(settings: GatewaySettings) -> SpoolLimits:
     return SpoolLimits(
         max_bytes=settings.http_spool_bytes,
-        max_upload_bytes=settings.max_video_bytes,
+        max_upload_bytes=settings.limits.max_video_bytes,
         max_uploads=settings.http_max_uploads,
-        idle_seconds=settings.upload_idle_seconds,
+        idle_seconds=settings.upload.idle_seconds,
         life_seconds=settings.http_upload_life_seconds,
     )
 

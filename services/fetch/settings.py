@@ -30,7 +30,9 @@ class FetchSettings(ServerSettings):
     max_in_flight: Annotated[int, Field(ge=1, le=4096)] = 32
     """Files that are got at once; one more is refused as Busy."""
     connect_seconds: Annotated[float, Field(gt=0, le=120)] = _LIMITS.connect_seconds
+    """To resolve the name, for each address, and for TLS."""
     idle_seconds: Annotated[float, Field(gt=0, le=3600)] = _LIMITS.idle_seconds
+    """Longest wait for the next bytes."""
     max_seconds: Annotated[float, Field(gt=0, le=86400)] = _LIMITS.wait_seconds
     """Longest wait for a server in all; the time that scoring takes is not counted."""
     max_redirects: Annotated[int, Field(ge=0, le=5)] = _LIMITS.redirects

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from assay.attribute import KINDS, Attribute
 from assay.pooling import AttributePool, pool, reconcile
-from assay.score import PoolingRule, Scale, Score
+from assay.score import Scale, Score
+from assay.video import Pooling, PoolingRule
 
 SCALE = Scale(0, 10)
 VALUES = st.floats(0, 10)
@@ -97,38 +98,38 @@ SCORES = st.lists(st.tuples(VALUES, st.floats(0.1, 10)), min_size=2, max_size=40
 @given(SCORES, st.floats(0.1, 100))
 def test_a_percentile_is_the_score_of_a_window(windows, percent):
     values, weights = zip(*windows, strict=True)
-    assert pool([*map(score, values)], weights, PoolingRule("percentile", percentile=percent)).value in values
+    assert pool([*map(score, values)], weights, PoolingRule(Pooling.PERCENTILE, percentile=percent)).value in values
 
 
 @given(SCORES, st.floats(0.1, 100))
 def test_at_least_so_many_percent_of_the_time_are_no_better_than_the_percentile(windows, percent):
     values, weights = zip(*windows, strict=True)
-    found = pool([*map(score, values)], weights, PoolingRule("percentile", percentile=percent)).value
+    found = pool([*map(score, values)], weights, PoolingRule(Pooling.PERCENTILE, percentile=percent)).value
     no_better = sum(weight for value, weight in windows if value <= found)
     assert no_better >= sum(weights) * percent / 100 * (1 - 1e-6)
 
 
 def test_half_of_the_time_is_the_median_and_not_half_of_the_windows():
-    median = PoolingRule("percentile", percentile=50.0)
+    median = PoolingRule(Pooling.PERCENTILE, percentile=50.0)
     assert pool([score(8.0), score(2.0), score(3.0)], [6.0, 1.0, 1.0], median).value == 8.0
 
 
 def test_the_worst_windows_are_averaged_by_their_time():
-    worst = PoolingRule("worst", worst_count=2)
+    worst = PoolingRule(Pooling.WORST, worst_count=2)
     assert pool([score(8.0), score(2.0), score(5.0)], [1.0, 1.0, 2.0], worst).value == pytest.approx(4.0)
 
 
 @given(SCORES)
 def test_more_worst_windows_than_there_are_is_the_mean(windows):
     scores, weights = [score(value) for value, _ in windows], [weight for _, weight in windows]
-    assert pool(scores, weights, PoolingRule("worst", worst_count=100)).value == pytest.approx(
+    assert pool(scores, weights, PoolingRule(Pooling.WORST, worst_count=100)).value == pytest.approx(
         pool(scores, weights).value
     )
 
 
 def test_a_score_taken_from_one_of_several_windows_does_not_bring_its_digits():
     digits = Score(3.7, 0.2, SCALE, "3.70", {"": (0.1,) * 10})
-    assert pool([digits, score(9.0)], [1.0, 1.0], PoolingRule("percentile")).written == ""
+    assert pool([digits, score(9.0)], [1.0, 1.0], PoolingRule(Pooling.PERCENTILE)).written == ""
 
 
 @pytest.mark.parametrize("rule", [{"method": "median"}, {"percentile": 0.0}, {"percentile": 101.0}, {"worst_count": 0}])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import InvalidRequest
-from assay.video import KEY_FRAMES, POOLINGS, SAMPLINGS, VideoOptions
+from assay.video import KeyFrames, Pooling, Sampling, VideoOptions
 from assay.video_wire import video_options_from_wire, video_options_to_wire
 
 DEFAULTS = VideoOptions(
@@ -13,14 +13,14 @@ DEFAULTS = VideoOptions(
 )
 OPTIONS = st.builds(
     VideoOptions,
-    sampling=st.sampled_from(["", *SAMPLINGS]),
+    sampling=st.sampled_from([None, *Sampling]),
     frames_per_second=st.none() | st.floats(0.001, 60),
     frame_count=st.none() | st.integers(1, 64),
-    key_frames=st.sampled_from(["", *KEY_FRAMES]),
+    key_frames=st.sampled_from([None, *KeyFrames]),
     keep_repeats=st.none() | st.booleans(),
     window_seconds=st.none() | st.integers(1, 600).map(float),
     hop_seconds=st.none() | st.integers(1, 86400).map(float),
-    pooling=st.sampled_from(["", *POOLINGS]),
+    pooling=st.sampled_from([None, *Pooling]),
     percentile=st.none() | st.floats(0.001, 100),
     worst_count=st.none() | st.integers(1, 10_000),
 )

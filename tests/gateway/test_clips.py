@@ -77,7 +77,7 @@ async def test_windows_leave_gaps_if_the_hop_is_longer(pool):
 
 
 async def test_an_operator_sets_what_requests_leave_open(pool):
-    judged = await result(pool, settings={"window_seconds": 6.0, "window_hop_seconds": 3.0, "pooling": "worst"})
+    judged = await result(pool, settings={"video": {"window_seconds": 6.0, "hop_seconds": 3.0, "pooling": "worst"}})
     assert (starts(judged)[:3], judged.pooling_rule.method) == ([0, 3, 6], event_pb2.POOLING_WORST)
 
 
@@ -194,6 +194,10 @@ async def test_a_window_of_no_length_is_refused_by_the_contract(pool):
             await caller.bytes_of_video(FILM, video=video)
 
 
+def budget_of(name, limit):
+    return {"video" if name == "max_windows" else "limits": {name: limit}}
+
+
 BUDGETS = [
     ("max_duration_seconds", 10.0, 10.0),
     ("max_frames", 150, 15.0),
@@ -204,7 +208,7 @@ BUDGETS = [
 
 @pytest.mark.parametrize(("budget", "limit", "reached"), BUDGETS)
 async def test_a_budget_that_is_spent_leaves_what_was_scored(pool, budget, limit, reached):
-    judged = await result(pool, settings={budget: limit})
+    judged = await result(pool, settings=budget_of(budget, limit))
     assert (judged.partial.budget, len(judged.windows) >= 2) == (budget, True)
     assert 8.0 <= judged.partial.reached_offset.ToTimedelta().total_seconds() <= reached
 
@@ -212,7 +216,7 @@ async def test_a_budget_that_is_spent_leaves_what_was_scored(pool, budget, limit
 @pytest.mark.parametrize(("budget", "limit"), [("max_windows", 2), ("max_frames", 150), ("max_video_bytes", len(FILM))])
 async def test_a_client_that_is_still_sending_gets_what_was_scored(pool, budget, limit):
     model = ScriptedGenerator()
-    async with gateway(pool, model, model, **{budget: limit}) as caller, AsyncClient(caller.address) as client:
+    async with gateway(pool, model, model, **budget_of(budget, limit)) as caller, AsyncClient(caller.address) as client:
         judgement = await asyncio.wait_for(client.score(_Endless(FILM), form="direct"), 30)
     assert judgement.partial.budget == budget
 
@@ -234,7 +238,7 @@ async def test_a_client_that_pauses_gets_what_was_scored(pool):
         await asyncio.sleep(60)
 
     model = ScriptedGenerator()
-    async with gateway(pool, model, model, max_windows=2) as caller:
+    async with gateway(pool, model, model, video={"max_windows": 2}) as caller:
         happened = await asyncio.wait_for(events(caller.stub.StreamVideo, paused()), 20)
     assert happened[-1].result.partial.budget == "max_windows"
 
@@ -244,18 +248,18 @@ async def test_a_whole_video_is_not_marked_as_partial(pool):
 
 
 async def test_a_partial_result_tells_how_much_was_decoded(pool):
-    media = (await result(pool, settings={"max_frames": 150})).media
+    media = (await result(pool, settings={"limits": {"max_frames": 150}})).media
     assert (media.decoded_frames, media.duration.seconds) == (151, 14)
 
 
 async def test_a_budget_that_is_spent_before_the_first_window_is_an_error(pool):
     with pytest.raises(OverLimit, match="more than 20 frames"):
-        await result(pool, settings={"max_frames": 20})
+        await result(pool, settings={"limits": {"max_frames": 20}})
 
 
 async def test_a_limit_that_is_no_budget_is_an_error_all_the_same(pool):
     with pytest.raises(OverLimit, match="million pixels"):
-        await result(pool, settings={"max_video_pixels": 1000})
+        await result(pool, settings={"limits": {"max_video_pixels": 1000}})
 
 
 LONG = film([40 + 7 * (i % 25) for i in range(700)], frames_per_second=10, key_frame_every=20, size=(64, 64))

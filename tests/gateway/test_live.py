@@ -232,7 +232,7 @@ async def test_a_silent_stream_is_ended(pool):
         yield chunks(live(2.0))[0]
         await asyncio.sleep(5)
 
-    async with gateway(pool, judging(), judging(), upload_idle_seconds=0.5) as caller:
+    async with gateway(pool, judging(), judging(), upload={"idle_seconds": 0.5}) as caller:
         with pytest.raises(UploadStalled, match=r"0\.5 s"):
             await told(caller, silent())
 
@@ -270,7 +270,7 @@ async def test_a_stream_that_dribbles_is_ended(pool):
             yield Request(chunk=bytes([byte]))
             await asyncio.sleep(0.05)
 
-    async with gateway(pool, judging(), judging(), upload_grace_seconds=0.3) as caller:
+    async with gateway(pool, judging(), judging(), upload={"grace_seconds": 0.3}) as caller:
         with pytest.raises(UploadStalled, match="less than 1024 bytes per second"):
             await told(caller, dribbling())
 

@@ -209,7 +209,7 @@ async def test_bad_media_leaves_the_request_beside_it_alone(pool):
 
 
 async def test_a_file_over_the_limit_is_refused_with_the_limit(pool):
-    async with gateway(pool, ScriptedGenerator(), ScriptedGenerator(), max_image_bytes=1000) as caller:
+    async with gateway(pool, ScriptedGenerator(), ScriptedGenerator(), limits={"max_image_bytes": 1000}) as caller:
         with pytest.raises(OverLimit, match="1000"):
             await caller.image(PHOTO)
 
@@ -232,7 +232,7 @@ async def test_a_second_config_is_refused(pool):
 
 
 async def test_a_silent_upload_is_ended(pool):
-    async with gateway(pool, ScriptedGenerator(), ScriptedGenerator(), upload_idle_seconds=0.2) as caller:
+    async with gateway(pool, ScriptedGenerator(), ScriptedGenerator(), upload={"idle_seconds": 0.2}) as caller:
 
         async def silent():
             yield CONFIG

@@ -70,7 +70,7 @@ async def test_a_refusal_of_the_fetch_service_reaches_the_client(pool, tmp_path)
 
 
 async def test_the_gateways_limit_holds_for_what_is_fetched(pool, tmp_path):
-    async with reachable(pool, tmp_path, max_video_bytes=100_000) as (caller, server):
+    async with reachable(pool, tmp_path, limits={"max_video_bytes": 100_000}) as (caller, server):
         with pytest.raises(OverLimit, match="100000 bytes"):
             await judged(caller, server.uri("/mp4_faststart.mp4"))
 

@@ -10,9 +10,10 @@ import time
 import psutil
 
 from gateway.decode.jobs import DecodePool, DecodeSpec, Target
+from gateway.decode.spec import DecodeSource
 from tests.media.live import FRAMES_PER_SECOND, endless
 
-SPEC = DecodeSpec(is_video=True, target=Target(56 * 56, 448 * 448), live="stream")
+SPEC = DecodeSpec(is_video=True, target=Target(56 * 56, 448 * 448), source=DecodeSource.STREAM)
 
 
 async def resident_bytes(pool: DecodePool, minutes: float, every_minutes: float, container: str) -> list[int]:

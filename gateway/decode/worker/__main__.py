@@ -25,7 +25,7 @@ from assay.frame import Frame
 from gateway.decode import protocol
 from gateway.decode.protocol import Kind
 from gateway.decode.slots import SLOTS, FrameSlots
-from gateway.decode.spec import DecodeSpec, DecodeSummary, Lost, MediaInfo
+from gateway.decode.spec import DecodeSource, DecodeSpec, DecodeSummary, Lost, MediaInfo
 from gateway.decode.worker import escape
 from gateway.decode.worker.budget import grant_cpu
 from gateway.decode.worker.live import decode_frames, decode_stream
@@ -185,10 +185,10 @@ def decode(spec: DecodeSpec, connection: Connection) -> None:
 
 
 def _events(upload: UploadReader, spec: DecodeSpec) -> Iterator[MediaInfo | Frame | Lost | DecodeSummary]:
-    if spec.live == "frames":
+    if spec.source is DecodeSource.FRAMES:
         return decode_frames(upload, spec)
     container = sniff(upload.peek(SNIFF_BYTES), spec.is_video)
-    if spec.live == "stream":
+    if spec.source is DecodeSource.STREAM:
         return decode_stream(upload, container, spec)
     return (decode_video if spec.is_video else decode_still)(upload, container, spec)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from assay.errors import BadMedia
 from assay.frame import Frame
 from assay.sampling import FixedRate, Spread
+from assay.video import KeyFrames, Sampling
 from gateway.decode.spec import DecodeSpec, DecodeSummary, MediaInfo
 from gateway.decode.worker import alpha
 from gateway.decode.worker.budget import Budget
@@ -42,7 +43,7 @@ class Sampler:
     ) -> None:
         self.budget = budget
         self.warnings: list[str] = []
-        self._spread = Spread[Frame](spec.frame_count) if spec.sampling == "uniform" else None
+        self._spread = Spread[Frame](spec.frame_count) if spec.sampling is Sampling.UNIFORM else None
         self._rate = self._spread or FixedRate(spec.frames_per_second, spec.window_seconds, spec.hop_seconds)
         self._shortcut = Shortcut(spec.key_frames, spec.key_frames_from_seconds)
         self._resize = FrameResizer(spec.target, presentation)
@@ -60,7 +61,7 @@ class Sampler:
         """For how long the last frame is shown."""
         self._before: av.VideoFrame | None = None
         self._standing: _Standing | None = None
-        self._only_key_frames = spec.key_frames == "only"
+        self._only_key_frames = spec.key_frames is KeyFrames.ONLY
         # HEVC's own mark says less: a frame without it may be needed in a higher temporal layer.
         self._marks_needless = stream.codec_context.codec.canonical_name == "h264"
         self._told = -1.0

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from assay.video import KeyFrames
+
 _HELD_BYTES = 16 << 20
 _AUTO_SHARE = 0.5
 """Part of a slot in which a key frame may stand for the slot's first frame."""
@@ -32,7 +34,7 @@ class Stretch:
 class Shortcut:
     """Feed packets in order of decoding, decode the stretches that come back."""
 
-    def __init__(self, key_frames: str, key_frames_from_seconds: float) -> None:
+    def __init__(self, key_frames: KeyFrames, key_frames_from_seconds: float) -> None:
         """As in `DecodeSpec`."""
         self._key_frames = key_frames
         self._from_seconds = key_frames_from_seconds
@@ -49,7 +51,7 @@ class Shortcut:
     ) -> Stretch:
         """`seconds`: when the packet's frame is shown. `wanted_seconds`: from when on the next frame is taken; it
         stands for `slot_seconds`."""
-        if self._key_frames == "only":
+        if self._key_frames == KeyFrames.ONLY:
             return self._key_frame(packet, seconds >= wanted_seconds)
         if not self.is_taken(slot_seconds):
             self._held.append(packet)
@@ -66,7 +68,7 @@ class Shortcut:
 
     def is_taken(self, slot_seconds: float) -> bool:
         """False where little would be saved, and damage in frames that are not decoded would go unseen."""
-        return self._key_frames != "auto" or slot_seconds >= self._from_seconds
+        return self._key_frames is not KeyFrames.AUTO or slot_seconds >= self._from_seconds
 
     def rest(self) -> Stretch:
         """All that is held: at the end, and where a packet does not say its time."""
@@ -78,7 +80,7 @@ class Shortcut:
         self, packet: "Packet[VideoStream]", seconds: float, wanted_seconds: float, slot_seconds: float
     ) -> bool:
         """The wanted frame is among what is held, or will not be cheaper to reach later."""
-        if self._key_frames != "auto":
+        if self._key_frames is not KeyFrames.AUTO:
             return seconds >= wanted_seconds or self._held_bytes > _HELD_BYTES
         latest = wanted_seconds + _AUTO_SHARE * slot_seconds
         if packet.is_keyframe and wanted_seconds <= seconds <= latest:

@@ -111,7 +111,7 @@ async def test_an_upload_that_is_given_up_frees_its_worker(pool, sent):
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_an_upload_over_the_limit_fails_on_both_sides(pool):
-    spec = dataclasses.replace(VIDEO, limits=DecodeLimits(max_upload_bytes=1000))
+    spec = dataclasses.replace(VIDEO, limits=DecodeLimits(max_video_bytes=1000))
     async with pool.open(spec) as job:
         with pytest.raises(OverLimit, match="1000 bytes"):
             await job.write(bytes(2000))

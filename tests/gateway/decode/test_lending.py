@@ -13,13 +13,14 @@ import pytest
 from assay.errors import AssayError, Busy, OverLimit, UploadStalled
 from gateway.decode import lending
 from gateway.decode.jobs import DecodePool
+from gateway.decode.spec import DecodeSource
 from tests.gateway.decode.test_jobs import begun, until
 from tests.gateway.decode.upload import PICTURE, VIDEO, Decoded, decode, upload
 from tests.hostile.sandbox import processor_seconds
 from tests.media.build import media
 
 FILM = media("mp4_faststart.mp4").read_bytes()
-LIVE = dataclasses.replace(VIDEO, live="stream")
+LIVE = dataclasses.replace(VIDEO, source=DecodeSource.STREAM)
 DENSE = dataclasses.replace(VIDEO, frames_per_second=25.0)
 
 

@@ -86,7 +86,7 @@ async def test_what_is_wrong_is_a_problem_of_its_kind(pool, path, content, heade
 
 
 async def test_a_body_over_the_limit_is_413(pool):
-    async with http_client(pool, max_image_bytes=1000) as client:
+    async with http_client(pool, limits={"max_image_bytes": 1000}) as client:
         assert (await client.post("/v1/images:score", content=PHOTO)).status_code == 413
 
 

@@ -124,7 +124,7 @@ async def test_an_unknown_upload_is_not_found(pool):
 
 
 async def test_an_upload_that_is_too_large_is_refused_before_its_first_slice(pool):
-    async with http_client(pool, max_video_bytes=1000) as client:
+    async with http_client(pool, limits={"max_video_bytes": 1000}) as client:
         answer = await call(client, "CreateUpload", sizeBytes=1001)
     assert (answer.status_code, answer.json()["code"]) == (429, "resource_exhausted")
 

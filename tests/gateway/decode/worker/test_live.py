@@ -10,7 +10,7 @@ from assay.errors import BadMedia, InvalidRequest, OverLimit
 from assay.frame import Frame
 from assay.live_time import WRAP_SECONDS
 from gateway.decode.jobs import DecodeLimits, Lost
-from gateway.decode.spec import RAW_FRAME
+from gateway.decode.spec import RAW_FRAME, DecodeSource
 from tests.gateway.decode.upload import VIDEO, decode, upload
 from tests.media.build import media
 from tests.media.live import live
@@ -18,8 +18,8 @@ from tests.media.live_memory import resident_bytes
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-STREAM = dataclasses.replace(VIDEO, live="stream")
-FRAMES = dataclasses.replace(VIDEO, live="frames")
+STREAM = dataclasses.replace(VIDEO, source=DecodeSource.STREAM)
+FRAMES = dataclasses.replace(VIDEO, source=DecodeSource.FRAMES)
 
 
 async def lived(pool, data, spec=STREAM, **limits):
@@ -81,7 +81,7 @@ async def test_a_stretch_that_spends_more_than_its_budget_is_ended(pool):
 
 async def test_a_stream_may_be_larger_than_any_file(pool):
     data = live(20.0)
-    assert len((await lived(pool, data, max_upload_bytes=len(data) // 4))[0]) == 40
+    assert len((await lived(pool, data, max_video_bytes=len(data) // 4))[0]) == 40
 
 
 async def test_a_live_mp4_without_fragments_is_told_what_to_send(pool):

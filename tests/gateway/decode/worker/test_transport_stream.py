@@ -6,6 +6,7 @@ import pytest
 
 from assay.errors import BadMedia
 from assay.live_time import WRAP_SECONDS
+from gateway.decode.spec import DecodeSource
 from gateway.decode.worker.sniff import sniff
 from tests.gateway.decode.upload import VIDEO, decode
 from tests.media.build import media
@@ -14,7 +15,7 @@ from tests.media.live import live
 from tests.media.transport import of_other_recorder, sound_before, with_arrival_times, with_error_correction
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-STREAM = dataclasses.replace(VIDEO, live="stream")
+STREAM = dataclasses.replace(VIDEO, source=DecodeSource.STREAM)
 JUMPS = "the clock of the video jumps or starts again"
 
 

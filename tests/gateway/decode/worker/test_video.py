@@ -169,7 +169,7 @@ async def test_damaged_frames_are_counted_and_not_sampled(pool):
         ({"max_video_pixels": 50_000}, "0.1 million pixels"),
         ({"max_duration_seconds": 1.0}, "longer than the limit of 1 s"),
         ({"max_frames": 10}, "more than 10 frames"),
-        ({"max_upload_bytes": 100_000}, "100000 bytes"),
+        ({"max_video_bytes": 100_000}, "100000 bytes"),
         ({"max_cpu_seconds": 0.001, "cpu_seconds_per_media_second": 0.0}, "processor time"),
         ({"max_wall_seconds": 0.001, "wall_seconds_per_media_second": 0.0}, "granted for this file"),
         ({"max_index_bytes": 100}, "index of the MP4 has"),
@@ -182,7 +182,7 @@ async def test_a_passed_limit_is_named(pool, limits, complaint):
 
 async def test_frames_that_were_decoded_do_not_pile_up(pool):
     # 50 frames of 3 MB; what FFmpeg holds for its references takes about 30 MB.
-    spec = limited(max_memory_bytes=90 << 20, max_upload_bytes=5 << 20)
+    spec = limited(max_memory_bytes=90 << 20, max_video_bytes=5 << 20)
     assert (await decode(pool, large_video(seconds=2, preset="ultrafast"), spec)).summary.frames_decoded == 50
 
 
