@@ -19,6 +19,8 @@ class AssayError(Exception):
         self.message = message
         self.field = field
         """Path of the request field at fault (google.rpc.BadRequest.FieldViolation.field); empty if none."""
+        self.request_id = ""
+        """Of the call that failed, for whoever reads the server's logs; empty where it came from no server."""
 
 
 class InvalidRequest(AssayError):
@@ -95,6 +97,40 @@ class Busy(AssayError):
 
     grpc_status = "RESOURCE_EXHAUSTED"
     reason = "BUSY"
+
+
+class QuotaExceeded(AssayError):
+    """The tenant has used what it may use for now; the same call succeeds later."""
+
+    grpc_status = "RESOURCE_EXHAUSTED"
+    reason = "QUOTA"
+
+
+class OutOfTime(AssayError):
+    """The caller's deadline has passed, or leaves less time than an answer takes."""
+
+    grpc_status = "DEADLINE_EXCEEDED"
+    reason = "OUT_OF_TIME"
+
+
+class Unauthenticated(AssayError):
+    """The call carries no credentials that this server accepts. One sentence for all, so that nobody can probe."""
+
+    grpc_status = "UNAUTHENTICATED"
+    reason = "UNAUTHENTICATED"
+
+    def __init__(self, message: str = "", *, field: str = "") -> None:
+        super().__init__(
+            message or "this server accepts no call without valid credentials; send `authorization: Bearer TOKEN`",
+            field=field,
+        )
+
+
+class PermissionDenied(AssayError):
+    """The caller is known, and may not do this: another tenant's work, or a scope that its credentials lack."""
+
+    grpc_status = "PERMISSION_DENIED"
+    reason = "PERMISSION_DENIED"
 
 
 class ModelUnavailable(AssayError):

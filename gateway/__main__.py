@@ -8,6 +8,7 @@ import grpc
 from assay.rpc import settings as environment
 from assay.rpc.admission import ConcurrencyLimit
 from assay.rpc.logs import log_to_stderr
+from assay.rpc.security import pem_files, tokens
 from assay.rpc.serve import run, serve
 from assay.v1 import assay_pb2, assay_pb2_grpc, live_pb2, live_pb2_grpc
 from gateway.decode.jobs import DecodePool
@@ -25,14 +26,20 @@ SERVICES = [
     live_pb2.DESCRIPTOR.services_by_name["LiveService"].full_name,
 ]
 """Their names, for health and reflection."""
+SCOPES = {
+    **{f"/{SERVICES[0]}/{name}": "score" for name in ("ScoreImage", "StreamImage", "StreamVideo")},
+    f"/{SERVICES[0]}/ScoreUri": "score uri",
+    f"/{SERVICES[1]}/ScoreLive": "live",
+}
+"""What a caller's credentials must allow, by method."""
 
 
 async def main() -> None:
     settings = environment.load(GatewaySettings)
     log_to_stderr("gateway", settings.log_level)  # what the decoder finds on this machine is said before it serves
-    upstream = Upstream(settings.attribute_extraction, settings.scoring)
-
-    fetcher = Fetcher(settings.fetch)
+    files, accepted = pem_files(settings), tokens(settings)
+    upstream = Upstream(settings.attribute_extraction, settings.scoring, files)
+    fetcher = Fetcher(settings.fetch, files)
 
     async def ready() -> None:
         await upstream.spec("regular")
@@ -65,7 +72,17 @@ async def main() -> None:
             if settings.http_address:
                 bound = await faces.enter_async_context(serving_http(settings, service, live))
                 print(f"http gateway {bound}", flush=True)
-            await serve("gateway", settings, add, SERVICES, ready=ready, on_stop=live.stop, on_drain=close)
+            await serve(
+                "gateway",
+                settings,
+                add,
+                SERVICES,
+                ready=ready,
+                on_stop=live.stop,
+                on_drain=close,
+                tokens=accepted,
+                scopes=SCOPES,
+            )
 
 
 if __name__ == "__main__":

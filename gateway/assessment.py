@@ -62,7 +62,7 @@ class Assessment:
 
         Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
         """
-        self._spec = await self.upstream.spec(self.request.form, self.request.tenant)
+        self._spec = await self.upstream.spec_for(self.request)
         self._plan = VideoPlan.of(self.options, self._spec, self.video_defaults)
         self._repeats = Repeats(self._plan.repeat_levels)
         self._timeline = Timeline(self._plan.rule, self._spec.grade_quantiles)

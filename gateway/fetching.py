@@ -9,15 +9,16 @@ from assay.errors import UriRefused
 from assay.magic import HEAD_BYTES
 from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
+from assay.rpc.tls import PemFiles
 from assay.v1 import fetch_pb2, fetch_pb2_grpc
 
 
 class Fetcher:
     """Calls to the fetch service; every failure comes out as an AssayError."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, files: PemFiles | None = None) -> None:
         """`address` is HOST:PORT, unix:PATH, or empty where URIs are not served."""
-        self._channel = channel(address) if address else None
+        self._channel = channel(address, files) if address else None
 
     async def close(self) -> None:
         if self._channel:

@@ -108,7 +108,7 @@ class LiveStream:
 
         Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
         """
-        spec = await self.upstream.spec(self.request.form, self.request.tenant)
+        spec = await self.upstream.spec_for(self.request)
         waiting = Waiting(self.max_waiting_windows, self.drops_oldest)
         async with self.decoder.open(self._decode_spec(spec)) as job, task_group() as group:
             group.create_task(_receive(upload, job))

@@ -11,7 +11,6 @@ from assay.errors import Busy, InvalidRequest
 from assay.rpc.admission import ConcurrencyLimit
 from assay.rpc.streams import Put, batches
 from assay.v1 import event_pb2, live_pb2, live_pb2_grpc
-from assay.wire import form_from_wire
 from gateway.decode.jobs import DecodePool
 from gateway.decode.spec import RAW_FRAME
 from gateway.live import Event, LiveStream
@@ -41,7 +40,7 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
         self, requests: AsyncIterator[Request], context: Any
     ) -> AsyncGenerator[live_pb2.ScoreLiveResponse, None]:
         sequence = 0
-        judging = batches(partial(self._judge, requests), self.settings.heartbeat_seconds)
+        judging = batches(partial(self._judge, requests, context), self.settings.heartbeat_seconds)
         async with aclosing(judging) as moments:
             async for moment in moments:
                 events = moment or [Event(heartbeat=event_pb2.Heartbeat())]
@@ -49,7 +48,7 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
                     event.sequence = sequence
                 yield live_pb2.ScoreLiveResponse(events=events)
 
-    async def _judge(self, requests: AsyncIterator[Request], put: Put[Event]) -> None:
+    async def _judge(self, requests: AsyncIterator[Request], context: Any, put: Put[Event]) -> None:
         clock = UploadClock(self.settings.live_limits())
         first = await clock.wait(anext(requests, None))
         if first is None or first.WhichOneof("part") != "config":
@@ -57,8 +56,9 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
         if not self.settings.max_live_streams:
             raise Busy("this server takes no live streams: GATEWAY_MAX_LIVE_STREAMS is 0")
         # A tenant that does not exist is refused before the stream begins.
-        await self.upstream.spec(form_from_wire(first.config.config.form), first.config.config.tenant)
+        await self.upstream.spec_for(request_options(first.config.config))
         with self.places.one():
+            await context.send_initial_metadata(())
             second = await clock.wait(anext(requests, None))
             if second is None:
                 raise InvalidRequest("nothing came after the config; send chunks, or frames with pixels", field="chunk")

@@ -1,6 +1,6 @@
 """The public edge: reads uploads, numbers events, translates nothing else."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,6 @@ from assay.rpc.streams import Put, batches
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
 from assay.video import VideoOptions
 from assay.video_wire import video_options_from_wire
-from assay.wire import form_from_wire
 from gateway.assessment import Assessment
 from gateway.clip_scoring import Event
 from gateway.decode.jobs import DecodePool
@@ -21,7 +20,7 @@ from gateway.request_limit import RequestLimit, RequestPlace
 from gateway.settings import GatewaySettings
 from gateway.thumbnail import thumbnails_from_wire
 from gateway.upload import UnfinishedUpload, UnfinishedUploads, UploadClock
-from gateway.upstream import Upstream, request_options
+from gateway.upstream import RequestOptions, Upstream, request_options
 
 Context = Any  # grpc.aio.ServicerContext; its two type parameters differ from method to method
 R = TypeVar("R")
@@ -58,16 +57,12 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
     def StreamImage(  # noqa: N802
         self, requests: AsyncIterator[assay_pb2.StreamImageRequest], context: Context
     ) -> AsyncGenerator[assay_pb2.StreamImageResponse, None]:
-        return self._responses(
-            assay_pb2.StreamImageResponse, partial(self._stream, requests, context.peer(), is_video=False)
-        )
+        return self._responses(assay_pb2.StreamImageResponse, partial(self._stream, requests, context, is_video=False))
 
     def StreamVideo(  # noqa: N802
         self, requests: AsyncIterator[assay_pb2.StreamVideoRequest], context: Context
     ) -> AsyncGenerator[assay_pb2.StreamVideoResponse, None]:
-        return self._responses(
-            assay_pb2.StreamVideoResponse, partial(self._stream, requests, context.peer(), is_video=True)
-        )
+        return self._responses(assay_pb2.StreamVideoResponse, partial(self._stream, requests, context, is_video=True))
 
     def ScoreUri(  # noqa: N802
         self, request: assay_pb2.ScoreUriRequest, context: Context
@@ -87,18 +82,19 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
                 yield response(events=events)
 
     async def _stream(
-        self, requests: AsyncIterator[UploadRequest], peer: str, put: Put[Event], *, is_video: bool
+        self, requests: AsyncIterator[UploadRequest], context: Context, put: Put[Event], *, is_video: bool
     ) -> None:
         clock = UploadClock(self.settings.upload)
-        with self.uploads.begin(peer) as unfinished:
+        with self.uploads.begin(context.peer()) as unfinished:
             first = await clock.wait(anext(requests, None))
             if first is None or first.WhichOneof("part") != "config":
                 raise InvalidRequest("the first message must hold the config", field="config")
-            await self._assess(first.config, _counted(clock.timed(_chunks(requests)), unfinished), put, is_video)
+            upload = _counted(clock.timed(_chunks(requests)), unfinished)
+            await self._assess(first.config, upload, put, is_video, context.send_initial_metadata)
 
     async def _uri(self, request: assay_pb2.ScoreUriRequest, peer: str, put: Put[Event]) -> None:
         # A tenant that does not exist is refused before anything is fetched.
-        await self.upstream.spec(form_from_wire(request.config.form), request.config.tenant)
+        await self.upstream.spec_for(request_options(request.config))
         with self.uploads.begin(peer) as unfinished:
             async with aclosing(self.fetcher.chunks(request.uri, self.settings.limits.max_video_bytes)) as chunks:
                 clock = UploadClock(self.settings.upload)
@@ -106,14 +102,25 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
                 await self._assess(request.config, _counted(upload, unfinished), put, is_video=not is_picture(head))
 
     async def _assess(
-        self, config: assay_pb2.ScoreConfig, upload: AsyncIterator[bytes], put: Put[Event], is_video: bool
+        self,
+        config: assay_pb2.ScoreConfig,
+        upload: AsyncIterator[bytes],
+        put: Put[Event],
+        is_video: bool,
+        admitted: Callable[[tuple[()]], Awaitable[None]] | None = None,
     ) -> None:
+        """`admitted` is called with initial metadata once a place is had: a client may wait for it with its bytes."""
+        request = request_options(config)
         async with self.requests.place() as place:
-            await self._assessment(config, place, is_video).run(upload, put)
+            if admitted:
+                await admitted(())
+            await self._assessment(config, request, place, is_video).run(upload, put)
 
-    def _assessment(self, config: assay_pb2.ScoreConfig, place: RequestPlace, is_video: bool) -> Assessment:
+    def _assessment(
+        self, config: assay_pb2.ScoreConfig, request: RequestOptions, place: RequestPlace, is_video: bool
+    ) -> Assessment:
         return Assessment(
-            request=request_options(config),
+            request=request,
             is_video=is_video,
             attributes=frozenset(config.attributes),
             decoder=self.decoder,

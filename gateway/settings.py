@@ -8,13 +8,14 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from assay.rpc.access import TokenSettings
 from assay.rpc.settings import Address, Hosts, OptionalAddress, OptionalServer, Origins, ServerSettings
 from gateway.decode.spec import DecodeLimits
 from gateway.upload import UploadLimits
 from gateway.video_plan import VideoDefaults
 
 
-class GatewaySettings(ServerSettings):
+class GatewaySettings(TokenSettings, ServerSettings):
     """Beside what every program can be told. Addresses are HOST:PORT (port 0: a free one) or unix:PATH."""
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")

@@ -13,8 +13,10 @@ import grpc
 from assay.checkpoint import FormName
 from assay.errors import CheckpointError
 from assay.frame import Clip
+from assay.rpc.call import identity, request_id
 from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
+from assay.rpc.tls import PemFiles
 from assay.v1 import assay_pb2, attribute_extraction_pb2_grpc, attribute_pb2, clip_pb2, scoring_pb2, scoring_pb2_grpc
 from assay.v1 import attribute_extraction_pb2 as extraction_pb2
 from assay.wire import FORM_TO_WIRE, clip_header, form_from_wire, pixel_slices
@@ -31,15 +33,21 @@ class RequestOptions:
     request_id: str
     form: FormName
     tenant: str = ""
-    """Whose composite weights to use; empty for none."""
+    """Whose request it is; empty for nobody in particular."""
+    composite: bool = False
+    """The tenant's composite score is wanted besides."""
     omit_distributions: bool = False
     """Scores come without their digits' probabilities."""
 
 
 def request_options(config: assay_pb2.ScoreConfig) -> RequestOptions:
-    """With an id of its own."""
+    """With the call's id and its caller's tenant. PermissionDenied if the config names another one."""
     return RequestOptions(
-        uuid.uuid4().hex, form_from_wire(config.form), config.tenant, omit_distributions=config.omit_digit_distributions
+        request_id.get() or uuid.uuid4().hex,
+        form_from_wire(config.form),
+        identity.get().tenant_for(config.tenant),
+        composite=bool(config.tenant),
+        omit_distributions=config.omit_digit_distributions,
     )
 
 
@@ -55,8 +63,8 @@ class Explanation:
 class Upstream:
     """Calls to attribute extraction and scoring. Every failure comes out as an AssayError that names the service."""
 
-    def __init__(self, extraction_address: str, scoring_address: str) -> None:
-        self._channels = (channel(extraction_address), channel(scoring_address))
+    def __init__(self, extraction_address: str, scoring_address: str, files: PemFiles | None = None) -> None:
+        self._channels = (channel(extraction_address, files), channel(scoring_address, files))
         self._extraction = attribute_extraction_pb2_grpc.AttributeExtractionServiceStub(self._channels[0])
         self._scoring = scoring_pb2_grpc.ScoringServiceStub(self._channels[1])
         self._specs: dict[tuple[FormName, str], tuple[float, ModelSpec]] = {}
@@ -66,8 +74,12 @@ class Upstream:
         for each in self._channels:
             await each.close()
 
+    async def spec_for(self, options: RequestOptions) -> ModelSpec:
+        """As `spec`, for a request."""
+        return await self.spec(options.form, options.tenant if options.composite else "")
+
     async def spec(self, form: FormName, tenant: str = "") -> ModelSpec:
-        """What frames the model takes, as it was at most a second ago.
+        """What frames the model takes, as it was at most a second ago; `tenant`: whose composite score is wanted.
 
         InvalidRequest if there is no such tenant, CheckpointError if the services that the form needs serve different
         checkpoints.
@@ -134,6 +146,7 @@ class Upstream:
                 clip=clip_header(clip),
                 tenant=options.tenant,
                 omit_digit_distributions=options.omit_distributions,
+                omit_composite=not options.composite,
             )
             yield scoring_pb2.ScoreRequest(config=config)
             for pixels in pixel_slices(clip):
@@ -141,7 +154,7 @@ class Upstream:
             if options.form != "direct":
                 explained = await explanation
                 yield scoring_pb2.ScoreRequest(transcript=explained.transcript)
-                if options.tenant:
+                if options.composite:
                     yield scoring_pb2.ScoreRequest(grades=scoring_pb2.Grades(attributes=explained.attributes))
 
         with _answered("scoring", self._scoring.Score(parts())) as call:

@@ -19,10 +19,19 @@ from google.protobuf.message import Message
 
 from assay.errors import AssayError, InvalidRequest, OverLimit, UnknownMethod, UploadStalled
 from assay.rpc import metrics
+from assay.rpc.call import (
+    AWAITS_ADMISSION,
+    REQUEST_ID_KEY,
+    check_metadata,
+    identity,
+    request_id,
+    request_id_of,
+    set_deadline,
+)
 from assay.rpc.errors import abort_with
 from assay.rpc.incoming import CancellableReader
-from assay.rpc.logs import request_id
 from assay.rpc.messages import Unreadable, reader
+from assay.rpc.security import OPEN, Security
 from assay.rpc.validation import check
 
 _log = logging.getLogger(__name__)
@@ -43,13 +52,16 @@ Handler = Any  # grpc.RpcMethodHandler
 class Edge(grpc.aio.ServerInterceptor):
     """Goes first among interceptors: inner ones then see handlers as they were written."""
 
-    def __init__(self, drain_bytes: int, write_seconds: float = WRITE_SECONDS) -> None:
+    def __init__(self, drain_bytes: int, write_seconds: float = WRITE_SECONDS, security: Security = OPEN) -> None:
         """`drain_bytes`: how much of an upload is read and dropped so that its sender gets to see the refusal.
+
+        Who calls is checked by `security` before the first message is read.
 
         A client that reads nothing for `write_seconds` loses its call, and the model is free for others.
         """
         self._drain_bytes = drain_bytes
         self._write_seconds = write_seconds
+        self._security = security
 
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]], details: grpc.HandlerCallDetails
@@ -98,9 +110,11 @@ class Edge(grpc.aio.ServerInterceptor):
         started = time.perf_counter()
         reason = "INTERNAL"
         request_id.set("")
+        set_deadline(context.time_remaining())
         if method.is_ours:
             metrics.IN_FLIGHT.labels(method.name).inc()
         try:
+            self._admit(method, context)
             yield readable
             reason = "OK"
         except AssayError as error:
@@ -121,6 +135,15 @@ class Edge(grpc.aio.ServerInterceptor):
             if method.is_ours:
                 method.count(reason, time.perf_counter() - started)
 
+    def _admit(self, method: "_Method", context: Context) -> None:
+        """Whose call it is, and under which id. InvalidRequest, Unauthenticated, PermissionDenied."""
+        pairs = context.invocation_metadata()
+        check_metadata(pairs)
+        said = {key: value for key, value in pairs if isinstance(value, str)}
+        request_id.set(request_id_of(said.get(REQUEST_ID_KEY, "")))
+        spiffe_id = b"".join(context.auth_context().get("peer_spiffe_id", ())[:1]).decode("ascii", "replace")
+        identity.set(self._security.identity_of(method.name, said.get("authorization", ""), spiffe_id))
+
     async def _write(self, response: Message, context: Context) -> None:
         try:
             async with asyncio.timeout(self._write_seconds):
@@ -129,7 +152,8 @@ class Edge(grpc.aio.ServerInterceptor):
             raise OverLimit(f"no answer was read for {self._write_seconds:g} s, so the call was cancelled") from None
 
     async def _refuse(self, error: AssayError, requests: CancellableReader[Any], context: Context) -> None:
-        await self._read_to_end(requests)
+        if AWAITS_ADMISSION not in context.invocation_metadata():
+            await self._read_to_end(requests)
         await abort_with(context, error)
 
     async def _read_to_end(self, requests: CancellableReader[Any]) -> None:

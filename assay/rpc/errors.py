@@ -21,6 +21,7 @@ from assay.errors import (
     UnknownMethod,
     UnreadableVerdict,
 )
+from assay.rpc.call import request_id
 from assay.rpc.validation import InvalidMessage, Violations
 
 DOMAIN = "assay"
@@ -69,14 +70,19 @@ def error_from(rpc_error: grpc.aio.AioRpcError, peer: str = "the service") -> As
     for any_detail in status.details if status else ():
         info = error_details_pb2.ErrorInfo()
         if any_detail.Unpack(info) and info.domain == DOMAIN and info.reason in _BY_REASON:
-            return _BY_REASON[info.reason](status.message if status else "", field=_field(status))
+            error = _BY_REASON[info.reason](status.message if status else "", field=_field(status))
+            error.request_id = info.metadata.get("request_id", "")
+            return error
     if rpc_error.code() is grpc.StatusCode.INTERNAL and rpc_error.details() == _STATUS_LOST:
         return ServiceUnavailable(f"{peer} ended the call before all was sent, and its reason was lost; try again")
     return _from_code(rpc_error.code(), peer)
 
 
 def _details(error: AssayError) -> Iterator[Message]:
-    yield error_details_pb2.ErrorInfo(domain=DOMAIN, reason=error.reason)
+    id_pair = {"request_id": request_id.get()} if request_id.get() else {}
+    yield error_details_pb2.ErrorInfo(domain=DOMAIN, reason=error.reason, metadata=id_pair)
+    if id_pair:
+        yield error_details_pb2.RequestInfo(**id_pair)
     pairs: Violations = ((error.field, error.message),) if error.field else ()
     if isinstance(error, InvalidMessage):
         pairs = error.violations[:_VIOLATIONS]

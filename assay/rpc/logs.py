@@ -5,10 +5,8 @@ import json
 import logging
 import sys
 import time
-from contextvars import ContextVar
 
-request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""Of the call that the current task answers; set once the call has said it."""
+from assay.rpc.call import request_id
 
 
 class JsonLines(logging.Formatter):

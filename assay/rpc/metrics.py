@@ -1,5 +1,8 @@
 """Requests, errors by reason, time, and calls in flight, for Prometheus."""
 
+from pathlib import Path
+from typing import Any
+
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 import assay
@@ -11,6 +14,9 @@ _BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 12
 ENDED = Counter("assay_calls_total", "Calls that ended, by reason (OK, or ErrorInfo.reason).", ["method", "reason"])
 SECONDS = Histogram("assay_call_seconds", "From first byte to status.", ["method"], buckets=_BUCKETS_SECONDS)
 BUILD = Gauge("assay_build_info", "1; which release of which program this is.", ["program", "version"])
+RELOAD_FAILURES = Counter(
+    "assay_reload_failures_total", "Changed files that could not be used, by kind; the old ones stay in use.", ["kind"]
+)
 IN_FLIGHT = Gauge("assay_calls_in_flight", "Calls that are being answered.", ["method"])
 
 
@@ -19,10 +25,17 @@ def serve_build_info(program: str) -> None:
     BUILD.labels(program, assay.__version__).set(1)
 
 
-def serve_metrics(address: str) -> None:
-    """Serves GET /metrics on HOST:PORT from a thread. SettingsError if the port is taken."""
+def serve_metrics(
+    address: str, certificate: Path | None = None, key: Path | None = None, ca: Path | None = None
+) -> Any:
+    """Serves GET /metrics on HOST:PORT from a thread, whose server is given back. SettingsError if the port is taken.
+
+    With a certificate over TLS, and with `ca`, authorities, to scrapers that show a certificate of theirs.
+    """
     host, _, port = address.rpartition(":")
+    tls: dict[str, Any] = {"certfile": certificate, "keyfile": key, "client_cafile": ca}
     try:
-        start_http_server(int(port), host.strip("[]"))
+        server, _ = start_http_server(int(port), host.strip("[]"), client_auth_required=ca is not None, **tls)
+        return server
     except OSError as taken:
         raise SettingsError(f"metrics cannot be served on {address}: {taken.strerror}; choose a free port") from taken

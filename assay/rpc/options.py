@@ -23,6 +23,9 @@ SERVER: list[tuple[str, int]] = [
     # Messages are unpacked and refused by us (`assay.rpc.messages`), with a reason and within bounds. What is larger
     # than this gRPC refuses itself, with a status alone.
     ("grpc.per_message_decompression", 0),
+    # Likewise metadata (`assay.rpc.call`).
+    ("grpc.max_metadata_size", 64 << 10),
+    ("grpc.absolute_max_metadata_size", 128 << 10),
     ("grpc.max_receive_message_length", 64 << 20),
 ]
 

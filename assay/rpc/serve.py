@@ -5,7 +5,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -16,15 +16,18 @@ from grpc_health.v1 import health, health_pb2_grpc
 import assay
 from assay.errors import AssayError, SettingsError
 from assay.rpc import options
+from assay.rpc.authentication import Tokens
 from assay.rpc.edge import WRITE_SECONDS, Edge
 from assay.rpc.health import Check, Health, VersionedHealth, watch
 from assay.rpc.logs import log_to_stderr
 from assay.rpc.metrics import serve_build_info, serve_metrics
 from assay.rpc.reflection import enable_reflection
+from assay.rpc.security import OPEN, Security, security_of
 from assay.rpc.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
 
+_RENEW_SECONDS = 60.0
 DRAIN_BYTES = 64 << 20
 """How much of a refused upload is read and dropped, for half a second at most. Measured on loopback, clips of 5 MiB:
 with 256 KiB 6 of 100 refusals arrived, with 64 MiB 100 of 100."""
@@ -50,6 +53,8 @@ async def serve(
     on_stop: Callable[[], None] = lambda: None,
     on_drain: Check | None = None,
     write_seconds: float = WRITE_SECONDS,
+    tokens: Tokens | None = None,
+    scopes: Mapping[str, str] | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT; prints `ready NAME ADDRESS` on stdout once `ready` has returned.
 
@@ -57,17 +62,26 @@ async def serve(
     signal health turns to NOT_SERVING; after `settings.lame_duck_seconds` no call is taken any more, `on_stop` tells
     calls that have no end of their own, and those in flight have `settings.grace_seconds`; `on_drain` then closes what
     they needed. A second signal ends the lame-duck pause. A client may leave an answer unread for `write_seconds`.
+    Clients show one of `tokens`, with the scopes that a method needs. SettingsError if it would be open by accident.
     """
     log_to_stderr(name, settings.log_level)
-    if settings.metrics_address:
-        serve_metrics(settings.metrics_address)
+    addresses = {"address": settings.address, "metrics_address": settings.metrics_address}
+    security = security_of(settings, addresses, tokens, scopes)
+    renewing = _served_metrics(settings, security)
     serve_build_info(name)
     stop = Signals()
-    served = listening(settings.address, add, service_names, settings.grace_seconds, write_seconds=write_seconds)
+    served = listening(
+        settings.address,
+        add,
+        service_names,
+        settings.grace_seconds,
+        write_seconds=write_seconds,
+        security=security,
+    )
     async with served as (health_of, bound), health_alone(settings.health_address, health_of):
         _log.info("listening", extra={"facts": {"address": bound, "version": assay.__version__}})
         announce = partial(print, f"ready {name} {bound}", flush=True)
-        await _first_of(stop.first.wait(), watch(health_of, ready, announce))
+        await _first_of(stop.first.wait(), watch(health_of, ready, announce), renewing())
         _log.info("draining", extra={"facts": _draining(settings)})
         await health_of.set(False)
         with suppress(TimeoutError):
@@ -76,6 +90,23 @@ async def serve(
         on_stop()
     if on_drain:
         await on_drain()
+
+
+def _served_metrics(settings: ServerSettings, security: Security) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Serves them; what is given back shows scrapers a renewed certificate for as long as it runs."""
+    files = security.files
+    paths = files.paths if files else ()
+    server = serve_metrics(settings.metrics_address, *paths) if settings.metrics_address else None
+
+    async def renewing() -> None:
+        shown = files.get() if files else None
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS)
+            if server and files and (pem := files.get()) is not shown:
+                shown = pem
+                server.socket.context.load_cert_chain(*paths[:2])
+
+    return renewing
 
 
 class Signals:
@@ -128,20 +159,22 @@ async def listening(
     grace_seconds: float = 0.0,
     drain_bytes: int = DRAIN_BYTES,
     write_seconds: float = WRITE_SECONDS,
+    security: Security = OPEN,
 ) -> AsyncIterator[tuple[Health, str]]:
     """A server for the length of the block, NOT_SERVING at first: its health, and the address it is reached at.
 
     SettingsError if it cannot listen there.
     """
-    server = grpc.aio.server(interceptors=[Edge(drain_bytes, write_seconds)], options=options.SERVER)
+    server = grpc.aio.server(interceptors=[Edge(drain_bytes, write_seconds, security)], options=options.SERVER)
     add(server)
     servicer = VersionedHealth()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    enable_reflection([*service_names, health.SERVICE_NAME], server)
+    if security.reflection:
+        enable_reflection([*service_names, health.SERVICE_NAME], server)
     status = Health(servicer, service_names)
     await status.set(False)
     await status.set_live()
-    bound = _bind(server, address)
+    bound = _bind(server, address, security)
     await server.start()
     try:
         yield status, bound
@@ -150,7 +183,7 @@ async def listening(
         await server.stop(grace_seconds)
 
 
-def _bind(server: grpc.aio.Server, address: str) -> str:
+def _bind(server: grpc.aio.Server, address: str, security: Security = OPEN) -> str:
     taken = SettingsError(
         f"cannot listen on {address}: it is in use, or not an address of this machine; choose another"
     )
@@ -161,7 +194,11 @@ def _bind(server: grpc.aio.Server, address: str) -> str:
         server.add_insecure_port(address)
         return address
     try:
-        port = server.add_insecure_port(address)
+        if security.files:
+            credentials = security.files.server_credentials(require_client=bool(security.callers))
+            port = server.add_secure_port(address, credentials)
+        else:
+            port = server.add_insecure_port(address)
     except RuntimeError:
         raise taken from None
     return f"{address.rpartition(':')[0]}:{port}"

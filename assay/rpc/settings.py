@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from assay.errors import SettingsError
+from assay.rpc.access import TlsSettings
 from assay.rpc.environment import variables
 
 Address = Annotated[str, Field(pattern=r"^(unix:.+|[^\s]+:\d{1,5})$", description="HOST:PORT or unix:PATH")]
@@ -62,8 +63,8 @@ WebSchemes = Annotated[
 ]
 
 
-class ServerSettings(BaseSettings):
-    """What can be set for every program that serves gRPC. A program inherits and sets its own env_prefix."""
+class _ServingSettings(BaseSettings):
+    """Where a program serves and how it ends."""
 
     # Defaults are checked like values: a range that excludes its own default is found at the first start.
     model_config = SettingsConfigDict(validate_default=True)
@@ -80,6 +81,10 @@ class ServerSettings(BaseSettings):
     """After SIGTERM, how long calls are still taken while health says NOT_SERVING: until balancers have noticed."""
     grace_seconds: Annotated[float, Field(ge=0, le=600)] = 30.0
     """How long calls in flight may go on after that."""
+
+
+class ServerSettings(TlsSettings, _ServingSettings):
+    """What can be set for every program that serves gRPC. A program inherits and sets its own env_prefix."""
 
 
 S = TypeVar("S", bound=BaseSettings)

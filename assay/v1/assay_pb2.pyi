@@ -110,8 +110,9 @@ class ScoreConfig(_message.Message):
     """In which form to answer; ANSWER_FORM_REGULAR if not set."""
     tenant: _builtins.str
     """Tenant whose composite weights to apply in addition to the model's own score, by the operator's name for it. None
-    if empty, which is the default; an unknown one is INVALID_ARGUMENT, and so is any with ANSWER_FORM_DIRECT, which
-    grades nothing.
+    if empty, which is the default; one without weights is INVALID_ARGUMENT, and so is any with ANSWER_FORM_DIRECT,
+    which grades nothing. Whose the request is says the caller's identity, where the server knows any: a tenant other
+    than that is PERMISSION_DENIED.
     """
     omit_digit_distributions: _builtins.bool
     """True: Score.digit_distributions is left empty everywhere in the answer: most of a short answer's bytes."""

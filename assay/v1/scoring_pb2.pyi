@@ -33,17 +33,20 @@ class ScoringConfig(_message.Message):
     CLIP_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
     OMIT_DIGIT_DISTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    OMIT_COMPOSITE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Identifies the request in the logs."""
     form: _score_pb2.AnswerForm.ValueType
     """With ANSWER_FORM_DIRECT the direct score is final; with the others a transcript is awaited."""
     tenant: _builtins.str
-    """Whose weights make a composite score of the attributes; none if empty. An unknown tenant is refused, and so is one
-    with ANSWER_FORM_DIRECT, which grades nothing. What the model has read for one tenant is reused for the same one
-    alone.
+    """Tenant that owns the request; empty for none. What the model has read for one tenant is reused for the same one
+    alone. Its weights make a composite score of the attributes: without any it is refused, and so is a tenant with
+    ANSWER_FORM_DIRECT, which grades nothing, unless omit_composite is set.
     """
     omit_digit_distributions: _builtins.bool
     """True: Score.digit_distributions is left empty."""
+    omit_composite: _builtins.bool
+    """True: no composite score, also where the tenant has weights."""
     @_builtins.property
     def clip(self) -> _clip_pb2.ClipHeader:
         """The clip whose pixels follow."""
@@ -56,10 +59,11 @@ class ScoringConfig(_message.Message):
         clip: _clip_pb2.ClipHeader | None = ...,
         tenant: _builtins.str = ...,
         omit_digit_distributions: _builtins.bool = ...,
+        omit_composite: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip", "form", b"form", "omit_digit_distributions", b"omit_digit_distributions", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip", b"clip", "form", b"form", "omit_composite", b"omit_composite", "omit_digit_distributions", b"omit_digit_distributions", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -37,6 +37,9 @@ class Caller:
         """The name, as servicers ask for it."""
         return self.name
 
+    async def send_initial_metadata(self, metadata: object) -> None:
+        """Over HTTP the body comes with the request; nobody waits for this."""
+
 
 SPOOL = Caller("http:spool")
 """Who reads an upload in slices: its bytes lie here, and the spool has limits of its own."""

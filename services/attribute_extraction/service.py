@@ -12,7 +12,7 @@ from assay.checkpoint import Checkpoint
 from assay.cot import Reasoning
 from assay.generator import Generator
 from assay.rpc.admission import ConcurrencyLimit
-from assay.rpc.logs import request_id
+from assay.rpc.call import request_id
 from assay.rpc.model import LiveModel
 from assay.rpc.streams import Put, batches
 from assay.rpc.upload import Upload

@@ -34,14 +34,13 @@ class FinalScore:
     reasoned: Score | None
     """None where no reasoning was asked for."""
     composite: Score | None = None
-    """None without a tenant, or where an attribute that weighs was not graded."""
+    """None where it was not asked for, or where an attribute that weighs was not graded."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tenant:
-    """Whose composite score is wanted."""
+class Composite:
+    """What a composite score is made of."""
 
-    name: str
     weights: CompositeWeights
     grades: Callable[[], Awaitable[Sequence[Attribute]]]
     """Awaited after the transcript."""
@@ -59,11 +58,11 @@ async def score_clip(
     form_name: FormName,
     clip: Clip,
     transcript: Callable[[], Awaitable[Transcript | None]],
-    tenant: Tenant | None = None,
+    tenant: str = "",
+    composite: Composite | None = None,
 ) -> AsyncGenerator[EarlyScore | FinalScore, None]:
     """The early score first, the final one last. `transcript` is awaited between them; None if the form has none."""
-    name = tenant.name if tenant else ""
-    conversation = Conversation(question(checkpoint, "direct", clip.is_video), tenant=name)
+    conversation = Conversation(question(checkpoint, "direct", clip.is_video), tenant=tenant)
     direct, fingerprint = await _ask(generator, checkpoint, clip, conversation, answer_form(checkpoint, "direct"))
     yield EarlyScore(direct)
     written = await transcript()
@@ -72,10 +71,10 @@ async def score_clip(
         return
     form = answer_form(checkpoint, form_name)
     _refuse_unfit(written, form, fingerprint)
-    composite = await _composite(tenant, fingerprint) if tenant else None
-    conversation = Conversation(question(checkpoint, form_name, clip.is_video), answered=written.texts, tenant=name)
+    weighted = await _composite(composite, fingerprint) if composite else None
+    conversation = Conversation(question(checkpoint, form_name, clip.is_video), answered=written.texts, tenant=tenant)
     reasoned, _ = await _ask(generator, checkpoint, clip, conversation, form.starting_at(SCORE))
-    yield FinalScore(reconcile(direct, reasoned, checkpoint.score.direct_weight), direct, reasoned, composite)
+    yield FinalScore(reconcile(direct, reasoned, checkpoint.score.direct_weight), direct, reasoned, weighted)
 
 
 async def _ask(
@@ -95,9 +94,9 @@ async def _ask(
     raise ModelUnavailable("The model stopped in the middle of its answer; try again.")
 
 
-async def _composite(tenant: Tenant, fingerprint: str) -> Score | None:
-    refuse_unfit_weights(tenant.weights, fingerprint)
-    return composite_score(await tenant.grades(), tenant.weights)
+async def _composite(composite: Composite, fingerprint: str) -> Score | None:
+    refuse_unfit_weights(composite.weights, fingerprint)
+    return composite_score(await composite.grades(), composite.weights)
 
 
 def refuse_unfit_weights(weights: CompositeWeights, fingerprint: str) -> None:

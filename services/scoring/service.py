@@ -13,14 +13,14 @@ from assay.composite import CompositeWeights
 from assay.errors import InvalidRequest
 from assay.generator import Generator
 from assay.rpc.admission import ConcurrencyLimit
-from assay.rpc.logs import request_id
+from assay.rpc.call import request_id
 from assay.rpc.model import LiveModel
 from assay.rpc.upload import Upload
 from assay.transcript import Transcript
 from assay.v1 import scoring_pb2 as pb
 from assay.v1.scoring_pb2_grpc import ScoringServiceServicer
 from assay.wire import attributes_from_wire, form_from_wire, score_to_wire, spec_to_wire, transcript_from_wire
-from services.scoring.score import EarlyScore, FinalScore, Tenant, refuse_unfit_weights, score_clip
+from services.scoring.score import Composite, EarlyScore, FinalScore, refuse_unfit_weights, score_clip
 
 NAME = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -57,7 +57,7 @@ class ScoringService(ScoringServiceServicer):
             request_id.set(config.request_id)
             form_name = form_from_wire(config.form)
             # Before any pixel is read: nobody has to upload a clip to learn that a name is misspelt.
-            weights = self._weights(config.tenant, form_name)
+            weights = None if config.omit_composite else self._weights(config.tenant, form_name)
             clip = await upload.clip(config.clip, self._checkpoint)
 
             async def transcript() -> Transcript | None:
@@ -74,8 +74,10 @@ class ScoringService(ScoringServiceServicer):
                 await upload.end()
                 return attributes_from_wire(part.attributes)
 
-            tenant = Tenant(config.tenant, weights, grades) if weights else None
-            scores = score_clip(self._generator, self._checkpoint, form_name, clip, transcript, tenant)
+            composite = Composite(weights, grades) if weights else None
+            scores = score_clip(
+                self._generator, self._checkpoint, form_name, clip, transcript, config.tenant, composite
+            )
             async with aclosing(scores) as events:
                 async for event in events:
                     yield _to_wire(event, omit_distributions=config.omit_digit_distributions)

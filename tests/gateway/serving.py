@@ -13,6 +13,7 @@ from assay.rpc.admission import ConcurrencyLimit
 from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
 from assay.rpc.model import LiveModel
+from assay.rpc.security import OPEN, Security
 from assay.rpc.serve import listening
 from assay.v1 import (
     assay_pb2,
@@ -47,6 +48,7 @@ async def gateway(
     scoring: ScriptedGenerator | None = None,
     composites: Mapping[str, CompositeWeights] | None = None,
     checkpoint: Checkpoint | None = None,
+    security: Security = OPEN,
     **settings: Any,
 ) -> AsyncIterator["Caller"]:
     """A client of a gateway. A service without a generator is down; without a checkpoint they have the small one."""
@@ -76,7 +78,10 @@ async def gateway(
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)
             live_pb2_grpc.add_LiveServiceServicer_to_server(live, server)
 
-        async with listening("127.0.0.1:0", add, []) as (_, address), channel(address) as connected:
+        async with (
+            listening("127.0.0.1:0", add, [], security=security) as (_, address),
+            channel(address) as connected,
+        ):
             stops = {"attribute extraction": extracts.aclose, "scoring": scores.aclose}
             yield Caller(connected, stops, address, (chosen, service, live))
         await upstream.close()

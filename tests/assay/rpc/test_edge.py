@@ -10,9 +10,10 @@ import pytest
 from prometheus_client import REGISTRY
 
 from assay.errors import AssayError, InvalidRequest, OverLimit
+from assay.rpc.call import request_id
 from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
-from assay.rpc.logs import JsonLines, request_id
+from assay.rpc.logs import JsonLines
 from assay.rpc.serve import listening
 from assay.v1 import assay_pb2, assay_pb2_grpc
 
