@@ -18,7 +18,7 @@ from torch import Tensor
 
 from assay.errors import CheckpointError
 from assay.machine import available_memory_bytes, free_disk_bytes, peak_memory_bytes, reset_peak
-from assay.qwen2_vl import check_weights, file_name
+from assay.weight_shapes import check_weights, file_name
 from assay.weights import (
     StoredTensor,
     check_config,

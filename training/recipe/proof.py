@@ -20,7 +20,7 @@ from assay.engine.text_tokens import TextTokens
 from assay.errors import CheckpointError
 from assay.frame import Clip, Frame
 from assay.generator import Conversation
-from assay.qwen2_vl import file_name
+from assay.weight_shapes import file_name
 from assay.weights import StoredTensor
 from training.recipe.adapter import VISION
 from training.recipe.base import empty_base

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import CheckpointError
-from assay.qwen2_vl import check_weights, file_name, weight_shapes
+from assay.weight_shapes import check_weights, file_name, weight_shapes
 from assay.weights import read_json, stored_tensors
 from training.recipe.base import without_weights
 from training.recipe.shape import config_7b
