@@ -3,10 +3,13 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { LiveConfigSchema, type LiveEvent } from "../gen/assay/v1/live_pb.ts";
 import type { ScoreEvent } from "../gen/assay/v1/event_pb.ts";
+import { type ScoreConfig, ScoreConfigSchema } from "../gen/assay/v1/assay_pb.ts";
 import { UploadService } from "../gen/assay/v1/upload_pb.ts";
 import { create } from "@bufbuild/protobuf";
 
 const SLICE_BYTES = 4 << 20;
+/** The page's own: what it shows of a file without having to open it. */
+const CONFIG: ScoreConfig = create(ScoreConfigSchema, { thumbnails: { longestSidePx: 256 }, omitDigitDistributions: true });
 const RETRY_MS = [500, 1000, 2000, 4000];
 
 export const uploads = createClient(UploadService, createConnectTransport({ baseUrl: location.origin }));
@@ -29,7 +32,8 @@ export function problemOf(wrong: unknown): Problem {
   if (wrong instanceof Problem) return wrong;
   if (wrong instanceof ConnectError) {
     // Without an answer connect-web says unknown or unavailable, with the browser's own words.
-    const isLost = wrong.cause instanceof TypeError || (wrong.code === Code.Unknown && !wrong.details.length);
+    // A server that stops cancels what it is asked.
+    const isLost = wrong.cause instanceof TypeError || wrong.code === Code.Canceled || (wrong.code === Code.Unknown && !wrong.details.length);
     if (wrong.code === Code.NotFound) return new Problem(sentence(wrong), 404);
     return isLost ? lost() : new Problem(sentence(wrong), 500);
   }
@@ -46,12 +50,20 @@ function lost(): Problem {
   return new Problem("The server cannot be reached.", 0);
 }
 
-async function put(uploadId: string, offset: number, slice: Blob, progress: (bytes: number) => void): Promise<void> {
+async function put(
+  uploadId: string,
+  offset: number,
+  slice: Blob,
+  progress: (bytes: number) => void,
+  signal?: AbortSignal,
+): Promise<void> {
   // XMLHttpRequest, as fetch does not tell how far an upload is.
   await new Promise<void>((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("PUT", `/v1/uploads/${uploadId}?offset=${offset}`);
     request.upload.onprogress = (event) => progress(offset + event.loaded);
+    signal?.addEventListener("abort", () => request.abort(), { once: true });
+    request.onabort = () => reject(lost());
     request.onerror = () => reject(lost());
     request.onload = () => {
       if (request.status === 200) return resolve();
@@ -71,16 +83,18 @@ function detailOf(text: string): string {
 }
 
 /** Sends a file from where its upload stands; goes on by itself after a broken connection. */
-export async function send(uploadId: string, file: File, progress: (bytes: number) => void): Promise<void> {
+export async function send(uploadId: string, file: File, progress: (bytes: number) => void, signal: AbortSignal): Promise<void> {
   let offset = Number((await uploads.getUpload({ uploadId })).upload!.receivedBytes);
   let failures = 0;
   while (offset < file.size) {
     try {
-      await put(uploadId, offset, file.slice(offset, offset + SLICE_BYTES), progress);
+      signal.throwIfAborted();
+      await put(uploadId, offset, file.slice(offset, offset + SLICE_BYTES), progress, signal);
       failures = 0;
       offset = Math.min(offset + SLICE_BYTES, file.size);
       progress(offset);
     } catch (wrong) {
+      signal.throwIfAborted();
       const problem = problemOf(wrong);
       if (!problem.isLost && problem.status !== 409) throw problem;
       if (failures >= RETRY_MS.length) throw problem;
@@ -92,14 +106,14 @@ export async function send(uploadId: string, file: File, progress: (bytes: numbe
 
 /** Events about an upload, from behind `after` on. */
 export async function* score(uploadId: string, after: bigint, signal: AbortSignal): AsyncGenerator<ScoreEvent> {
-  for await (const response of uploads.scoreUpload({ uploadId, afterSequence: after }, { signal })) {
+  for await (const response of uploads.scoreUpload({ uploadId, config: CONFIG, afterSequence: after }, { signal })) {
     yield* response.events;
   }
 }
 
 /** What is said of a live upload. */
 export async function* scoreLive(uploadId: string, signal: AbortSignal): AsyncGenerator<LiveEvent> {
-  const config = create(LiveConfigSchema, { window: { seconds: 4n }, hop: { seconds: 4n } });
+  const config = create(LiveConfigSchema, { config: CONFIG, window: { seconds: 4n }, hop: { seconds: 4n } });
   for await (const { response } of uploads.scoreLiveUpload({ uploadId, config }, { signal })) {
     yield* response?.events ?? [];
   }

@@ -1,18 +1,31 @@
 // The camera as a live upload, window by window.
-import { problemOf, putPiece, scoreLive, uploads } from "./api.ts";
+import type { LiveWindow } from "../gen/assay/v1/live_pb.ts";
+import { problemOf, putPiece, scoreLive, untilBack, uploads } from "./api.ts";
 import { el, fill } from "./dom.ts";
+import { feed, nothing } from "./judgement.ts";
+import { Timeline } from "./timeline.ts";
+import { attributesView, explanationView, scoreView } from "./views.ts";
 import { clock, seconds } from "./words.ts";
 
 const TYPES = ['video/mp4;codecs="avc1.42E01E"', "video/mp4"];
 const PIECE_MS = 500;
+const MOST_SHOWN = 30;
 
 export class Camera {
   readonly element = el("article", { class: "card camera" });
   private readonly video = el("video", { muted: true, playsinline: true, autoplay: true, "aria-label": "Camera" });
   private readonly trouble = el("p", { class: "trouble", role: "alert" });
-  private readonly number = el("p", { class: "number" }, "–");
-  private readonly list = el("ol", { class: "windows", reversed: true });
+  private readonly stage = el("p", { class: "stage" }, "Opening the camera…");
+  private readonly scores = el("div", { class: "scores" });
+  private readonly words = el("div");
+  private readonly grades = el("div");
+  private readonly list = el("ol", { class: "windows", reversed: true, tabindex: "0", "aria-label": "Windows" });
+  private readonly timeline = new Timeline(() => undefined);
   private readonly stop = new AbortController();
+  private known = nothing();
+  private latest?: LiveWindow;
+  private dropped = 0n;
+  private isDrawn = true;
   private stream?: MediaStream;
   private recorder?: MediaRecorder;
 
@@ -21,57 +34,129 @@ export class Camera {
     private readonly closed: () => void,
   ) {
     const end = el("button", { type: "button", class: "quiet", click: () => this.close() }, "Stop camera");
-    fill(this.element, el("header", {}, el("h2", {}, "Camera"), end), this.trouble, this.video, this.number, this.list);
+    const seen = el("div", { class: "side" }, this.video, this.stage, this.list);
+    const said = el("div", { class: "side" }, this.scores, this.words);
+    const head = el("header", {}, el("h2", {}, "Camera"), end);
+    fill(this.element, head, this.trouble, el("div", { class: "split" }, seen, said), this.timeline.element, this.grades);
+    this.draw();
   }
 
   async run(): Promise<void> {
     try {
       const type = TYPES.find((each) => MediaRecorder.isTypeSupported(each));
-      if (!type) throw new Error("This browser cannot record fragmented MP4, which live scoring takes.");
+      if (!type) return this.say("This browser cannot record fragmented MP4, which live scoring takes.");
       this.stream = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480 }, audio: false });
       this.video.srcObject = this.stream;
-      const { upload } = await uploads.createUpload({});
-      const { uploadId } = upload!;
-      this.record(uploadId, type);
-      for await (const { event } of scoreLive(uploadId, this.stop.signal)) {
-        if (event.case !== "window") continue;
-        const { window, droppedWindows } = event.value;
-        const value = window?.score?.value ?? NaN;
-        this.number.textContent = value.toFixed(2);
-        const dropped = droppedWindows ? `, ${droppedWindows} windows dropped before it` : "";
-        this.list.prepend(el("li", {}, `${clock(seconds(window?.startOffset))}: ${value.toFixed(2)}${dropped}`));
-        while (this.list.childElementCount > 30) this.list.lastElementChild?.remove();
-        this.hear(`window ${value.toFixed(1)}`);
-      }
+      while (!this.stop.signal.aborted) await this.once(type);
     } catch (wrong) {
       if (this.stop.signal.aborted) return;
-      const isOurs = wrong instanceof Error && wrong.message.startsWith("This browser");
       const isRefused = wrong instanceof DOMException;
-      this.trouble.textContent = isRefused
-        ? "The camera could not be opened: allow it in the browser, and see that no other program uses it."
-        : isOurs
-          ? (wrong as Error).message
-          : problemOf(wrong).message;
+      this.say(
+        isRefused
+          ? "The camera could not be opened: allow it in the browser, and see that no other program uses it."
+          : problemOf(wrong).message,
+      );
+      this.release();
     }
   }
 
-  private record(uploadId: string, type: string): void {
-    let offset = 0;
-    let last = Promise.resolve();
-    this.recorder = new MediaRecorder(this.stream!, { mimeType: type, videoBitsPerSecond: 1_500_000 });
-    this.recorder.ondataavailable = ({ data }) => {
-      last = last.then(async () => {
-        if (!data.size || this.stop.signal.aborted) return;
-        await putPiece(uploadId, offset, data);
-        offset += data.size;
-      });
-      last.catch((wrong) => {
-        this.trouble.textContent = problemOf(wrong).message;
-        this.release();
-      });
-    };
-    this.recorder.onstop = () => void last.then(() => uploads.finishUpload({ uploadId })).catch(() => undefined);
-    this.recorder.start(PIECE_MS);
+  /** One live upload, until it is stopped or the server is lost; then waits until that is back. */
+  private async once(type: string): Promise<void> {
+    const attempt = new AbortController();
+    const signal = AbortSignal.any([this.stop.signal, attempt.signal]);
+    try {
+      const { upload } = await uploads.createUpload({}, { signal });
+      this.say("");
+      this.begin();
+      const recording = this.record(upload!.uploadId, type, signal);
+      await Promise.race([recording, this.listen(upload!.uploadId, signal)]);
+    } catch (wrong) {
+      if (this.stop.signal.aborted) return;
+      const problem = problemOf(wrong);
+      if (!problem.isLost && problem.status !== 404) throw problem;
+      this.say("The server cannot be reached. What was told stays here, and scoring goes on when it is back.");
+      await untilBack(this.stop.signal);
+    } finally {
+      attempt.abort();
+      if (this.recorder?.state === "recording") this.recorder.stop();
+    }
+  }
+
+  private begin(): void {
+    this.timeline.close();
+    this.known = nothing();
+    this.stage.textContent = "Scoring; the first window takes some seconds…";
+  }
+
+  private async listen(uploadId: string, signal: AbortSignal): Promise<void> {
+    for await (const { sequence, event } of scoreLive(uploadId, signal)) {
+      if (event.case === "window") this.show(event.value);
+      else if (event.case === "ended") this.dropped += event.value.droppedWindows;
+      else feed(this.known, { sequence, event });
+      const { thumbnails } = this.known;
+      if (thumbnails.length > MOST_SHOWN) this.timeline.forget(thumbnails.shift()!);
+      this.draw();
+    }
+  }
+
+  private show(value: LiveWindow): void {
+    const { window, droppedWindows } = value;
+    this.latest = value;
+    this.dropped += droppedWindows;
+    const score = window?.score?.value ?? NaN;
+    const from = clock(seconds(window?.startOffset));
+    const lost = droppedWindows ? `, ${droppedWindows} dropped before it` : "";
+    this.list.prepend(el("li", {}, `from ${from}: ${score.toFixed(2)}${lost}`));
+    while (this.list.childElementCount > MOST_SHOWN) this.list.lastElementChild?.remove();
+    const lag = seconds(value.lag).toFixed(1);
+    this.stage.textContent = `${this.dropped} windows dropped; the latest score came ${lag} s after its last frame.`;
+    this.hear(`window ${score.toFixed(1)}`);
+    // Of windows that are over nothing is needed any more, and a camera may run for hours.
+    const { windowIndex } = window!;
+    delete this.known.reasoning[windowIndex - 1];
+    delete this.known.attributes[windowIndex - 1];
+    this.known.early = undefined;
+  }
+
+  /** Once a frame at most. */
+  private draw(): void {
+    if (!this.isDrawn) return;
+    this.isDrawn = false;
+    requestAnimationFrame(() => {
+      this.isDrawn = true;
+      fill(
+        this.scores,
+        scoreView(this.latest?.window?.score, "Latest score", true),
+        scoreView(this.known.early, "Early score", false),
+      );
+      fill(this.words, explanationView(this.known, undefined));
+      fill(this.grades, attributesView(this.known));
+      this.timeline.show(this.known);
+    });
+  }
+
+  /** Sends what is recorded; returns never, and throws what a piece failed with. */
+  private record(uploadId: string, type: string, signal: AbortSignal): Promise<never> {
+    return new Promise((_, reject) => {
+      let offset = 0;
+      let last = Promise.resolve();
+      const recorder = new MediaRecorder(this.stream!, { mimeType: type, videoBitsPerSecond: 1_500_000 });
+      recorder.ondataavailable = ({ data }) => {
+        last = last.then(async () => {
+          if (!data.size || signal.aborted) return;
+          await putPiece(uploadId, offset, data);
+          offset += data.size;
+        });
+        last.catch(reject);
+      };
+      recorder.onstop = () => void last.then(() => uploads.finishUpload({ uploadId })).catch(() => undefined);
+      recorder.start(PIECE_MS);
+      this.recorder = recorder;
+    });
+  }
+
+  private say(sentence: string): void {
+    this.trouble.textContent = sentence;
   }
 
   private release(): void {
@@ -82,6 +167,7 @@ export class Camera {
   private close(): void {
     this.release();
     this.stop.abort();
+    this.timeline.close();
     this.element.remove();
     this.closed();
   }

@@ -1,5 +1,6 @@
 // One file from choice to score.
 import { type Problem, problemOf, score, send, untilBack, uploads } from "./api.ts";
+import type { Thumbnail } from "../gen/assay/v1/event_pb.ts";
 import { el, fill } from "./dom.ts";
 import { asCsv, asJson, asPng, save } from "./download.ts";
 import { feed, type Judgement, nothing } from "./judgement.ts";
@@ -28,9 +29,11 @@ export class Card {
   private readonly grades = el("div");
   private readonly downloads = el("div", { class: "downloads" });
   private readonly timeline: Timeline;
+  private readonly remove: HTMLButtonElement;
   private window?: number;
   private handle?: Handle;
   private isDrawn = true;
+  private isShown = false;
 
   constructor(
     private file: File | undefined,
@@ -41,22 +44,23 @@ export class Card {
   ) {
     this.timeline = new Timeline((window, start) => this.seek(window, start));
     this.title = el("h2", { tabindex: "-1" }, name);
-    const remove = el("button", { type: "button", class: "quiet", click: () => this.close() }, "Remove");
-    remove.setAttribute("aria-label", `Remove ${name.slice(0, 80)}`);
+    this.remove = el("button", { type: "button", class: "quiet", click: () => this.close() });
     this.element = el(
       "article",
       { class: "card" },
-      el("header", {}, this.title, remove),
+      el("header", {}, this.title, this.remove),
       this.trouble,
-      this.preview,
-      el("div", { class: "status" }, this.progress, this.stage),
-      this.scores,
+      el(
+        "div",
+        { class: "split" },
+        el("div", { class: "side" }, this.preview, this.facts),
+        el("div", { class: "side" }, el("div", { class: "status" }, this.progress, this.stage), this.scores, this.words),
+      ),
       this.timeline.element,
-      this.facts,
-      this.words,
       this.grades,
       this.downloads,
     );
+    this.nameRemove("Cancel");
     if (file) this.showPreview(file);
     this.draw();
   }
@@ -108,26 +112,30 @@ export class Card {
       this.changed(this);
     }
     const { uploadId } = this.handle;
-    const sending = this.file ? this.upload(uploadId, this.file) : Promise.resolve();
-    await Promise.all([sending, this.listen(uploadId)]);
+    // Where one of the two fails the other ends as well, so that the next attempt begins with neither.
+    const attempt = new AbortController();
+    const signal = AbortSignal.any([this.stop.signal, attempt.signal]);
+    const sending = this.file ? this.upload(uploadId, this.file, signal) : Promise.resolve();
+    try {
+      await Promise.all([sending, this.listen(uploadId, signal)]);
+    } finally {
+      attempt.abort();
+      await sending.catch(() => undefined);
+    }
   }
 
-  private async upload(uploadId: string, file: File): Promise<void> {
-    try {
-      await send(uploadId, file, (bytes) => {
-        this.progress.value = bytes / file.size;
-        if (!this.known.result) this.stage.textContent = `${size(bytes)} of ${size(file.size)} sent`;
-      });
-    } catch (wrong) {
-      this.stop.signal.throwIfAborted();
-      throw problemOf(wrong);
-    }
+  private async upload(uploadId: string, file: File, signal: AbortSignal): Promise<void> {
+    const progress = (bytes: number) => {
+      this.progress.value = bytes / file.size;
+      if (!this.known.result) this.stage.textContent = `${size(bytes)} of ${size(file.size)} sent`;
+    };
+    await send(uploadId, file, progress, signal);
     this.progress.value = 1;
     this.hear(`${file.name.slice(0, 80)} uploaded`);
   }
 
-  private async listen(uploadId: string): Promise<void> {
-    for await (const event of score(uploadId, this.known.sequence, this.stop.signal)) {
+  private async listen(uploadId: string, signal: AbortSignal): Promise<void> {
+    for await (const event of score(uploadId, this.known.sequence, signal)) {
       const sentence = feed(this.known, event);
       if (sentence) this.hear(sentence);
       this.draw();
@@ -141,7 +149,26 @@ export class Card {
     this.say(hint);
     this.stage.textContent = "Not scored.";
     this.progress.hidden = true;
+    this.nameRemove("Remove");
+    if (this.file) fill(this.downloads, el("button", { type: "button", click: () => this.again() }, "Try again"));
     this.changed(this);
+  }
+
+  private again(): void {
+    fill(this.downloads);
+    this.say("");
+    this.forget();
+    this.begin(undefined);
+    this.progress.hidden = false;
+    this.nameRemove("Cancel");
+    this.focus();
+    this.draw();
+    void this.run();
+  }
+
+  /** The upload on the server is not needed any more. */
+  private forget(): void {
+    if (this.handle) uploads.deleteUpload({ uploadId: this.handle.uploadId }).catch(() => undefined);
   }
 
   private say(sentence: string): void {
@@ -166,9 +193,11 @@ export class Card {
     fill(this.words, explanationView(known, this.window));
     fill(this.grades, attributesView(known));
     this.timeline.show(known);
+    if (!this.isShown && known.thumbnails[0]) this.showThumbnail(known.thumbnails[0]);
     if (final) {
       this.stage.textContent = `Scored by ${known.model}.`;
       this.progress.hidden = true;
+      this.nameRemove("Remove");
       this.showDownloads();
     } else if (known.media) {
       const windows = known.startedWindows ? `, ${known.windows.length} of ${known.startedWindows} windows scored` : "";
@@ -182,6 +211,7 @@ export class Card {
     const button = (label: string, run: EventListener) => el("button", { type: "button", click: run }, label);
     fill(
       this.downloads,
+      el("span", { class: "stage" }, "Download"),
       button("JSON", () => save(asJson(this.known), `${stem}.json`, "application/json")),
       button("CSV", () => save(asCsv(this.known), `${stem}.csv`, "text/csv")),
       button("PNG", () => void asPng(this.known, this.name, this.timeline.canvas).then((png) => save(png, `${stem}.png`))),
@@ -195,8 +225,24 @@ export class Card {
     const shown = isVideo
       ? el("video", { src: url, controls: true, muted: true, playsinline: true, preload: "metadata" })
       : el("img", { src: url, alt: "The chosen picture" });
-    shown.addEventListener("error", () => fill(this.preview, el("p", {}, "The browser cannot show this kind of file.")));
+    shown.addEventListener("error", () => {
+      this.isShown = false;
+      fill(this.preview, el("p", { class: "stage" }, "The browser cannot show this kind of file."));
+      this.draw();
+    });
+    this.isShown = true;
     fill(this.preview, shown);
+  }
+
+  /** For files that the browser cannot show, and those that a reloaded page does not have any more. */
+  private showThumbnail(thumbnail: Thumbnail): void {
+    this.isShown = true;
+    fill(this.preview, el("img", { src: this.timeline.url(thumbnail), alt: "What the model was shown", class: "small" }));
+  }
+
+  private nameRemove(label: string): void {
+    this.remove.textContent = label;
+    this.remove.setAttribute("aria-label", `${label} ${this.name.slice(0, 80)}`);
   }
 
   private seek(window: number, start: number): void {
@@ -208,7 +254,8 @@ export class Card {
 
   private close(): void {
     this.stop.abort();
-    if (this.handle) uploads.deleteUpload({ uploadId: this.handle.uploadId }).catch(() => undefined);
+    this.timeline.close();
+    this.forget();
     this.element.remove();
     this.closed(this);
   }

@@ -1,6 +1,6 @@
 // What is known of one file, as its events come.
 import type { Attribute } from "../gen/assay/v1/attribute_pb.ts";
-import type { MediaInfo, Result, ScoreEvent } from "../gen/assay/v1/event_pb.ts";
+import type { MediaInfo, Result, ScoreEvent, Thumbnail } from "../gen/assay/v1/event_pb.ts";
 import type { Score, WindowResult } from "../gen/assay/v1/score_pb.ts";
 
 export interface Judgement {
@@ -13,17 +13,17 @@ export interface Judgement {
   windows: WindowResult[];
   startedWindows: number;
   sampledFrames: number;
+  thumbnails: Thumbnail[];
   result?: Result;
 }
 
 export function nothing(): Judgement {
-  return { sequence: 0n, model: "", reasoning: [], attributes: [], windows: [], startedWindows: 0, sampledFrames: 0 };
+  return { sequence: 0n, model: "", reasoning: [], attributes: [], windows: [], startedWindows: 0, sampledFrames: 0, thumbnails: [] };
 }
 
 /** Takes in one event; returns a sentence where a listener should hear of it. */
-export function feed(known: Judgement, message: ScoreEvent): string {
-  known.sequence = message.sequence;
-  const { event } = message;
+export function feed(known: Judgement, { sequence, event }: Pick<ScoreEvent, "sequence" | "event">): string {
+  known.sequence = sequence;
   switch (event.case) {
     case "started":
       known.media = event.value.media;
@@ -48,6 +48,9 @@ export function feed(known: Judgement, message: ScoreEvent): string {
       if (known.early) return "";
       known.early = event.value.score;
       return `early score ${known.early?.value.toFixed(1)}`;
+    case "thumbnail":
+      known.thumbnails.push(event.value);
+      return "";
     case "window":
       known.windows.push(event.value);
       known.windows.sort((one, other) => one.windowIndex - other.windowIndex);

@@ -17,7 +17,8 @@ export function scoreView(score: Score | undefined, title: string, isFinal: bool
     el("p", { class: "number" }, score ? score.value.toFixed(isFinal ? 2 : 1) : "–", el("span", {}, ` of ${top}`)),
   );
   box.append(scale(score, bottom, top));
-  if (score) box.append(el("p", { class: "spread" }, `spread ±${score.standardDeviation.toFixed(2)}`));
+  const spread = score ? `spread ±${score.standardDeviation.toFixed(2)}` : "not known yet";
+  box.append(el("p", { class: "ends" }, el("span", {}, String(bottom)), el("span", {}, spread), el("span", {}, String(top))));
   return box;
 }
 
@@ -40,7 +41,7 @@ function scale(score: Score | undefined, bottom: number, top: number): SVGElemen
 function rect(name: string, x: number, width: number, y: number, height: number): SVGElement {
   const element = document.createElementNS(SVG, "rect");
   element.classList.add(name);
-  for (const [key, value] of Object.entries({ x, width, y, height, rx: height > 2 ? 0 : 0.6 })) element.setAttribute(key, String(value));
+  for (const [key, value] of Object.entries({ x, width, y, height })) element.setAttribute(key, String(value));
   return element;
 }
 
@@ -64,16 +65,18 @@ function attributeView(attribute: Attribute): HTMLElement {
   return item;
 }
 
+/** Numbers stand side by side; words below one another, as they need the room. */
 function gradesView(attribute: Attribute): HTMLElement {
-  const bars = el("div", { class: "grades" });
+  const isNumber = attribute.probabilities.every(({ grade }) => /^\d+$/.test(grade));
+  const bars = el("div", { class: isNumber ? "grades numbers" : "grades" });
   for (const { grade, probability } of attribute.probabilities) {
     const bar = el("span", { class: grade === attribute.grade ? "bar chosen" : "bar" });
-    const height = document.createElementNS(SVG, "svg");
-    height.setAttribute("viewBox", "0 0 1 1");
-    height.setAttribute("preserveAspectRatio", "none");
-    height.setAttribute("aria-hidden", "true");
-    height.append(rect("share", 0, 1, 1 - probability, probability));
-    bar.append(height, el("span", { class: "name" }, grade), el("span", { class: "share" }, percent(probability)));
+    const drawn = document.createElementNS(SVG, "svg");
+    drawn.setAttribute("viewBox", "0 0 1 1");
+    drawn.setAttribute("preserveAspectRatio", "none");
+    drawn.setAttribute("aria-hidden", "true");
+    drawn.append(isNumber ? rect("share", 0, 1, 1 - probability, probability) : rect("share", 0, probability, 0, 1));
+    bar.append(el("span", { class: "name" }, grade), drawn, el("span", { class: "share" }, isNumber ? percent(probability).replace(" ", "") : percent(probability)));
     bars.append(bar);
   }
   return bars;

@@ -27,7 +27,8 @@ export function seconds(duration?: Duration): number {
 
 export function clock(value: number): string {
   const minutes = Math.floor(value / 60);
-  return `${minutes}:${(value - 60 * minutes).toFixed(1).padStart(4, "0")}`;
+  const rest = (value - 60 * minutes).toFixed(1).padStart(4, "0");
+  return `${minutes}:${rest.replace(/\.0$/, "")}`;
 }
 
 export function size(bytes: number): string {

@@ -22,19 +22,27 @@ def chromium() -> str:
 
 
 @asynccontextmanager
-async def page_at(address: str, width_px: int = 1200, **context: Any) -> AsyncIterator[Any]:
-    """The page, open in a browser of its own; fails if the page logs an error."""
+async def launched() -> AsyncIterator[Any]:
+    """The browser, with a camera that shows a test picture."""
     from playwright.async_api import async_playwright
 
     async with async_playwright() as playwright:
         fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
         browser = await playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", *fake])
-        page = await browser.new_page(viewport={"width": width_px, "height": 900}, **context)
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
+async def page_at(browser: Any, address: str, width_px: int = 1200, **context: Any) -> AsyncIterator[Any]:
+    """The page, open under a profile of its own; fails if the page logs an error."""
+    profile = await browser.new_context(viewport={"width": width_px, "height": 900}, **context)
+    try:
+        page = await profile.new_page()
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
         await page.goto(address if address.startswith("about:") else f"http://{address}/")
-        try:
-            yield page
-        finally:
-            await browser.close()
-        assert wrong == []
+        yield page
+    finally:
+        await profile.close()
+    assert wrong == []

@@ -24,8 +24,8 @@ async def violations(page):
 
 
 @pytest.mark.browser
-async def test_a_photo_is_scored_on_the_page(pool):
-    async with http_client(pool) as client, page_at(address_of(client)) as page:
+async def test_a_photo_is_scored_on_the_page(browser, pool):
+    async with http_client(pool) as client, page_at(browser, address_of(client)) as page:
         await page.set_input_files("#file", media("jpeg.jpg"))
         await page.wait_for_selector(DONE)
         told = await page.inner_text("article")
@@ -35,8 +35,8 @@ async def test_a_photo_is_scored_on_the_page(pool):
 
 
 @pytest.mark.browser
-async def test_two_files_are_compared(pool):
-    async with http_client(pool) as client, page_at(address_of(client), 360) as page:
+async def test_two_files_are_compared(browser, pool):
+    async with http_client(pool) as client, page_at(browser, address_of(client), 360) as page:
         await page.set_input_files("#file", [media("jpeg.jpg"), media("mp4_faststart.mp4")])
         await page.wait_for_selector("#comparison p")
         assert await page.inner_text("#comparison") == "Both have the same score."
@@ -45,8 +45,8 @@ async def test_two_files_are_compared(pool):
 
 
 @pytest.mark.browser_full
-async def test_the_page_can_be_used_by_keyboard_alone(pool):
-    async with http_client(pool) as client, page_at(address_of(client)) as page:
+async def test_the_page_can_be_used_by_keyboard_alone(browser, pool):
+    async with http_client(pool) as client, page_at(browser, address_of(client)) as page:
         for _ in range(2):
             await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")  # the demo photo
@@ -54,18 +54,18 @@ async def test_the_page_can_be_used_by_keyboard_alone(pool):
 
 
 @pytest.mark.browser_full
-async def test_a_file_that_is_no_picture_is_told_in_a_sentence(pool, tmp_path):
+async def test_a_file_that_is_no_picture_is_told_in_a_sentence(browser, pool, tmp_path):
     (tmp_path / "notes.jpg").write_text("no picture")
-    async with http_client(pool) as client, page_at(address_of(client)) as page:
+    async with http_client(pool) as client, page_at(browser, address_of(client)) as page:
         await page.set_input_files("#file", tmp_path / "notes.jpg")
         told = page.locator("article .trouble:not(:empty)")
         assert "picture" in await told.inner_text()
 
 
 @pytest.mark.browser_full
-async def test_a_name_with_markup_is_shown_as_text(pool):
+async def test_a_name_with_markup_is_shown_as_text(browser, pool):
     name = "<img src=x onerror=alert(1)>\u202egpj.exe" + "x" * 200
-    async with http_client(pool) as client, page_at(address_of(client), 360) as page:
+    async with http_client(pool) as client, page_at(browser, address_of(client), 360) as page:
         file = {"name": name, "mimeType": "image/jpeg", "buffer": media("jpeg.jpg").read_bytes()}
         await page.set_input_files("#file", file)
         await page.wait_for_selector(DONE)
@@ -74,8 +74,8 @@ async def test_a_name_with_markup_is_shown_as_text(pool):
 
 
 @pytest.mark.browser_full
-async def test_a_reloaded_page_finds_its_score_again(pool):
-    async with http_client(pool) as client, page_at(address_of(client)) as page:
+async def test_a_reloaded_page_finds_its_score_again(browser, pool):
+    async with http_client(pool) as client, page_at(browser, address_of(client)) as page:
         await page.set_input_files("#file", media("jpeg.jpg"))
         await page.wait_for_selector(DONE)
         await page.reload()
@@ -84,8 +84,8 @@ async def test_a_reloaded_page_finds_its_score_again(pool):
 
 
 @pytest.mark.browser_full
-async def test_the_result_can_be_taken_away_as_json(pool, tmp_path):
-    async with http_client(pool) as client, page_at(address_of(client)) as page:
+async def test_the_result_can_be_taken_away_as_json(browser, pool, tmp_path):
+    async with http_client(pool) as client, page_at(browser, address_of(client)) as page:
         await page.set_input_files("#file", media("jpeg.jpg"))
         async with page.expect_download() as download:
             await page.click(DONE)
@@ -94,8 +94,8 @@ async def test_the_result_can_be_taken_away_as_json(pool, tmp_path):
 
 
 @pytest.mark.browser_full
-async def test_nothing_is_asked_of_anybody_else(pool):
-    async with http_client(pool) as client, page_at("about:blank") as page:
+async def test_nothing_is_asked_of_anybody_else(browser, pool):
+    async with http_client(pool) as client, page_at(browser, "about:blank") as page:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         await page.goto(f"http://{address_of(client)}/")
@@ -106,18 +106,8 @@ async def test_nothing_is_asked_of_anybody_else(pool):
 
 
 @pytest.mark.browser_full
-async def test_the_camera_is_scored_window_by_window(pool):
-    async with http_client(pool) as client, page_at(address_of(client), permissions=["camera"]) as page:
-        await page.click("#camera")
-        told = page.locator(".camera .windows li, .camera .trouble:not(:empty)").first
-        await told.wait_for(timeout=20_000)
-        text = await told.inner_text()
-    assert "4.38" in text or "cannot record" in text
-
-
-@pytest.mark.browser_full
-async def test_what_was_told_stays_while_the_server_is_gone(pool):
-    async with http_client(pool) as client, page_at(address_of(client)) as page:
+async def test_what_was_told_stays_while_the_server_is_gone(browser, pool):
+    async with http_client(pool) as client, page_at(browser, address_of(client)) as page:
         await page.set_input_files("#file", media("jpeg.jpg"))
         await page.wait_for_selector(DONE)
         await page.context.set_offline(True)
