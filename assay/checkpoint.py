@@ -61,6 +61,9 @@ class Pixels(_Strict):
     """Area of an image: a smaller one is enlarged to it, then brought down like any other. A photo, and the same photo
     that somebody enlarged, are then smoothed alike and get the same sides. Frames of a video are left as they are.
     None: resized once."""
+    leave_out_borders: bool = False
+    """Whether white and black bars around an image are left out before it is resized. A checkpoint that was trained on
+    framed photographs with their frames has to see them."""
 
     @property
     def factor_px(self) -> int:

@@ -202,6 +202,7 @@ def spec_to_wire(
         spec.shrink_first.resampling = _RESAMPLING[shrink.resample]
     if pixels.enlarge_first_pixels is not None:
         spec.enlarge_first_pixels = pixels.enlarge_first_pixels
+    spec.leave_out_borders = pixels.leave_out_borders
     return spec
 
 

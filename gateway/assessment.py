@@ -86,6 +86,7 @@ class Assessment:
             spec.factor_px,
             self._shrink(spec),
             spec.enlarge_first_pixels,
+            spec.leave_out_borders,
         )
         return DecodeSpec(is_video=False, target=target, limits=self.limits)
 

@@ -72,6 +72,8 @@ def _said(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
         yield "shrunk first", f"to {first.max_pixels:,} px, video {first.video_max_pixels:,} px, {first.resample}"
     if pixels.enlarge_first_pixels:
         yield "enlarged first", f"an image to {pixels.enlarge_first_pixels:,} px where it is smaller"
+    if pixels.leave_out_borders:
+        yield "borders", "white and black bars around an image are left out"
     yield "clip", f"{clip.max_frames} frames or {clip.seconds:g} s, {clip.frames_per_second:g} frames a second"
     yield "score", f"{score.minimum:g} to {score.maximum:g}, {score.expectation}, direct weight {score.direct_weight:g}"
     for form_name in checkpoint.form:

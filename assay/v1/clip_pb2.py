@@ -26,7 +26,7 @@ from assay.v1 import event_pb2 as assay_dot_v1_dot_event__pb2
 from assay.v1 import score_pb2 as assay_dot_v1_dot_score__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x61ssay/v1/clip.proto\x12\x08\x61ssay.v1\x1a\x14\x61ssay/v1/event.proto\x1a\x14\x61ssay/v1/score.proto\"\xb1\x01\n\nClipHeader\x12\x19\n\x08is_video\x18\x01 \x01(\x08R\x07isVideo\x12\'\n\theight_px\x18\x02 \x01(\rB\n\xbaH\x07*\x05\x18\x80 (\x1cR\x08heightPx\x12%\n\x08width_px\x18\x03 \x01(\rB\n\xbaH\x07*\x05\x18\x80 (\x1cR\x07widthPx\x12\x38\n\x0bpts_seconds\x18\x04 \x03(\x01\x42\x17\xbaH\x14\x92\x01\x11\x08\x01\x10@\"\x0b\x12\t)\x00\x00\x00\x00\x00\x00\x00\x00R\nptsSeconds\"\x89\x01\n\x0bShrinkFirst\x12!\n\x0cimage_pixels\x18\x01 \x01(\rR\x0bimagePixels\x12!\n\x0cvideo_pixels\x18\x02 \x01(\rR\x0bvideoPixels\x12\x34\n\nresampling\x18\x03 \x01(\x0e\x32\x14.assay.v1.ResamplingR\nresampling\"\x9f\x05\n\tModelSpec\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x13.assay.v1.ModelInfoR\x05model\x12*\n\x05scale\x18\x02 \x01(\x0b\x32\x14.assay.v1.ScoreScaleR\x05scale\x12\x1b\n\tfactor_px\x18\x03 \x01(\rR\x08\x66\x61\x63torPx\x12(\n\x10image_min_pixels\x18\x04 \x01(\rR\x0eimageMinPixels\x12(\n\x10image_max_pixels\x18\x05 \x01(\rR\x0eimageMaxPixels\x12(\n\x10video_min_pixels\x18\x06 \x01(\rR\x0evideoMinPixels\x12(\n\x10video_max_pixels\x18\x07 \x01(\rR\x0evideoMaxPixels\x12!\n\x0c\x63lip_seconds\x18\x08 \x01(\x01R\x0b\x63lipSeconds\x12&\n\x0f\x63lip_max_frames\x18\t \x01(\rR\rclipMaxFrames\x12*\n\x11\x66rames_per_second\x18\n \x01(\x01R\x0f\x66ramesPerSecond\x12\x38\n\x0cshrink_first\x18\x0b \x01(\x0b\x32\x15.assay.v1.ShrinkFirstR\x0bshrinkFirst\x12P\n\x0fgrade_quantiles\x18\x0c \x03(\x0b\x32\'.assay.v1.ModelSpec.GradeQuantilesEntryR\x0egradeQuantiles\x12\x30\n\x14\x65nlarge_first_pixels\x18\r \x01(\rR\x12\x65nlargeFirstPixels\x1a\x41\n\x13GradeQuantilesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01*X\n\nResampling\x12\x1a\n\x16RESAMPLING_UNSPECIFIED\x10\x00\x12\x16\n\x12RESAMPLING_NEAREST\x10\x01\x12\x16\n\x12RESAMPLING_BICUBIC\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x61ssay/v1/clip.proto\x12\x08\x61ssay.v1\x1a\x14\x61ssay/v1/event.proto\x1a\x14\x61ssay/v1/score.proto\"\xb1\x01\n\nClipHeader\x12\x19\n\x08is_video\x18\x01 \x01(\x08R\x07isVideo\x12\'\n\theight_px\x18\x02 \x01(\rB\n\xbaH\x07*\x05\x18\x80 (\x1cR\x08heightPx\x12%\n\x08width_px\x18\x03 \x01(\rB\n\xbaH\x07*\x05\x18\x80 (\x1cR\x07widthPx\x12\x38\n\x0bpts_seconds\x18\x04 \x03(\x01\x42\x17\xbaH\x14\x92\x01\x11\x08\x01\x10@\"\x0b\x12\t)\x00\x00\x00\x00\x00\x00\x00\x00R\nptsSeconds\"\x89\x01\n\x0bShrinkFirst\x12!\n\x0cimage_pixels\x18\x01 \x01(\rR\x0bimagePixels\x12!\n\x0cvideo_pixels\x18\x02 \x01(\rR\x0bvideoPixels\x12\x34\n\nresampling\x18\x03 \x01(\x0e\x32\x14.assay.v1.ResamplingR\nresampling\"\xcb\x05\n\tModelSpec\x12)\n\x05model\x18\x01 \x01(\x0b\x32\x13.assay.v1.ModelInfoR\x05model\x12*\n\x05scale\x18\x02 \x01(\x0b\x32\x14.assay.v1.ScoreScaleR\x05scale\x12\x1b\n\tfactor_px\x18\x03 \x01(\rR\x08\x66\x61\x63torPx\x12(\n\x10image_min_pixels\x18\x04 \x01(\rR\x0eimageMinPixels\x12(\n\x10image_max_pixels\x18\x05 \x01(\rR\x0eimageMaxPixels\x12(\n\x10video_min_pixels\x18\x06 \x01(\rR\x0evideoMinPixels\x12(\n\x10video_max_pixels\x18\x07 \x01(\rR\x0evideoMaxPixels\x12!\n\x0c\x63lip_seconds\x18\x08 \x01(\x01R\x0b\x63lipSeconds\x12&\n\x0f\x63lip_max_frames\x18\t \x01(\rR\rclipMaxFrames\x12*\n\x11\x66rames_per_second\x18\n \x01(\x01R\x0f\x66ramesPerSecond\x12\x38\n\x0cshrink_first\x18\x0b \x01(\x0b\x32\x15.assay.v1.ShrinkFirstR\x0bshrinkFirst\x12P\n\x0fgrade_quantiles\x18\x0c \x03(\x0b\x32\'.assay.v1.ModelSpec.GradeQuantilesEntryR\x0egradeQuantiles\x12\x30\n\x14\x65nlarge_first_pixels\x18\r \x01(\rR\x12\x65nlargeFirstPixels\x12*\n\x11leave_out_borders\x18\x0e \x01(\x08R\x0fleaveOutBorders\x1a\x41\n\x13GradeQuantilesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x01R\x05value:\x02\x38\x01*X\n\nResampling\x12\x1a\n\x16RESAMPLING_UNSPECIFIED\x10\x00\x12\x16\n\x12RESAMPLING_NEAREST\x10\x01\x12\x16\n\x12RESAMPLING_BICUBIC\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,14 +41,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLIPHEADER'].fields_by_name['pts_seconds']._serialized_options = b'\272H\024\222\001\021\010\001\020@\"\013\022\t)\000\000\000\000\000\000\000\000'
   _globals['_MODELSPEC_GRADEQUANTILESENTRY']._loaded_options = None
   _globals['_MODELSPEC_GRADEQUANTILESENTRY']._serialized_options = b'8\001'
-  _globals['_RESAMPLING']._serialized_start=1071
-  _globals['_RESAMPLING']._serialized_end=1159
+  _globals['_RESAMPLING']._serialized_start=1115
+  _globals['_RESAMPLING']._serialized_end=1203
   _globals['_CLIPHEADER']._serialized_start=78
   _globals['_CLIPHEADER']._serialized_end=255
   _globals['_SHRINKFIRST']._serialized_start=258
   _globals['_SHRINKFIRST']._serialized_end=395
   _globals['_MODELSPEC']._serialized_start=398
-  _globals['_MODELSPEC']._serialized_end=1069
-  _globals['_MODELSPEC_GRADEQUANTILESENTRY']._serialized_start=1004
-  _globals['_MODELSPEC_GRADEQUANTILESENTRY']._serialized_end=1069
+  _globals['_MODELSPEC']._serialized_end=1113
+  _globals['_MODELSPEC_GRADEQUANTILESENTRY']._serialized_start=1048
+  _globals['_MODELSPEC_GRADEQUANTILESENTRY']._serialized_end=1113
 # @@protoc_insertion_point(module_scope)

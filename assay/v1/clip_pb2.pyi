@@ -152,6 +152,7 @@ class ModelSpec(_message.Message):
     SHRINK_FIRST_FIELD_NUMBER: _builtins.int
     GRADE_QUANTILES_FIELD_NUMBER: _builtins.int
     ENLARGE_FIRST_PIXELS_FIELD_NUMBER: _builtins.int
+    LEAVE_OUT_BORDERS_FIELD_NUMBER: _builtins.int
     factor_px: _builtins.int
     """Both sides of a frame are multiples of this, in pixels."""
     image_min_pixels: _builtins.int
@@ -170,6 +171,8 @@ class ModelSpec(_message.Message):
     """Frames sampled per second of presentation time."""
     enlarge_first_pixels: _builtins.int
     """Area in pixels to which a smaller image is enlarged before it is resized; 0 if none is. Not for video."""
+    leave_out_borders: _builtins.bool
+    """Whether white and black bars around an image are left out before anything else. Not for video."""
     @_builtins.property
     def model(self) -> _event_pb2.ModelInfo:
         """Name and fingerprints."""
@@ -205,10 +208,11 @@ class ModelSpec(_message.Message):
         shrink_first: Global___ShrinkFirst | None = ...,
         grade_quantiles: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         enlarge_first_pixels: _builtins.int = ...,
+        leave_out_borders: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "scale", b"scale", "shrink_first", b"shrink_first"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip_max_frames", b"clip_max_frames", "clip_seconds", b"clip_seconds", "enlarge_first_pixels", b"enlarge_first_pixels", "factor_px", b"factor_px", "frames_per_second", b"frames_per_second", "grade_quantiles", b"grade_quantiles", "image_max_pixels", b"image_max_pixels", "image_min_pixels", b"image_min_pixels", "model", b"model", "scale", b"scale", "shrink_first", b"shrink_first", "video_max_pixels", b"video_max_pixels", "video_min_pixels", b"video_min_pixels"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clip_max_frames", b"clip_max_frames", "clip_seconds", b"clip_seconds", "enlarge_first_pixels", b"enlarge_first_pixels", "factor_px", b"factor_px", "frames_per_second", b"frames_per_second", "grade_quantiles", b"grade_quantiles", "image_max_pixels", b"image_max_pixels", "image_min_pixels", b"image_min_pixels", "leave_out_borders", b"leave_out_borders", "model", b"model", "scale", b"scale", "shrink_first", b"shrink_first", "video_max_pixels", b"video_max_pixels", "video_min_pixels", b"video_min_pixels"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -106,6 +106,8 @@ class Target:
     """None: resized once, from the picture's own size."""
     enlarge_first_pixels: int = 0
     """A still picture of a smaller area is enlarged to this one first, in pixels; 0 for none. Videos ignore it."""
+    leave_out_borders: bool = False
+    """White and black bars around a still picture are cut off first. Videos ignore it."""
 
     def __post_init__(self) -> None:
         if self.factor_px < 1 or not self.factor_px**2 <= self.min_pixels <= self.max_pixels:

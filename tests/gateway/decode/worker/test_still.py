@@ -235,3 +235,21 @@ async def test_a_picture_of_just_the_limit_is_judged(pool, form):
     Image.fromarray(picture(2.0)[:200, :201]).save(target, form)
     limited = dataclasses.replace(PICTURE, limits=DecodeLimits(max_image_pixels=201 * 200))
     assert (await decode(pool, target.getvalue(), limited)).info.width_px == 201
+
+
+def framed() -> bytes:
+    file = io.BytesIO()
+    ImageOps.expand(Image.fromarray(picture(2.0)), 20, "black").save(file, "PNG")
+    return file.getvalue()
+
+
+async def test_a_border_is_left_out_and_said_where_the_checkpoint_wants_it(pool):
+    without = dataclasses.replace(PICTURE, target=dataclasses.replace(PICTURE.target, leave_out_borders=True))
+    decoded, bare = await decode(pool, framed(), without), await decode(pool, "png.png", PICTURE)
+    assert np.array_equal(decoded.frames[0].pixels, bare.frames[0].pixels)
+    assert "the black border was left out" in "".join(decoded.summary.warnings)
+
+
+async def test_a_border_stays_otherwise(pool):
+    decoded = await decode(pool, framed(), PICTURE)
+    assert (decoded.frames[0].pixels.min(), decoded.summary.warnings) == (0, ())
