@@ -24,7 +24,7 @@ class AttributeKind:
     name: str
     level: Level
     grades: tuple[str, ...] = ()
-    """In ordinal order; empty where the attribute is told in words."""
+    """In ordinal order; empty where the attribute is described in words."""
     is_bipolar: bool = False
     """True if the best grade stands in the middle of the order (exposure, saturation)."""
 
@@ -62,11 +62,11 @@ class Attribute:
 
     name: str
     grade: str = ""
-    """One of KINDS[name].grades; empty for an attribute told in words."""
+    """One of KINDS[name].grades; empty for an attribute described in words."""
     probabilities: Mapping[str, float] = field(default_factory=dict)
-    """Every grade to its probability, summing to 1; empty if the grade was read from prose or told in words."""
+    """Every grade to its probability, summing to 1; empty if the grade was read from prose or there is none."""
     text: str = ""
-    """Reason for the grade, or the attribute itself where it is told in words."""
+    """Reason for the grade, or the attribute itself where it is described in words."""
 
     def __post_init__(self) -> None:
         if self.name not in KINDS:
@@ -79,5 +79,5 @@ class Attribute:
 
     @property
     def ordinal(self) -> int:
-        """Place of the grade in its order, counted from 1. ValueError for an attribute told in words."""
+        """Place of the grade in its order, counted from 1. ValueError for an attribute described in words."""
         return KINDS[self.name].grades.index(self.grade) + 1

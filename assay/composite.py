@@ -6,7 +6,7 @@ numbers by its ordinal, counted from 1:
 
 NAME           the ordinal itself: "cluttered" 1, "moderately cluttered" 2, "uncluttered" 3. Every graded attribute.
 NAME.distance  how far the ordinal is from the middle of its order, at least 0: "underexposed" and "overexposed" 2,
-               "properly exposed" 0. Bipolar attributes only (exposure, saturation), beside the ordinal: the weight of
+               "properly exposed" 0. Bipolar attributes only (exposure, saturation), next to the ordinal: the weight of
                the one says that both ends are bad, that of the other to which side people lean.
 
 Where an attribute has probabilities, the mean over its grades is taken, and the spread over them is its doubt.
@@ -27,7 +27,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def features_of(kind: AttributeKind) -> tuple[str, ...]:
-    """Names of the numbers that an attribute is coded as; none for one that is told in words."""
+    """Names of the numbers that an attribute is coded as; none for one that is described in words."""
     if not kind.is_graded:
         return ()
     return (kind.name, f"{kind.name}{DISTANCE}") if kind.is_bipolar else (kind.name,)
@@ -105,9 +105,9 @@ def _moments(attribute: Attribute, kind: AttributeKind, weights: CompositeWeight
     """Mean and variance, over the grade's probabilities, of what the attribute adds."""
     probabilities = attribute.probabilities or {attribute.grade: 1.0}
     total = sum(probabilities.values())
-    told = [
+    shares = [
         (probabilities.get(grade, 0.0) / total, weights.of(kind, place))
         for place, grade in enumerate(kind.grades, start=1)
     ]
-    mean = sum(share * added for share, added in told)
-    return mean, max(sum(share * added**2 for share, added in told) - mean**2, 0.0)
+    mean = sum(share * added for share, added in shares)
+    return mean, max(sum(share * added**2 for share, added in shares) - mean**2, 0.0)

@@ -4,7 +4,7 @@ Two readings of the same distributions (`Counted.by_prefix`):
 
 digit-wise   E[S] = sum_i 10^(1-i) * sum_d d * p_i(d), each position on the written path (RealQA, arXiv 2503.06141,
              section 3.3). It ignores carries: between 3.99 and 4.01 the second digit is averaged over both.
-whole-number E[S] = sum over numbers of number * p(number), on a prefix tree. A branch that was not looked into counts
+whole-number E[S] = sum over numbers of number * p(number), on a prefix tree. A branch that was not expanded counts
              as if every number below it were equally probable.
 """
 

@@ -20,7 +20,7 @@ class AssayError(Exception):
         self.field = field
         """Path of the request field at fault (google.rpc.BadRequest.FieldViolation.field); empty if none."""
         self.request_id = ""
-        """Of the call that failed, for whoever reads the server's logs; empty where it came from no server."""
+        """Of the call that failed, for readers of the server's logs; empty where it came from no server."""
 
 
 class InvalidRequest(AssayError):

@@ -85,7 +85,7 @@ class Digits:
     lead: str = ""
     """Text forced before the first digit (a space, where the answer has one)."""
     branch_probability: float = 1.0
-    """Digit prefixes at least this probable are looked into as well, for the expectation over whole numbers.
+    """Digit prefixes at least this probable are expanded as well, for the expectation over whole numbers.
     1.0 looks at the greedy path alone."""
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ class Frame:
     pts_seconds: float = 0.0
     """Presentation time, in seconds since the first displayed frame; 0 for a still picture."""
     begins_scene: bool = False
-    """Another scene was shown before it; told only where somebody looks for cuts."""
+    """Another scene was shown before it; set only where cuts are searched."""
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:

@@ -31,7 +31,7 @@ class Liveness:
     """Asks while there are streams, once for all of them. On one event loop."""
 
     def __init__(self, is_live: Callable[[float], Awaitable[bool]], streams: Collection[Stream]) -> None:
-        """`is_live` gets a timeout in seconds; `streams` is looked at again each time."""
+        """`is_live` gets a timeout in seconds; `streams` is read again each time."""
         self._is_live = is_live
         self._streams = streams
         self._watching: asyncio.Task[None] | None = None

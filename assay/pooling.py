@@ -76,29 +76,29 @@ def _bare(score: Score) -> Score:
 
 
 class AttributePool:
-    """What is said of the whole, from what is said of each window, in the order of the first window that tells it.
+    """What is said of the whole, from what is said of each window, in the order of the first window that has it.
 
     A graded attribute gets the mean of the windows' probabilities (a grade without probabilities counts as sure), of
     which its grade is read as that of a single window is. Words are those of the window that weighs most; the first of
-    equals. What is kept does not grow with the number of windows.
+    equals. Memory does not grow with the number of windows.
     """
 
     def __init__(self, quantiles: Mapping[str, float] | None = None) -> None:
         """`quantiles`: see `Checkpoint.grade_quantiles`; an attribute that is not in it gets its likeliest grade."""
         self._quantiles = quantiles or {}
-        self._told: dict[str, _Told] = {}
+        self._grades: dict[str, _PooledGrade] = {}
 
     def feed(self, attributes: Iterable[Attribute], weight: float) -> None:
         for attribute in attributes:
-            self._told.setdefault(attribute.name, _Told()).feed(attribute, weight)
+            self._grades.setdefault(attribute.name, _PooledGrade()).feed(attribute, weight)
 
     def pooled(self) -> list[Attribute]:
-        return [told.pooled(self._quantiles.get(name)) for name, told in self._told.items()]
+        return [grade.pooled(self._quantiles.get(name)) for name, grade in self._grades.items()]
 
 
 @dataclass(slots=True)
-class _Told:
-    """One attribute, as several windows tell it."""
+class _PooledGrade:
+    """One attribute over several windows."""
 
     heaviest: dict[str, tuple[float, Attribute]] = field(default_factory=dict)
     """Grade to the weightiest window that gave it; the words of an attribute without grades are under ""."""

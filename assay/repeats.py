@@ -62,12 +62,12 @@ def distinct(clip: Clip) -> Clip:
     were never shown side by side would come to be one, as if something had moved.
     """
     pairs = [clip.frames[at : at + _TOGETHER] for at in range(0, len(clip.frames), _TOGETHER)]
-    kept = [pair for place, pair in enumerate(pairs) if not place or not _are_same(pair, pairs[place - 1])]
-    frames = [frame for pair in kept for frame in pair]
+    distinct_pairs = [pair for place, pair in enumerate(pairs) if not place or not _are_same(pair, pairs[place - 1])]
+    frames = [frame for pair in distinct_pairs for frame in pair]
     is_one_picture = all(frame.pixels is frames[0].pixels for frame in frames)
     return Clip(tuple(frames[:1] if is_one_picture else frames), clip.is_video)
 
 
 def _are_same(pair: Sequence[Frame], other: Sequence[Frame]) -> bool:
-    """A frame without a second is looked at twice."""
+    """A frame without a second stands for both."""
     return pair[0].pixels is other[0].pixels and pair[-1].pixels is other[-1].pixels

@@ -90,8 +90,8 @@ class FixedRate:
 class Spread(Generic[T]):
     """Frames spread evenly over a video whose length nobody knows: feed times in order, put what is wanted, finish.
 
-    Kept is the first frame of every slot of a grid. Whenever there are more than four times as many as wanted, slots
-    become twice as long and every second frame goes; so what is kept does not grow with the video.
+    Holds the first frame of every slot of a grid. Whenever there are more than four times as many as wanted, slots
+    become twice as long and every second frame goes; so memory does not grow with the video.
 
     >>> spread = Spread[str](num_frames=3, slot_seconds=0.5)
     >>> for i in range(1000):
@@ -101,12 +101,12 @@ class Spread(Generic[T]):
     [(0.0, 'frame 0'), (48.0, 'frame 480'), (96.0, 'frame 960')]
     """
 
-    _KEPT = 4
+    _CHOSEN = 4
 
     def __init__(self, num_frames: int, slot_seconds: float = 0.04) -> None:
         self._num_frames = num_frames
         self._rate = FixedRate(1.0 / slot_seconds)
-        self._kept: list[tuple[float, T]] = []
+        self._chosen: list[tuple[float, T]] = []
         self._wanted_seconds = 0.0
 
     @property
@@ -134,11 +134,11 @@ class Spread(Generic[T]):
 
     def put(self, item: T) -> None:
         """What belongs to the time that was fed last."""
-        self._kept.append((self._wanted_seconds, item))
-        while len(self._kept) > self._KEPT * self._num_frames:
+        self._chosen.append((self._wanted_seconds, item))
+        while len(self._chosen) > self._CHOSEN * self._num_frames:
             self._rate = FixedRate(self._rate.frames_per_second / 2)
-            self._kept = [(seconds, item) for seconds, item in self._kept if self._rate.feed(seconds)]
+            self._chosen = [(seconds, item) for seconds, item in self._chosen if self._rate.feed(seconds)]
 
     def finish(self) -> list[tuple[float, T]]:
         """As many as were wanted, or as there are, in order of time."""
-        return [self._kept[i] for i in uniform([seconds for seconds, _ in self._kept], self._num_frames)]
+        return [self._chosen[i] for i in uniform([seconds for seconds, _ in self._chosen], self._num_frames)]

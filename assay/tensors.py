@@ -119,8 +119,8 @@ def _row_of(event: Event | AssayError | None) -> Mapping[str, Any]:
             counts = {"tokens": [prompt_tokens, answer_tokens], "warnings": [*warnings]}
             return {"kind": "finished", "finish": reason, "fingerprint": fingerprint, **counts}
         case AssayError():
-            told = {"reason": event.reason, "grpc_status": event.grpc_status}
-            return {"kind": "error", **told, "text": event.message, "segment": event.field}
+            status = {"reason": event.reason, "grpc_status": event.grpc_status}
+            return {"kind": "error", **status, "text": event.message, "segment": event.field}
         case None:
             return {"kind": "cancelled"}
 

@@ -201,7 +201,7 @@ class _Stream:
             self._leaving = asyncio.create_task(self._cancel_in_band())
 
     def fail(self, error: AssayError) -> None:
-        """Tells whoever waits for an event. What the server still says is read and dropped."""
+        """Wakes the tasks that wait for an event. What the server still sends is read and dropped."""
         self.heard_at_seconds = math.inf
         self.events.put_nowait(error)
 
@@ -217,7 +217,7 @@ class _Stream:
                         await self._half_close()
             if not self._is_half_closed:
                 raise ConnectionResetError("the server closed the stream before the last event")
-        except Exception as failure:  # noqa: BLE001 - whoever waits for events has to be told
+        except Exception as failure:  # noqa: BLE001 - the tasks that wait for events have to be woken
             why = failure.details() if isinstance(failure, grpc.aio.AioRpcError) else repr(failure)
             _log.warning("the stream to the model server failed: %s", why)
             self.events.put_nowait(

@@ -22,7 +22,7 @@ class Windows:
     A hop shorter than the length makes windows overlap; a longer one leaves gaps, whose frames belong to no clip. A
     frame stands until the next one, so a window without a frame of its own shows the last frame before it. Where
     windows overlap, one that shows no frame which the one before has not shown yields no clip. A clip never has more
-    than `max_frames`: then frames spread evenly over its time are kept and the rest are left out.
+    than `max_frames`: then frames spread evenly over its time stay and the rest are left out.
 
     With `joins_rest` a window whose new frames are less than a quarter of a hop's is no fair sample of its own (mostly
     the rest at the end), so they join the window directly before it. A complete window is therefore held back until it
@@ -176,8 +176,8 @@ class Windows:
         return seconds >= edge_seconds - _TOLERANCE * self._length_seconds
 
     def _clip(self, frames: list[Frame], start_seconds: float, end_seconds: float) -> Clip:
-        kept = uniform([frame.pts_seconds for frame in frames], self._max_frames)
-        return Clip(tuple(frames[i] for i in kept), True, start_seconds, end_seconds)
+        chosen = uniform([frame.pts_seconds for frame in frames], self._max_frames)
+        return Clip(tuple(frames[i] for i in chosen), True, start_seconds, end_seconds)
 
 
 class Runs:

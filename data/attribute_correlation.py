@@ -45,10 +45,10 @@ def table(grades: Mapping[str, Mapping[str, str]], mos: Mapping[str, float]) -> 
     for name, kind in KINDS.items():
         if kind.is_graded and (by_file := grades.get(name, {})):
             places = np.array([Attribute(name, grade).ordinal for grade in by_file.values()], np.float64)
-            told = np.array([mos[file] for file in by_file])
-            rows.append(_row(name, MONOTONE, places, told))
+            means = np.array([mos[file] for file in by_file])
+            rows.append(_row(name, MONOTONE, places, means))
             if kind.is_bipolar:
-                rows.append(_row(name, MIDDLE, -np.abs(places - (len(kind.grades) + 1) / 2), told))
+                rows.append(_row(name, MIDDLE, -np.abs(places - (len(kind.grades) + 1) / 2), means))
     if not rows:
         raise BadDataSet("no graded attribute has a label")
     return rows

@@ -1,6 +1,6 @@
 """RealQA-conversation: questions and answers about pictures, in the layout in which the authors publish them.
 
-Seen in the authors' readme and settings: JSON files of LLaMA-Factory rows in one folder, the names of the 13 files of
+Read in the authors' readme and settings: JSON files of LLaMA-Factory rows in one folder, the names of the 13 files of
 stage 1, names of the form SET_training_decimal2[_cot] for stage 2 and SET_test for evaluation, and the direct answer's
 "score of this image is 3.98." The hub could not be reached from here, so what stands inside a file is assumed to be
 what LLaMA-Factory documents: a list of {"messages": [{"role", "content"}, ...], "images": [path]} (its other spelling,
@@ -34,7 +34,7 @@ STAGE_1_FILES: Mapping[str, str] = {
     "clarity": f"{_STEM}_clearness_new_simple.json",
     "saturation": f"{_STEM}_saturation_new_simple.json",
 }
-"""Task -> file, the 13 sets of stage 1 (seen: examples/RealQA/all_fuse_training.yaml). Subject and background,
+"""Task -> file, the 13 sets of stage 1 (read: examples/RealQA/all_fuse_training.yaml). Subject and background,
 which are named in words, stand in the answers of the tasks about them."""
 DIRECT_FILE = "realqa_training_decimal2.json"
 COT_FILE = "realqa_training_decimal2_cot.json"

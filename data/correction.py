@@ -10,7 +10,7 @@ from data.tables import BadDataSet, csv_lines, write_rows
 
 SHEET_COLUMNS = ("file", "item", "value", "doubt", "correction", "person", "note")
 """A person writes `correction` (the same value to confirm it), `person` (who), and `note` if there is something to say.
-A row without a correction was not looked at."""
+A row without a correction was not checked."""
 LEAST_PROBABILITY, MOST_DEVIATION = 0.5, 1.0
 """Of a grade, and of a score in tenths of its scale: what lies beyond is doubtful."""
 
@@ -67,7 +67,7 @@ class Merged:
     confirmed: int
     """A person gave the same value."""
     open: int
-    """In the sheet, and not looked at."""
+    """In the sheet, and not checked."""
 
 
 def merge(said: Sequence[Label], sheet: Path) -> Merged:
@@ -77,13 +77,13 @@ def merge(said: Sequence[Label], sheet: Path) -> Merged:
     that stands there (the sheet is older than the labels), none that the item can have, without a person, or twice.
     """
     merged = {each.key: each for each in said}
-    seen: set[tuple[str, str]] = set()
+    corrected_keys: set[tuple[str, str]] = set()
     corrected = confirmed = still_open = 0
     for line in csv_lines(sheet, SHEET_COLUMNS):
         label = merged.get(key := (line.cells["file"], line.cells["item"]))
-        if label is None or key in seen:
+        if label is None or key in corrected_keys:
             raise BadDataSet(f"{line.where}: {key[1]} of {key[0]} {'stands here twice' if label else 'has no label'}")
-        seen.add(key)
+        corrected_keys.add(key)
         correction = line.cells["correction"].strip()
         if not correction:
             still_open += 1

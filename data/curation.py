@@ -2,7 +2,7 @@
 
 The paper does not say how its authors filtered. These are rules over luma alone, made and measured on generated
 examples (tests/data/curation_examples.py): they know nothing of real captions, logos or collages beyond that, and what
-they flag is meant to be looked at by a person.
+they flag is meant to be checked by a person.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ Luma = NDArray[np.float32]
 _PEAK_PX = 5
 
 LONG_SIDE_PX = 512
-"""Pictures are looked at no larger than this, so that the statistics mean the same for all."""
+"""Pictures are measured no larger than this, so that the statistics mean the same for all."""
 THRESHOLDS: Mapping[str, float] = {"subtitle": 0.035, "watermark": 0.22, "stitched": 0.85}
 """A statistic at or above its threshold is flagged; set on generated examples of seed 0, measured on others."""
 
@@ -109,8 +109,8 @@ def watermark(luma: Luma) -> float:
     score[height - reach : height + reach + 1, width - reach : width + reach + 1] = 0
     score[overlap < 0.35 * height * width] = 0
     # A mark meets itself at one place; an edge or a stripe all along its length, so that its peak is a ridge.
-    beside = [np.roll(score, step, axis) for axis in (0, 1) for step in (-_PEAK_PX, _PEAK_PX)]
-    return float(np.clip((score - np.max(beside, axis=0)).max(), 0, 1))
+    neighbours = [np.roll(score, step, axis) for axis in (0, 1) for step in (-_PEAK_PX, _PEAK_PX)]
+    return float(np.clip((score - np.max(neighbours, axis=0)).max(), 0, 1))
 
 
 def _overlap(length: int) -> NDArray[np.float64]:

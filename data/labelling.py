@@ -36,8 +36,8 @@ async def label(
 
     NoServer is raised, after what was labelled has been saved: it would fail for all others too.
     """
-    kept = _earlier(out)
-    labelled = {file for file, item in kept if item == SCORE}
+    labelled_so_far = _earlier(out)
+    labelled = {file for file, item in labelled_so_far if item == SCORE}
     waiting = [file for file in files if file not in labelled]
     progress(f"{len(files) - len(waiting)} labelled already, {len(waiting)} to do")
     failures: list[LabelFailure] = []
@@ -49,12 +49,12 @@ async def label(
         if isinstance(outcome, NoServer):
             raise outcome
         if isinstance(outcome, Judgement):
-            kept.update({each.key: each for each in labels_of(file, outcome)})
+            labelled_so_far.update({each.key: each for each in labels_of(file, outcome)})
         else:
             failures.append(LabelFailure(file, getattr(outcome, "reason", "UNREADABLE_FILE"), str(outcome)))
         done += 1
         if done % SAVE_EVERY == 0 or done == len(waiting):
-            labels.write(kept.values(), out)
+            labels.write(labelled_so_far.values(), out)
             progress(f"{done} of {len(waiting)}, {len(failures)} failed")
 
     try:
@@ -63,7 +63,7 @@ async def label(
     except* NoServer as gone:
         raise _first(gone) from None
     finally:
-        labels.write(kept.values(), out)
+        labels.write(labelled_so_far.values(), out)
     return failures
 
 
@@ -72,15 +72,15 @@ def _earlier(out: Path) -> dict[tuple[str, str], Label]:
 
 
 def labels_of(file: str, judgement: Judgement) -> list[Label]:
-    """One label per attribute that was told, and the score."""
+    """One label per attribute, and the score."""
     model = judgement.model
     by = f"{MODEL} {model.name} {model.checkpoint_fingerprint} {model.preprocessing_fingerprint}"
     said = []
     for name, attribute in judgement.attributes.items():
         if KINDS[name].is_graded:
             probability = attribute.probabilities.get(attribute.grade)
-            told = "" if probability is None else f"{probability:.4f}"
-            said.append(Label(file, name, attribute.grade, told, "", "", by, "", ""))
+            certainty = "" if probability is None else f"{probability:.4f}"
+            said.append(Label(file, name, attribute.grade, certainty, "", "", by, "", ""))
         else:
             said.append(Label(file, name, attribute.text, "", "", "", by, "", ""))
     score = judgement.score

@@ -30,7 +30,7 @@ class Label:
     by: str
     """"model NAME CHECKPOINT-FINGERPRINT PREPROCESSING-FINGERPRINT" or "person NAME"."""
     was: str
-    """What the model had said, where a person looked at it; empty otherwise."""
+    """What the model had said, where a person checked it; empty otherwise."""
     note: str
     """Why, in a person's words; empty otherwise."""
 

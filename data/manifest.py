@@ -35,8 +35,8 @@ def read_manifest(manifest: Path, root: Path | None = None, mos_column: str = "m
 def _check_rows(manifest: Path, rows: list[ManifestRow]) -> None:
     if not rows:
         raise BadDataSet(f"{manifest} has no rows")
-    seen: set[str] = set()
+    listed_files: set[str] = set()
     for row in rows:
-        if row.file in seen:
+        if row.file in listed_files:
             raise BadDataSet(f"{manifest} names {row.file} twice; a file that counts twice narrows the interval")
-        seen.add(row.file)
+        listed_files.add(row.file)

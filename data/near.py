@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from data.tables import BadDataSet
 
 MOST_BITS = 3
-"""Hashes that differ in more bits are not looked for: with 4 bands of 16 bits, 3 differences leave one band equal."""
+"""Hashes that differ in more bits are not searched for: with 4 bands of 16 bits, 3 differences leave one band equal."""
 _BANDS = 4
 
 

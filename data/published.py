@@ -1,6 +1,6 @@
 """The seven rated sets in the layout in which their authors publish them: where names, scores and splits stand.
 
-How sure each layout is, is said at each reader. "Seen" means read in the authors' own files or readme; "by use" means
+How sure each layout is, is said at each reader. "Read" means read in the authors' own files or readme; "by use" means
 that many public programs read it so, and nobody here has held the authors' archive.
 """
 
@@ -35,8 +35,8 @@ Listing = list[Listed]
 
 
 def koniq(root: Path, source: str) -> Listing:
-    """koniq10k_distributions_sets.csv (seen: image_name, c1..c5, c_total, MOS, SD, set) beside 1024x768/ or, if that is
-    not there, 512x384/ (by use). `set` is training, validation or test."""
+    """koniq10k_distributions_sets.csv (read: image_name, c1..c5, c_total, MOS, SD, set) next to 1024x768/ or, if
+    that is not there, 512x384/ (by use). `set` is training, validation or test."""
     table = existing(root / "koniq10k_distributions_sets.csv", source)
     pictures = root / "1024x768" if (root / "1024x768").exists() else root / "512x384"
     parts = {"training": "train", "validation": "validation", "test": "test"}
@@ -66,7 +66,7 @@ Every published number leaves them out, and so does this reader."""
 
 
 def livec(root: Path, source: str) -> Listing:
-    """Data/AllImages_release.mat, Data/AllMOS_release.mat and Images/ (the readme seen in quotation: 1,162 test
+    """Data/AllImages_release.mat, Data/AllMOS_release.mat and Images/ (the readme read in quotation: 1,162 test
     pictures and 7 training pictures, names and scores in the same order). No split is published."""
     names = [str(cell[0][0]) for cell in _mat(root / "Data" / "AllImages_release.mat", source)]
     scores = _mat(root / "Data" / "AllMOS_release.mat", source).reshape(-1)
@@ -92,8 +92,8 @@ AVA_COLUMNS = 15
 
 
 def ava(root: Path, source: str) -> Listing:
-    """AVA.txt (seen, its readme: index, image id, counts of the ratings 1..10, two tags, challenge; blanks between),
-    aesthetics_image_lists/generic_ls_train.jpgl and generic_test.jpgl (seen: one id a line), images/ID.jpg (by use; the
+    """AVA.txt (read, its readme: index, image id, counts of the ratings 1..10, two tags, challenge; blanks between),
+    aesthetics_image_lists/generic_ls_train.jpgl and generic_test.jpgl (read: one id a line), images/ID.jpg (by use; the
     authors publish no pictures). MOS is the mean rating. Ids of AVA.txt that are in neither list belong to no part."""
     means = dict(_ava_means(existing(root / "AVA.txt", source)))
     listing = []
@@ -120,7 +120,7 @@ def _ava_means(table: Path) -> Iterator[tuple[str, float]]:
 
 
 def tad66k(root: Path, source: str) -> Listing:
-    """labels/merge/train.csv and test.csv (columns image and score: seen in the authors' data loader; the folder: by
+    """labels/merge/train.csv and test.csv (columns image and score: read in the authors' data loader; the folder: by
     use, and their code says dataset/merge), pictures in imgs/ (by use)."""
     listing = []
     for part in ("train", "test"):
@@ -143,7 +143,7 @@ def konvid(root: Path, source: str) -> Listing:
 
 
 def realqa(root: Path, source: str) -> Listing:
-    """The direct rows of the conversation files, whose answers end in the MOS: realqa_test.json (seen: named in the
+    """The direct rows of the conversation files, whose answers end in the MOS: realqa_test.json (read: named in the
     authors' readme; the answer's wording in their evaluation) and realqa_training_decimal2.json (a guess after
     koniq10k_training_decimal2 in their settings). Pictures lie where the rows say, relative to `root`. The hub, where
     MingxingLi/RealQA lies, could not be reached from here, so its own table layout is not known."""

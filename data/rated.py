@@ -63,10 +63,10 @@ def load(name: str, root: Path) -> DataSet:
     existing(root, about.source)
     listed = about.read(root, about.source)
     left_out = _absent(root)
-    kept = [each for each in listed if each.path.name not in left_out]
-    _check(name, root, kept, about.source)
-    parts = {part: tuple(_rated(each, about.scale) for each in kept if each.part == part) for part in published.PARTS}
-    return DataSet(name, about.scale, parts["train"], parts["test"], parts["validation"], len(listed) - len(kept))
+    usable = [each for each in listed if each.path.name not in left_out]
+    _check(name, root, usable, about.source)
+    parts = {part: tuple(_rated(each, about.scale) for each in usable if each.part == part) for part in published.PARTS}
+    return DataSet(name, about.scale, parts["train"], parts["test"], parts["validation"], len(listed) - len(usable))
 
 
 def normalised(mos: float, scale: Scale) -> float:

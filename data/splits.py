@@ -110,7 +110,7 @@ def _same_bytes(parts: dict[str, tuple[RatedFile, ...]], progress: Progress) -> 
     for same in by_hash.values():
         (part, file), *rest = same
         for other_part, other_file in rest:
-            # The same file listed in two parts is told as a path already.
+            # The same file listed in two parts is reported as a path already.
             if other_part != part and other_file != file:
                 yield Leak("bytes", part, str(file), other_part, str(other_file))
 

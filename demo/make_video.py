@@ -28,7 +28,7 @@ PANS = (
 
 
 def view(photo: Image.Image, pan: tuple[tuple[float, ...], tuple[float, ...]], progress: float) -> Image.Image:
-    """The part of the photo that is seen when `progress` (0..1) of the pan is done, 640 x 360."""
+    """The part of the photo that is shown when `progress` (0..1) of the pan is done, 640 x 360."""
     ease = progress * progress * (3 - 2 * progress)
     x, y, width = (start + (end - start) * ease for start, end in zip(*pan, strict=True))
     w = width * photo.width

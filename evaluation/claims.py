@@ -1,4 +1,4 @@
-"""Claims: what the paper prints, quoted as its claim. Ours stands beside it and is never mixed with it.
+"""Claims: what the paper prints, quoted as its claim. Ours stands next to it and is never mixed with it.
 
 All numbers are of RealQA (arXiv 2503.06141), with Qwen2-VL-7B-Instruct as the base.
 """

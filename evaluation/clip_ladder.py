@@ -17,7 +17,7 @@ CLIP_LADDERS: Mapping[str, tuple[float, ...]] = {
 }
 """Strengths of the steps after the clip as it was. crf: x264's, 18 as it was. downscaling: factor by which both sides
 shrink before they grow again. freezing: seconds for which each shown picture stands still while time goes on; drops
-shorter than half a second are not seen by a model that looks twice a second, and are not asked. shake: root mean
+shorter than half a second are not shown to a model that samples twice a second, and are not asked. shake: root mean
 square of the camera's shift, in percent of the height, about two swings a second, blurred as in 1/50 s of exposure."""
 
 MARGIN = 0.08
@@ -58,10 +58,10 @@ def _bad(picture: Picture) -> Picture:
 
 
 def _still(clip: Sequence[Picture]) -> list[Picture]:
-    return [_seen(picture, 0, 0) for picture in clip]
+    return [_moved(picture, 0, 0) for picture in clip]
 
 
-def _seen(picture: Picture, down: int, right: int) -> Picture:
+def _moved(picture: Picture, down: int, right: int) -> Picture:
     """The picture without its margin, shifted by so many pixels."""
     height, width = picture.shape[:2]
     room_y, room_x = _room(picture)
@@ -91,6 +91,6 @@ def _shaken(clip: Sequence[Picture], share: float, seed: int = 0) -> list[Pictur
     limits = np.array(_room(clip[0]))
     shifts = np.clip(np.round(path), -limits, limits).astype(int)
     return [
-        np.mean([_seen(picture, *shifts[place * moments + moment]) for moment in range(4)], axis=0).astype(np.uint8)
+        np.mean([_moved(picture, *shifts[place * moments + moment]) for moment in range(4)], axis=0).astype(np.uint8)
         for place, picture in enumerate(clip)
     ]

@@ -21,7 +21,7 @@ Picture = NDArray[np.uint8]
 FRAMES_PER_SECOND = 25
 WIDTH_PX, HEIGHT_PX = 640, 360
 CRF = 18
-"""x264's constant rate factor of a clip to which nothing is done: hardly to be told from its source."""
+"""x264's constant rate factor of a clip to which nothing is done: hardly different from its source."""
 
 
 def read_clip(path: Path, seconds: float) -> list[Picture]:

@@ -143,20 +143,22 @@ class Editor:
         self._names = tuple(EDITS) if form == "regular" else PROSE_EDITS
 
     async def rows(self, files: Sequence[tuple[str, Path, float]]) -> list[EditedRow]:
-        """One row for each (name, path, MOS), in order; the "other picture" of each is the next one that was told."""
+        """One row for each (name, path, MOS), in order; the "other picture" of each is the next one answered."""
         spec = await self._upstream.spec(self._form)
-        told = [await self._told(path, spec) for _, path, _ in files]
-        return [await self._row(place, name, mos, told) for place, (name, _, mos) in enumerate(files)]
+        answers = [await self._answer(path, spec) for _, path, _ in files]
+        return [await self._row(place, name, mos, answers) for place, (name, _, mos) in enumerate(files)]
 
-    async def _row(self, place: int, name: str, mos: float, told: Sequence[_Answer | Failed]) -> EditedRow:
+    async def _row(self, place: int, name: str, mos: float, answers: Sequence[_Answer | Failed]) -> EditedRow:
         row = EditedRow(name, mos)
-        mine = told[place]
+        mine = answers[place]
         if isinstance(mine, Failed):
             row.failures = dict.fromkeys((DIRECT, AS_WRITTEN, *self._names), mine)
             return row
-        others = next((other for other in [*told[place + 1 :], *told[:place]] if isinstance(other, _Answer)), mine)
-        answers = {edit: put_together(EDITS[edit](mine.parts, others.parts), mine.transcript) for edit in self._names}
-        for edit, transcript in {AS_WRITTEN: mine.transcript, **answers}.items():
+        others = next(
+            (other for other in [*answers[place + 1 :], *answers[:place]] if isinstance(other, _Answer)), mine
+        )
+        changed = {edit: put_together(EDITS[edit](mine.parts, others.parts), mine.transcript) for edit in self._names}
+        for edit, transcript in {AS_WRITTEN: mine.transcript, **changed}.items():
             await self._score(row, edit, mine.clip, transcript)
         return row
 
@@ -172,7 +174,7 @@ class Editor:
         if edit == AS_WRITTEN:
             row.scores[DIRECT] = final.direct_score.value
 
-    async def _told(self, path: Path, spec: ModelSpec) -> _Answer | Failed:
+    async def _answer(self, path: Path, spec: ModelSpec) -> _Answer | Failed:
         try:
             clip = await self._clip(await asyncio.to_thread(path.read_bytes), spec)
             transcript = transcript_from_wire(await self._transcript(clip))

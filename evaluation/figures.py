@@ -1,4 +1,4 @@
-"""Figures: scores against labels, and our coefficients beside the paper's claims. Colours of Okabe and Ito."""
+"""Figures: scores against labels, and our coefficients next to the paper's claims. Colours of Okabe and Ito."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +36,7 @@ def scatter(runs: Sequence[Run], path: Path, reading: str = FINAL) -> Path:
     return _saved(figure, path)
 
 
-def beside_claims(
+def plot_claims(
     runs: Sequence[Run],
     path: Path,
     ours: str = "ours, 95 % interval",

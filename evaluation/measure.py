@@ -38,7 +38,7 @@ class MeasureOptions:
     concurrency: int = 4
     timeout_seconds: float = 1800.0
     video: VideoOptions = field(default_factory=VideoOptions)
-    """How videos are looked at, where not as the server does by itself."""
+    """How videos are sampled, where not as the server does by itself."""
 
 
 async def measure(

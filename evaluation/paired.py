@@ -1,7 +1,7 @@
 """Paired bootstrap: is one setting better than the other, on the same files?
 
 KonIQ's own interval is about 0.005 wide on each side, as much as most differences between methods; the files are the
-same in both settings, though, so both are drawn together and only the difference is looked at.
+same in both settings, though, so both are drawn together and only the difference is compared.
 """
 
 from collections.abc import Sequence

@@ -26,9 +26,9 @@ def files_to_test(data_set: DataSet, limit: int | None) -> Sequence[RatedFile]:
 def unseen(
     name: str, trained_on: str, data: Path, limit: int | None = None, held_out_share: float | None = None
 ) -> Sequence[RatedFile]:
-    """The files that a checkpoint trained on `trained_on` has never seen. BadDataSet.
+    """The files that a checkpoint trained on `trained_on` was not trained on. BadDataSet.
 
-    BadRun if it has seen them all: it learnt from this very set, and no part of that was held out.
+    BadRun if it was trained on them all: it learnt from this very set, and no part of that was held out.
     """
     data_set = load(name, data)
     if held_out_share is not None:
@@ -37,7 +37,7 @@ def unseen(
         data_set = held_out(data_set, held_out_share)
     elif trained_on == name and not data_set.train:
         raise BadRun(
-            f"{name} has no published split, so a checkpoint trained on it may have seen every file; say "
+            f"{name} has no published split, so a checkpoint trained on it may have learnt from every file; say "
             "--held-out-share as in the settings that it was trained with (held_out_share)"
         )
     return files_to_test(data_set, limit)

@@ -93,12 +93,12 @@ def heading(outcomes: Sequence[Outcome], settings: MeasureOptions) -> dict[str, 
 
 def heading_lines(numbers: dict[str, Any]) -> list[str]:
     """Date, form and models."""
-    told = [
+    results = [
         f"model           {model['name']}, checkpoint {model['checkpoint_fingerprint'][:12]}, "
         f"preprocessing {model['preprocessing_fingerprint'][:12]}"
         for model in numbers["models"]
     ]
-    return [f"date            {numbers['date']}", f"form            {numbers['form']}", *told]
+    return [f"date            {numbers['date']}", f"form            {numbers['form']}", *results]
 
 
 def write_json(numbers: dict[str, Any], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Run: one data set scored in one setting, with every row's fate, kept as one JSON file.
+"""Run: one data set scored in one setting, with every row's fate, as one JSON file.
 
 Tables, figures and comparisons read runs, so that nothing has to be scored twice and two checkpoints can be compared
 long after both servers are gone.
@@ -68,7 +68,7 @@ class RunRow:
     grades: Mapping[str, str] = field(default_factory=dict)
     """Attribute to grade."""
     words: Mapping[str, str] = field(default_factory=dict)
-    """Attribute to the reason for its grade, where one was told."""
+    """Attribute to the reason for its grade, where one was given."""
     reason: str = ""
     """Why there is no score: BAD_MEDIA, UNREADABLE_VERDICT, …; empty if there is one."""
     message: str = ""
@@ -119,8 +119,8 @@ def run_row(file: str, mos: float, outcome: Outcome) -> RunRow:
         _readings(outcome),
         tuple(window.score.value for window in outcome.windows),
         tuple(window.frame_count for window in outcome.windows),
-        {name: told.grade for name, told in outcome.attributes.items() if told.grade},
-        {name: told.text for name, told in outcome.attributes.items() if told.text},
+        {name: attribute.grade for name, attribute in outcome.attributes.items() if attribute.grade},
+        {name: attribute.text for name, attribute in outcome.attributes.items() if attribute.text},
     )
 
 

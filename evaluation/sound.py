@@ -2,7 +2,7 @@
 
 Nobody graded these photos, so a known damage is only put on those that measure well: sharp ones for clarity, well
 exposed ones for exposure, moderately coloured ones for saturation, ones with straight level edges for level shot.
-The limits were chosen by looking at the measures of the held-out open photos, before any model was asked.
+The limits were chosen from the measures of the held-out open photos, before any model was asked.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Tables as the paper prints them, ours beside its claim, and how many rows each number stands on."""
+"""Tables as the paper prints them, ours next to its claim, and how many rows each number stands on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def _claimed(claim: Claim, runs: Sequence[Run], reading: str, seed: int) -> list
     mine = [run for run in runs if _answers(run, claim)]
     if not mine:
         absent = ("-",) * (1 + len(COUNTS))
-        return [(claim.data_set, claim.trained_on, *absent, NOT_MEASURED, NOT_MEASURED, *_told(claim))]
+        return [(claim.data_set, claim.trained_on, *absent, NOT_MEASURED, NOT_MEASURED, *_claim_cells(claim))]
     return [_measured(run, claim, reading, seed) for run in mine]
 
 
@@ -72,7 +72,7 @@ def _measured(run: Run, claim: Claim | None, reading: str, seed: int) -> tuple[s
     counts = run.counts(reading)
     numbers = [correlated(run, name, reading, seed) for name in ("SRCC", "PLCC")]
     form = " ".join(part for part in (run.form, run.setting, f"({reading})" if reading != FINAL else "") if part)
-    return (run.data_set, run.trained_on, form, *(str(counts[name]) for name in COUNTS), *numbers, *_told(claim))
+    return (run.data_set, run.trained_on, form, *(str(counts[name]) for name in COUNTS), *numbers, *_claim_cells(claim))
 
 
 def correlated(run: Run, name: str, reading: str = FINAL, seed: int = 0) -> str:
@@ -91,7 +91,7 @@ def coefficient(found: Correlation) -> str:
     return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
-def _told(claim: Claim | None) -> tuple[str, str]:
+def _claim_cells(claim: Claim | None) -> tuple[str, str]:
     if claim is None:
         return "-", "-"
     return f"{claim.srcc:.3f}", "-" if claim.plcc is None else f"{claim.plcc:.3f}"
@@ -116,16 +116,16 @@ def _notes(runs: Sequence[Run]) -> tuple[str, ...]:
 def compared_table(title: str, names: Sequence[str], comparison: Comparison) -> ReportTable:
     """Two settings and their difference."""
     head = ("", names[0], names[1], "difference", "verdict")
-    told = (
+    note = (
         f"{comparison.compared} of {comparison.n} files have both scores; {comparison.only_first} only the first, "
         f"{comparison.only_second} only the second, {comparison.neither} neither."
     )
-    return ReportTable(title, head, tuple(_difference(each) for each in comparison.differences), (told,))
+    return ReportTable(title, head, tuple(_difference(each) for each in comparison.differences), (note,))
 
 
 def _difference(each: Difference) -> tuple[str, ...]:
     first, second = (f"{value:.3f}" if isfinite(value) else "-" for value in (each.first, each.second))
-    verdict = {None: "unknown", True: "differs", False: "no difference seen"}[each.is_noticeable]
+    verdict = {None: "unknown", True: "differs", False: "no difference found"}[each.is_noticeable]
     return each.statistic, first, second, coefficient(each.change), verdict
 
 
@@ -140,7 +140,7 @@ def ablations_table(measured: Mapping[AblationClaim, str] | None = None, note: s
 
 def write_markdown(tables: Sequence[ReportTable], path: Path, preface: str = "") -> None:
     """OSError."""
-    lines = ["# Ours beside the paper's claims\n", *([f"{preface}\n"] if preface else [])]
+    lines = ["# Ours next to the paper's claims\n", *([f"{preface}\n"] if preface else [])]
     path.write_text("\n".join([*lines, *(table.markdown() for table in tables)]), encoding="utf-8")
 
 

@@ -82,7 +82,7 @@ def turned(picture: Image.Image, degrees: float) -> Image.Image:
     width, height = picture.size
     sine, cosine = np.sin(np.radians(LARGEST_TURN_DEGREES)), np.cos(np.radians(LARGEST_TURN_DEGREES))
     # Less 2 pixels for the interpolation's own border.
-    kept = min(height / (width * sine + height * cosine), width / (width * cosine + height * sine))
-    w, h = int(width * kept) - 2, int(height * kept) - 2
+    inner_share = min(height / (width * sine + height * cosine), width / (width * cosine + height * sine))
+    w, h = int(width * inner_share) - 2, int(height * inner_share) - 2
     left, top = (width - w) // 2, (height - h) // 2
     return whole.crop((left, top, left + w, top + h))

@@ -143,13 +143,13 @@ def grid(
     wordings: Sequence[str],
 ) -> Iterator[Levers]:
     """The authors' setting first, then every combination once; frames have no clips, so theirs do not vary."""
-    seen = {AUTHORS}
+    listed = {AUTHORS}
     yield AUTHORS
     for pixels, fps, frames, seconds, modality, wording in product(
         frame_pixels, frames_per_second, max_frames, clip_seconds, modalities, wordings
     ):
         clip = (frames, seconds) if modality == VIDEO else (64, WHOLE_SECONDS)
         levers = Levers(pixels, fps, *clip, modality, wording)
-        if levers not in seen:
-            seen.add(levers)
+        if levers not in listed:
+            listed.add(levers)
             yield levers

@@ -58,7 +58,7 @@ class Assessment:
     """The budget that ended a video of which something could be scored."""
 
     async def run(self, upload: AsyncIterator[bytes], put: Put[Event]) -> None:
-        """Puts everything that a client is told, in order, without sequence numbers; the result last.
+        """Puts every event for the client, in order, without sequence numbers; the result last.
 
         Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
         """
@@ -112,7 +112,7 @@ class Assessment:
         except OverLimit as spent:
             if not spent.budget:
                 raise
-            # Whoever reads the frames gets the same error, and knows whether something was scored before it.
+            # The reader of the frames gets the same error, and knows whether something was scored before it.
 
     async def _score_windows(self, job: DecodeJob, put: Put[Event]) -> None:
         """Scores clips as they are decoded, `windows_at_once` at a time; their events are put in the clips' order."""

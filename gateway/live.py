@@ -35,7 +35,7 @@ class Cut:
     clock_jumps: int = 0
 
     def takes_over(self, dropped: "Cut") -> None:
-        """The window before this one is left out, and with it what it would have told."""
+        """Takes over the counts of the window before this one, which is dropped."""
         self.dropped_windows += dropped.dropped_windows + 1
         self.dropped_frames += dropped.dropped_frames + len(dropped.clip.frames)
         self.damaged_frames += dropped.damaged_frames
@@ -133,7 +133,7 @@ class LiveStream:
         )
 
     async def _cut(self, job: DecodeJob, spec: ModelSpec, waiting: Waiting, put: Put[Event]) -> None:
-        """Frames become windows; what a window's result has to tell beside its score is put with it."""
+        """Frames become windows, each with the counts of what was lost before it."""
         length = self.window_seconds or spec.clip_seconds
         hop = self.hop_seconds or length
         windows = Windows(length, spec.clip_max_frames, hop_seconds=hop, joins_rest=False)

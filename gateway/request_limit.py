@@ -114,7 +114,7 @@ class RequestPlace:
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
-        """The place is kept for as long as the block runs; waits for one if it was given away."""
+        """Holds the place for as long as the block runs; waits for one if it was given away."""
         await self.keep()
         try:
             yield
@@ -123,7 +123,7 @@ class RequestPlace:
             self._rest()
 
     async def keep(self) -> None:
-        """From now on it is kept. Raises `Busy` if it was given away and there is no other."""
+        """It is not given away from now on. Raises `Busy` if it was given away and there is no other."""
         self._working += 1
         try:
             async with self._taking:

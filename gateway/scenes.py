@@ -1,4 +1,4 @@
-"""Scenes: frames looked at closely -> those that are sampled, each saying whether a scene begins with it.
+"""Scenes: frames at a close rate -> those that are sampled, each saying whether a scene begins with it.
 
 The cuts are found by PySceneDetect, which sees nothing but small pictures that a locked-up worker has decoded.
 """
@@ -11,14 +11,14 @@ from assay.frame import Frame
 from assay.sampling import FixedRate
 
 LOOKS_PER_SECOND = 8.0
-"""How often a video is looked at for cuts: each is found to within an eighth of a second."""
+"""Rate at which cuts are searched: each is found to within an eighth of a second."""
 _SHORTEST_SCENE_LOOKS = 4
 _SIDE_PX = 64
-"""About the size that is looked at; cuts are large, and noise is not."""
+"""About the size that is compared; cuts are large, and noise is not."""
 
 
 class Scenes:
-    """Feed every frame that was looked at, in order. At a cut the grid of samples begins anew."""
+    """Feed every decoded frame, in order. At a cut the grid of samples begins anew."""
 
     def __init__(self, frames_per_second: float) -> None:
         # Loaded by the first request that asks for scenes: OpenCV takes a gateway 25 MB that others need not pay.

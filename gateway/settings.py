@@ -16,7 +16,7 @@ from gateway.video_plan import VideoDefaults
 
 
 class GatewaySettings(TokenSettings, ServerSettings):
-    """Beside what every program can be told. Addresses are HOST:PORT (port 0: a free one) or unix:PATH."""
+    """What every program has, and the gateway's own. Addresses are HOST:PORT (port 0: a free one) or unix:PATH."""
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
@@ -31,7 +31,7 @@ class GatewaySettings(TokenSettings, ServerSettings):
     http_address: OptionalAddress = ""
     """Where the page, REST and gRPC-Web are served; empty: nowhere. Loopback alone."""
     http_hosts: Hosts = ()
-    """Names that this server is asked by over HTTP, beside those of loopback."""
+    """Names that this server answers to over HTTP, besides those of loopback."""
     http_origins: Origins = ()
     """Other pages that may ask over HTTP."""
     http_spool_directory: str = ""

@@ -1,4 +1,4 @@
-"""Thumbnails: sampled frames as small JPEGs, for whoever shows people what the model was shown."""
+"""Thumbnails: sampled frames as small JPEGs, for clients that show people the model's input."""
 
 import asyncio
 import io

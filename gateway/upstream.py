@@ -112,7 +112,7 @@ class Upstream:
     async def extract(
         self, options: RequestOptions, clip: Clip
     ) -> AsyncGenerator[extraction_pb2.ExtractionEvent, None]:
-        """Reasoning and attributes of the clip, the transcript last. Whoever stops reading cancels the call."""
+        """Reasoning and attributes of the clip, the transcript last. To stop reading cancels the call."""
 
         async def parts() -> AsyncIterator[extraction_pb2.ExtractAttributesRequest]:
             config = extraction_pb2.ExtractionConfig(
@@ -133,7 +133,7 @@ class Upstream:
     async def score(
         self, options: RequestOptions, clip: Clip, explanation: Awaitable[Explanation]
     ) -> AsyncGenerator[scoring_pb2.ScoreResponse, None]:
-        """Early and final score of the clip. Whoever stops reading cancels the call.
+        """Early and final score of the clip. To stop reading cancels the call.
 
         The explanation is awaited after the pixels, unless the form is direct. Its grades are sent where a tenant's
         weights are to be put on them.

@@ -28,7 +28,7 @@ class Files:
         self._is_over = False
 
     def open(self, url: str, flags: int, options: dict[str, str]) -> "PulledFile":
-        """As PyAV's `io_open`. Refusals are kept in `failure` and raised."""
+        """As PyAV's `io_open`. Refusals are stored in `failure` and raised."""
         if self._is_over:
             raise UriFailed("nobody reads this stream any more", field="uri")
         try:
@@ -81,7 +81,7 @@ class PulledFile:
         self.has_ended = False
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes, as PyAV copies whatever comes without looking at its length; b"" at the end."""
+        """At most `size` bytes, as PyAV copies all that comes, whatever its length; b"" at the end."""
         if not self._ahead and not self.has_ended:
             try:
                 self._ahead = self._files.wait(self._next())

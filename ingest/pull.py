@@ -54,7 +54,7 @@ class Origin(Protocol):
         """Opens it; called from the thread that remuxes."""
 
     def end(self) -> None:
-        """Makes whoever waits for it stop waiting."""
+        """Ends the wait for it."""
 
     def close(self) -> None:
         """Lets go of it; called from the thread that remuxes."""

@@ -1,4 +1,4 @@
-"""RTSP through a tunnel of ours: FFmpeg speaks to this machine alone, and what passes is looked at.
+"""RTSP through a tunnel of ours: FFmpeg connects to this machine alone, and every message that passes is checked.
 
 FFmpeg would resolve the camera's name itself and follow a redirect to wherever it leads. So it is given an address on
 loopback; the tunnel dials the address that was checked and lets no redirect through. Pictures come interleaved with the
@@ -96,7 +96,7 @@ class Tunnel:
             await camera.drain()
 
     async def _pass_answers(self, from_camera: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pictures as they are; messages once they have been looked at."""
+        """Pictures as they are; messages once they have been checked."""
         while first := await from_camera.read(1):
             if first == _INTERLEAVED:
                 head = await from_camera.readexactly(3)

@@ -34,7 +34,7 @@ class IngestSettings(BaseSettings):
     allowed_networks: Networks = ()
     """Networks that are not public and may be connected to all the same."""
     authorities: Annotated[Path | None, Field(description="a PEM file of certificate authorities")] = None
-    """Trusted beside the machine's own."""
+    """Trusted besides the machine's own."""
     max_file_bytes: Annotated[int, Field(ge=1)] = 64 << 20
     """Of one playlist or segment."""
     max_file_seconds: _Seconds = 60.0

@@ -47,11 +47,11 @@ def compiled(scratch: Path) -> FileDescriptorSet:
 
 def without_rules(compiled: FileDescriptorSet) -> FileDescriptorSet:
     """The same without validate.proto; what it says of our fields stays in their options."""
-    kept = FileDescriptorSet(file=[each for each in compiled.file if each.name != RULES])
-    for each in kept.file:
+    ours = FileDescriptorSet(file=[each for each in compiled.file if each.name != RULES])
+    for each in ours.file:
         if RULES in each.dependency:
             each.dependency.remove(RULES)
-    return kept
+    return ours
 
 
 def refuse_other_rules(compiled: FileDescriptorSet) -> None:

@@ -30,7 +30,7 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Miniatures:
 
 
 SHARED_SERVERS = ("stack", "triton_server")
-"""Fixtures that take seconds to come up and are one for the session: whoever uses one runs in the same process."""
+"""Fixtures that take seconds to come up and are one for the session: who uses one runs in the same process."""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -199,12 +199,15 @@ async def main() -> int:
 
 def _line(minutes: float, path: Path, judgement: Judgement, peaks: Peaks, seconds: float) -> str:
     size = f"{minutes:5g} min {path.stat().st_size / 1e6:5.1f} MB"
-    told = [f"{size}: {len(judgement.windows):4d} windows in {seconds:6.1f} s", f"score {judgement.score.value:.2f}"]
+    reported = [
+        f"{size}: {len(judgement.windows):4d} windows in {seconds:6.1f} s",
+        f"score {judgement.score.value:.2f}",
+    ]
     for name, segment in (("worst", judgement.worst), ("best", judgement.best)):
         if segment:
-            told.append(f"{name} {segment.score.value:.2f} at {segment.start_seconds:.0f} s")
-    told += [f"PARTIAL: {judgement.partial.message}"] if judgement.partial else []
-    return f"{', '.join(told)}; peak MiB: gateway {peaks.gateway_mib:.1f}, decode worker {peaks.worker_mib:.1f}"
+            reported.append(f"{name} {segment.score.value:.2f} at {segment.start_seconds:.0f} s")
+    reported += [f"PARTIAL: {judgement.partial.message}"] if judgement.partial else []
+    return f"{', '.join(reported)}; peak MiB: gateway {peaks.gateway_mib:.1f}, decode worker {peaks.worker_mib:.1f}"
 
 
 if __name__ == "__main__":

@@ -78,18 +78,18 @@ class Miniature:
 
     def run(self, program: str, *arguments: str | Path | int, shown: bool = False) -> None:
         """`python -m PROGRAM ARGUMENTS`, in this process. StageFailed with the end of what it said."""
-        told = io.StringIO()
-        with redirect_stdout(told), redirect_stderr(told):
+        reported = io.StringIO()
+        with redirect_stdout(reported), redirect_stderr(reported):
             status = PROGRAMS[program](list(map(str, arguments)))
         command = shlex.join(["python", "-m", program, *map(str, arguments)])
         with (self.out / "commands.log").open("a", encoding="utf-8") as file:
-            file.write(f"$ {command}\n{told.getvalue()}\n")
+            file.write(f"$ {command}\n{reported.getvalue()}\n")
         # 1: some file was not scored, which every table counts.
         if status not in (0, 1):
-            tail = "\n".join(f"    {line}" for line in told.getvalue().splitlines()[-15:])
+            tail = "\n".join(f"    {line}" for line in reported.getvalue().splitlines()[-15:])
             raise StageFailed(f"`{command}` ended with {status}:\n{tail}")
         if shown:
-            self.tables.append(told.getvalue())
+            self.tables.append(reported.getvalue())
 
 
 def prepare(mini: Miniature) -> None:

@@ -1,6 +1,6 @@
 """`python -m tests.same_scores --before REV`: do two commits score alike, to the last bit, on this machine?
 
-REV is checked out beside this one (git worktree); both judge the same photos and clips in every form of a
+REV is checked out next to this one (git worktree); both judge the same photos and clips in every form of a
 checkpoint, on a CPU, many in flight at once. Every event is compared: texts, probabilities, digits, token counts. Exits
 with 1 if any differs. Photos are crops of demo/photo.jpg, so nothing has to be downloaded.
 """

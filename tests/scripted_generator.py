@@ -1,4 +1,4 @@
-"""ScriptedGenerator: a Generator without a model. It walks the form that it is given and writes what it was told to.
+"""ScriptedGenerator: a Generator without a model. It walks the form that it is given and writes its script.
 
 It refuses a script that breaks the grammar, so that a test cannot pass on an answer that no engine would give.
 """

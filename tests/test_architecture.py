@@ -91,8 +91,8 @@ def test_the_model_is_a_door_of_at_most_a_hundred_lines():
 
 
 def test_the_drawing_is_that_of_the_imports():
-    told = "docs/architecture.md is not what the imports say; run `.venv/bin/python -m tests.architecture`"
-    assert architecture.PAGE.read_text(encoding="utf-8") == architecture.page(), told
+    reported = "docs/architecture.md is not what the imports say; run `.venv/bin/python -m tests.architecture`"
+    assert architecture.PAGE.read_text(encoding="utf-8") == architecture.page(), reported
 
 
 def test_no_class_name_is_defined_twice():
@@ -107,3 +107,7 @@ def test_no_file_is_small_without_a_reason():
 
 def test_nothing_imports_itself_in_a_circle():
     assert [sorted(circle) for circle in architecture.circles() if circle not in architecture.CIRCLES] == []
+
+
+def test_no_home_made_word_stands_for_one_of_the_field():
+    assert architecture.home_made_words() == []

@@ -31,7 +31,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told(out: Path) -> str:
+def reported(out: Path) -> str:
     """What the command prints."""
     weights = write_tiny_checkpoint(out.parent / "weights")
     few = ["--steps", "2", "--files", "3", "--draws", "1"]
@@ -41,8 +41,8 @@ def told(out: Path) -> str:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_says_its_seconds(told: str, stage: str) -> None:
-    assert re.search(rf"^{stage}: \d+\.\d s$", told, re.MULTILINE)
+def test_every_stage_says_its_seconds(reported: str, stage: str) -> None:
+    assert re.search(rf"^{stage}: \d+\.\d s$", reported, re.MULTILINE)
 
 
 WRITTEN = (
@@ -52,16 +52,16 @@ WRITTEN = (
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_every_table_and_figure_is_there_and_named_at_the_end(out: Path, told: str, name: str) -> None:
+def test_every_table_and_figure_is_there_and_named_at_the_end(out: Path, reported: str, name: str) -> None:
     assert (out / name).stat().st_size > 1000
-    assert name in told[told.index("all stages: ") :]
+    assert name in reported[reported.index("all stages: ") :]
 
 
-def test_the_tables_say_that_the_pictures_are_made_up(out: Path, told: str) -> None:
+def test_the_tables_say_that_the_pictures_are_made_up(out: Path, reported: str) -> None:
     assert "on made-up pictures" in (out / "tables" / "tables.md").read_text()
 
 
-def test_every_ablation_has_our_number_beside_the_claim(out: Path, told: str) -> None:
+def test_every_ablation_has_our_number_next_to_the_claim(out: Path, reported: str) -> None:
     table = (out / "ablations.md").read_text().split("## Ablations")[1]
     rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][2:]
     assert len(rows) == len(ABLATIONS)

@@ -58,7 +58,7 @@ def write_tiny_checkpoint(directory: Path, *, seed: int = 0, max_position_embedd
         torch.manual_seed(seed)
         model = Qwen2VLForConditionalGeneration(config)
         for name, values in model.named_parameters():
-            # Biases start at zero, and a bug in how they are used would not be seen.
+            # Biases start at zero, and a bug in how they are used would not be observed.
             if name.endswith("bias"):
                 torch.nn.init.normal_(values, std=0.2)
             # As shipped ones are stored; others, with odd seeds, as float32 alone can hold them.
@@ -120,7 +120,7 @@ def _config(tokenizer: PreTrainedTokenizerFast, max_position_embeddings: int) ->
             "num_key_value_heads": 2,
             "max_position_embeddings": max_position_embeddings,
             "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]},
-            # Ten times the usual, so that the answers differ and hang on what is seen.
+            # Ten times the usual, so that the answers differ and hang on what is observed.
             "initializer_range": 0.2,
             "bos_token_id": ids["<|endoftext|>"],
             "eos_token_id": ids["<|im_end|>"],

@@ -18,8 +18,8 @@ HOST = "media.test"
 
 def plain(body: bytes, status: str = "200 OK", **headers: str | int) -> bytes:
     """A response with an honest Content-Length, unless the headers say otherwise."""
-    told = {"Content-Length": len(body)} | {name.replace("_", "-"): value for name, value in headers.items()}
-    head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+    reported = {"Content-Length": len(body)} | {name.replace("_", "-"): value for name, value in headers.items()}
+    head = "".join(f"{name}: {value}\r\n" for name, value in reported.items())
     return f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + body
 
 

@@ -1,6 +1,6 @@
 """`assay checkpoint prepare NAME`: a base model and an adapter become a directory that can be served.
 
-Everything that can be missing is looked for before the first byte is downloaded, and named in one sentence with the way
+Everything that can be missing is searched before the first byte is downloaded, and named in one sentence with the way
 out: a checkout (the wheel holds no training/, which merges), the hub, an adapter in safetensors, room on the disk.
 """
 
@@ -24,7 +24,7 @@ from assay.machine import available_memory_bytes
 from assay.stack import checkout
 
 _TEXT = ("assay.toml", "README.md")
-_BESIDE_WEIGHTS = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
+_OTHER_FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
 _PREPROCESSOR = ("preprocessor_config.json", "chat_template.json", "chat_template.jinja")
 _MERGE = ("training", "merge")
 
@@ -138,8 +138,8 @@ def merge(root: Path, base: Path, adapter: Path, out: Path) -> None:
 
 
 def finish(recipe: Path, base: Path, out: Path, variant: str, taken: dict[str, str]) -> None:
-    """Adds what the weights need beside them, and the record of where they come from."""
-    for name in (*_BESIDE_WEIGHTS, *_PREPROCESSOR):
+    """Adds what the weights need besides them, and the record of where they come from."""
+    for name in (*_OTHER_FILES, *_PREPROCESSOR):
         # What the merge wrote itself stays.
         if (base / name).is_file() and not (out / name).exists():
             shutil.copy(base / name, out / name)

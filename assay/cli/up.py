@@ -16,7 +16,7 @@ _DEMO_FILES = ("demo/photo.jpg", "demo/video.mp4")
 
 
 def run_up(options: argparse.Namespace) -> int:
-    """Runs until Ctrl-C or SIGTERM (0), or until a program cannot be kept running (StackError)."""
+    """Runs until Ctrl-C or SIGTERM (0), or until a program keeps ending (StackError)."""
     with _ended_by_signals():
         stack = Stack(
             checkpoint=options.checkpoint,

@@ -1,6 +1,6 @@
 """Environment: the variables of one program, read once, those that Kubernetes injects left out.
 
-Beside `NAME` each setting is taken from `NAME_FILE`, a file that holds the value, as secrets are mounted.
+Besides `NAME` each setting is taken from `NAME_FILE`, a file that holds the value, as secrets are mounted.
 """
 
 import difflib
@@ -25,7 +25,7 @@ _INJECTED = (
 
 
 def is_injected(rest: str, value: str) -> bool:
-    """Whether Kubernetes sets such a variable beside a Service; `rest` is its name in upper case behind the prefix."""
+    """Whether Kubernetes sets such a variable for a Service; `rest` is its name in upper case behind the prefix."""
     return any(name.fullmatch(rest) and (said is _ANYTHING or said.fullmatch(value)) for name, said in _INJECTED)
 
 

@@ -7,7 +7,7 @@ _PING_MS = 10_000
 SERVER: list[tuple[str, int]] = [
     # Two programs on one port would each get half of the calls; better a refusal at the start.
     ("grpc.so_reuseport", 0),
-    # A client may ping twice as often as ours do before it is told to go away.
+    # A client may ping twice as often as ours do before it gets GOAWAY.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", _PING_MS // 2),
     ("grpc.keepalive_permit_without_calls", 1),
     # A connection that says nothing costs 13 kB until it is dropped; the default is after two minutes.
@@ -58,7 +58,7 @@ CHANNEL: list[tuple[str, int | str]] = [
     # A restarted peer is found again within the second.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
-    # Names are looked up again at once when a connection has ended; by default 30 s later.
+    # Names are resolved again at once when a connection has ended; by default 30 s later.
     ("grpc.dns_min_time_between_resolutions_ms", 5_000),
     ("grpc.service_config", json.dumps(_RETRY_BEFORE_THE_FIRST_ANSWER)),
 ]

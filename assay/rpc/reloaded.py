@@ -22,14 +22,14 @@ class Reloaded(Generic[T]):
         self._kind = kind
         self._paths = paths
         self._read = read
-        self._seen = self._signature()
+        self._loaded_signature = self._signature()
         self._value = read()
 
     def get(self) -> T:
         """The value of the files as they are now, or as they were when they could last be read."""
         signature = self._signature()
-        if signature != self._seen:
-            self._seen = signature
+        if signature != self._loaded_signature:
+            self._loaded_signature = signature
             try:
                 self._value = self._read()
             except SettingsError as broken:

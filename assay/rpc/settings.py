@@ -74,7 +74,7 @@ class _ServingSettings(BaseSettings):
     metrics_address: OptionalAddress = ""
     """Where Prometheus finds the metrics, over HTTP; empty: nowhere."""
     health_address: OptionalAddress = ""
-    """Where health alone is served, in plain text, for probes; empty: only beside the calls."""
+    """Where health alone is served, in plain text, for probes; empty: only on the calls' own port."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged."""
     lame_duck_seconds: Annotated[float, Field(ge=0, le=600)] = 0.0

@@ -14,7 +14,7 @@ T = TypeVar("T")
 Put = Callable[[T], Awaitable[None]]
 """Takes an item; returns once there is room for the next one."""
 _MAX_UNREAD = 64
-"""Items that nobody has read yet; with more of them whoever puts has to wait."""
+"""Items that were not read yet; with more of them the writer has to wait."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class Stack:
 
         `address` is where the gateway listens (port 0: a free one), `http_address` where it serves its page besides
         (empty: nowhere), `logs` a directory for one log per program,
-        `root` the directory the programs are found in, `say` is told what happens, a line at a time. `backoff` makes
+        `root` the directory the programs are found in, `say` gets what happens, a line at a time. `backoff` makes
         the rule by which one program is restarted.
         """
         self._root = root or checkout()
@@ -160,13 +160,13 @@ class Stack:
             raise
 
     def wait(self) -> None:
-        """Restarts what ends. Returns never; StackError when a program cannot be kept running."""
+        """Restarts what ends. Returns never; StackError when a program keeps ending."""
         while True:
             self.keep_running()
             time.sleep(_POLL_SECONDS)
 
     def keep_running(self) -> None:
-        """Restarts what has ended, without waiting for it. StackError when a program cannot be kept running."""
+        """Restarts what has ended, without waiting for it. StackError when a program keeps ending."""
         for each in self._supervised:
             each.check()
 

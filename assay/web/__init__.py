@@ -3,7 +3,7 @@
     web = Web(WebRules(hosts=("media.example.com",)), WebLimits())
     async for chunk in web.get("https://media.example.com/clip.mp4", max_bytes=1 << 29): ...
 
-Whoever names an address makes this process connect to it, so nothing is asked that an operator did not allow.
+An address makes this process connect to it, so nothing is asked that an operator did not allow.
 """
 
 from assay.web.get import Web, WebLimits

@@ -27,7 +27,7 @@ async def checked_addresses(rules: WebRules, resolve: Resolve, host: str, port: 
 
 
 class CheckedDialer(AsyncNetworkBackend):
-    """Every TCP connection of an HTTP client goes through here, whoever asks for it and why.
+    """Every TCP connection of an HTTP client goes through here.
 
     The client goes on to speak TLS for the host's name, so a certificate must be the name's and not the address's.
     """

@@ -28,7 +28,7 @@ class WebLimits:
     idle_seconds: float = 15.0
     """Longest wait for the next bytes."""
     wait_seconds: float = 300.0
-    """Longest wait for the server in all; the time that whoever reads the bytes takes is not counted."""
+    """Longest wait for the server in all; the time that the reader of the bytes takes is not counted."""
     redirects: int = 2
 
 
@@ -43,7 +43,7 @@ class Web:
         authorities: Path | None = None,
         resolve: Resolve = system_resolve,
     ) -> None:
-        """`authorities` is a PEM file of certificate authorities that are trusted beside the machine's own."""
+        """`authorities` is a PEM file of certificate authorities that are trusted besides the machine's own."""
         self.rules = rules
         self.limits = limits or WebLimits()
         self.resolve = resolve
@@ -165,7 +165,7 @@ async def _body(
 
 
 def _check_head(response: httpcore2.Response, place: Place, max_bytes: int) -> None:
-    """Refuse what can be told before the first byte."""
+    """Refuse what is known before the first byte."""
     if response.status >= 500 or response.status == 429:
         raise UriUnreachable(f"{place.origin} answered with status {response.status}; try again later", field="uri")
     if response.status != 200:

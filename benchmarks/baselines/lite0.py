@@ -27,7 +27,7 @@ class Judged:
 
 
 def judged(data: Path, runs: Path) -> Judged:
-    """The teacher's taps are computed once (minutes on two cores) and kept in `runs`, in the recipe's own format."""
+    """The teacher's taps are computed once (minutes on two cores) and stored in `runs`, in the recipe's own format."""
     photos = para_photos(data)
     features = gallery(data, runs).features[: len(photos)]
     is_held_out = np.array([photo.is_held_out for photo in photos])

@@ -61,13 +61,13 @@ class Peer:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({**asked, "height_px": height_px, "width_px": width_px}) + "\n")
         self._process.stdin.flush()
-        told = self._hear()
+        answer = self._hear()
         wanted = -(-clip.frames // every)
-        if "failed" not in told and told["frames"] != wanted:
-            told = {"failed": f"{told['frames']} of {wanted} frames came out"}
-        if "failed" in told:
-            return DecodeCost(float("nan"), str(told["failed"]))
-        return DecodeCost(1e3 * float(told["cpu_seconds"]) / clip.frames)
+        if "failed" not in answer and answer["frames"] != wanted:
+            answer = {"failed": f"{answer['frames']} of {wanted} frames came out"}
+        if "failed" in answer:
+            return DecodeCost(float("nan"), str(answer["failed"]))
+        return DecodeCost(1e3 * float(answer["cpu_seconds"]) / clip.frames)
 
     def close(self) -> None:
         """It ends when nobody talks to it any more."""
@@ -185,7 +185,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--codecs", nargs="+", choices=codecs, default=codecs, metavar="CODEC", help=str(codecs))
     parser.add_argument("--rounds", type=int, default=7, help="that are counted (default 7)")
     runs = Path("runs/decode")
-    parser.add_argument("--clips", type=Path, default=runs / "clips", metavar="DIR", help="where clips are kept")
+    parser.add_argument("--clips", type=Path, default=runs / "clips", metavar="DIR", help="where clips are stored")
     parser.add_argument("--environment", type=Path, default=runs / "env", metavar="DIR", help="of the peers")
     return parser.parse_args(argv)
 

@@ -1,4 +1,4 @@
-"""The clips that are decoded: two seconds of a moving texture with grain, made by the encoders inside PyAV and kept."""
+"""The clips that are decoded: two seconds of a moving texture with grain, made by the encoders inside PyAV."""
 
 from dataclasses import dataclass
 from pathlib import Path

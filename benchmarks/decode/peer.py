@@ -1,6 +1,6 @@
 """`python peer.py NAME`: one decoder in a process of its own, single-threaded; a line of JSON in, a line out.
 
-Asked are a file, frames to sample in a second (0: every frame) and the (height, width) that the model gets; told are
+Asked are a file, frames to sample in a second (0: every frame) and the (height, width) that the model gets; answers are
 processor seconds (user and system, of all processes of this decoder) and how many frames came out.
 """
 
@@ -130,13 +130,13 @@ def main(name: str) -> None:
     decode = DECODERS[name]()
     print(json.dumps({"ready": True}), file=talk, flush=True)
     for line in sys.stdin:
-        told: dict[str, Any]
+        answer: dict[str, Any]
         try:
             seconds, frames = decode(Asked(**json.loads(line)))
-            told = {"cpu_seconds": seconds, "frames": frames}
+            answer = {"cpu_seconds": seconds, "frames": frames}
         except Exception as problem:  # noqa: BLE001 - a decoder that cannot do a codec is a line of the table
-            told = {"failed": f"{type(problem).__name__}: {problem}"[:200]}
-        print(json.dumps(told), file=talk, flush=True)
+            answer = {"failed": f"{type(problem).__name__}: {problem}"[:200]}
+        print(json.dumps(answer), file=talk, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.recovery`: what each fault of the stack costs whoever asks for scores meanwhile.
+"""`python -m benchmarks.recovery`: what each fault of the stack costs clients that ask for scores meanwhile.
 
 A stack of its own serves; every half second a small photo is sent for a direct score. Then a process is killed, or
 stopped for --stopped-seconds, and a line says after how many seconds scores came again and how long the slowest call

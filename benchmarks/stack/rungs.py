@@ -58,12 +58,12 @@ class OfTenant:
 
 
 def by_generator(generator: Generator, checkpoint: Checkpoint) -> Judge:
-    """What both services do, in this process: the early score beside the reasoning, and the reasoned one after it."""
+    """What both services do, in this process: the early score next to the reasoning, and the reasoned one after it."""
 
     async def judge(picture: BenchmarkPicture) -> Judged:
         transcript: asyncio.Future[Transcript] = asyncio.get_running_loop().create_future()
 
-        async def told() -> Transcript:
+        async def written() -> Transcript:
             return await transcript
 
         async def reasoned() -> str:
@@ -76,7 +76,7 @@ def by_generator(generator: Generator, checkpoint: Checkpoint) -> Judge:
             return text
 
         async def scored() -> float:
-            async for each in score_clip(generator, checkpoint, "regular", picture.clip, told):
+            async for each in score_clip(generator, checkpoint, "regular", picture.clip, written):
                 if isinstance(each, FinalScore):
                     return each.score.value
             raise AssertionError("score_clip ends in FinalScore or raises")

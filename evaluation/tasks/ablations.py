@@ -1,4 +1,4 @@
-"""`python -m evaluation ablations`: what `training ablations` left behind -> our numbers beside the paper's claims."""
+"""`python -m evaluation ablations`: what `training ablations` left behind -> our numbers next to the paper's claims."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -95,7 +95,7 @@ def command(
     out: Annotated[Path | None, typer.Option(metavar="FILE.md", help="also write the table there")] = None,
     note: Annotated[str, typer.Option(metavar="TEXT", help="below the table")] = "",
 ) -> int:
-    """What `training ablations` made, beside the paper's claims."""
+    """What `training ablations` made, next to the paper's claims."""
     grades = labels.grades(labels.read(people)) if people else None
     tables = [ablations_table(measured(AblationRuns(runs, data_set, data, realqa, grades, limit)), note)]
     show(tables)

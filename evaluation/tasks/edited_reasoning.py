@@ -57,7 +57,7 @@ def agreement_table(regular: Run, natural: Run | None = None) -> ReportTable:
         f"n {each['n']}, scored {each['scored']}, unreadable {each['unreadable']}, failed {each['failed']}"
         for each in counts
     ]
-    forms = [f"{form} form: {told}." for form, told in zip(("regular", "natural"), said, strict=False)]
+    forms = [f"{form} form: {sentence}." for form, sentence in zip(("regular", "natural"), said, strict=False)]
     overall = "All grades together (mean goodness) with the score: " + _all_grades(regular)
     head = ("attribute", "n", "grade with score", "reason's tone with grade", "prose = grade", "of", "not in the prose")
     return ReportTable("Do the words, the grades and the score agree?", head, rows, (overall, *forms, _MEANING))
@@ -70,16 +70,16 @@ _MEANING = (
 
 
 def _agreement(name: str, regular: Run, natural: Run | None) -> tuple[str, ...]:
-    told = [row for row in regular.rows if name in row.grades and REASONED in row.scores]
-    grades = [goodness(name, row.grades[name]) for row in told]
-    tones = [(tone(row.words[name]), good) for row, good in zip(told, grades, strict=True) if row.words.get(name)]
+    graded = [row for row in regular.rows if name in row.grades and REASONED in row.scores]
+    grades = [goodness(name, row.grades[name]) for row in graded]
+    tones = [(tone(row.words[name]), good) for row, good in zip(graded, grades, strict=True) if row.words.get(name)]
     prose = {row.file: row.grades for row in natural.rows if not row.reason} if natural else {}
-    pairs = [(row.grades[name], prose[row.file].get(name)) for row in told if row.file in prose]
+    pairs = [(row.grades[name], prose[row.file].get(name)) for row in graded if row.file in prose]
     said = [(grade, other) for grade, other in pairs if other]
     return (
         name,
-        str(len(told)),
-        _rank([row.scores[REASONED] for row in told], grades),
+        str(len(graded)),
+        _rank([row.scores[REASONED] for row in graded], grades),
         _rank(*zip(*tones, strict=True)) if tones else "-",
         cell(share(sum(grade == other for grade, other in said), len(said))),
         str(len(said)),
@@ -93,9 +93,9 @@ def _rank(a: Sequence[float], b: Sequence[float]) -> str:
 
 
 def _all_grades(run: Run) -> str:
-    told: list[RunRow] = [row for row in run.rows if row.grades and REASONED in row.scores]
-    means = [float(np.mean([goodness(name, grade) for name, grade in row.grades.items()])) for row in told]
-    scores = np.array([row.scores[REASONED] for row in told], np.float64)
+    graded: list[RunRow] = [row for row in run.rows if row.grades and REASONED in row.scores]
+    means = [float(np.mean([goodness(name, grade) for name, grade in row.grades.items()])) for row in graded]
+    scores = np.array([row.scores[REASONED] for row in graded], np.float64)
     return "SRCC " + coefficient(with_interval(srcc_rows, scores, np.array(means, np.float64)))
 
 

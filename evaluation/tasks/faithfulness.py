@@ -72,9 +72,9 @@ def _file(photo: Path, change: str) -> bytes | Path:
 
 
 def _agreement(name: str, checkpoint: Checkpoint, form_name: FormName, windows: Sequence[Window]) -> dict[str, Any]:
-    told = [window for window in windows if name in window.attributes]
-    said = [grades_in(checkpoint, form_name, window.reasoning).get(name) for window in told]
-    equal = sum(words == window.attributes[name].grade for words, window in zip(said, told, strict=True))
+    graded = [window for window in windows if name in window.attributes]
+    said = [grades_in(checkpoint, form_name, window.reasoning).get(name) for window in graded]
+    equal = sum(words == window.attributes[name].grade for words, window in zip(said, graded, strict=True))
     # A photo of which neither words nor grades say anything counts as wrong: nothing was said at all.
     return {"n": len(windows), "equal": equal, "in_words": sum(map(bool, said)), "share": share(equal, len(windows))}
 

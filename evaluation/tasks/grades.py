@@ -106,7 +106,7 @@ def _kinds() -> list[tuple[str, tuple[str, ...]]]:
 def _graded(
     name: str, damages: Sequence[str], tasks: Sequence[GradeTask], outcomes: Sequence[Outcome]
 ) -> Iterator[tuple[str, Attribute]]:
-    """(true grade, told attribute) of every file that the damages or none were done to."""
+    """(true grade, attribute) of every file that the damages or none were done to."""
     for task, outcome in zip(tasks, outcomes, strict=True):
         truth = dict(task.truths).get(name)
         if truth and task.damage in ("", *damages) and isinstance(outcome, Judgement) and name in outcome.attributes:
@@ -118,11 +118,11 @@ def _ordinal_summary(
 ) -> dict[str, Any]:
     order = KINDS[name].grades
     pairs = list(_graded(name, damages, tasks, outcomes))
-    wrong_by = [abs(order.index(truth) + 1 - told.ordinal) for truth, told in pairs]
+    wrong_by = [abs(order.index(truth) + 1 - graded.ordinal) for truth, graded in pairs]
     truths = np.array([order.index(truth) + 1.0 for truth, _ in pairs])
     # Prose has no probabilities; there the grade itself has to do.
-    told = np.array([expected_ordinal(each) if each.probabilities else float(each.ordinal) for _, each in pairs])
-    rank = srcc(told, truths)
+    graded = np.array([expected_ordinal(each) if each.probabilities else float(each.ordinal) for _, each in pairs])
+    rank = srcc(graded, truths)
     confusion = {truth: dict.fromkeys(order, 0) for truth in order}
     for truth, attribute in pairs:
         confusion[truth][attribute.grade] += 1
@@ -139,7 +139,7 @@ def _ordinal_summary(
 
 def _level_summary(tasks: Sequence[GradeTask], outcomes: Sequence[Outcome]) -> dict[str, Any]:
     pairs = list(_graded("level_shot", ("rotation", "mirrored rotation"), tasks, outcomes))
-    right = {truth: [told.grade == truth for true, told in pairs if true == truth] for truth in ("yes", "no")}
+    right = {truth: [graded.grade == truth for true, graded in pairs if true == truth] for truth in ("yes", "no")}
     shares = {truth: share(sum(each), len(each)) for truth, each in right.items()}
     by_turn = {
         f"{degrees:+g}": share(sum(each := _level_at(degrees, tasks, outcomes)), len(each)) for degrees in TURNS_DEGREES
@@ -158,15 +158,15 @@ def _level_at(degrees: float, tasks: Sequence[GradeTask], outcomes: Sequence[Out
     here = [place for place, task in enumerate(tasks) if "rotation" in task.damage and task.strength == degrees]
     damages = ("rotation", "mirrored rotation")
     pairs = _graded("level_shot", damages, [tasks[place] for place in here], [outcomes[place] for place in here])
-    return [told.grade == truth for truth, told in pairs]
+    return [graded.grade == truth for truth, graded in pairs]
 
 
 def _row(task: GradeTask, outcome: Outcome) -> dict[str, Any]:
     place = {"file": str(task.photo), "damage": task.damage, "strength": task.strength, "truth": dict(task.truths)}
     if isinstance(outcome, Failed):
         return {**place, "reason": outcome.reason, "message": outcome.message}
-    told = {name: outcome.attributes[name].grade for name in ATTRIBUTES if name in outcome.attributes}
-    return {**place, "score": outcome.score.value, "grades": told}
+    graded = {name: outcome.attributes[name].grade for name in ATTRIBUTES if name in outcome.attributes}
+    return {**place, "score": outcome.score.value, "grades": graded}
 
 
 def table(numbers: dict[str, Any]) -> str:

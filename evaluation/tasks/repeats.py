@@ -96,10 +96,15 @@ def _summary(pairs: Sequence[tuple[Outcome, Outcome]]) -> dict[str, Any]:
 
 
 def _row(photo: Path, motion: str, shown: Outcome, left_out: Outcome) -> dict[str, Any]:
-    return {"file": str(photo), "motion": motion, "shown": _told(shown), "left_out": _told(left_out)}
+    return {
+        "file": str(photo),
+        "motion": motion,
+        "shown": _score_or_failure(shown),
+        "left_out": _score_or_failure(left_out),
+    }
 
 
-def _told(outcome: Outcome) -> float | str:
+def _score_or_failure(outcome: Outcome) -> float | str:
     return f"{outcome.reason}: {outcome.message}" if isinstance(outcome, Failed) else outcome.score.value
 
 

@@ -17,7 +17,7 @@ from evaluation.measure import Failed, MeasureOptions, Outcome, measure
 from evaluation.report import Report, cell, columns, opening, opening_lines, printed, share
 
 TOLERANCE = 0.15
-"""A score that moves by less than this counts as kept, in units of the scale."""
+"""A score that moves by less than this counts as unchanged, in units of the scale."""
 
 
 def _itself(photo: Path) -> Path:

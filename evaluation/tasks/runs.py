@@ -13,7 +13,7 @@ from assay.client import DEFAULT_SERVER
 from data import labels
 from evaluation import options
 from evaluation.figures import attributes as figure_2
-from evaluation.figures import beside_claims, scatter
+from evaluation.figures import plot_claims, scatter
 from evaluation.measure import MeasureOptions
 from evaluation.paired import compare as paired
 from evaluation.people import people_table
@@ -68,7 +68,7 @@ def tables(
     reading: Reading = "final",
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="also write tables.md and the figures there")] = None,
 ) -> int:
-    """Runs as the paper's tables, beside its claims, and figures."""
+    """Runs as the paper's tables, next to its claims, and figures."""
     read = [read_run(path) for path in runs]
     made = [*claimed_tables(read, reading), ablations_table()]
     show(made)
@@ -76,7 +76,7 @@ def tables(
         out.mkdir(parents=True, exist_ok=True)
         write_markdown(made, out / "tables.md")
         scatter(read, out / "scatter.png", reading)
-        beside_claims(read, out / "claims.png", reading=reading)
+        plot_claims(read, out / "claims.png", reading=reading)
         for run in read:
             if any(row.grades for row in run.rows):
                 figure_2(run, out / f"figure_2_{run.data_set}.png")

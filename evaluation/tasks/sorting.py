@@ -12,7 +12,7 @@ hallucination  share of the written numbers that were not given at all.
 `exact`, the share of draws that are sorted without any error, is ours.
 
 The gateway asks about pictures only, so this speaks to a generator itself: by default the one behind a Triton server.
-It is named as MODULE:CLASS and looked up when it is needed, so that evaluation depends on none of them. Our
+It is named as MODULE:CLASS and imported when it is needed, so that evaluation depends on none of them. Our
 generators always look at a clip; the toy has none, so the model is shown an even grey one. Any other model is asked by
 way of two files.
 """
@@ -157,7 +157,7 @@ def read_answers(path: Path, count: int) -> list[str]:
 
 
 def sorting_table(model: str, found: Sorted) -> ReportTable:
-    """Ours beside the paper's claim."""
+    """Ours next to the paper's claim."""
     head = ("model", "draws", "unreadable", "accuracy", "recall", "hallucination", "exact")
     ours = (found.accuracy, found.recall, found.hallucination, found.exact)
     claimed = (SORTING.accuracy, SORTING.recall, SORTING.hallucination)

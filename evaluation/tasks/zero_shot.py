@@ -128,7 +128,7 @@ def zero_shot_table(runs: Sequence[Run], *, seed: int = 0) -> ReportTable:
     head = ("setting", "pooling", *COUNTS, "SRCC", "PLCC", "SRCC - authors' setting")
     notes = (
         f"The paper claims SRCC {claim:.3f} (base model {KONVID_BASE_SRCC:.3f}) and names none of these settings.",
-        f'"{AUTHORS}" is what its training framework does unless told otherwise; "{SERVED_POOLING}" is what we serve.',
+        f'"{AUTHORS}" is what its training framework does unless set otherwise; "{SERVED_POOLING}" is what we serve.',
     )
     return ReportTable("KoNViD-1k zero-shot, by the levers that the authors left", head, rows, notes)
 
@@ -175,7 +175,7 @@ def command(
     out.mkdir(parents=True, exist_ok=True)
     runs = []
     for place, run in enumerate(score_all(sweep, levers)):
-        # At once: a grid takes hours, and what is measured is kept whatever happens to the rest.
+        # At once: a grid takes hours, and what is measured is written whatever happens to the rest.
         write_run(run, out / f"setting_{place:03}.json")
         runs.append(run)
     tables = [zero_shot_table(runs)]

@@ -1,7 +1,7 @@
 """Bytes of an upload between its client and a decode worker: in memory first, then in a sealed file of stated size.
 
-They stay from the first one on, so that the worker can be taken back and the decode begun anew, until the upload is
-larger than what may be kept of it; then they pass through, and the worker stays with them.
+They are held from the first one on, so that the worker can be taken back and the decode begun anew, until the upload is
+larger than what may be held of it; then they pass through, and the worker stays with them.
 """
 
 import fcntl
@@ -29,7 +29,7 @@ class UploadBuffer:
         self._file = -1
         self._in_file_bytes = 0
         self._tail = bytearray()
-        """Bytes that are not kept once they were read."""
+        """Bytes that are dropped once they were read."""
         self.size = 0
         """Bytes that have arrived."""
         self.has_ended = False
@@ -37,7 +37,7 @@ class UploadBuffer:
         """Every byte from the first on can still be read."""
 
     def can_keep(self, size: int) -> bool:
-        """Whether so many more bytes could be kept."""
+        """Whether so many more bytes could be held."""
         if self._tail or not self.is_whole:
             return False
         if self._fits_in_memory(size):
@@ -45,7 +45,7 @@ class UploadBuffer:
         return size <= min(self._file_bytes - self._in_file_bytes, self._budget.left_bytes)
 
     def append(self, piece: bytes) -> None:
-        """The next bytes; those that cannot be kept wait in memory until they are read."""
+        """The next bytes; those that cannot be held wait in memory until they are read."""
         keeps = self.can_keep(len(piece))
         self.size += len(piece)
         if not keeps:
@@ -75,10 +75,10 @@ class UploadBuffer:
 
         Raises `ValueError` for bytes that were let go.
         """
-        kept_bytes = len(self._head) + self._in_file_bytes
+        whole_bytes = len(self._head) + self._in_file_bytes
         if self.is_whole and position < len(self._head):
             return bytes(self._head[position : position + size])
-        if self.is_whole and position < kept_bytes:
+        if self.is_whole and position < whole_bytes:
             at = position - len(self._head)
             return os.pread(self._file, min(size, self._in_file_bytes - at), at)
         if position != self.size - len(self._tail):

@@ -52,7 +52,7 @@ _FIRST_BYTES = 4096
 _SLICE_BYTES = 256 * 1024
 """What a worker is given for one turn at the processor."""
 _AHEAD_BYTES = protocol.MAX_CHUNK_BYTES
-"""That a worker has not read yet, before whoever writes has to wait."""
+"""That a worker has not read yet, before the writer has to wait."""
 _PROGRESS_BYTES = 16 * 1024
 """With fewer a client that is slow does not count as one that sends."""
 _BROKE_OFF = "the decoder broke off while it read this file; the file is damaged, export it again"
@@ -84,7 +84,7 @@ class DecodeJob:
     def __init__(self, pool: LendingPool, spec: DecodeSpec) -> None:
         self._pool = pool
         self._spec = spec
-        self._buffer = pool.buffer(is_kept=not spec.is_live)
+        self._buffer = pool.buffer(can_replay=not spec.is_live)
         self._decoded_bytes = 0
         self._wanted_bytes = 1 if spec.source is DecodeSource.FRAMES else _FIRST_BYTES
         """With so many a worker is asked for."""
@@ -97,7 +97,7 @@ class DecodeJob:
         self._events: asyncio.Queue[DecodeEvent | None] = asyncio.Queue()
         self._frames_ahead = 0
         self._frames_out = 0
-        self._has_told_info = False
+        self._has_sent_info = False
         self._failure: AssayError | None = None
         self._media_seconds = 0.0
         self._pixels = 0
@@ -141,7 +141,7 @@ class DecodeJob:
 
     @property
     def gives_way(self) -> bool:
-        """A live stream does not: its bytes are not kept."""
+        """A live stream does not: its bytes are not held."""
         return not self._spec.is_live
 
     async def write(self, chunk: bytes) -> None:
@@ -159,7 +159,7 @@ class DecodeJob:
             await self._hand_on(piece)
 
     async def _end_at_limit(self, piece: bytes) -> None:
-        """What fits is decoded as if the file ended there; then comes the error, to whoever writes at once."""
+        """What fits is decoded as if the file ended there; then comes the error, to the writer at once."""
         too_large = f"the file is larger than the limit of {self._spec.max_bytes} bytes"
         if piece and self._spec.is_video:
             await self._hand_on(piece)
@@ -226,7 +226,7 @@ class DecodeJob:
             self._failure = AssayError("the decoder failed; send the request again")
 
     def _finish(self, _: asyncio.Task[None]) -> None:
-        """Release whoever waits in `write` or `events`; a callback, as a task may be cancelled before it starts."""
+        """Release those that wait in `write` or `events`; a callback, as a task may be cancelled before it starts."""
         self._buffer.close()
         self._room.set()
         self._events.put_nowait(None)
@@ -288,17 +288,17 @@ class DecodeJob:
     async def _converse(self, worker: DecodeWorker) -> None:
         """Answer the worker until it is ready for another job. Raises the error that it reports or dies of."""
         await worker.begin(self._spec)
-        told: set[Kind] = set()
+        received: set[Kind] = set()
         frames = 0
         while True:
             kind, body = await self._receive(worker)
-            if kind in told & _ONCE or (kind is Kind.FRAME and Kind.INFO not in told):
+            if kind in received & _ONCE or (kind is Kind.FRAME and Kind.INFO not in received):
                 raise protocol.ProtocolError(f"{kind.name} out of turn")
-            told.add(kind)
+            received.add(kind)
             if kind is Kind.WANT:
                 await self._feed(worker)
             elif kind is Kind.FRAME:
-                told.discard(Kind.LOST)
+                received.discard(Kind.LOST)
                 frame, frames = await worker.take(body), frames + 1
                 self._count(frame.pts_seconds)
                 if frames > self._frames_out:
@@ -306,7 +306,7 @@ class DecodeJob:
             elif kind is Kind.INFO:
                 info = protocol.info_from_body(body)
                 self._pixels = min(info.width_px * info.height_px, self._spec.limits.max_video_pixels)
-                self._tell_info(info)
+                self._send_info(info)
             elif kind is Kind.LOST:
                 self._events.put_nowait(protocol.lost_from_body(body))
             elif kind is Kind.SUMMARY:
@@ -341,7 +341,7 @@ class DecodeJob:
         return self._buffer.size > self._decoded_bytes or self._buffer.has_ended
 
     async def _hand_out(self, frame: Frame) -> None:
-        """To whoever reads the events. While there are enough already, others may compute."""
+        """To the reader of `events`. While there are enough already, others may compute."""
         if self._frames_ahead >= _FRAMES_AHEAD:
             self._end_turn()
             await self._until(lambda: self._frames_ahead < _FRAMES_AHEAD)
@@ -350,9 +350,9 @@ class DecodeJob:
         self._frames_out += 1
         self._events.put_nowait(frame)
 
-    def _tell_info(self, info: MediaInfo) -> None:
-        if not self._has_told_info:
-            self._has_told_info = True
+    def _send_info(self, info: MediaInfo) -> None:
+        if not self._has_sent_info:
+            self._has_sent_info = True
             self._events.put_nowait(info)
 
     async def _begin_turn(self) -> None:

@@ -25,7 +25,7 @@ _CHEAP_BYTES = MIB
 _CHEAP_PATIENCE_SECONDS = 0.1
 _PATIENCE_SECONDS = 1.0
 _LAST_PATIENCE_SECONDS = 2.0
-"""For an upload that cannot begin anew, because it is too large to be kept: it is ended."""
+"""For an upload that cannot begin anew, because it is too large to be held: it is ended."""
 _MEMORY_BYTES = 256 * 1024
 
 
@@ -80,7 +80,7 @@ class LendingPool(WorkerPool):
         spool_bytes: int = 1024 * MIB,
         **processes: Any,
     ) -> None:
-        """Who waits longer than `wait_seconds` for a worker is told that all are busy.
+        """`lend` raises Busy after `wait_seconds` without a worker.
 
         `upload_spool_bytes` of one upload may wait in a file, and `spool_bytes` of all.
         """
@@ -97,9 +97,11 @@ class LendingPool(WorkerPool):
         self._returning: set[DecodeWorker] = set()
         self._alarm: asyncio.TimerHandle | None = None
 
-    def buffer(self, *, is_kept: bool) -> UploadBuffer:
+    def buffer(self, *, can_replay: bool) -> UploadBuffer:
         """Where the bytes of one upload wait."""
-        return UploadBuffer(self._spool, _MEMORY_BYTES if is_kept else 0, self._upload_spool_bytes if is_kept else 0)
+        return UploadBuffer(
+            self._spool, _MEMORY_BYTES if can_replay else 0, self._upload_spool_bytes if can_replay else 0
+        )
 
     async def close(self) -> None:
         """Kill every process, whatever it is doing, and wait until it is gone. Jobs under way fail."""
@@ -169,7 +171,7 @@ class LendingPool(WorkerPool):
             self._match()
 
     async def begin_turn(self) -> None:
-        """Wait for a turn at the processor; whoever came first goes first. Raises `Busy` when that takes too long."""
+        """Wait for a turn at the processor, first come first served. Raises `Busy` when that takes too long."""
         self._turns_wanted += 1
         try:
             async with asyncio.timeout(self._wait_seconds if self._turns.locked() else None):

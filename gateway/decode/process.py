@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0
 SETTLE_SECONDS = 2.0
-"""For a worker that was told to stop, until it is killed."""
+"""From asking a worker to stop until it is killed."""
 _ENVIRONMENT = {
     # The worker gets nothing of the gateway's environment: there may be secrets in it.
     "PYTHONPATH": str(_ROOT),
@@ -63,7 +63,7 @@ class DecodeWorker:
         self.is_ready = False
         """It waits for a job."""
         self._head = b""
-        """Of a message whose body has not been read: whoever waited for it was cancelled."""
+        """Of a message whose body has not been read: the task that waited for it was cancelled."""
 
     @classmethod
     async def start(cls) -> Self:

@@ -28,7 +28,7 @@ FRAME = struct.Struct(">dIII")
 """pts in seconds, height and width in pixels, slot that holds the height x width x 3 bytes RGB."""
 MAX_CHUNK_BYTES = MIB
 FRAMES_TOGETHER = 4
-"""Each message wakes somebody, so up to so many frames are told of at once, and so many acknowledged; less than
+"""Each message wakes a process, so up to so many frames are announced at once, and so many acknowledged; less than
 `SLOTS`, or both would wait for ever."""
 PERMITTED = "permitted"
 """What came of an attempt to break out that nothing stopped."""

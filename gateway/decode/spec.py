@@ -22,7 +22,7 @@ Above0 = Annotated[float, Gt(0)]
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """Budgets of one decode. Whoever passes one gets `OverLimit` with the name and the size of it.
+    """Budgets of one decode. A file that exceeds one gets `OverLimit` with the name and the size of it.
 
     No number in a header counts against these, only what was really read, decoded and spent.
     """

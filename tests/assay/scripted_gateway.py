@@ -171,12 +171,12 @@ def segment(of: score_pb2.WindowResult) -> event_pb2.Segment:
 
 def attributes() -> list[Attribute]:
     """All ten; of each scale the second best grade, with 0.6."""
-    told = []
+    reported = []
     for kind in KINDS.values():
         if not kind.is_graded:
-            told.append(Attribute(kind.name, text="a dog on a beach"))
+            reported.append(Attribute(kind.name, text="a dog on a beach"))
             continue
         grade = kind.grades[-2]
         others = [other for other in kind.grades if other != grade]
-        told.append(Attribute(kind.name, grade, {grade: 0.6} | dict.fromkeys(others, 0.4 / len(others))))
-    return told
+        reported.append(Attribute(kind.name, grade, {grade: 0.6} | dict.fromkeys(others, 0.4 / len(others))))
+    return reported

@@ -5,7 +5,7 @@ import pytest
 from assay.attribute import KINDS, Attribute
 
 
-def test_there_are_nine_graded_attributes_and_one_told_in_words():
+def test_there_are_nine_graded_attributes_and_one_described_in_words():
     assert [kind.is_graded for kind in KINDS.values()].count(True) == 9
     assert len(KINDS) == 10
 

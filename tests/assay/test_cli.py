@@ -62,7 +62,7 @@ def test_a_scored_file_is_exit_code_0(gateway: ScriptedGateway, folder: Path) ->
     assert assay(gateway, "photo.jpg") == 0
 
 
-def test_an_address_is_passed_on_and_not_looked_for_on_the_disk(gateway: ScriptedGateway, capsys: Captured) -> None:
+def test_an_address_is_passed_on_and_not_searched_for_on_the_disk(gateway: ScriptedGateway, capsys: Captured) -> None:
     assert assay(gateway, "--quiet", "https://media.test/photo.jpg?size=2") == 0
     assert capsys.readouterr().out == "https://media.test/photo.jpg?size=2: 6.53 ± 0.41 of 10\n"
     assert (gateway.calls[0].method, gateway.calls[0].chunks) == ("ScoreUri", [b"https://media.test/photo.jpg?size=2"])
@@ -77,14 +77,14 @@ def test_ten_attribute_lines_say_name_grade_and_probability(
     gateway: ScriptedGateway, folder: Path, capsys: Captured
 ) -> None:
     assay(gateway, "photo.jpg")
-    told = [line.split() for line in capsys.readouterr().err.splitlines() if line.startswith("  ")]
-    assert (len(told), told[7]) == (10, ["clarity", "moderately", "clear", "60%"])
+    reported = [line.split() for line in capsys.readouterr().err.splitlines() if line.startswith("  ")]
+    assert (len(reported), reported[7]) == (10, ["clarity", "moderately", "clear", "60%"])
 
 
 def test_a_video_has_a_line_per_window(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
     assay(gateway, "film.mp4")
-    told = [line for line in capsys.readouterr().err.splitlines() if " to " in line]
-    assert told[1] == "    0:04.0 to 0:07.5   6.53  █████████████         moderately clear, slightly overexposed"
+    reported = [line for line in capsys.readouterr().err.splitlines() if " to " in line]
+    assert reported[1] == "    0:04.0 to 0:07.5   6.53  █████████████         moderately clear, slightly overexposed"
 
 
 def test_quiet_leaves_the_score_alone(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
@@ -162,7 +162,9 @@ def test_an_unreadable_verdict_is_exit_code_1(folder: Path) -> None:
         assert assay(gateway, "photo.jpg") == 1
 
 
-def test_the_number_of_failures_is_told_at_the_end(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
+def test_the_number_of_failures_is_reported_at_the_end(
+    gateway: ScriptedGateway, folder: Path, capsys: Captured
+) -> None:
     assay(gateway, "photo.jpg", "broken.jpg", "missing.jpg")
     assert capsys.readouterr().err.endswith("assay: 2 of 3 files could not be scored\n")
 
@@ -214,7 +216,7 @@ def test_an_unknown_attribute_names_the_known_ones(capsys: Captured) -> None:
     assert "unknown attribute sharpness; known are composition, eye_catching" in capsys.readouterr().err
 
 
-def test_only_the_attributes_that_are_asked_for_are_told(
+def test_only_the_attributes_that_are_asked_for_are_reported(
     gateway: ScriptedGateway, folder: Path, capsys: Captured
 ) -> None:
     assay(gateway, "--json", "--attributes", "clarity,exposure", "photo.jpg")
@@ -236,8 +238,8 @@ def test_a_directory_without_media_is_a_failure(gateway: ScriptedGateway, tmp_pa
 
 def test_a_dash_reads_stdin(gateway: ScriptedGateway) -> None:
     command = [sys.executable, "-m", "assay.cli", "score", "-q", "--server", gateway.address, "-"]
-    told = subprocess.run(command, cwd=ROOT, input=JPEG, capture_output=True, check=True)
-    assert told.stdout.decode() == "-: 6.53 ± 0.41 of 10\n"
+    reported = subprocess.run(command, cwd=ROOT, input=JPEG, capture_output=True, check=True)
+    assert reported.stdout.decode() == "-: 6.53 ± 0.41 of 10\n"
 
 
 def test_a_file_name_cannot_steer_the_terminal(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
@@ -254,22 +256,22 @@ def test_reasoning_cannot_steer_the_terminal(folder: Path, capsys: Captured) -> 
 
 def test_reasoning_is_written_while_the_file_is_judged(folder: Path) -> None:
     """The gateway holds the result back until the first words have been read from stderr."""
-    seen = []
+    observed = []
 
     def script(call: Call) -> Iterator[event_pb2.ScoreEvent]:
         yield started()
         yield reasoning("Sharp.")
-        seen.append(process.stderr.read(6))  # type: ignore[union-attr]
+        observed.append(process.stderr.read(6))  # type: ignore[union-attr]
         yield _resulting()
 
     with ScriptedGateway(script) as gateway:
         command = [sys.executable, "-m", "assay.cli", "score", "--server", gateway.address, str(folder / "photo.jpg")]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         process.wait(20)
-    assert seen == [b"Sharp."]
+    assert observed == [b"Sharp."]
 
 
-def test_windows_judged_at_the_same_time_are_told_one_after_the_other() -> None:
+def test_windows_judged_at_the_same_time_are_reported_one_after_the_other() -> None:
     narrator = render.ReasoningText()
     events = [
         started(True),
@@ -320,8 +322,8 @@ def test_a_tenant_is_named_to_the_server(gateway: ScriptedGateway, folder: Path)
 def test_a_composite_score_has_its_place_in_json() -> None:
     composed = result()
     composed.composite_score.CopyFrom(composed.score)
-    told = json.loads(render.judgement_json("photo.jpg", judgement_from_wire(composed)))
-    assert told["composite"] == told["score"]
+    reported = json.loads(render.judgement_json("photo.jpg", judgement_from_wire(composed)))
+    assert reported["composite"] == reported["score"]
 
 
 def test_without_a_composite_score_json_has_no_place_for_it(
@@ -363,20 +365,20 @@ def test_a_way_to_look_that_does_not_exist_is_wrong_use(gateway: ScriptedGateway
     assert left.value.code == 2
 
 
-def test_worst_and_best_windows_are_told_with_their_times(
+def test_worst_and_best_windows_are_reported_with_their_times(
     gateway: ScriptedGateway, folder: Path, capsys: Captured
 ) -> None:
     assay(gateway, "film.mp4")
-    told = capsys.readouterr().err
-    assert "    0:00.0 to 0:03.5   6.53  worst\n    0:04.0 to 0:07.5   6.53  best\n" in told
-    assert "  pooled: mean over windows, by time\n" in told
+    reported = capsys.readouterr().err
+    assert "    0:00.0 to 0:03.5   6.53  worst\n    0:04.0 to 0:07.5   6.53  best\n" in reported
+    assert "  pooled: mean over windows, by time\n" in reported
 
 
 def test_json_of_a_video_says_worst_best_and_pooling(gateway: ScriptedGateway, folder: Path, capsys: Captured) -> None:
     assay(gateway, "--json", "film.mp4")
-    told = json.loads(capsys.readouterr().out)
-    assert (told["worst"]["start_seconds"], told["best"]["start_seconds"]) == (0.0, 4.0)
-    assert (told["pooling"], told["partial"]) == ({"method": "mean"}, None)
+    reported = json.loads(capsys.readouterr().out)
+    assert (reported["worst"]["start_seconds"], reported["best"]["start_seconds"]) == (0.0, 4.0)
+    assert (reported["pooling"], reported["partial"]) == ({"method": "mean"}, None)
 
 
 def _cut_short(call: Call) -> Iterator[event_pb2.ScoreEvent]:

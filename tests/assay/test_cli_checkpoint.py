@@ -111,7 +111,7 @@ def test_a_hub_that_cannot_be_reached_is_one_sentence_with_a_way_out(
     assert (code, "cannot be reached" in said, "--base and --adapter" in said, said.count("\n")) == (1, True, True, 1)
 
 
-def test_an_offline_machine_is_told_which_variable_says_so(
+def test_an_offline_machine_learns_which_variable_says_so(
     root: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

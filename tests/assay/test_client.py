@@ -91,17 +91,17 @@ async def test_events_come_in_the_order_in_which_they_were_sent(client: AsyncCli
     assert [event.sequence async for event in client.events(JPEG)] == [1, 2, 3, 4, 5]
 
 
-async def test_events_that_came_in_one_message_are_told_one_by_one() -> None:
+async def test_events_that_came_in_one_message_are_reported_one_by_one() -> None:
     class Several(ScriptedGateway):
         def StreamImage(self, request_iterator: Any, context: Any) -> Iterator[Any]:  # noqa: N802
             yield assay_pb2.StreamImageResponse(events=self._events("StreamImage", request_iterator, context))
 
     with Several() as gateway:
         async with AsyncClient(gateway.address) as client:
-            told = [event.sequence async for event in client.events(JPEG)]
+            reported = [event.sequence async for event in client.events(JPEG)]
             assert (await client.score(JPEG)).score.value
-    assert told == [*range(1, len(told) + 1)]
-    assert len(told) > 1
+    assert reported == [*range(1, len(reported) + 1)]
+    assert len(reported) > 1
 
 
 async def test_events_arrive_while_the_upload_still_runs() -> None:
@@ -290,7 +290,7 @@ async def test_a_busy_server_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPat
     assert len(gateway.calls) == 2
 
 
-async def test_a_call_that_has_told_something_is_not_made_again() -> None:
+async def test_a_call_that_has_reported_something_is_not_made_again() -> None:
     with ScriptedGateway(lambda call: [started(), reasoning("Sharp."), Busy("full")]) as gateway:
         async with AsyncClient(gateway.address, timeout_seconds=10) as client:
             with pytest.raises(Busy):
@@ -385,5 +385,5 @@ def test_the_client_loads_neither_torch_nor_a_decoder_nor_triton() -> None:
     heavy = "('torch', 'av', 'tritonclient')"
     program = f"import sys, assay.client, assay.cli.score; print([m for m in {heavy} if m in sys.modules])"
     root = Path(__file__).parents[2]
-    told = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "[]"
+    reported = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    assert reported.stdout.strip() == "[]"

@@ -29,17 +29,17 @@ async def client() -> AsyncIterator[AsyncClient]:
 
 async def test_outcomes_are_in_the_order_of_the_files(client: AsyncClient, tmp_path: Path) -> None:
     sources = [JPEG + b"2.5", JPEG, tmp_path / "nowhere.jpg", JPEG + b"7.0"]
-    told = [each.score.value if isinstance(each, Judgement) else each for each in await client.score_many(sources)]
-    assert [type(each) for each in told] == [float, BadMedia, FileNotFoundError, float]
-    assert (told[0], told[3]) == (pytest.approx(2.5), pytest.approx(7.0))
+    reported = [each.score.value if isinstance(each, Judgement) else each for each in await client.score_many(sources)]
+    assert [type(each) for each in reported] == [float, BadMedia, FileNotFoundError, float]
+    assert (reported[0], reported[3]) == (pytest.approx(2.5), pytest.approx(7.0))
 
 
-async def test_each_outcome_is_told_with_its_place(client: AsyncClient) -> None:
-    told: dict[int, bool] = {}
+async def test_each_outcome_is_reported_with_its_place(client: AsyncClient) -> None:
+    reported: dict[int, bool] = {}
     await client.score_many(
-        [JPEG, JPEG + b"5"], on_outcome=lambda place, outcome: told.update({place: isinstance(outcome, Judgement)})
+        [JPEG, JPEG + b"5"], on_outcome=lambda place, outcome: reported.update({place: isinstance(outcome, Judgement)})
     )
-    assert told == {0: False, 1: True}
+    assert reported == {0: False, 1: True}
 
 
 async def test_no_more_files_are_made_than_are_asked_about_at_once(client: AsyncClient) -> None:
@@ -57,7 +57,7 @@ async def test_no_more_files_are_made_than_are_asked_about_at_once(client: Async
             now -= 1
 
     await client.score_many([made] * 12, concurrency=2, on_outcome=gone)
-    # A file whose outcome is about to be told has left its place already.
+    # A file whose outcome is about to be reported has left its place already.
     assert 2 <= most <= 4
 
 

@@ -28,29 +28,29 @@ def test_only_the_two_bipolar_attributes_have_a_distance():
 
 
 def test_the_score_is_the_weighted_sum():
-    told = [Attribute("composition", "7"), Attribute("exposure", "overexposed")]
-    assert composite_score(told, weights(composition=1, exposure__distance=-1.5)).value == 2 + 7 - 3
+    reported = [Attribute("composition", "7"), Attribute("exposure", "overexposed")]
+    assert composite_score(reported, weights(composition=1, exposure__distance=-1.5)).value == 2 + 7 - 3
 
 
 def test_a_doubtful_grade_counts_by_its_probabilities():
-    told = Attribute("level_shot", "yes", {"no": 0.25, "yes": 0.75})
-    assert composite_score([told], weights(level_shot=2)).value == 2 + 2 * 1.75
+    reported = Attribute("level_shot", "yes", {"no": 0.25, "yes": 0.75})
+    assert composite_score([reported], weights(level_shot=2)).value == 2 + 2 * 1.75
 
 
 def test_a_doubtful_grade_makes_a_doubtful_score():
-    told = Attribute("level_shot", "yes", {"no": 0.5, "yes": 0.5})
-    assert composite_score([told], weights(level_shot=2)).standard_deviation == 1.0
+    reported = Attribute("level_shot", "yes", {"no": 0.5, "yes": 0.5})
+    assert composite_score([reported], weights(level_shot=2)).standard_deviation == 1.0
 
 
 def test_a_score_never_leaves_its_scale():
     assert composite_score([Attribute("composition", "10")], weights(composition=5)).value == 10
 
 
-def test_there_is_no_score_if_an_attribute_that_weighs_was_not_told():
+def test_there_is_no_score_if_an_attribute_that_weighs_was_not_reported():
     assert composite_score([Attribute("composition", "7")], weights(composition=1, clarity=1)) is None
 
 
-def test_what_weighs_nothing_need_not_be_told():
+def test_what_weighs_nothing_need_not_be_reported():
     assert composite_score([Attribute("clarity", "very clear")], weights(clarity=1)) is not None
 
 

@@ -23,7 +23,7 @@ def read(*pieces: str, needs_verdict: bool = True) -> list[Reasoning | GradeRead
     return [*events, *reader.finish(needs_verdict=needs_verdict)]
 
 
-def told(events: list[Reasoning | GradeRead | Verdict]) -> tuple[str, list[object]]:
+def reported(events: list[Reasoning | GradeRead | Verdict]) -> tuple[str, list[object]]:
     text = "".join(event.text for event in events if isinstance(event, Reasoning))
     return text, [event for event in events if not isinstance(event, Reasoning)]
 
@@ -32,11 +32,11 @@ def told(events: list[Reasoning | GradeRead | Verdict]) -> tuple[str, list[objec
 def test_where_the_text_is_cut_does_not_matter(cuts):
     edges = [0, *cuts, len(ANSWER)]
     pieces = [ANSWER[a:b] for a, b in itertools.pairwise(edges)]
-    assert told(read(*pieces)) == told(read(ANSWER))
+    assert reported(read(*pieces)) == reported(read(ANSWER))
 
 
 def test_every_grade_and_the_verdict_are_read():
-    assert told(read(ANSWER))[1] == [
+    assert reported(read(ANSWER))[1] == [
         GradeRead("composition", "10"),
         GradeRead("level_shot", "no"),
         GradeRead("clarity", "very clear"),
@@ -45,11 +45,11 @@ def test_every_grade_and_the_verdict_are_read():
 
 
 def test_the_verdict_is_not_shown_as_reasoning():
-    assert "6.59" not in told(read(ANSWER))[0]
+    assert "6.59" not in reported(read(ANSWER))[0]
 
 
 def test_seven_is_not_read_out_of_seven_and_a_half():
-    assert told(read("a score of 7.5 ", needs_verdict=False))[1] == []
+    assert reported(read("a score of 7.5 ", needs_verdict=False))[1] == []
 
 
 def test_only_the_first_number_between_brackets_is_the_verdict():
@@ -62,7 +62,7 @@ def test_an_answer_without_a_score_is_unreadable():
 
 
 def test_a_bracket_that_never_becomes_a_verdict_is_shown_in_the_end():
-    assert told(read("2 <3", needs_verdict=False))[0] == "2 <3"
+    assert reported(read("2 <3", needs_verdict=False))[0] == "2 <3"
 
 
 def test_a_phrase_for_a_grade_that_does_not_exist_is_refused():

@@ -62,7 +62,7 @@ def test_the_digit_wise_reading_ignores_the_carry():
     assert digit_wise(split)[0] == pytest.approx(4.4)
 
 
-def test_a_branch_that_was_not_looked_into_counts_with_its_middle():
+def test_a_branch_that_was_not_expanded_counts_with_its_middle():
     half = tuple(0.5 if digit in (3, 4) else 0.0 for digit in range(10))
     split = counted("3.0", {"": half, "3": one_hot(0)})
     assert whole_number(split)[0] == pytest.approx((3.0 + 4.45) / 2)

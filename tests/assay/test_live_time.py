@@ -19,8 +19,8 @@ def test_time_begins_at_zero_whatever_the_clock_says():
 def test_the_clock_of_mpeg_ts_may_wrap_for_ever():
     steps = [(9.9 * i) % WRAP_SECONDS for i in range(40_000)]  # 4.5 days
     time = LiveTime()
-    told = [time.feed(step) for step in steps]
-    assert (told[-1], time.jumps) == (pytest.approx(9.9 * 39_999), 0)
+    reported = [time.feed(step) for step in steps]
+    assert (reported[-1], time.jumps) == (pytest.approx(9.9 * 39_999), 0)
 
 
 def test_a_wrap_that_somebody_has_undone_before_is_no_jump():
@@ -43,5 +43,5 @@ def test_a_pause_of_seconds_is_time_that_passes():
 @given(st.lists(st.floats(min_value=-1e6, max_value=1e6), max_size=50))
 def test_time_only_rises(seconds):
     time = LiveTime()
-    told = [at for at in map(time.feed, seconds) if at is not None]
-    assert all(later > earlier for earlier, later in pairwise(told))
+    reported = [at for at in map(time.feed, seconds) if at is not None]
+    assert all(later > earlier for earlier, later in pairwise(reported))

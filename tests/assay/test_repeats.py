@@ -29,7 +29,7 @@ def test_another_brightness_is_none():
     assert count(NOISE, NOISE + 2) == 0
 
 
-def test_a_slow_fade_is_seen_once_it_has_gone_far_enough():
+def test_a_slow_fade_is_found_once_it_has_gone_far_enough():
     fade = [NOISE + step // 2 for step in range(9)]  # half a level per frame
     assert count(*fade) == 6
 
@@ -48,7 +48,7 @@ def test_a_picture_of_another_size_is_no_repeat():
     assert count(NOISE, NOISE[:28]) == 0
 
 
-def kept(pictures: str) -> str:
+def held(pictures: str) -> str:
     """Of frames named by what they show."""
     shown = {name: NOISE + place for place, name in enumerate(sorted(set(pictures)))}
     clip = Clip(tuple(Frame(shown[name], float(at)) for at, name in enumerate(pictures)), is_video=True)
@@ -71,7 +71,7 @@ def kept(pictures: str) -> str:
     ],
 )
 def test_a_clip_keeps_one_of_each_run_of_pairs(pictures, left):
-    assert kept(pictures) == left
+    assert held(pictures) == left
 
 
 @pytest.mark.parametrize("levels", [0.0, 1.0])

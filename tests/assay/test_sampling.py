@@ -70,7 +70,7 @@ def test_a_spread_keeps_little_and_gives_what_was_wanted(times, num_frames):
     for seconds in times:
         if spread.feed(seconds):
             spread.put(seconds)
-        assert len(spread._kept) <= 4 * num_frames
+        assert len(spread._chosen) <= 4 * num_frames
     picked = [item for _, item in spread.finish()]
     assert picked == sorted(set(picked))
     assert len(picked) <= num_frames

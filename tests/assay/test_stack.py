@@ -90,8 +90,8 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def soon_kept(stack: Stack, condition: Callable[[], bool]) -> bool:
-    """Whether the condition comes true while the stack is kept running."""
+def soon_supervised(stack: Stack, condition: Callable[[], bool]) -> bool:
+    """Whether the condition comes true while the stack is supervised."""
     return soon(lambda: (stack.keep_running(), condition())[1])
 
 
@@ -118,7 +118,7 @@ def test_the_address_of_the_stack_is_that_of_the_last_program(make: Make) -> Non
         assert stack.address == "127.0.0.1:1007"
 
 
-def test_a_program_is_told_the_addresses_of_those_before(make: Make, tmp_path: Path) -> None:
+def test_a_program_learns_the_addresses_of_those_before(make: Make, tmp_path: Path) -> None:
     with make(first=SERVES, second=SERVES):
         pass
     assert "settings address,checkpoint,first\n" in (tmp_path / "logs" / "second.log").read_text()
@@ -155,21 +155,21 @@ def test_a_program_that_is_killed_is_restarted_where_it_was(make: Make, tmp_path
     with make(first=SERVES, second=SERVES) as stack:
         killed = int((tmp_path / "first.pid").read_text())
         os.kill(killed, signal.SIGKILL)
-        assert soon_kept(stack, lambda: "restarting" in "".join(said) and "first is ready" in said[-1])
+        assert soon_supervised(stack, lambda: "restarting" in "".join(said) and "first is ready" in said[-1])
     assert any("first was killed by signal 9; restarting it in 0.2 s (restart 1 of 2)" in line for line in said)
-    # It is told its own address, and nobody else was restarted.
+    # It learns its own address, and nobody else was restarted.
     assert "settings address,checkpoint,first,second\n" in (tmp_path / "logs" / "first.log").read_text()
     assert (tmp_path / "starts").read_text() == "first second first "
 
 
 def test_a_program_that_dies_while_others_start_is_restarted(make: Make, tmp_path: Path) -> None:
     with make(first=DIES_ONCE, second=SERVES_LATE) as stack:
-        assert soon_kept(stack, lambda: (tmp_path / "starts").read_text() == "first second first ")
+        assert soon_supervised(stack, lambda: (tmp_path / "starts").read_text() == "first second first ")
 
 
 def test_the_log_of_a_restarted_program_still_says_why_it_died(make: Make, tmp_path: Path) -> None:
     with make(only=DIES_ONCE) as stack:
-        assert soon_kept(stack, lambda: (tmp_path / "starts").read_text() == "only only ")
+        assert soon_supervised(stack, lambda: (tmp_path / "starts").read_text() == "only only ")
         assert "out of memory" in (tmp_path / "logs" / "only.log").read_text()
 
 
@@ -186,7 +186,7 @@ def test_what_a_dead_program_has_started_ends_with_it(make: Make, tmp_path: Path
     with make(only=HAS_CHILD) as stack:
         child = int((tmp_path / "child.pid").read_text())
         os.kill(int((tmp_path / "only.pid").read_text()), signal.SIGKILL)
-        assert soon_kept(stack, lambda: not is_alive(child))
+        assert soon_supervised(stack, lambda: not is_alive(child))
 
 
 def test_a_program_that_does_not_stop_is_killed(make: Make, tmp_path: Path) -> None:
@@ -244,10 +244,10 @@ def test_outside_a_checkout_the_stack_says_what_it_needs(tmp_path: Path, monkeyp
         checkout()
 
 
-def test_the_services_are_told_where_triton_is() -> None:
+def test_the_services_learn_where_triton_is() -> None:
     known = {"checkpoint": "/model", "triton_server": "127.0.0.1:8001"}
-    told = {part.name: part.wiring(known) for part in STAGES[1]}
-    assert told["scoring"] == {
+    reported = {part.name: part.wiring(known) for part in STAGES[1]}
+    assert reported["scoring"] == {
         "SCORING_ADDRESS": "127.0.0.1:0",
         "SCORING_TRITON": "127.0.0.1:8001",
         "SCORING_CHECKPOINT": "/model",
@@ -310,8 +310,8 @@ def test_a_signal_stops_assay_up_however_it_was_started(tmp_path: Path, before: 
     pid = int((tmp_path / "gateway.pid").read_text())
     parent = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")")[1].split()[1])
     os.kill(parent, number)
-    _, told = process.communicate(timeout=20)
-    assert (process.returncode, told.splitlines()[-1], is_running(tmp_path / "gateway.pid")) == (
+    _, reported = process.communicate(timeout=20)
+    assert (process.returncode, reported.splitlines()[-1], is_running(tmp_path / "gateway.pid")) == (
         0,
         "all stopped",
         False,

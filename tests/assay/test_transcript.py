@@ -5,8 +5,8 @@ from assay.wire import transcript_from_wire, transcript_to_wire
 
 
 def test_a_transcript_survives_the_journey():
-    told = Transcript(("Reason:", " fine", "\nThe final score is <"), "0123456789abcdef", True)
-    assert transcript_from_wire(transcript_to_wire(told)) == told
+    reported = Transcript(("Reason:", " fine", "\nThe final score is <"), "0123456789abcdef", True)
+    assert transcript_from_wire(transcript_to_wire(reported)) == reported
 
 
 def test_the_text_is_all_segments_joined():

@@ -1,4 +1,4 @@
-"""Files of a checkpoint, looked at without a model."""
+"""Files of a checkpoint, inspected without a model."""
 
 import json
 from pathlib import Path

@@ -106,23 +106,23 @@ def test_how_pictures_are_shrunk_survives_the_journey(resample):
     small = small_checkpoint()
     first = ShrinkFirst(max_pixels=262_144, video_max_pixels=16_384, resample=resample)
     pixels = small.pixels.model_copy(update={"shrink_first": first})
-    told = spec_to_wire(small.model_copy(update={"pixels": pixels}), "f1").shrink_first
-    read = (told.image_pixels, told.video_pixels, resampling_from_wire(told.resampling))
+    reported = spec_to_wire(small.model_copy(update={"pixels": pixels}), "f1").shrink_first
+    read = (reported.image_pixels, reported.video_pixels, resampling_from_wire(reported.resampling))
     assert read == (262_144, 16_384, resample)
 
 
 def test_a_checkpoint_that_shrinks_nothing_says_nothing_of_it():
-    told = spec_to_wire(small_checkpoint(), "f1")
-    assert not told.HasField("shrink_first")
-    assert told.enlarge_first_pixels == 0
+    reported = spec_to_wire(small_checkpoint(), "f1")
+    assert not reported.HasField("shrink_first")
+    assert reported.enlarge_first_pixels == 0
 
 
-def test_how_grades_are_read_is_told():
+def test_how_grades_are_read_is_reported():
     small = small_checkpoint()
     median = small.model_copy(update={"grade_reading": "median", "grade_quantile": {"clarity": 0.25}})
     assert not spec_to_wire(small, "f1").grade_quantiles
-    told = spec_to_wire(median, "f1").grade_quantiles
-    assert dict(told) == {**{name: 0.5 for name, kind in KINDS.items() if kind.is_graded}, "clarity": 0.25}
+    reported = spec_to_wire(median, "f1").grade_quantiles
+    assert dict(reported) == {**{name: 0.5 for name, kind in KINDS.items() if kind.is_graded}, "clarity": 0.25}
 
 
 def test_resampling_of_a_later_release_is_refused():

@@ -38,5 +38,5 @@ def test_every_frame_of_a_clip_is_decoded_and_paid_for(ours, tmp_path, codec):
 
 def test_a_wrong_number_of_frames_is_no_measurement(ours, tmp_path):
     one = clip(tmp_path, "H.264", "320x180", frames=3)
-    told = ours.decode(type(one)(one.codec, one.size, one.path, frames=5), 1, 168, 308)
-    assert told.failed == "3 of 5 frames came out"
+    reported = ours.decode(type(one)(one.codec, one.size, one.path, frames=5), 1, 168, 308)
+    assert reported.failed == "3 of 5 frames came out"

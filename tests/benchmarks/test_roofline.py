@@ -17,14 +17,14 @@ def test_a_stage_takes_no_less_than_its_sums_or_its_bytes() -> None:
 
 def test_the_table_has_every_stage_and_how_near_it_comes(capsys: pytest.CaptureFixture[str]) -> None:
     main([*ONE_ROUND, "--in-flight", "1", "4", "--peak-tflops", "1", "--peak-gbps", "10"])
-    told = capsys.readouterr().out
-    assert re.findall(r"^\| (\w+) \| ([^|]+) \|", told, re.MULTILINE)[1:] == [
+    reported = capsys.readouterr().out
+    assert re.findall(r"^\| (\w+) \| ([^|]+) \|", reported, re.MULTILINE)[1:] == [
         ("vision", "16 patches"),
         ("prefill", "96 tokens"),
         ("decode", "1 x 7 tokens"),
         ("decode", "4 x 7 tokens"),
     ]
-    assert "roofline 1 TFLOP/s, 10 GB/s" in told
+    assert "roofline 1 TFLOP/s, 10 GB/s" in reported
 
 
 def test_the_same_answer_is_timed_with_ours_and_with_transformers() -> None:

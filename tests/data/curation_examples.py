@@ -131,8 +131,8 @@ def _examples(seed: int, count: int) -> Iterator[tuple[str, Image.Image]]:
 
 
 def main() -> None:
-    told = (__doc__ or "").split("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m tests.data.curation_examples", description=told)
+    reported = (__doc__ or "").split("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m tests.data.curation_examples", description=reported)
     parser.add_argument("--seed", type=int, default=1, help="the thresholds were set on seed 0 (default: %(default)s)")
     parser.add_argument("--count", type=int, default=60, help="pictures of each kind (default: %(default)s)")
     options = parser.parse_args()

@@ -44,12 +44,12 @@ def grades(quality: float) -> dict[str, str]:
 def rows(path: Path, quality: float, score: float) -> list[ConversationRow]:
     """The 13 tasks of stage 1 and the three of stage 2."""
     found = grades(quality)
-    told = {name: _told(name, grade) for name, grade in found.items()}
-    levels = {level: "\n".join(told[name] for name in names) for level, names in _LEVELS.items()}
+    reported = {name: _reported(name, grade) for name, grade in found.items()}
+    levels = {level: "\n".join(reported[name] for name in names) for level, names in _LEVELS.items()}
     everything = "\n".join(levels.values())
     stage_1 = [ConversationRow(path, _MIX, everything, "mix", None)]
     stage_1 += [ConversationRow(path, _LEVEL.format(level), text, level, None) for level, text in levels.items()]
-    stage_1 += [ConversationRow(path, question, told[name], name, None) for name, question in _QUESTIONS.items()]
+    stage_1 += [ConversationRow(path, question, reported[name], name, None) for name, question in _QUESTIONS.items()]
     asked = "Rate the aesthetics and quality of this image step by step"
     natural = f"The composition earns {found['composition']}, and the picture is {found['clarity']}."
     ending = f"The final score is <{round(score, 2)}>."
@@ -71,10 +71,10 @@ def direct(path: Path, score: float) -> ConversationRow:
     )
 
 
-def _told(name: str, grade: str) -> str:
+def _reported(name: str, grade: str) -> str:
     title = _NAMES.get(name, name.replace("_", " ").title())
     if name in _LEVELS["high"]:
-        return f"Reason for {title} Score: the shapes are seen {'well' if int(grade) > 5 else 'badly'}.\n" + (
+        return f"Reason for {title} Score: the shapes are drawn {'well' if int(grade) > 5 else 'badly'}.\n" + (
             f"{title} Score: {grade}"
         )
     if name.startswith("subject"):

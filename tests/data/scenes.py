@@ -1,6 +1,6 @@
 """Scenes: small made-up pictures and clips whose quality is known because it was taken away on purpose.
 
-A scene is coloured patches with edges, seen at `quality` 0 (blurred, dark, pale) to 1 (untouched). The same number
+A scene is coloured patches with edges, observed at `quality` 0 (blurred, dark, pale) to 1 (untouched). The same number
 makes the same pixels on every machine; the bytes of a file depend on the encoder that Pillow carries.
 """
 
@@ -40,17 +40,17 @@ def scene(number: int, width_px: int, height_px: int) -> Image.Image:
 def spoiled(drawn: Image.Image, quality: float) -> Image.Image:
     """Worse the lower the quality: three faults grow together, so that any of them tells the order."""
     fault = 1.0 - quality
-    seen = drawn.filter(ImageFilter.GaussianBlur(_WORST_BLUR_PX * fault))
-    seen = ImageEnhance.Brightness(seen).enhance(1 - (1 - _DARKEST) * fault)
-    return ImageEnhance.Color(seen).enhance(1 - (1 - _PALEST) * fault)
+    observed = drawn.filter(ImageFilter.GaussianBlur(_WORST_BLUR_PX * fault))
+    observed = ImageEnhance.Brightness(observed).enhance(1 - (1 - _DARKEST) * fault)
+    return ImageEnhance.Color(observed).enhance(1 - (1 - _PALEST) * fault)
 
 
-def jpeg(seen: Image.Image) -> bytes:
-    return _encoded(seen, "JPEG", quality=92)
+def jpeg(observed: Image.Image) -> bytes:
+    return _encoded(observed, "JPEG", quality=92)
 
 
-def bmp(seen: Image.Image) -> bytes:
-    return _encoded(seen, "BMP")
+def bmp(observed: Image.Image) -> bytes:
+    return _encoded(observed, "BMP")
 
 
 def mp4(number: int, quality: float) -> bytes:
@@ -78,7 +78,7 @@ def _avif(views: Sequence[Image.Image]) -> bytes:
 
 def _relabelled(avif: bytes) -> bytes:
     """An animated AVIF is an ISO file with an AV1 track, as an MP4 is. Its brands and the track's handler are changed
-    to those of a video, and the description of the still picture beside the track is marked as free space; the
+    to those of a video, and the description of the still picture next to the track is marked as free space; the
     frames are untouched. That spares a video encoder: PyAV belongs to the gateway alone."""
     boxes, start = bytearray(avif), 0
     while start < len(boxes):
@@ -103,7 +103,7 @@ def _undated(moov: bytearray) -> bytearray:
     return moov
 
 
-def _encoded(seen: Image.Image, file_format: str, **settings: int) -> bytes:
+def _encoded(observed: Image.Image, file_format: str, **settings: int) -> bytes:
     into = io.BytesIO()
-    seen.save(into, file_format, **settings)
+    observed.save(into, file_format, **settings)
     return into.getvalue()

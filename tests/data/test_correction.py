@@ -57,7 +57,7 @@ def test_a_correction_says_who_made_it_and_what_stood_there_before(tmp_path):
     )
 
 
-def test_rows_that_nobody_looked_at_change_nothing(tmp_path):
+def test_rows_that_nobody_inspected_change_nothing(tmp_path):
     write_sheet(doubtful(SAID), tmp_path / "sheet.csv")
     merged = merge(SAID, tmp_path / "sheet.csv")
     assert (merged.said, merged.open) == (SAID, 2)

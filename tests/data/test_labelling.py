@@ -76,11 +76,11 @@ async def test_a_file_that_is_labelled_is_not_asked_about_again(client, tmp_path
 async def test_a_file_that_fails_is_listed_and_the_others_are_labelled(client, tmp_path):
     client.failures = {"a.jpg": BadMedia("no picture")}
     failures = await ask(tmp_path, "a.jpg", "b.jpg")
-    kept = {each.file for each in labels.read(tmp_path / "labels.csv")}
-    assert ([each.reason for each in failures], kept) == (["BAD_MEDIA"], {"b.jpg"})
+    held = {each.file for each in labels.read(tmp_path / "labels.csv")}
+    assert ([each.reason for each in failures], held) == (["BAD_MEDIA"], {"b.jpg"})
 
 
-async def test_without_a_server_what_was_labelled_is_kept(client, tmp_path):
+async def test_without_a_server_what_was_labelled_is_held(client, tmp_path):
     await ask(tmp_path, "a.jpg")
     client.failures = {"b.jpg": NoServer("gone")}
     with pytest.raises(NoServer):
@@ -93,7 +93,7 @@ def test_words_are_no_grades(client):
     assert labels.grades(said) == {"level_shot": {"a.jpg": "yes"}}
 
 
-def test_the_command_labels_the_parts_that_it_is_told(client, mini, tmp_path, capsys):
+def test_the_command_labels_the_parts_that_it_is_given(client, mini, tmp_path, capsys):
     main(["label", "koniq", "--root", str(mini("koniq")), "--parts", "test", "--out", str(tmp_path / "labels.csv")])
     assert len({each.file for each in labels.read(tmp_path / "labels.csv")}) == 6
 

@@ -1,4 +1,4 @@
-"""Manifests: what is read, and what every defect is told as."""
+"""Manifests: what is read, and what every defect is reported as."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_files_lie_beside_the_manifest(tmp_path: Path) -> None:
+def test_files_lie_next_to_the_manifest(tmp_path: Path) -> None:
     assert read_manifest(written(tmp_path, "file,mos\na.jpg,3.5\n"))[0].path == tmp_path / "a.jpg"
 
 

@@ -60,13 +60,13 @@ def test_a_worse_picture_has_a_lower_mos(mini):
     assert spearmanr(light, [each.mos for each in files])[0] > 0.3
 
 
-def test_an_unknown_set_is_told_which_are_known(tmp_path):
+def test_an_unknown_set_learns_which_are_known(tmp_path):
     with pytest.raises(BadDataSet, match="koniq, spaq, livec, ava, tad66k, konvid, realqa"):
         load("imagenet", tmp_path)
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_an_empty_folder_is_told_what_is_missing_and_where_to_get_it(tmp_path, name):
+def test_an_empty_folder_learns_what_is_missing_and_where_to_get_it(tmp_path, name):
     with pytest.raises(BadDataSet, match=r"is missing; the data set comes from https://"):
         load(name, tmp_path)
 

@@ -22,9 +22,9 @@ def run_of(
 
 def graded(scores: Sequence[float], grades: Sequence[Mapping[str, str]], words: Sequence[str] | None = None) -> Run:
     """A run whose rows have grades, and words as the reason of the composition."""
-    told = words or [""] * len(scores)
+    reported = words or [""] * len(scores)
     rows = tuple(
         RunRow(f"{place}.jpg", score, {REASONED: score}, grades=each, words={"composition": said})
-        for place, (score, each, said) in enumerate(zip(scores, grades, told, strict=True))
+        for place, (score, each, said) in enumerate(zip(scores, grades, reported, strict=True))
     )
     return Run("koniq", "koniq", "regular", rows, (MODEL,))

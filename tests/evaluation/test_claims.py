@@ -18,8 +18,8 @@ def printed(value: float) -> str:
 
 @pytest.mark.parametrize("claim", [claim for claims in GROUPS.values() for claim in claims], ids=lambda c: c.data_set)
 def test_every_main_result_has_a_row(claim: Claim) -> None:
-    told = printed(claim.srcc) + (f" / {printed(claim.plcc)}" if claim.plcc else "")
-    assert [line for line in PAGE.splitlines() if line.startswith("|") and told in line]
+    reported = printed(claim.srcc) + (f" / {printed(claim.plcc)}" if claim.plcc else "")
+    assert [line for line in PAGE.splitlines() if line.startswith("|") and reported in line]
 
 
 def test_the_base_model_has_a_row() -> None:

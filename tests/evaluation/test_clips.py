@@ -21,7 +21,7 @@ def clip() -> list[Picture]:
     return [np.ascontiguousarray(wide[:, place : place + 160]) for place in range(36)]
 
 
-def seen(file: bytes, tmp_path: Path) -> list[Picture]:
+def observed(file: bytes, tmp_path: Path) -> list[Picture]:
     path = tmp_path / "clip.mp4"
     path.write_bytes(file)
     return read_clip(path, 10.0)
@@ -32,7 +32,7 @@ def detail(pictures: list[Picture]) -> float:
 
 
 def test_what_is_written_is_read_again(clip: list[Picture], tmp_path: Path) -> None:
-    again = seen(write_clip(clip), tmp_path)
+    again = observed(write_clip(clip), tmp_path)
     assert np.abs(np.stack(again).astype(int) - np.stack(clip)).mean() < 6
 
 
@@ -77,7 +77,7 @@ def test_a_higher_crf_makes_a_smaller_file(clip: list[Picture]) -> None:
 
 
 def test_more_downscaling_leaves_less_detail(clip: list[Picture], tmp_path: Path) -> None:
-    details = [detail(seen(step(clip, "downscaling", by), tmp_path)) for by in CLIP_LADDERS["downscaling"]]
+    details = [detail(observed(step(clip, "downscaling", by), tmp_path)) for by in CLIP_LADDERS["downscaling"]]
     assert details == sorted(details, reverse=True)
 
 
@@ -85,25 +85,25 @@ def test_more_shake_moves_the_picture_further(clip: list[Picture], tmp_path: Pat
     still = [clip[0]] * 12
     moved = []
     for strength in CLIP_LADDERS["shake"][::2]:
-        pictures = np.stack(seen(step(still, "shake", strength), tmp_path)).astype(np.float64)
+        pictures = np.stack(observed(step(still, "shake", strength), tmp_path)).astype(np.float64)
         moved.append(np.abs(pictures - pictures.mean(axis=0)).mean())
     assert moved == sorted(moved)
 
 
 def test_freezing_shows_each_picture_for_so_long(clip: list[Picture], tmp_path: Path) -> None:
-    pictures = np.stack(seen(step(clip, "freezing", 0.4), tmp_path)).astype(int)
+    pictures = np.stack(observed(step(clip, "freezing", 0.4), tmp_path)).astype(int)
     changes = np.abs(np.diff(pictures, axis=0)).mean(axis=(1, 2, 3)) > 4
     assert list(np.flatnonzero(changes)) == [9, 19, 29]
 
 
 @pytest.mark.parametrize("name", CLIP_LADDERS)
 def test_every_step_shows_the_same_part_at_the_same_size(name: str, clip: list[Picture], tmp_path: Path) -> None:
-    pictures = seen(step(clip, name, CLIP_LADDERS[name][0]), tmp_path)
-    assert (len(pictures), pictures[0].shape) == (len(clip), seen(step(clip, "", 0.0), tmp_path)[0].shape)
+    pictures = observed(step(clip, name, CLIP_LADDERS[name][0]), tmp_path)
+    assert (len(pictures), pictures[0].shape) == (len(clip), observed(step(clip, "", 0.0), tmp_path)[0].shape)
 
 
 def test_the_bad_second_is_dark_and_the_others_are_not(clip: list[Picture], tmp_path: Path) -> None:
-    light = np.stack(seen(with_bad_second(clip, 0.4, 0.4), tmp_path)).mean(axis=(1, 2, 3))
+    light = np.stack(observed(with_bad_second(clip, 0.4, 0.4), tmp_path)).mean(axis=(1, 2, 3))
     is_dark = light < light[0] * 0.7
     assert list(np.flatnonzero(is_dark)) == list(range(round(0.4 * FRAMES_PER_SECOND), round(0.8 * FRAMES_PER_SECOND)))
 

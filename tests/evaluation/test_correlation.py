@@ -26,10 +26,10 @@ MOS = 0.5 * SCORES + _RNG.normal(0, 1, 60)
 TIED = np.array([round(each) for each in MOS], np.float64)
 
 
-def ends(told: Correlation) -> tuple[float, float]:
-    assert told.low is not None
-    assert told.high is not None
-    return told.low, told.high
+def ends(reported: Correlation) -> tuple[float, float]:
+    assert reported.low is not None
+    assert reported.high is not None
+    return reported.low, reported.high
 
 
 def small_numbers(n: int = 12) -> st.SearchStrategy[Numbers]:
@@ -112,8 +112,8 @@ def test_equal_scores_have_no_fit() -> None:
 
 
 def test_the_interval_holds_the_value() -> None:
-    told = with_interval(srcc_rows, SCORES, MOS)
-    assert ends(told)[0] < srcc(SCORES, MOS) < ends(told)[1]
+    reported = with_interval(srcc_rows, SCORES, MOS)
+    assert ends(reported)[0] < srcc(SCORES, MOS) < ends(reported)[1]
 
 
 def test_equal_seeds_give_equal_intervals() -> None:
@@ -127,8 +127,8 @@ def test_another_seed_gives_another_interval() -> None:
 def test_more_files_make_a_narrower_interval() -> None:
     def width(n: int) -> float:
         x = np.random.default_rng(1).normal(size=n)
-        told = with_interval(plcc_rows, x, x + np.random.default_rng(2).normal(size=n))
-        return float(np.diff(ends(told))[0])
+        reported = with_interval(plcc_rows, x, x + np.random.default_rng(2).normal(size=n))
+        return float(np.diff(ends(reported))[0])
 
     assert width(800) < width(50) / 2
 
@@ -138,10 +138,10 @@ def test_the_interval_of_plcc_agrees_with_fisher() -> None:
     rng = np.random.default_rng(5)
     x = rng.normal(size=1000)
     y = x + rng.normal(size=1000)
-    told = with_interval(plcc_rows, x, y)
+    reported = with_interval(plcc_rows, x, y)
     r = plcc(x, y)
     expected = np.tanh(np.arctanh(r) + np.array([-1.96, 1.96]) / np.sqrt(997))
-    assert (told.low, told.high) == pytest.approx(tuple(expected), abs=0.01)
+    assert (reported.low, reported.high) == pytest.approx(tuple(expected), abs=0.01)
 
 
 def test_two_files_have_no_correlation_to_report() -> None:
@@ -158,13 +158,13 @@ def test_no_files_at_all_are_not_a_crash() -> None:
 
 def test_mostly_constant_draws_give_a_value_without_an_interval() -> None:
     one_differs = np.array([1.0] * 30 + [2.0])
-    told = with_interval(plcc_rows, one_differs[-3:], one_differs[-3:])
-    assert told.value == pytest.approx(1.0)
+    reported = with_interval(plcc_rows, one_differs[-3:], one_differs[-3:])
+    assert reported.value == pytest.approx(1.0)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(3, 8), st.integers(0, 1000))
 def test_intervals_stay_within_minus_one_and_one(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    told = with_interval(srcc_rows, rng.normal(size=n), rng.normal(size=n), draws=200)
-    assert told.low is None or told.high is None or -1 <= told.low <= told.high <= 1
+    reported = with_interval(srcc_rows, rng.normal(size=n), rng.normal(size=n), draws=200)
+    assert reported.low is None or reported.high is None or -1 <= reported.low <= reported.high <= 1

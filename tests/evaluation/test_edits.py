@@ -13,7 +13,7 @@ def form() -> Form:
     return answer_form(small_checkpoint(), "regular").before(SCORE)
 
 
-def told(reason: str = " fine", composition: str = " 7", clarity: str = " very clear") -> Transcript:
+def reported(reason: str = " fine", composition: str = " 7", clarity: str = " very clear") -> Transcript:
     texts = ["Reason:", reason, "\nComposition:", composition, "\nSubject:", " a dog", "\nBackground:", " a beach"]
     texts += ["\nClarity:", clarity, "\nThe final score is <"]
     return Transcript(tuple(text for text in texts if text), "f", True)
@@ -24,15 +24,15 @@ def by_name(parts: list[Part]) -> dict[str, str]:
 
 
 def edited(name: str, other: Transcript | None = None) -> dict[str, str]:
-    return by_name(EDITS[name](taken_apart(form(), told()), taken_apart(form(), other or told())))
+    return by_name(EDITS[name](taken_apart(form(), reported()), taken_apart(form(), other or reported())))
 
 
 def test_a_transcript_is_put_together_as_it_was() -> None:
-    assert put_together(taken_apart(form(), told()), told()) == told()
+    assert put_together(taken_apart(form(), reported()), reported()) == reported()
 
 
 def test_a_free_text_that_wrote_nothing_is_empty() -> None:
-    assert by_name(taken_apart(form(), told(reason="")))["composition_reason"] == ""
+    assert by_name(taken_apart(form(), reported(reason="")))["composition_reason"] == ""
 
 
 def test_a_transcript_of_another_form_is_refused() -> None:
@@ -41,7 +41,7 @@ def test_a_transcript_of_another_form_is_refused() -> None:
 
 
 def test_a_transcript_that_goes_on_is_refused() -> None:
-    longer = Transcript((*told().texts, "5"), "f", True)
+    longer = Transcript((*reported().texts, "5"), "f", True)
     with pytest.raises(ValueError, match="goes on"):
         taken_apart(form(), longer)
 
@@ -58,16 +58,16 @@ def test_without_words_the_grades_stay() -> None:
 
 
 def test_another_pictures_words_leave_the_grades() -> None:
-    found = edited("another picture's words", told(reason=" poor", composition=" 2"))
+    found = edited("another picture's words", reported(reason=" poor", composition=" 2"))
     assert (found["composition"], found["composition_reason"]) == (" 7", " poor")
 
 
 def test_another_pictures_grades_leave_the_words() -> None:
-    found = edited("another picture's grades", told(reason=" poor", composition=" 2"))
+    found = edited("another picture's grades", reported(reason=" poor", composition=" 2"))
     assert (found["composition"], found["composition_reason"]) == (" 2", " fine")
 
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_every_edit_ends_where_the_number_begins(edit: str) -> None:
-    parts = taken_apart(form(), told())
-    assert put_together(EDITS[edit](parts, parts), told()).text.endswith("The final score is <")
+    parts = taken_apart(form(), reported())
+    assert put_together(EDITS[edit](parts, parts), reported()).text.endswith("The final score is <")

@@ -25,7 +25,7 @@ def test_grades_in_the_order_of_people_correlate_fully() -> None:
     assert (found["clarity"].srcc, found["clarity"].n) == (pytest.approx(1.0), 4)
 
 
-def test_an_attribute_that_says_the_same_of_everything_has_no_coefficient_and_is_told() -> None:
+def test_an_attribute_that_says_the_same_of_everything_has_no_coefficient_and_is_reported() -> None:
     found = agreement(RUN, people(*CLARITY))
     assert mean_of(found) == "1.000 / 1.000 (of 1 of 9 attributes)"
 

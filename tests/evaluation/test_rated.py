@@ -55,7 +55,7 @@ def test_a_file_of_another_split_is_refused_by_name(koniq: Path, tmp_path: Path)
         run_of(table([*files_of(koniq), "512x384/another.jpg"], tmp_path / "l.csv"), koniq)
 
 
-def test_who_scored_is_told_with_fingerprints(koniq: Path, tmp_path: Path) -> None:
+def test_who_scored_is_reported_with_fingerprints(koniq: Path, tmp_path: Path) -> None:
     (model,) = run_of(table(files_of(koniq), tmp_path / "l.csv"), koniq).models
     assert (model["name"], model["checkpoint_fingerprint"]) == ("regression-head", "c0ffee")
 
@@ -69,7 +69,7 @@ def test_a_set_that_was_trained_on_whole_is_not_tested_on(mini: Miniatures, tmp_
     assert labelled_run(file, "spaq", "spaq", spaq, "direct", held_out_share=0.2).counts()["n"] < 9
 
 
-def test_a_published_split_is_kept(koniq: Path, tmp_path: Path) -> None:
+def test_a_published_split_is_respected(koniq: Path, tmp_path: Path) -> None:
     with pytest.raises(BadRun, match="published split"):
         labelled_run(table([], tmp_path / "l.csv"), "koniq", "koniq", koniq, "direct", held_out_share=0.5)
 
@@ -78,6 +78,6 @@ def test_a_head_is_a_further_run_and_not_the_papers_main_row(koniq: Path, tmp_pa
     file = table(files_of(koniq), tmp_path / "l.csv")
     read = ["--data-set", "koniq", "--data", str(koniq), "--trained-on", "koniq", "--labels", str(file)]
     assert main(["from-labels", *read, "--form", "regression head", "--out", str(tmp_path / "run.json")]) == 0
-    told = capsys.readouterr().out
-    assert "regression head not served" in told[told.index("Further runs") :]
+    reported = capsys.readouterr().out
+    assert "regression head not served" in reported[reported.index("Further runs") :]
     assert read_run(tmp_path / "run.json").counts()["scored"] == 6

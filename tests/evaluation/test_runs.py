@@ -1,4 +1,4 @@
-"""evaluation/runs.py: every row's fate is kept, on disk too."""
+"""evaluation/runs.py: every row's fate is held, on disk too."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""evaluation/tables.py: ours beside the claim, and nothing dropped."""
+"""evaluation/tables.py: ours next to the claim, and nothing dropped."""
 
 import pytest
 
@@ -16,14 +16,14 @@ def koniq(table: ReportTable) -> dict[str, str]:
     return dict(zip(table.head, table.rows[0], strict=True))
 
 
-def test_an_unreadable_row_stands_beside_the_coefficient() -> None:
+def test_an_unreadable_row_stands_next_to_the_coefficient() -> None:
     row = koniq(claimed_tables([run_of(SCORES, MOS)])[0])
     assert (row["n"], row["scored"], row["unreadable"], row["failed"]) == ("6", "4", "1", "1")
 
 
-def test_the_reasons_of_failures_are_told_below_the_table() -> None:
-    told = claimed_tables([run_of(SCORES, MOS)])[0].text()
-    assert "1 UNREADABLE_VERDICT, 1 BAD_MEDIA" in told
+def test_the_reasons_of_failures_are_reported_below_the_table() -> None:
+    reported = claimed_tables([run_of(SCORES, MOS)])[0].text()
+    assert "1 UNREADABLE_VERDICT, 1 BAD_MEDIA" in reported
 
 
 def test_the_claim_is_quoted_as_the_papers() -> None:

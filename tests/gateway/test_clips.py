@@ -1,4 +1,4 @@
-"""How a video is looked at, over real sockets: sampling, windows, pooling, repeats, budgets."""
+"""How a video is inspected, over real sockets: sampling, windows, pooling, repeats, budgets."""
 
 import asyncio
 import io
@@ -46,12 +46,12 @@ class Counting(ScriptedGenerator):
 
 
 async def result(pool, data=FILM, model=None, *, settings=None, **options):
-    events = await told(pool, data, model, settings=settings, **options)
+    events = await reported(pool, data, model, settings=settings, **options)
     assert events[-1].HasField("result")
     return events[-1].result
 
 
-async def told(pool, data=FILM, model=None, *, settings=None, form=DIRECT, **options):
+async def reported(pool, data=FILM, model=None, *, settings=None, form=DIRECT, **options):
     scripted = model or ScriptedGenerator()
     video = video_options_to_wire(VideoOptions(**options)) if options else None
     # One window at a time, so that the script's numbers come in the order of the windows.
@@ -63,9 +63,9 @@ def starts(judged):
     return [window.start_offset.ToTimedelta().total_seconds() for window in judged.windows]
 
 
-async def test_without_a_word_a_video_is_looked_at_as_the_model_wants(pool):
-    looked = (await result(pool)).video
-    assert (looked.window_length.seconds, looked.window_hop.seconds, looked.frames_per_second) == (4, 4, 2.0)
+async def test_without_a_word_a_video_is_sampled_as_the_model_wants(pool):
+    report = (await result(pool)).video
+    assert (report.window_length.seconds, report.window_hop.seconds, report.frames_per_second) == (4, 4, 2.0)
 
 
 async def test_windows_overlap_if_the_hop_is_shorter(pool):
@@ -87,7 +87,7 @@ async def test_a_long_window_is_sampled_no_denser_than_the_model_can_be_shown(po
     assert max(window.frame_count for window in judged.windows) <= 8
 
 
-async def test_worst_and_best_are_told_with_their_times(pool):
+async def test_worst_and_best_are_reported_with_their_times(pool):
     judged = await result(pool, model=Counting())
     assert (judged.worst.score.value, judged.worst.start_offset.seconds) == (pytest.approx(1.0), 12)
     assert (judged.best.score.value, judged.best.start_offset.seconds) == (pytest.approx(9.0), 16)
@@ -153,7 +153,7 @@ async def test_a_repeat_says_what_the_window_before_said(pool):
     assert judged.windows[3].attributes == judged.windows[0].attributes
 
 
-async def test_repeats_are_kept_if_the_request_says_so(pool):
+async def test_repeats_are_held_if_the_request_says_so(pool):
     model = ScriptedGenerator()
     judged = await result(pool, STILL, model, keep_repeats=True)
     assert (len(model.clips), judged.video.repeated_frames) == (6, 0)
@@ -266,7 +266,7 @@ LONG = film([40 + 7 * (i % 25) for i in range(700)], frames_per_second=10, key_f
 
 
 async def test_the_result_of_a_long_video_leaves_details_to_the_events(pool):
-    events = await told(pool, LONG, form=score_pb2.ANSWER_FORM_REGULAR, window_seconds=1.0)
+    events = await reported(pool, LONG, form=score_pb2.ANSWER_FORM_REGULAR, window_seconds=1.0)
     judged, windows = events[-1].result, [event.window for event in events if event.HasField("window")]
     assert len(judged.windows) == len(windows) == 70
     assert (len(judged.windows[0].attributes), len(windows[0].attributes)) == (0, 3)

@@ -21,19 +21,19 @@ Request = live_pb2.ScoreLiveRequest
 
 
 def config(window=2.0, hop=0.0, lateness=live_pb2.LATENESS_WAIT, **judging):
-    told = live_pb2.LiveConfig(config=assay_pb2.ScoreConfig(**judging), lateness=lateness)
-    told.window.FromMilliseconds(round(window * 1000))
+    reported = live_pb2.LiveConfig(config=assay_pb2.ScoreConfig(**judging), lateness=lateness)
+    reported.window.FromMilliseconds(round(window * 1000))
     if hop:
-        told.hop.FromMilliseconds(round(hop * 1000))
-    return Request(config=told)
+        reported.hop.FromMilliseconds(round(hop * 1000))
+    return Request(config=reported)
 
 
 def chunks(data, size=20_000):
     return [Request(chunk=data[start : start + size]) for start in range(0, len(data), size)]
 
 
-async def told(caller, requests):
-    """All that a stream is told. Raises the AssayError that the gateway meant."""
+async def reported(caller, requests):
+    """All that a stream is reported. Raises the AssayError that the gateway meant."""
     call = caller.live.ScoreLive(iter(requests) if isinstance(requests, list) else requests)
     try:
         return [event async for response in call for event in response.events]
@@ -59,7 +59,7 @@ def judging():
 async def lived(pool, *requests, **settings):
     model = judging()
     async with gateway(pool, model, model, **settings) as caller:
-        return await told(caller, list(requests))
+        return await reported(caller, list(requests))
 
 
 async def test_a_stream_begins_with_started_and_ends_with_ended(pool):
@@ -75,7 +75,7 @@ async def test_what_is_said_of_a_window_comes_while_it_is_written_and_before_its
     assert {"early_score", "reasoning", "attribute"} <= set(before)
 
 
-async def test_attributes_that_nobody_asked_for_are_not_told_live(pool):
+async def test_attributes_that_nobody_asked_for_are_not_reported_live(pool):
     responses = await lived(pool, config(attributes=["clarity"]), *chunks(live(2.0)))
     grades = [each.attribute.attribute.grade for each in responses if each.HasField("attribute")]
     assert grades == ["very clear"]
@@ -92,8 +92,8 @@ async def test_windows_follow_one_another(pool):
 
 
 async def test_windows_may_overlap(pool):
-    told = spans(await lived(pool, config(2.0, hop=1.0), *chunks(live(4.0))))
-    assert told[:3] == [(0.0, 2.0), (1.0, 3.0), (2.0, 4.0)]
+    reported = spans(await lived(pool, config(2.0, hop=1.0), *chunks(live(4.0))))
+    assert reported[:3] == [(0.0, 2.0), (1.0, 3.0), (2.0, 4.0)]
 
 
 async def test_a_fragmented_mp4_is_as_good_as_mpeg_ts(pool):
@@ -106,7 +106,7 @@ async def test_a_window_has_a_score_and_the_attributes_that_were_asked_for(pool)
     assert [each.grade for each in window.attributes] == ["very clear"]
 
 
-async def test_a_window_is_told_while_the_stream_goes_on(pool):
+async def test_a_window_is_reported_while_the_stream_goes_on(pool):
     model = judging()
     first = asyncio.Event()
 
@@ -125,7 +125,7 @@ async def test_a_window_is_told_while_the_stream_goes_on(pool):
     assert (happened[0], happened[-1]) == ("started", "ended")
 
 
-async def test_a_stream_is_told_that_the_server_stops(pool):
+async def test_a_stream_learns_that_the_server_stops(pool):
     model = judging()
 
     async def endless():
@@ -136,7 +136,7 @@ async def test_a_stream_is_told_that_the_server_stops(pool):
         await asyncio.sleep(60)
 
     async with gateway(pool, model, model) as caller, asyncio.timeout(20):
-        ended = (await told(caller, endless()))[-1].ended
+        ended = (await reported(caller, endless()))[-1].ended
     assert (ended.server_stops, ended.judged_windows > 0) == (True, True)
 
 
@@ -145,7 +145,7 @@ async def test_when_the_model_is_slow_the_oldest_windows_are_left_out_and_counte
     model = ScriptedGenerator(gate=gate)
     asyncio.get_running_loop().call_later(2.0, gate.set)
     async with gateway(pool, model, model, windows_at_once=1, max_waiting_windows=2) as caller:
-        responses = await told(caller, [config(1.0, lateness=live_pb2.LATENESS_DROP_OLDEST), *chunks(live(20.0))])
+        responses = await reported(caller, [config(1.0, lateness=live_pb2.LATENESS_DROP_OLDEST), *chunks(live(20.0))])
     judged, ended = windows(responses), responses[-1].ended
     assert ended.dropped_windows > 0
     assert len(judged) + ended.dropped_windows == 20
@@ -158,7 +158,7 @@ async def test_a_client_that_wants_to_wait_gets_every_window(pool):
     model = ScriptedGenerator(gate=gate)
     asyncio.get_running_loop().call_later(1.0, gate.set)
     async with gateway(pool, model, model, windows_at_once=1, max_waiting_windows=1) as caller:
-        responses = await told(caller, [config(1.0), *chunks(live(10.0))])
+        responses = await reported(caller, [config(1.0), *chunks(live(10.0))])
     assert [each.window.window_index for each in windows(responses)] == list(range(10))
     assert responses[-1].ended.dropped_windows == 0
 
@@ -186,7 +186,7 @@ async def test_waiting_reaches_the_client(pool):
     assert sent_bytes == before_bytes < 60 << 20
 
 
-async def test_jumps_of_the_clock_are_told_with_the_window(pool):
+async def test_jumps_of_the_clock_are_reported_with_the_window(pool):
     responses = await lived(pool, config(), *chunks(live(4.0, 50.0) + live(4.0, 9000.0)))
     assert [each.clock_jumps for each in windows(responses)] == [0, 0, 1, 0]
 
@@ -234,13 +234,13 @@ async def test_a_silent_stream_is_ended(pool):
 
     async with gateway(pool, judging(), judging(), upload={"idle_seconds": 0.5}) as caller:
         with pytest.raises(UploadStalled, match=r"0\.5 s"):
-            await told(caller, silent())
+            await reported(caller, silent())
 
 
 async def test_live_streams_have_places_of_their_own(pool):
     async with gateway(pool, judging(), judging(), max_live_streams=0) as caller:
         with pytest.raises(Busy, match="GATEWAY_MAX_LIVE_STREAMS"):
-            await told(caller, [config(), *chunks(live(2.0))])
+            await reported(caller, [config(), *chunks(live(2.0))])
         assert await caller.image("jpeg.jpg")
 
 
@@ -272,10 +272,10 @@ async def test_a_stream_that_dribbles_is_ended(pool):
 
     async with gateway(pool, judging(), judging(), upload={"grace_seconds": 0.3}) as caller:
         with pytest.raises(UploadStalled, match="less than 1024 bytes per second"):
-            await told(caller, dribbling())
+            await reported(caller, dribbling())
 
 
-async def test_a_window_that_is_left_out_hands_on_what_it_would_have_told():
+async def test_a_window_that_is_left_out_hands_on_what_it_would_have_reported():
     waiting = Waiting(1, drops_oldest=True)
     clip = type("Clip", (), {"frames": (1, 2, 3)})()
     for index in range(3):

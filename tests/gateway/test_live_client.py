@@ -33,9 +33,9 @@ async def judged(pool, source, **wishes):
 
 
 async def test_a_file_is_judged_window_by_window(pool, recording):
-    told = await judged(pool, recording)
-    assert [(each.index, each.window.start_seconds) for each in told] == [(0, 0.0), (1, 2.0), (2, 4.0)]
-    assert told[0].window.attributes["clarity"].grade == "very clear"
+    reported = await judged(pool, recording)
+    assert [(each.index, each.window.start_seconds) for each in reported] == [(0, 0.0), (1, 2.0), (2, 4.0)]
+    assert reported[0].window.attributes["clarity"].grade == "very clear"
 
 
 async def test_a_stream_that_was_judged_counts_as_a_success(pool, recording):
@@ -87,29 +87,29 @@ async def printed(pool, capsys, source, **wishes):
 
 
 async def test_the_command_prints_a_line_per_window(pool, recording, capsys):
-    code, told = await printed(pool, capsys, recording)
-    assert (code, told.err) == (0, "")
-    assert told.out.splitlines()[1].startswith("0:00:02.0 - 0:00:04.0  3.72 ± ")
+    code, reported = await printed(pool, capsys, recording)
+    assert (code, reported.err) == (0, "")
+    assert reported.out.splitlines()[1].startswith("0:00:02.0 - 0:00:04.0  3.72 ± ")
 
 
 async def test_a_line_says_what_was_lost_before_it(pool, tmp_path, capsys):
     (tmp_path / "two.ts").write_bytes(live(2.0) + live(2.0, 5000.0))
-    _, told = await printed(pool, capsys, tmp_path / "two.ts")
-    assert told.out.splitlines()[1].endswith("[1 jumps of its clock]")
+    _, reported = await printed(pool, capsys, tmp_path / "two.ts")
+    assert reported.out.splitlines()[1].endswith("[1 jumps of its clock]")
 
 
 async def test_a_window_as_json_says_everything(pool, recording, capsys):
-    _, told = await printed(pool, capsys, recording, as_json=True)
-    first = json.loads(told.out.splitlines()[0])
+    _, reported = await printed(pool, capsys, recording, as_json=True)
+    first = json.loads(reported.out.splitlines()[0])
     assert (first["index"], first["start_seconds"], first["dropped_windows"]) == (0, 0.0, 0)
     assert first["score"]["value"] == pytest.approx(3.72)
 
 
 async def test_a_failure_is_a_sentence_and_an_exit_code(pool, tmp_path, capsys):
     (tmp_path / "text.ts").write_text("hello " * 100)
-    code, told = await printed(pool, capsys, tmp_path / "text.ts")
+    code, reported = await printed(pool, capsys, tmp_path / "text.ts")
     assert code == 1
-    assert "this is a text" in told.err
+    assert "this is a text" in reported.err
     assert (await printed(pool, capsys, tmp_path / "none.ts"))[0] == 1
 
 

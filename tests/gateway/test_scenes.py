@@ -19,18 +19,18 @@ def looks(*scenes, each_seconds=2.5):
 
 def fed(frames, frames_per_second=2.0):
     scenes = Scenes(frames_per_second)
-    return scenes, [kept for frame in frames if (kept := scenes.feed(frame))]
+    return scenes, [held for frame in frames if (held := scenes.feed(frame))]
 
 
 def test_a_scene_begins_where_the_picture_changes_at_once():
-    scenes, kept = fed(looks(*PLACES))
-    assert [frame.pts_seconds for frame in kept if frame.begins_scene] == [2.5, 5.0, 7.5]
+    scenes, held = fed(looks(*PLACES))
+    assert [frame.pts_seconds for frame in held if frame.begins_scene] == [2.5, 5.0, 7.5]
     assert scenes.cuts == 3
 
 
 def test_the_grid_of_samples_begins_anew_at_a_cut():
-    _, kept = fed(looks(*PLACES[:2], each_seconds=1.125))
-    assert [frame.pts_seconds for frame in kept] == [0.0, 0.5, 1.0, 1.125, 1.625, 2.125]
+    _, held = fed(looks(*PLACES[:2], each_seconds=1.125))
+    assert [frame.pts_seconds for frame in held] == [0.0, 0.5, 1.0, 1.125, 1.625, 2.125]
 
 
 def test_a_slow_pan_is_one_scene():

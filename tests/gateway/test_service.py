@@ -88,8 +88,8 @@ async def test_parts_in_no_order_end_with_a_reason(pool, parts):
 
 async def test_the_reasoning_streams_before_the_result_repeats_it(pool):
     happened = await judged(pool)
-    told = "".join(event.reasoning.text for event in happened if event.HasField("reasoning"))
-    assert told == result_of(happened).windows[0].reasoning
+    reported = "".join(event.reasoning.text for event in happened if event.HasField("reasoning"))
+    assert reported == result_of(happened).windows[0].reasoning
 
 
 async def test_an_early_score_comes_before_the_final_one(pool):
@@ -98,9 +98,9 @@ async def test_an_early_score_comes_before_the_final_one(pool):
     assert (early, result_of(happened).score.value) == (pytest.approx(3.72), pytest.approx((3.72 + 5.04) / 2))
 
 
-async def test_the_result_grades_every_attribute_that_the_model_told(pool):
-    told = [attribute_name(each) for each in result_of(await judged(pool)).attributes]
-    assert told == ["composition", "subject_and_background", "clarity"]
+async def test_the_result_grades_every_attribute_that_the_model_reported(pool):
+    reported = [attribute_name(each) for each in result_of(await judged(pool)).attributes]
+    assert reported == ["composition", "subject_and_background", "clarity"]
 
 
 async def test_a_grade_comes_with_the_probability_of_every_grade(pool):
@@ -199,7 +199,7 @@ async def test_what_is_no_media_is_refused_as_bad_media(pool, name):
             await (caller.video if name.startswith("mp4") else caller.image)(name)
 
 
-async def test_bad_media_leaves_the_request_beside_it_alone(pool):
+async def test_bad_media_leaves_the_request_next_to_it_alone(pool):
     async with gateway(pool, ScriptedGenerator(), ScriptedGenerator()) as caller:
         good, bad = await asyncio.gather(
             caller.image(PHOTO), caller.image("jpeg_truncated.jpg"), return_exceptions=True
@@ -270,7 +270,7 @@ async def test_services_of_two_checkpoints_do_not_judge_together(pool):
             await caller.image(PHOTO)
 
 
-async def test_one_request_too_many_is_told_to_come_back(pool):
+async def test_one_request_too_many_is_asked_to_come_back(pool):
     gate = asyncio.Event()
     model = ScriptedGenerator(gate=gate)
     async with gateway(pool, model, model, max_in_flight=1) as caller:
@@ -400,13 +400,13 @@ async def test_a_checkpoint_that_wants_its_pictures_shrunk_first_gets_them_so(po
 async def test_only_pictures_are_enlarged_first_where_a_checkpoint_wants_it(pool):
     small = small_checkpoint()
     pixels = small.pixels.model_copy(update={"enlarge_first_pixels": 4_000_000})
-    seen = []
+    observed = []
     for checkpoint in (small, small.model_copy(update={"pixels": pixels})):
         model = ScriptedGenerator()
         async with gateway(pool, model, model, checkpoint=checkpoint) as caller:
             await caller.image(PHOTO)
             await caller.video(VIDEO)
-        seen.append([model.clips[place].frames[0].pixels for place in (0, -1)])
-    (photo, frame), (enlarged_photo, same_frame) = seen
+        observed.append([model.clips[place].frames[0].pixels for place in (0, -1)])
+    (photo, frame), (enlarged_photo, same_frame) = observed
     assert not np.array_equal(photo, enlarged_photo)
     assert np.array_equal(frame, same_frame)

@@ -106,9 +106,9 @@ async def test_fifty_slow_uploads_cost_an_honest_client_nothing(pool, kind, name
             for _ in range(20):  # for some seconds what they have sent is judged, as anybody's would be
                 if await seconds_of(honest) <= 1.3 * alone:
                     break
-            beside = min([await seconds_of(honest) for _ in range(3)])
+            together = min([await seconds_of(honest) for _ in range(3)])
             work = await worker_seconds(honest())
-        assert beside <= 1.3 * alone
+        assert together <= 1.3 * alone
         assert work < 1.3 * alone_work
         assert set(pool.worker_pids) == pids
 

@@ -1,4 +1,4 @@
-"""`make bombs`: every bomb of tests/media/bombs.py through the worker that serves, with what it cost and was told."""
+"""`make bombs`: every bomb of tests/media/bombs.py through the worker that serves, its cost and its error."""
 
 import asyncio
 import sys

@@ -96,23 +96,23 @@ async def outcome(stub, number):
     return "OK"
 
 
-async def fuzz(stub, first, count, on_progress=lambda done, told: None):
+async def fuzz(stub, first, count, on_progress=lambda done, reported: None):
     """Statuses of the mutants from `first` on, counted."""
-    told = collections.Counter()
+    reported = collections.Counter()
     numbers = iter(range(first, first + count))
 
     async def work():
         for number in numbers:
             status = await outcome(stub, number)
-            told[status] += 1
+            reported[status] += 1
             if status not in STATUSES:
                 print(f"mutant {number} ({mutant(number)[0]}): {status}", flush=True)
-            on_progress(told.total(), told)
+            on_progress(reported.total(), reported)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):
             group.create_task(work())
-    return told
+    return reported
 
 
 @asynccontextmanager
@@ -153,19 +153,21 @@ async def main(count, first):
     async with gateway_process() as (process, _, stub):
         gateway = psutil.Process(process.pid)
 
-        def progress(done, told):
+        def progress(done, reported):
             if done % max(1, count // 20) == 0 or done == count:
                 megabytes = gateway.memory_info().rss / 1e6
                 seconds = time.monotonic() - start
-                print(f"{done:6} of {count}, {seconds:5.0f} s, {megabytes:.0f} MB: {dict(told)}", flush=True)
+                print(f"{done:6} of {count}, {seconds:5.0f} s, {megabytes:.0f} MB: {dict(reported)}", flush=True)
 
         await fuzz(stub, 10_000_000, 3 * len(PICTURES + VIDEOS))  # loads what is loaded once
         before = gateway.memory_info().rss
-        told = await fuzz(stub, first, count, progress)
+        reported = await fuzz(stub, first, count, progress)
         exits = int(process.returncode is not None)
         growth = gateway.memory_info().rss - before if not exits else 0
-    others = sorted(set(told) - STATUSES)
-    print(f"{exits} gateway exits; {told[DIED]} workers died of a file; other statuses: {', '.join(others) or 'none'}")
+    others = sorted(set(reported) - STATUSES)
+    print(
+        f"{exits} gateway exits; {reported[DIED]} workers died of a file; other statuses: {', '.join(others) or 'none'}"
+    )
     print(f"RSS of the gateway's process grew by {growth / 1e6:.1f} MB in {count} requests")
     if exits or others or growth > MOST_GROWTH_BYTES:
         sys.exit("the gateway did not hold")

@@ -1,4 +1,4 @@
-"""`make sandbox`: what the worker that serves can do beside decoding, and what its lock costs in processor time."""
+"""`make sandbox`: what the worker that serves can do next to decoding, and what its lock costs in processor time."""
 
 import argparse
 import asyncio

@@ -31,7 +31,7 @@ async def main():
         for kind, name, sends in SLOW:
             async with strangers(address, kind, name, sends, every_seconds=1.0):
                 await asyncio.sleep(4.0)  # what they have sent is being judged, as anybody's would
-                await honest(f"beside 50 x {sends.__name__}", process, stub)
+                await honest(f"next to 50 x {sends.__name__}", process, stub)
     await cancelled()
 
 

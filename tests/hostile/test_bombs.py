@@ -29,7 +29,7 @@ async def test_what_is_decoded_after_all_costs_little_too(lonely, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reported"),
     [
         ("png_16k_rgba.png", "256.0 million pixels, the limit is 50.0 million"),
         ("avif_grid_16k.avif", "268.4 million pixels, the limit is 50.0 million"),
@@ -44,6 +44,6 @@ async def test_what_is_decoded_after_all_costs_little_too(lonely, name):
         ("playlist.m3u8", "this is a playlist"),
     ],
 )
-async def test_whoever_hits_a_budget_is_told_which_and_by_how_much(lonely, name, told):
+async def test_who_hits_a_budget_learns_which_and_by_how_much(lonely, name, reported):
     _, blast = await detonate(lonely, name)
-    assert told in blast.message
+    assert reported in blast.message

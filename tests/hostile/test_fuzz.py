@@ -9,10 +9,10 @@ from tests.scripted_generator import ScriptedGenerator
 async def test_damaged_files_end_in_frames_or_in_a_refusal(pool):
     model = ScriptedGenerator()
     async with gateway(pool, model, model) as caller:
-        told = await fuzz(caller.stub, 0, 200)
-    assert set(told) <= STATUSES - {DIED}
-    assert told["INVALID_ARGUMENT"] > 20  # or the files were not damaged at all
-    assert told["OK"] > 20  # or nothing of the way behind the decoder was tried
+        reported = await fuzz(caller.stub, 0, 200)
+    assert set(reported) <= STATUSES - {DIED}
+    assert reported["INVALID_ARGUMENT"] > 20  # or the files were not damaged at all
+    assert reported["OK"] > 20  # or nothing of the way behind the decoder was tried
 
 
 def test_a_mutant_can_be_made_again():

@@ -152,12 +152,12 @@ async def test_a_segment_that_is_too_large_is_refused(tmp_path):
         await stream(tmp_path, WHOLE, max_file_bytes=5000)
 
 
-async def test_a_playlist_that_is_not_there_is_told_by_its_status(tmp_path):
+async def test_a_playlist_that_is_not_there_is_reported_by_its_status(tmp_path):
     with pytest.raises(UriFailed, match="404"):
         await stream(tmp_path, {"/list.m3u8": plain(b"", "404 Not Found")})
 
 
-async def test_what_is_no_playlist_is_told(tmp_path):
+async def test_what_is_no_playlist_is_reported(tmp_path):
     with pytest.raises(UriFailed, match="cannot be read"):
         await stream(tmp_path, {"/list.m3u8": plain(b"hello " * 100)})
 
@@ -169,7 +169,7 @@ async def test_a_server_that_is_gone_is_unreachable(tmp_path):
         await anext(pulled(uri, browser, 1 << 20))
 
 
-async def test_whoever_stops_reading_ends_the_pull(tmp_path):
+async def test_who_stops_reading_ends_the_pull(tmp_path):
     endless = playlist("s0.ts", "s1.ts", "s2.ts", ends=False)
     async with web_server(tmp_path, {**WHOLE, "/list.m3u8": endless}) as server:
         source = pulled(server.uri("/list.m3u8"), web(server), 1 << 20)
@@ -202,5 +202,5 @@ async def test_what_is_pulled_is_judged_window_by_window(tmp_path, pool):
         web_server(tmp_path, WHOLE) as server,
     ):
         source = pulled(server.uri("/list.m3u8"), web(server), 1 << 20)
-        told = [window async for window in client.live(source, window_seconds=2.0, waits=True, form="direct")]
-    assert [window.window.start_seconds for window in told] == [0.0, 2.0, 4.0]
+        reported = [window async for window in client.live(source, window_seconds=2.0, waits=True, form="direct")]
+    assert [window.window.start_seconds for window in reported] == [0.0, 2.0, 4.0]

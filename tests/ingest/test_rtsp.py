@@ -31,7 +31,7 @@ async def test_the_pictures_of_a_camera_become_one_stream():
     async with camera() as running:
         data = b"".join([piece async for piece in stream(running)])
     shown = times(data)
-    assert len(shown) >= 59  # FFmpeg keeps back a picture of which it has not seen the end when the camera hangs up
+    assert len(shown) >= 59  # FFmpeg keeps back a picture of which it has not observed the end when the camera hangs up
     assert shown == [number / 10 for number in range(len(shown))]
 
 
@@ -69,7 +69,7 @@ async def test_a_camera_that_is_not_there_is_unreachable():
         _ = [piece async for piece in stream(running)]
 
 
-async def test_whoever_stops_reading_ends_the_conversation():
+async def test_who_stops_reading_ends_the_conversation():
     async with camera(600) as running, asyncio.timeout(20):
         source = stream(running)
         await anext(source)
@@ -90,5 +90,5 @@ async def test_what_a_camera_sends_is_judged_window_by_window(pool):
         camera() as running,
     ):
         windows = client.live(stream(running), window_seconds=2.0, waits=True, form="direct")
-        told = [window.window.start_seconds async for window in windows]
-    assert told == [0.0, 2.0, 4.0]
+        reported = [window.window.start_seconds async for window in windows]
+    assert reported == [0.0, 2.0, 4.0]

@@ -1,4 +1,4 @@
-"""AVIF as other programs write it: grids of tiles, transparency beside the picture, cropped, turned, in HDR.
+"""AVIF as other programs write it: grids of tiles, transparency next to the picture, cropped, turned, in HDR.
 
 Around pictures that Pillow or FFmpeg encode (ISO/IEC 23008-12; AVIF 1.1)."""
 
@@ -20,7 +20,7 @@ os.environ.setdefault("SVT_LOG", "1")  # the encoder of HDR tells all its settin
 TILE_PX = 64
 _HIDDEN = 1
 _ESSENTIAL = (b"av1C", b"clap", b"irot", b"imir")
-"""Whoever does not know one of these may not show the picture."""
+"""A reader that does not know one of these may not show the picture."""
 
 
 @dataclass(frozen=True)

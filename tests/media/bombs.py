@@ -173,16 +173,16 @@ def _one_track(table: Callable[[int, int], list[bytes]], timescale: int = 12800)
     key_frame = _key_frame()
     mdhd = bytearray(data[slice(*_find(data, b"mdhd"))])
     mdhd[20:24] = struct.pack(">I", timescale)
-    kept = {kind: data[slice(*_find(data, kind))] for kind in (b"ftyp", b"mvhd", b"tkhd", b"vmhd", b"dinf", b"stsd")}
+    held = {kind: data[slice(*_find(data, kind))] for kind in (b"ftyp", b"mvhd", b"tkhd", b"vmhd", b"dinf", b"stsd")}
     hdlr = data[slice(*_find(data, b"hdlr"))]
 
     def moov(offset: int) -> bytes:
-        stbl = box(b"stbl", kept[b"stsd"], *table(offset, len(key_frame)))
-        mdia = box(b"mdia", bytes(mdhd), hdlr, box(b"minf", kept[b"vmhd"], kept[b"dinf"], stbl))
-        return box(b"moov", kept[b"mvhd"], box(b"trak", kept[b"tkhd"], mdia))
+        stbl = box(b"stbl", held[b"stsd"], *table(offset, len(key_frame)))
+        mdia = box(b"mdia", bytes(mdhd), hdlr, box(b"minf", held[b"vmhd"], held[b"dinf"], stbl))
+        return box(b"moov", held[b"mvhd"], box(b"trak", held[b"tkhd"], mdia))
 
-    offset = len(kept[b"ftyp"]) + len(moov(0)) + 8
-    return kept[b"ftyp"] + moov(offset) + box(b"mdat", key_frame)
+    offset = len(held[b"ftyp"]) + len(moov(0)) + 8
+    return held[b"ftyp"] + moov(offset) + box(b"mdat", key_frame)
 
 
 def _key_frame() -> bytes:

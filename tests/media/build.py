@@ -34,7 +34,7 @@ def media(name: str) -> Path:
         path.parent.mkdir(exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}")
         fresh.write_bytes(recipe())
-        fresh.replace(path)  # whoever runs beside us sees the whole file or none
+        fresh.replace(path)  # who runs next to us sees the whole file or none
     return path
 
 

@@ -31,7 +31,7 @@ _MATRICES = {
     "turned_270": (0, -1, 1, 0),
 }
 EXIF_CORNERS = ["top left", "top right", "bottom right", "bottom left"] * 2
-"""Where the red block is to be seen for EXIF orientations 1 to 8."""
+"""Where the red block is to be observed for EXIF orientations 1 to 8."""
 MATRIX_CORNERS = {
     **{"upright": "top left", "mirrored": "top right", "turned_180": "bottom right", "upside_down": "bottom left"},
     **{"transposed": "top left", "turned_90": "top right", "transversed": "bottom right", "turned_270": "bottom left"},
@@ -81,7 +81,7 @@ def _clip(
 
 
 def _cover(out: "av.container.OutputContainer") -> "av.Packet[av.VideoStream]":
-    """A black picture beside the video, larger than it."""
+    """A black picture next to the video, larger than it."""
     stream = out.add_stream("mjpeg", rate=1)
     assert isinstance(stream, av.VideoStream)
     stream.width, stream.height, stream.pix_fmt = 640, 640, "yuvj420p"
@@ -102,10 +102,10 @@ def _transparent(codec: str) -> bytes:
             (stream.width, stream.height), stream.pix_fmt = _SIZE, "yuva420p"
             stream.codec_context.thread_count = 1
             for index in range(20):
-                seen = np.zeros((_SIZE[1], _SIZE[0], 4), np.uint8)
-                seen[:, : _SIZE[0] // 2, :3] = _scaled(index / 10, _SIZE)[:, : _SIZE[0] // 2]
-                seen[:, : _SIZE[0] // 2, 3] = 255
-                frame = av.VideoFrame.from_ndarray(seen, format="rgba")
+                observed = np.zeros((_SIZE[1], _SIZE[0], 4), np.uint8)
+                observed[:, : _SIZE[0] // 2, :3] = _scaled(index / 10, _SIZE)[:, : _SIZE[0] // 2]
+                observed[:, : _SIZE[0] // 2, 3] = 255
+                frame = av.VideoFrame.from_ndarray(observed, format="rgba")
                 out.mux(stream.encode(VideoReformatter().reformat(frame, format="yuva420p")))
             out.mux(stream.encode(None))
 

@@ -1,4 +1,4 @@
-"""Films: videos of any length whose frames are told as grey levels or drawn by a function, made in memory."""
+"""Films: videos of any length whose frames are reported as grey levels or drawn by a function, made in memory."""
 
 import io
 from collections.abc import Iterable

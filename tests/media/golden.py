@@ -1,4 +1,4 @@
-"""`make media`: every file of the corpus through the worker that serves, against what came out when somebody looked.
+"""`make media`: every file of the corpus through the worker that serves, against what came out when somebody report.
 
 Encoders and scalers round differently on different processors, so a picture is remembered as the mean colours of 4 x 4
 fields, and may differ by 3 levels of 255; size, times and refusals have to be the same, but for how many frames are
@@ -32,7 +32,7 @@ def fields(pixels):
     return np.round(means).astype(np.uint8).tobytes().hex()
 
 
-async def seen(pool, name):
+async def observed(pool, name):
     """What is remembered of a file."""
     try:
         decoded = await decode(pool, content(name), VIDEO if CORPUS[name] else PICTURE)
@@ -71,7 +71,7 @@ async def main(update):
     now, different = {}, []
     async with DecodePool(workers=1, spares=0) as pool:
         for name in CORPUS:
-            now[name] = await seen(pool, name)
+            now[name] = await observed(pool, name)
             changed = difference(golden.get(name, {}), now[name])
             different += [name] if changed else []
             print(f"{name:36} {changed or 'as before'}", flush=True)

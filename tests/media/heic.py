@@ -82,7 +82,7 @@ def _file(layout: bytes, tiles: list[bytes], properties: list[bytes]) -> bytes:
         full_box(b"infe", 2, _HIDDEN, struct.pack(">HH4sB", item, 0, b"hvc1", 0)) for item in range(1, count + 1)
     ]
     entries.append(full_box(b"infe", 2, 0, struct.pack(">HH4sB", the_grid, 0, b"grid", 0)))
-    # Tiles have properties 1 and 2, the grid all from 3 on; 0x80: whoever does not know it may not show the picture.
+    # Tiles have properties 1 and 2, the grid all from 3 on; 0x80: who does not know it may not show the picture.
     ties = [struct.pack(">HBBB", item, 2, 0x81, 2) for item in range(1, count + 1)]
     ties.append(struct.pack(">HB", the_grid, len(properties) - 2) + bytes(range(3, len(properties) + 1)))
     head = box(b"ftyp", b"heic", bytes(4), b"mif1", b"heic")

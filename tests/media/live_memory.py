@@ -46,9 +46,9 @@ async def main(minutes: float) -> None:
         for container in ("mpegts", "mp4"):
             started = time.perf_counter()
             resident = await resident_bytes(pool, minutes, minutes / 10, container)
-            told = " ".join(f"{each / 2**20:.1f}" for each in resident)
+            reported = " ".join(f"{each / 2**20:.1f}" for each in resident)
             took_seconds = time.perf_counter() - started
-            print(f"{container}: {minutes:g} minutes in {took_seconds:.0f} s; resident MiB at each tenth: {told}")
+            print(f"{container}: {minutes:g} minutes in {took_seconds:.0f} s; resident MiB at each tenth: {reported}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 from tests.gateway.decode.upload import PICTURE, VIDEO, decode
 from tests.media.build import level_at
 from tests.media.corpus import CORPUS, EXIF_CORNERS, MATRIX_CORNERS, VIDEOS, content
-from tests.media.golden import GOLDEN, difference, seen
+from tests.media.golden import GOLDEN, difference, observed
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -21,7 +21,7 @@ async def test_every_file_of_the_corpus_is_remembered():
 
 @pytest.mark.parametrize("name", SAMPLE)
 async def test_a_file_looks_as_it_did(pool, name):
-    assert difference(REMEMBERED[name], await seen(pool, name)) == ""
+    assert difference(REMEMBERED[name], await observed(pool, name)) == ""
 
 
 async def test_a_difference_is_said_in_words():
@@ -50,11 +50,11 @@ async def test_a_tiff_with_exif_is_turned_once(pool):
 
 @pytest.mark.parametrize("name", ["mp4_hdr10.mp4", "mp4_hlg.mp4"])
 async def test_hdr_is_converted_behind_the_lock(pool, name):
-    assert difference(REMEMBERED[name], await seen(pool, name)) == ""
+    assert difference(REMEMBERED[name], await observed(pool, name)) == ""
 
 
 @pytest.mark.parametrize("name", ["webm_vp9_alpha.webm", "webm_vp8_alpha.webm"])
-async def test_a_transparent_video_is_shown_on_white_and_told(pool, name):
+async def test_a_transparent_video_is_shown_on_white_and_reported(pool, name):
     decoded = await decode(pool, content(name), VIDEO)
     left, right = np.split(decoded.frames[-1].pixels[-40:].astype(int), 2, axis=1)
     assert abs(left[:, :-8].mean() - level_at(1.5)) < 4

@@ -25,7 +25,7 @@ def said(program: str) -> str:
     return (done.stdout + done.stderr).strip()
 
 
-def test_the_client_is_imported_beside_another_release_of_the_rules_and_still_applies_ours():
+def test_the_client_is_imported_next_to_another_release_of_the_rules_and_still_applies_ours():
     refused = """
 from assay.client import Client
 from assay.rpc.validation import check

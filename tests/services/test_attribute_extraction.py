@@ -97,11 +97,11 @@ async def test_a_grade_comes_with_its_reason_and_the_probability_of_every_grade(
     assert len(composition.probabilities) == 10
 
 
-async def test_subject_and_background_are_one_attribute_told_once_both_are_written(generator):
+async def test_subject_and_background_are_one_attribute_reported_once_both_are_written(generator):
     events = await extracted(generator)
-    told = attributes(events)
-    assert [each.name for each in told] == ["composition", "subject_and_background", "clarity"]
-    assert told[1].text == "a dog; a green meadow"
+    reported = attributes(events)
+    assert [each.name for each in reported] == ["composition", "subject_and_background", "clarity"]
+    assert reported[1].text == "a dog; a green meadow"
 
 
 async def test_an_attribute_comes_before_what_is_written_after_it(generator):

@@ -30,14 +30,14 @@ TOLD: dict[str, Any] = {
 
 
 @pytest.fixture
-def told() -> dict[str, Any]:
+def reported() -> dict[str, Any]:
     """A transcript as extraction would have written it with the regular form of the small checkpoint."""
     return dict(TOLD)
 
 
-async def test_the_early_score_comes_before_the_transcript_is_sent(told):
+async def test_the_early_score_comes_before_the_transcript_is_sent(reported):
     async with scoring(ScriptedGenerator(direct="3.72")) as stub:
-        *before, transcript = to_score(picture(), **told)
+        *before, transcript = to_score(picture(), **reported)
         call = stub.Score()
         for part in before:
             await call.write(part)
@@ -48,9 +48,9 @@ async def test_the_early_score_comes_before_the_transcript_is_sent(told):
         assert (await call.read()).HasField("final_score")
 
 
-async def test_the_final_score_lies_between_the_direct_and_the_reasoned_one(told):
+async def test_the_final_score_lies_between_the_direct_and_the_reasoned_one(reported):
     async with scoring(ScriptedGenerator(direct="3.00", reasoned="5.00")) as stub:
-        _, last = await answers(stub.Score, to_score(picture(), **told))
+        _, last = await answers(stub.Score, to_score(picture(), **reported))
     assert last.final_score.score.value == pytest.approx(4.0)
     assert last.final_score.reasoned_score.value == pytest.approx(5.0)
 
@@ -62,11 +62,11 @@ async def test_the_direct_form_ends_without_a_reasoned_score():
     assert not last.final_score.HasField("reasoned_score")
 
 
-async def test_the_number_is_asked_right_after_the_transcript(told):
+async def test_the_number_is_asked_right_after_the_transcript(reported):
     generator = ScriptedGenerator()
     async with scoring(generator) as stub:
-        await answers(stub.Score, to_score(picture(), **told))
-    assert [each.answered for each in generator.asked] == [(), tuple(told["texts"])]
+        await answers(stub.Score, to_score(picture(), **reported))
+    assert [each.answered for each in generator.asked] == [(), tuple(reported["texts"])]
 
 
 async def test_the_model_sees_the_pixels_that_were_sent():
@@ -85,22 +85,22 @@ async def test_where_the_pixels_are_cut_does_not_matter():
     assert np.array_equal(generator.clips[0].stacked(), picture().stacked())
 
 
-async def test_reasoning_that_was_cut_gives_an_unreadable_verdict(told):
+async def test_reasoning_that_was_cut_gives_an_unreadable_verdict(reported):
     async with scoring(ScriptedGenerator()) as stub:
         with pytest.raises(UnreadableVerdict, match="cut before it came to a score"):
-            await answers(stub.Score, to_score(picture(), **{**told, "is_complete": False}))
+            await answers(stub.Score, to_score(picture(), **{**reported, "is_complete": False}))
 
 
-async def test_a_transcript_of_another_checkpoint_is_refused(told):
+async def test_a_transcript_of_another_checkpoint_is_refused(reported):
     async with scoring(ScriptedGenerator()) as stub:
         with pytest.raises(CheckpointError, match=f"serves checkpoint 0ther and scoring serves {FINGERPRINT}"):
-            await answers(stub.Score, to_score(picture(), **{**told, "checkpoint_fingerprint": "0ther"}))
+            await answers(stub.Score, to_score(picture(), **{**reported, "checkpoint_fingerprint": "0ther"}))
 
 
-async def test_a_transcript_that_does_not_lead_up_to_the_number_is_refused(told):
+async def test_a_transcript_that_does_not_lead_up_to_the_number_is_refused(reported):
     async with scoring(ScriptedGenerator()) as stub:
         with pytest.raises(InvalidRequest, match="must end with"):
-            await answers(stub.Score, to_score(picture(), **{**told, "texts": ["I would rather not say"]}))
+            await answers(stub.Score, to_score(picture(), **{**reported, "texts": ["I would rather not say"]}))
 
 
 def without_config(parts):
@@ -153,10 +153,10 @@ def nothing(parts):
         (nothing, "config"),
     ],
 )
-async def test_a_request_out_of_order_is_refused_and_names_the_part(broken, field, told):
+async def test_a_request_out_of_order_is_refused_and_names_the_part(broken, field, reported):
     async with scoring(ScriptedGenerator()) as stub:
         with pytest.raises(InvalidRequest) as refused:
-            await answers(stub.Score, broken(to_score(picture(), **told)))
+            await answers(stub.Score, broken(to_score(picture(), **reported)))
     assert refused.value.field == field
 
 
@@ -207,7 +207,7 @@ async def test_a_transcript_that_never_comes_ends_the_call_after_the_early_score
         assert "expected transcript" in await call.details()
 
 
-async def test_the_call_after_the_last_place_is_told_to_come_again():
+async def test_the_call_after_the_last_place_is_reported_to_come_again():
     generator = ScriptedGenerator(gate=asyncio.Event())
     async with scoring(generator, max_in_flight=1) as stub:
         first = asyncio.create_task(answers(stub.Score, to_score(picture(), DIRECT)))
@@ -241,10 +241,10 @@ async def test_a_typed_error_is_not_asked_for_again_by_the_channel():
     assert len(generator.asked) == 1
 
 
-async def test_a_model_that_dies_after_the_early_score_does_not_take_it_back(told):
+async def test_a_model_that_dies_after_the_early_score_does_not_take_it_back(reported):
     generator = ScriptedGenerator()
     async with scoring(generator) as stub:
-        *before, transcript = to_score(picture(), **told)
+        *before, transcript = to_score(picture(), **reported)
         call = stub.Score()
         for part in before:
             await call.write(part)
@@ -277,8 +277,8 @@ async def test_a_cancelled_call_gives_its_place_back():
         assert len(await answers(stub.Score, to_score(picture(), DIRECT))) == 2
 
 
-async def test_a_broken_request_loses_nothing_for_the_others(told):
-    good, bad = to_score(picture(), **told), to_score(picture(), **told)[:2]
+async def test_a_broken_request_loses_nothing_for_the_others(reported):
+    good, bad = to_score(picture(), **reported), to_score(picture(), **reported)[:2]
     async with scoring(ScriptedGenerator()) as stub:
         calls = [answers(stub.Score, bad if number % 2 else good) for number in range(10)]
         results = await asyncio.gather(*calls, return_exceptions=True)
@@ -291,7 +291,7 @@ async def test_the_service_says_which_checkpoint_answers():
     assert response.spec.model.checkpoint_fingerprint == FINGERPRINT
 
 
-async def test_what_is_odd_about_the_machine_of_the_model_is_told():
+async def test_what_is_odd_about_the_machine_of_the_model_is_reported():
     async with scoring(ScriptedGenerator(warnings=("last digits may vary",))) as stub:
         response = await stub.DescribeModel(scoring_pb2.ScoringServiceDescribeModelRequest())
     assert response.spec.model.warnings == ["last digits may vary"]
@@ -304,38 +304,38 @@ def grades(*attributes: Attribute) -> scoring_pb2.ScoreRequest:
     return scoring_pb2.ScoreRequest(grades=scoring_pb2.Grades(attributes=map(attribute_to_wire, attributes)))
 
 
-async def composed(told, *attributes, weights=ACME):
+async def composed(reported, *attributes, weights=ACME):
     """The final score for the tenant acme."""
     async with scoring(ScriptedGenerator(), composites={"acme": weights}) as stub:
-        parts = [*to_score(picture(), tenant="acme", **told), grades(*attributes)]
+        parts = [*to_score(picture(), tenant="acme", **reported), grades(*attributes)]
         return (await answers(stub.Score, parts))[-1].final_score
 
 
-async def test_a_tenant_gets_a_composite_of_the_grades(told):
-    final = await composed(told, Attribute("clarity", "very clear"), Attribute("composition", "3"))
+async def test_a_tenant_gets_a_composite_of_the_grades(reported):
+    final = await composed(reported, Attribute("clarity", "very clear"), Attribute("composition", "3"))
     assert (final.composite_score.value, final.composite_score.scale.maximum) == (9.0, 10.0)
 
 
-async def test_what_is_asked_for_a_tenant_is_asked_in_its_name(told):
+async def test_what_is_asked_for_a_tenant_is_asked_in_its_name(reported):
     generator = ScriptedGenerator()
     async with scoring(generator, composites={"acme": ACME}) as stub:
-        await answers(stub.Score, [*to_score(picture(), tenant="acme", **told), grades()])
-        await answers(stub.Score, to_score(picture(), **told))
+        await answers(stub.Score, [*to_score(picture(), tenant="acme", **reported), grades()])
+        await answers(stub.Score, to_score(picture(), **reported))
     assert [conversation.tenant for conversation in generator.asked] == ["acme", "acme", "", ""]
 
 
-async def test_a_composite_leaves_the_score_alone(told):
-    final = await composed(told, Attribute("clarity", "very clear"))
+async def test_a_composite_leaves_the_score_alone(reported):
+    final = await composed(reported, Attribute("clarity", "very clear"))
     assert final.score.value == pytest.approx((3.72 + 5.04) / 2)
 
 
-async def test_there_is_no_composite_where_a_grade_that_weighs_is_missing(told):
-    assert not (await composed(told, Attribute("composition", "3"))).HasField("composite_score")
+async def test_there_is_no_composite_where_a_grade_that_weighs_is_missing(reported):
+    assert not (await composed(reported, Attribute("composition", "3"))).HasField("composite_score")
 
 
-async def test_there_is_no_composite_without_a_tenant(told):
+async def test_there_is_no_composite_without_a_tenant(reported):
     async with scoring(ScriptedGenerator(), composites={"acme": ACME}) as stub:
-        _, last = await answers(stub.Score, to_score(picture(), **told))
+        _, last = await answers(stub.Score, to_score(picture(), **reported))
     assert not last.final_score.HasField("composite_score")
 
 
@@ -352,15 +352,15 @@ async def test_a_tenant_cannot_ask_for_the_direct_form():
             await answers(stub.Score, to_score(picture(), DIRECT, tenant="acme"))
 
 
-async def test_weights_that_were_fitted_to_another_checkpoint_are_refused(told):
+async def test_weights_that_were_fitted_to_another_checkpoint_are_refused(reported):
     with pytest.raises(CheckpointError, match="fitted to the grades of checkpoint 0ther"):
-        await composed(told, weights=ACME.model_copy(update={"checkpoint_fingerprint": "0ther"}))
+        await composed(reported, weights=ACME.model_copy(update={"checkpoint_fingerprint": "0ther"}))
 
 
-async def test_a_tenant_without_grades_is_refused(told):
+async def test_a_tenant_without_grades_is_refused(reported):
     async with scoring(ScriptedGenerator(), composites={"acme": ACME}) as stub:
         with pytest.raises(InvalidRequest) as refused:
-            await answers(stub.Score, to_score(picture(), tenant="acme", **told))
+            await answers(stub.Score, to_score(picture(), tenant="acme", **reported))
     assert refused.value.field == "grades"
 
 

@@ -52,7 +52,7 @@ def test_a_wheel_with_another_hash_is_refused_and_leaves_nothing(tmp_path, monke
         (platform, "libc_ver", lambda: ("", ""), "needs glibc 2.35"),
     ],
 )
-def test_a_machine_that_cannot_run_it_is_told(monkeypatch, module, name, value, sentence):
+def test_a_machine_that_cannot_run_it_is_reported(monkeypatch, module, name, value, sentence):
     monkeypatch.setattr(module, name, value)
     with pytest.raises(CannotInstall) as refused:
         check_machine()
@@ -60,7 +60,7 @@ def test_a_machine_that_cannot_run_it_is_told(monkeypatch, module, name, value, 
     assert sentence in refused.value.message
 
 
-def test_a_python_without_a_shared_library_is_told(monkeypatch, tmp_path):
+def test_a_python_without_a_shared_library_is_reported(monkeypatch, tmp_path):
     monkeypatch.setattr(installing, "libpython", lambda: tmp_path / "libpython3.11.so.1.0")
     with pytest.raises(CannotInstall, match="--enable-shared"):
         check_machine()

@@ -210,10 +210,10 @@ async def test_a_stopped_process_that_goes_on_is_not_replaced(generator, triton_
     os.kill(before[who], signal.SIGSTOP)
     try:
         asked = [anext_until_cancelled(events), *(answer(generator) for _ in range(3))]
-        told = await asyncio.gather(*(seconds_to_unavailable(each) for each in asked))
+        reported = await asyncio.gather(*(seconds_to_unavailable(each) for each in asked))
     finally:
         os.kill(before[who], signal.SIGCONT)
-    assert max(told) < 2
+    assert max(reported) < 2
     await ready_again(generator)
     assert isinstance((await answer(generator))[-1], Finished)
     assert triton_server.pids() == before

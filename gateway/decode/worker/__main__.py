@@ -36,7 +36,7 @@ from gateway.decode.worker.still import decode_still
 from gateway.decode.worker.video import decode_video
 
 _DENSE_SECONDS = 0.03
-"""A frame that follows another sooner may wait to be told of with the next ones, which will hardly take longer."""
+"""A frame that follows another sooner may wait to be announced with the next ones, which will hardly take longer."""
 CANNOT_DECODE = "the file cannot be decoded; it is damaged or cut off, export it again"
 
 
@@ -64,7 +64,7 @@ class Connection:
         self._is_abandoned = False
 
     def receive(self) -> tuple[Kind, bytes]:
-        """Wait for the gateway, which has been told everything."""
+        """Wait for the gateway, once everything was sent."""
         if self._untold:
             self.send()
         return self._read()
@@ -81,12 +81,12 @@ class Connection:
         return data
 
     def send(self, message: bytes = b"") -> None:
-        """After everything that was not told yet."""
+        """After everything that was not sent yet."""
         self._sock.sendall(b"".join((*self._untold, message)))
         self._untold.clear()
 
     def send_frame(self, frame: Frame) -> None:
-        """Through a slot; waits until one is free. What comes in quick succession is told of together."""
+        """Through a slot; waits until one is free. What comes in quick succession is announced together."""
         while self._frames - self._taken >= SLOTS:
             self._answer()
         slot = self._frames % SLOTS
@@ -172,7 +172,7 @@ def limit_job(spec: DecodeSpec, memory: ProcessMemory) -> None:
 
 
 def decode(spec: DecodeSpec, connection: Connection) -> None:
-    """One job, told event by event."""
+    """One job, sent event by event."""
     upload = UploadReader(connection.next_chunk, spec.max_bytes, connection.obey)
     try:
         for event in _events(upload, spec):

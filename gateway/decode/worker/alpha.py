@@ -1,4 +1,4 @@
-"""Transparent video: VP8 and VP9 in Matroska carry it beside the picture, where FFmpeg's own decoders do not look."""
+"""Transparent video: VP8 and VP9 in Matroska carry it next to the picture, where FFmpeg's decoders do not search."""
 
 from typing import Any
 

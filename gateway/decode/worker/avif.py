@@ -27,7 +27,7 @@ from gateway.decode.worker.video import open_container
 _HAS_EXTENSION, _HAS_SIZE = 4, 2
 """Bits of an OBU's header."""
 _MOST_UNITS = 1024
-"""OBUs of one picture whose headers are looked at; encoders write from three to some dozens."""
+"""OBUs of one picture whose headers are read; encoders write from three to some dozens."""
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
@@ -151,7 +151,7 @@ def _first_frames(data: bytes, limits: DecodeLimits) -> list[bytes]:
 
 
 def _cropped(image: Image.Image, aperture: memoryview) -> Image.Image:
-    """To the clean aperture (ISO/IEC 14496-12, 12.1.4), which libavif leaves to whoever shows the picture; one that
+    """To the clean aperture (ISO/IEC 14496-12, 12.1.4), which libavif leaves to its caller; one that
     makes no sense is none."""
     image.load()
     numbers = [int.from_bytes(aperture[at : at + 4], "big", signed=True) for at in range(0, len(aperture) & ~3, 4)]

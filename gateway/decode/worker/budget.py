@@ -60,7 +60,7 @@ class Budget:
         return self._limits.cpu_budget_seconds(self.media_seconds, self._most_pixels)
 
     def skipped(self, count: int) -> None:
-        """So many of the packets told of were not decoded after all."""
+        """So many of the packets counted were not decoded after all."""
         self._packets_without_frame -= count
 
     def frame(self, pixels: int, media_seconds: float) -> None:

@@ -63,7 +63,7 @@ def of_video(frame: av.VideoFrame, presentation: Presentation) -> dict[str, Any]
 
 
 def first_said(by_stream: int, by_container: int) -> int:
-    """A number of ITU-T H.273, by whoever says it first."""
+    """A number of ITU-T H.273, from the first source that has it."""
     return by_container if by_stream in (0, _UNSPECIFIED) else by_stream
 
 

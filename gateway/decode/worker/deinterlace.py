@@ -1,4 +1,4 @@
-"""Interlaced frames become whole ones by FFmpeg's bwdif, where lines of two moments are to be seen."""
+"""Interlaced frames become whole ones by FFmpeg's bwdif, where a frame shows lines of two moments."""
 
 from typing import Any
 

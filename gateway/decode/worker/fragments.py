@@ -1,6 +1,6 @@
 """A fragmented MP4 that goes on for days, cut into stretches that can each be opened on their own.
 
-FFmpeg keeps an entry of about 50 bytes for every sample that it has ever seen of an MP4 (a hundred megabytes a day at
+FFmpeg keeps an entry of about 50 bytes for every sample that it has read of an MP4 (a hundred megabytes a day at
 25 frames a second). So it is given the index (moov) and some of the fragments, then the index again and the next ones.
 """
 

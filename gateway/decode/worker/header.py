@@ -19,7 +19,7 @@ DAMAGED = "the {} picture is damaged or cut off; send an intact copy"
 _EXIF_ORIENTATION = 0x0112
 _EXIF, _ICC, _MPF = b"Exif\0\0", b"ICC_PROFILE\0", b"MPF\0"
 _MOST_PICTURES = 16
-"""Of a multi-picture file, that are looked at."""
+"""Of a multi-picture file, that are read."""
 _MOST_PIECES = 100_000
 """Segments or chunks of one file; a PNG of 32 MiB has 4,000."""
 _SRGB_GAMMA = 45_455

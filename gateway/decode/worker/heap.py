@@ -7,7 +7,7 @@ _LIBC = ctypes.CDLL(None)
 
 
 class Heap:
-    """Told of every packet.
+    """Call `packet` for every packet.
 
     FFmpeg asks for all its memory at aligned addresses. glibc before 2.38 does not find room that was freed again for
     such a request (its bug 14581), so by chance of how blocks come to lie a worker grew by 30 to 50 MiB in an hour-long

@@ -59,13 +59,13 @@ class _Watch:
     def __init__(self, upload: UploadReader, read: Callable[[int], bytes]) -> None:
         self._upload = upload
         self._read = read
-        self._seen_bytes = 0
+        self._counted_bytes = 0
 
     def saw_a_picture(self) -> None:
-        self._seen_bytes = self._upload.bytes_arrived
+        self._counted_bytes = self._upload.bytes_arrived
 
     def read(self, size: int) -> bytes:
-        if self._upload.bytes_arrived - self._seen_bytes > _BLIND_BYTES:
+        if self._upload.bytes_arrived - self._counted_bytes > _BLIND_BYTES:
             raise BadMedia(
                 f"{_BLIND_BYTES >> 20} MiB of the stream came without a picture in its first video track; start the "
                 "stream again after its tracks have changed"
@@ -86,7 +86,7 @@ class _Sampler:
         self._sampled = 0
         self._last_seconds = -1.0
         self._step_seconds = 0.0
-        self._told = Lost()
+        self._reported = Lost()
         self._has_begun = False
 
     def feed(
@@ -125,9 +125,11 @@ class _Sampler:
 
     def _lost(self) -> Iterator[Lost]:
         total = Lost(self.budget.corrupt_before + self.budget.corrupt, self._clock.jumps)
-        if total != self._told:
-            yield Lost(total.damaged_frames - self._told.damaged_frames, total.clock_jumps - self._told.clock_jumps)
-            self._told = total
+        if total != self._reported:
+            yield Lost(
+                total.damaged_frames - self._reported.damaged_frames, total.clock_jumps - self._reported.clock_jumps
+            )
+            self._reported = total
 
     def summary(self) -> Iterator[Event]:
         """Raises `BadMedia` if there was nothing to look at."""

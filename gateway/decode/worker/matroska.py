@@ -9,7 +9,7 @@ _SEGMENT = 0x18538067
 HEAD_BYTES = 4096
 _TRACKS, _CLUSTER = 0x1654AE6B, 0x1F43B675
 _LOOK_AHEAD_BYTES = 4 << 20
-"""How far into a file its tracks are looked for."""
+"""How far into a file its tracks are searched for."""
 _MAX_ELEMENTS = 20_000
 """In front of the tracks."""
 

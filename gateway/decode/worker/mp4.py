@@ -23,7 +23,7 @@ NO_INDEX = "the MP4 has no index (moov): it is cut off or was never finished; re
 
 
 class RangeReader(Protocol):
-    """Something whose beginning can be looked at: `peek` of an upload, `at` of a spool."""
+    """Something whose beginning can be read: `peek` of an upload, `at` of a spool."""
 
     def __call__(self, start: int, size: int, /) -> bytes: ...
 

@@ -137,19 +137,19 @@ def _of_track(track: dict[int, bytes]) -> Presentation:
     video = dict(matroska.elements(track.get(matroska.VIDEO, b"")))
     colour = dict(matroska.elements(video.get(matroska.COLOUR, b"")))
 
-    def told(elements: dict[int, bytes], identity: int, default: int) -> int:
+    def number(elements: dict[int, bytes], identity: int, default: int) -> int:
         return matroska.number(elements[identity]) if identity in elements else default
 
-    size = told(video, matroska.WIDTH, 0), told(video, matroska.HEIGHT, 0)
-    sides = [told(video, each, 0) for each in matroska.CROPS]
+    size = number(video, matroska.WIDTH, 0), number(video, matroska.HEIGHT, 0)
+    sides = [number(video, each, 0) for each in matroska.CROPS]
     crop = Crop(*sides)
-    colour_range = told(colour, matroska.RANGE, 0)
+    colour_range = number(colour, matroska.RANGE, 0)
     return Presentation(
         crop=crop if crop.fits(*size) else Crop(),
         size_px=size,
-        primaries=told(colour, matroska.PRIMARIES, _UNSPECIFIED),
-        curve=told(colour, matroska.CURVE, _UNSPECIFIED),
-        matrix=told(colour, matroska.MATRIX, _UNSPECIFIED),
+        primaries=number(colour, matroska.PRIMARIES, _UNSPECIFIED),
+        curve=number(colour, matroska.CURVE, _UNSPECIFIED),
+        matrix=number(colour, matroska.MATRIX, _UNSPECIFIED),
         is_full_range={1: False, 2: True}.get(colour_range),
         is_encrypted=matroska.is_encrypted(track),
     )

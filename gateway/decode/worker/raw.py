@@ -65,7 +65,7 @@ def orientation_of(chain: list[list[Directory]]) -> Orientation:
 
 
 def shown(name: str) -> str:
-    """What the client is told of a preview."""
+    """The warning for a preview."""
     return f"this is {name}, of which the full-size preview was judged as the camera made it"
 
 

@@ -11,14 +11,14 @@ class Abandoned(Exception):
 
 
 class UploadReader:
-    """Bytes in order of arrival; the beginning can be looked at before it is read."""
+    """Bytes in order of arrival; the beginning can be peeked at before it is read."""
 
     def __init__(
         self, next_chunk: Callable[[], bytes], max_bytes: int, obey: Callable[[], None] = lambda: None
     ) -> None:
         """`next_chunk` waits for bytes and returns b"" for ever after the last.
 
-        `obey` raises `Abandoned` once nobody wants the job; whoever works for long without bytes shall call it.
+        `obey` raises `Abandoned` once the job is cancelled; code that works for long without bytes shall call it.
         """
         self._next_chunk = next_chunk
         self._max_bytes = max_bytes
@@ -88,7 +88,7 @@ class UploadReader:
 class BoundedReader:
     """What FFmpeg reads from when the bytes still arrive. It has no name, mode, seek or write, so PyAV finds none.
 
-    PyAV 18.1 copies whatever `read(n)` returns into a buffer of n bytes without looking at the length, so a reader
+    PyAV 18.1 copies all that `read(n)` returns into a buffer of n bytes, whatever its length, so a reader
     that returns more overwrites the heap. This is the one place that makes sure it never does.
     """
 

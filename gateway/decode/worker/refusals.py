@@ -1,10 +1,10 @@
-"""What a file is that is not accepted, by its first bytes, so that whoever sent it knows what to convert."""
+"""What a file is that is not accepted, by its first bytes, so that its sender knows what to convert."""
 
 _ACCEPTED = (
     "a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC picture, or an MP4, MOV, MKV, WebM, AVI, MPEG-TS, MPEG-PS or FLV "
     "video"
 )
-"""Both kinds: whoever calls does not always know which call a file belongs to."""
+"""Both kinds: a caller does not always know which call a file belongs to."""
 _RAW = "a camera raw picture ({})"
 _KINDS: tuple[tuple[int, bytes, str], ...] = (
     # Where the bytes are, which, and what they mean.
@@ -85,7 +85,7 @@ _TGA_KINDS, _TGA_DEPTHS = (1, 2, 3, 9, 10, 11), (8, 15, 16, 24, 32)
 
 
 def refusal(head: bytes) -> str:
-    """What to tell whoever sent these bytes, which are of no accepted kind."""
+    """The message for these bytes, which are of no accepted kind."""
     if not head:
         return f"the file is empty; send {_ACCEPTED}"
     if name := known(head) or _at(_AMBIGUOUS, head):

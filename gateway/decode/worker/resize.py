@@ -27,7 +27,7 @@ _RESAMPLING = {"nearest": Image.Resampling.NEAREST, "bicubic": Image.Resampling.
 
 
 def smart_resize(height_px: int, width_px: int, target: Target) -> tuple[int, int]:
-    """Height and width for the model, both multiples of `target.factor_px`, the aspect kept as nearly as possible.
+    """Height and width for the model, both multiples of `target.factor_px`, the aspect as near as possible.
 
     The rule of Qwen2-VL (Wang et al. 2024, arXiv 2409.12191, section 2.1; `smart_resize` of its image processor):
     round both sides to the factor f; if the area is then above max_pixels, divide both by sqrt(h w / max_pixels) and
@@ -95,7 +95,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
 
 
 class FrameOrientation:
-    """The orientation of a video's frames, looked up again when a frame is rotated differently from the one before.
+    """The orientation of a video's frames, read again when a frame is rotated differently from the one before.
 
     PyAV 18.1 ties every frame whose side data are read into a reference cycle, so that its pixels stay until Python's
     garbage collector runs: 465 MB for 150 frames of 1080p, and more than a worker is granted in 4K.

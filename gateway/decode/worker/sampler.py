@@ -1,4 +1,4 @@
-"""Decoded frames of a video -> those that are looked at, in the size of the model."""
+"""Decoded frames of a video -> those that are sampled, in the size of the model."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class Sampler:
         self._only_key_frames = spec.key_frames is KeyFrames.ONLY
         # HEVC's own mark says less: a frame without it may be needed in a higher temporal layer.
         self._marks_needless = stream.codec_context.codec.canonical_name == "h264"
-        self._told = -1.0
+        self._latest_seconds = -1.0
         """When the last packet is shown, by its own word, where it is not decoded."""
         self._max_seconds = spec.limits.max_duration_seconds
         self._untimely = 0
@@ -147,7 +147,7 @@ class Sampler:
     def _end_seconds(self) -> float:
         """When the last frame ends, by its own word; no word counts beyond the longest video."""
         end = max(self._last, min(self._last + self._stand_seconds, self._max_seconds))
-        return max(end, self._told, 0.0)
+        return max(end, self._latest_seconds, 0.0)
 
     def rest(self) -> Iterator[Event]:
         """Frames that are known to be wanted only now that no other follows."""
@@ -167,7 +167,7 @@ class Sampler:
         stretch = self._shortcut.feed(packet, seconds, self._rate.next_seconds, self._rate.slot_seconds)
         self.budget.skipped(self._shortcut.skipped - skipped)
         if self._only_key_frames:
-            self._told = max(self._told, min(seconds, self._max_seconds))
+            self._latest_seconds = max(self._latest_seconds, min(seconds, self._max_seconds))
         return stretch
 
     def needless(self, packet: "av.Packet[VideoStream]") -> Literal["DEFAULT", "NONREF"]:
@@ -180,7 +180,7 @@ class Sampler:
         seconds = float(packet.pts * packet.time_base) - self._origin
         if seconds >= self._rate.next_seconds:
             return "DEFAULT"
-        self._told = max(self._told, min(seconds, self._max_seconds))
+        self._latest_seconds = max(self._latest_seconds, min(seconds, self._max_seconds))
         return "NONREF"
 
     def last_stretch(self) -> Stretch:
@@ -200,7 +200,7 @@ class Sampler:
         if self._untimely:
             self.warnings.append(f"{self._untimely} frames without a time or going back in time were left out")
         return DecodeSummary(
-            duration_seconds=max(self._last, self._told, 0.0),
+            duration_seconds=max(self._last, self._latest_seconds, 0.0),
             frames_decoded=self.budget.frames,
             frames_corrupt=self.budget.corrupt,
             frames_sampled=self.sampled,

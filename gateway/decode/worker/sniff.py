@@ -1,4 +1,4 @@
-"""What the first bytes say the file is. FFmpeg never guesses: it is told, and knows no other format."""
+"""What the first bytes say the file is. FFmpeg never guesses: it is given the format, and has no other."""
 
 from assay.errors import BadMedia, InvalidRequest
 from gateway.decode.worker import refusals

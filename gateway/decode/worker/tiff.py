@@ -19,7 +19,7 @@ from gateway.decode.worker.resize import Orientation, from_exif
 
 PAGES = "the file has several pages: of several pages the first was judged"
 _MOST_DIRECTORIES = 256
-"""That are looked at; a scanned book may have more, and its first page is the first in any case."""
+"""That are read; a scanned book may have more, and its first page is the first in any case."""
 _SUBFILE_TYPE, _OLD_SUBFILE_TYPE = 254, 255
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, MAKE, STRIPS, ORIENTATION = 256, 257, 258, 259, 262, 271, 273, 274
 STRIP_SIZES, JPEG_START, JPEG_SIZE, SAMPLE_FORMAT = 279, 513, 514, 339
@@ -95,13 +95,13 @@ def directories_of(data: bytes) -> list[list[Directory]]:
     order = "<" if data[:2] == b"II" else ">"
     is_big = data[2 if order == "<" else 3] == 43
     start = struct.unpack_from(order + ("Q" if is_big else "I"), data, 8 if is_big else 4)[0]
-    seen: set[int] = set()
+    visited: set[int] = set()
     found = []
-    for top in _chain(data, order, is_big, start, seen):
+    for top in _chain(data, order, is_big, start, visited):
         below = [
             part
             for sub in top.numbers(SUB_DIRECTORIES)[:_MOST_DIRECTORIES]
-            for part in _chain(data, order, is_big, int(sub), seen)
+            for part in _chain(data, order, is_big, int(sub), visited)
         ]
         found.append([top, *below])
     if not found:
@@ -115,11 +115,11 @@ def directories_at(parent: Directory, start: int) -> Iterator[Directory]:
     return _chain(data, order, data[2 if order == "<" else 3] == 43, start, set())
 
 
-def _chain(data: bytes, order: str, is_big: bool, start: int, seen: set[int]) -> Iterator[Directory]:
+def _chain(data: bytes, order: str, is_big: bool, start: int, visited: set[int]) -> Iterator[Directory]:
     """From one directory to the next, none twice: a file may lead in circles."""
     count_form, entry, inline, offset_form = ("Q", 20, 8, "Q") if is_big else ("H", 12, 4, "I")
-    while start and start not in seen and len(seen) < _MOST_DIRECTORIES:
-        seen.add(start)
+    while start and start not in visited and len(visited) < _MOST_DIRECTORIES:
+        visited.add(start)
         if start + struct.calcsize(count_form) > len(data):
             return
         (count,) = struct.unpack_from(order + count_form, data, start)

@@ -128,7 +128,7 @@ class Hasty(assay_pb2_grpc.AssayServiceServicer):
 
 
 async def test_a_refused_upload_is_read_to_its_end():
-    # A client whose next write meets a call that has ended may be told INTERNAL instead of why.
+    # A client whose next write meets a call that has ended may get INTERNAL instead of why.
     sent_all = asyncio.Event()
 
     async def upload():

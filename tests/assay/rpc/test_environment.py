@@ -1,4 +1,4 @@
-"""assay/rpc/environment.py: what Kubernetes injects beside a Service, and what is a mistake."""
+"""assay/rpc/environment.py: what Kubernetes injects next to a Service, and what is a mistake."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from assay.rpc.settings import load
 from services.scoring.settings import ScoringSettings
 from triton_server.settings import TritonServerSettings
 
-# As a pod's environment has them beside Services `scoring` and `scoring-blue` with a port named grpc.
+# As a pod's environment has them next to Services `scoring` and `scoring-blue` with a port named grpc.
 INJECTED = {
     "SCORING_SERVICE_HOST": "10.96.0.7",
     "SCORING_SERVICE_PORT": "50053",
@@ -68,7 +68,7 @@ def test_a_setting_is_read_from_a_file(setting, tmp_path):
     assert setting(SCORING_MAX_IN_FLIGHT_FILE=str(tmp_path / "secret")).max_in_flight == 7
 
 
-def test_what_a_file_holds_is_not_told(setting, tmp_path):
+def test_what_a_file_holds_is_not_reported(setting, tmp_path):
     (tmp_path / "secret").write_text("hunter2")
     with pytest.raises(
         SettingsError, match="what SCORING_MAX_IN_FLIGHT_FILE holds is refused; allowed is a whole"

@@ -66,7 +66,7 @@ def test_busy_says_when_to_come_again():
     assert detail(Busy("full"), error_details_pb2.RetryInfo).retry_delay.seconds == 1
 
 
-def test_all_broken_fields_are_told_at_once():
+def test_all_broken_fields_are_reported_at_once():
     bad = detail(InvalidMessage((("a", "too long"), ("b", "missing"))), error_details_pb2.BadRequest)
     assert [(each.field, each.description) for each in bad.field_violations] == [("a", "too long"), ("b", "missing")]
 

@@ -121,8 +121,8 @@ async def test_health_follows_a_model_that_goes_down(tmp_path, monkeypatch):
 
 async def test_calls_are_taken_for_a_while_after_health_says_no(tmp_path):
     settings = ServerSettings(address=f"unix:{tmp_path}/s", health_address="127.0.0.1:0", lame_duck_seconds=20)
-    told = []
-    program = asyncio.create_task(serve("bakery", settings, nothing, [], on_stop=lambda: told.append("stop")))
+    reported = []
+    program = asyncio.create_task(serve("bakery", settings, nothing, [], on_stop=lambda: reported.append("stop")))
 
     async def is_down() -> bool:
         return await health(settings.address) == NOT_SERVING
@@ -130,11 +130,11 @@ async def test_calls_are_taken_for_a_while_after_health_says_no(tmp_path):
     await until(lambda: is_up(settings.address))
     signal.raise_signal(signal.SIGTERM)
     await until(is_down)  # it still answers
-    assert told == []
+    assert reported == []
     signal.raise_signal(signal.SIGTERM)  # a second one ends the pause
     async with asyncio.timeout(5):
         await program
-    assert told == ["stop"]
+    assert reported == ["stop"]
 
 
 async def is_up(address) -> bool:

@@ -59,7 +59,7 @@ async def test_what_came_before_an_error_comes_before_it() -> None:
             await anext(written)
 
 
-async def test_whoever_stops_reading_ends_the_producer() -> None:
+async def test_who_stops_reading_ends_the_producer() -> None:
     ended: list[str] = []
     async with aclosing(batches(producing("a", "b" * 1000, ended=ended))) as written:
         await anext(written)
@@ -157,7 +157,7 @@ async def in_turns(*writers: tuple[object, ...]) -> list[str]:
         ((0.01, "a"), ("b", 0.011, "c", "d"), ("e", 0.012, "f")),
     ],
 )
-async def test_writers_keep_their_order_whoever_is_the_fastest(writers) -> None:
+async def test_writers_keep_their_order_who_is_the_fastest(writers) -> None:
     expected = [part for parts in writers for part in parts if isinstance(part, str)]
     assert await in_turns(*writers) == expected
 

@@ -1,4 +1,4 @@
-"""evaluation/tasks/ablations.py: what training left behind, beside the paper's claims."""
+"""evaluation/tasks/ablations.py: what training left behind, next to the paper's claims."""
 
 import json
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_a_run_of_scores_has_its_coefficients(data: Path, tmp_path: Path) -> Non
     assert cell(found, "M=1", "score").startswith("koniq 1.000 [")
 
 
-def test_files_without_a_label_are_counted_beside_the_coefficient(data: Path, tmp_path: Path) -> None:
+def test_files_without_a_label_are_counted_next_to_the_coefficient(data: Path, tmp_path: Path) -> None:
     scored(data, tmp_path, "head_2_epochs", files=4)
     said = cell(dict(measured(sources(data, tmp_path))), "head, 2 epochs", "score")
     assert said.endswith("n 6, 2 without a label")

@@ -89,9 +89,9 @@ def test_srcc_is_that_of_the_scored_rows(gateway: ScriptedGateway, tmp_path: Pat
 
 
 def test_the_report_says_which_model_was_measured(gateway: ScriptedGateway, tmp_path: Path) -> None:
-    told = measured(gateway, tmp_path, EVERY_FATE)["models"]
+    reported = measured(gateway, tmp_path, EVERY_FATE)["models"]
     fingerprints = {"checkpoint_fingerprint": "c0ffee", "preprocessing_fingerprint": "beef"}
-    assert told == [{"name": "scripted", **fingerprints, "warnings": []}]
+    assert reported == [{"name": "scripted", **fingerprints, "warnings": []}]
 
 
 def test_equal_scores_give_a_reason_and_no_number(gateway: ScriptedGateway, tmp_path: Path) -> None:
@@ -116,8 +116,8 @@ def test_scores_of_two_models_are_not_compared(tmp_path: Path) -> None:
 
 def test_the_table_names_every_number(gateway: ScriptedGateway, tmp_path: Path, capsys: Captured) -> None:
     correlated(gateway.address, tmp_path, EVERY_FATE)
-    told = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
-    assert told[3:] == ["n", "scored", "unreadable", "failures", "SRCC", "PLCC", "PLCC, logistic"]
+    reported = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert reported[3:] == ["n", "scored", "unreadable", "failures", "SRCC", "PLCC", "PLCC, logistic"]
 
 
 def test_all_scored_is_exit_code_0(gateway: ScriptedGateway, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_grades_that_rise_with_the_score_agree_with_it() -> None:
     assert row_of(table, "composition")["grade with score"] == "1.000"
 
 
-def test_words_that_contradict_their_grades_are_seen() -> None:
+def test_words_that_contradict_their_grades_are_observed() -> None:
     words = ["strong and clear", "good", "weak", "poor and blurry"]
     table = agreement_table(graded([1.0, 3.0, 5.0, 8.0], GRADES, words))
     assert float(row_of(table, "composition")["reason's tone with grade"]) < 0

@@ -65,11 +65,11 @@ def looking(call: Call) -> Events:
     """Grades clarity by the picture: very clear where neighbours differ much."""
     with Image.open(io.BytesIO(b"".join(call.chunks))) as picture:
         is_sharp = np.abs(np.diff(np.asarray(picture.convert("L"), np.float64), axis=1)).mean() > 40
-    told, judged = answer(words(), read_checkpoint(NANO).preprocessing_fingerprint)
+    reported, judged = answer(words(), read_checkpoint(NANO).preprocessing_fingerprint)
     assert isinstance(judged, event_pb2.ScoreEvent)
     graded = Attribute("clarity", "very clear" if is_sharp else "very blurry")
     judged.result.windows[0].attributes.append(wire.attribute_to_wire(graded))
-    return [told, judged]
+    return [reported, judged]
 
 
 def ran(script: Callable[[Call], Events], tmp_path: Path) -> int:

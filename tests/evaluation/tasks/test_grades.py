@@ -33,7 +33,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def told(grades: dict[str, str]) -> Events:
+def reported(grades: dict[str, str]) -> Events:
     answer = result()
     del answer.attributes[:]
     for name, grade in grades.items():
@@ -44,7 +44,9 @@ def told(grades: dict[str, str]) -> Events:
 
 def blind(call: Call) -> Events:
     """Every photo is perfect."""
-    return told({"clarity": "very clear", "exposure": "properly exposed", "saturation": "medium", "level_shot": "yes"})
+    return reported(
+        {"clarity": "very clear", "exposure": "properly exposed", "saturation": "medium", "level_shot": "yes"}
+    )
 
 
 def by_light(call: Call) -> Events:
@@ -52,7 +54,7 @@ def by_light(call: Call) -> Events:
     with Image.open(io.BytesIO(b"".join(call.chunks))) as picture:
         mean = float(np.asarray(picture.convert("RGB")).mean())
     place = sum(mean > border for border in (60, 100, 160, 210))
-    return told({"exposure": KINDS["exposure"].grades[place]})
+    return reported({"exposure": KINDS["exposure"].grades[place]})
 
 
 def graded(script: Callable[[Call], Events], photos: Path, tmp_path: Path) -> dict[str, Any]:
@@ -69,17 +71,17 @@ def unseen(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 
 @pytest.fixture(scope="module")
-def seen(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def observed(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What is reported of a gateway that sees the light."""
-    return graded(by_light, photos, tmp_path_factory.mktemp("seen"))
+    return graded(by_light, photos, tmp_path_factory.mktemp("observed"))
 
 
 def line(numbers: dict[str, Any], damage: str) -> dict[str, Any]:
     return next(row for row in numbers["graded"] if row["damage"] == damage)
 
 
-def test_who_sees_the_light_is_exactly_right(seen: dict[str, Any]) -> None:
-    row = line(seen, "exposure")
+def test_who_sees_the_light_is_exactly_right(observed: dict[str, Any]) -> None:
+    row = line(observed, "exposure")
     assert (row["n"], row["exact"], row["srcc"]) == (5, 1.0, pytest.approx(1.0))
 
 
@@ -97,11 +99,11 @@ def test_saying_level_of_everything_is_balanced_out_to_one_half(unseen: dict[str
     assert (level["n"], level["balanced_accuracy"]) == (8, 0.5)
 
 
-def test_an_attribute_that_was_not_told_has_no_number(seen: dict[str, Any]) -> None:
-    assert line(seen, "saturation")["exact"] is None
+def test_an_attribute_that_was_not_reported_has_no_number(observed: dict[str, Any]) -> None:
+    assert line(observed, "saturation")["exact"] is None
 
 
-def test_the_confusion_says_what_was_told_for_what(unseen: dict[str, Any]) -> None:
+def test_the_confusion_says_what_was_reported_for_what(unseen: dict[str, Any]) -> None:
     confusion = line(unseen, "saturation")["confusion"]
     assert confusion["ultra-low"] == {"ultra-low": 0, "low": 0, "medium": 1, "high": 0, "ultra-high": 0}
 

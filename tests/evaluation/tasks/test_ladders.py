@@ -124,7 +124,7 @@ def test_a_grade_that_never_moves_counts_as_zero(photo: Path, tmp_path: Path) ->
     assert grade == {"mean_srcc": 0.0, "photos": 1, "unmoved_photos": 1}
 
 
-def test_an_attribute_that_was_not_told_has_no_number(photo: Path, tmp_path: Path) -> None:
+def test_an_attribute_that_was_not_reported_has_no_number(photo: Path, tmp_path: Path) -> None:
     grade = climbed(by_brightness, photo, tmp_path)["ladders"]["blur"]["grade"]
     assert grade == {"mean_srcc": None, "photos": 0, "unmoved_photos": 0}
 

@@ -28,7 +28,7 @@ def sure(digit: int, next_digit: int = 0, certainty: float = 1.0) -> tuple[float
 
 
 def number(written: str, by_prefix: Mapping[str, tuple[float, ...]] | None = None) -> Score:
-    """A score that is certain of its digits unless told otherwise."""
+    """A score that is certain of its digits unless reported otherwise."""
     digits = written.replace(".", "")
     certain = {digits[:place]: sure(int(digit)) for place, digit in enumerate(digits)}
     return Score(float(written), 0.0, SCALE, written, certain | dict(by_prefix or {}))

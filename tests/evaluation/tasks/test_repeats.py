@@ -37,16 +37,16 @@ def photo(folder: Path) -> Path:
     return folder / "photo.png"
 
 
-def test_what_leaving_repeats_out_does_to_the_score_is_told(tmp_path: Path) -> None:
+def test_what_leaving_repeats_out_does_to_the_score_is_reported(tmp_path: Path) -> None:
     photo(tmp_path)
     out = tmp_path / "repeats.json"
     with ScriptedGateway(dearer_without) as gateway:
         main(["repeats", "--photos", str(tmp_path), "--server", gateway.address, "--out", str(out)])
-    told = json.loads(out.read_text())["motions"]
-    assert set(told) == set(repeats.MOTIONS)
-    assert told["one picture"]["mean_move"] == pytest.approx(0.25)
-    assert 0.0 < told["one picture"]["repeated_frames"] < 1.0
-    assert told["one picture"]["windows_not_asked"] == pytest.approx(0.5)
+    reported = json.loads(out.read_text())["motions"]
+    assert set(reported) == set(repeats.MOTIONS)
+    assert reported["one picture"]["mean_move"] == pytest.approx(0.25)
+    assert 0.0 < reported["one picture"]["repeated_frames"] < 1.0
+    assert reported["one picture"]["windows_not_asked"] == pytest.approx(0.5)
 
 
 def different(pictures: list[clips.Picture]) -> int:

@@ -43,7 +43,7 @@ def test_every_data_set_goes_through_the_gateway(
     assert read_run(tmp_path / f"{name}.json").counts()["scored"] == len(gateway.calls) > 0
 
 
-def test_the_table_stands_beside_the_claim(
+def test_the_table_stands_next_to_the_claim(
     gateway: ScriptedGateway, tmp_path: Path, capsys: Captured, mini: Miniatures
 ) -> None:
     measure(gateway, tmp_path, mini("koniq"))

@@ -101,7 +101,7 @@ def test_a_timeline_that_shows_nothing_is_not_counted_as_a_find(tmp_path: Path) 
     assert measured(timelined(bad_window=-1), tmp_path)["bad_second"]["falls_most_there"] == 0.0
 
 
-def test_clips_of_videos_are_told_from_pans(tmp_path: Path) -> None:
+def test_clips_of_videos_are_distinguished_from_pans(tmp_path: Path) -> None:
     numbers = measured(indifferent, tmp_path, of="--videos")
     assert (numbers["clips"], numbers["made_of_photos"]) == (1, 0)
 
@@ -114,5 +114,5 @@ def test_every_rung_has_a_row(unmoved: dict[str, Any]) -> None:
     }
 
 
-def test_a_score_is_told_for_every_window(unmoved: dict[str, Any]) -> None:
+def test_a_score_is_reported_for_every_window(unmoved: dict[str, Any]) -> None:
     assert unmoved["rows"][-1]["windows"] == [pytest.approx(score(5.0).value)] * 2

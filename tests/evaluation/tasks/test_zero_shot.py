@@ -1,4 +1,4 @@
-"""evaluation/tasks/zero_shot.py: one run under several poolings, beside the claim."""
+"""evaluation/tasks/zero_shot.py: one run under several poolings, next to the claim."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -35,12 +35,12 @@ def test_a_byte_at_a_time_is_as_good_as_all_at_once():
     assert drained(buffer) == DATA[:500]
 
 
-def test_what_is_kept_can_be_read_again_from_the_first_byte():
+def test_what_is_held_can_be_read_again_from_the_first_byte():
     buffer = filled(SpoolBudget(10_000), 900)
     assert (drained(buffer), buffer.is_whole) == (drained(buffer), True)
 
 
-def test_what_cannot_be_kept_is_let_go_when_it_was_read():
+def test_what_cannot_be_held_is_let_go_when_it_was_read():
     budget = SpoolBudget(10_000)
     buffer = filled(budget, 5000)
     assert not buffer.can_keep(1)

@@ -224,8 +224,8 @@ async def test_a_worker_dies_with_its_gateway():
         "asyncio.run(main())\n"
     )
     gateway = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
-    told, _ = await gateway.communicate()
-    await until(lambda: not is_running(int(told)))
+    reported, _ = await gateway.communicate()
+    await until(lambda: not is_running(int(reported)))
 
 
 async def test_a_worker_knows_nothing_of_the_environment_and_may_write_no_file():

@@ -83,14 +83,14 @@ async def test_an_upload_that_gave_way_asks_again_when_twice_as_much_is_there(lo
         await begun(slow, FILM[99_000:101_000])
 
 
-async def test_who_finds_no_worker_in_time_is_told_to_come_back():
+async def test_who_finds_no_worker_in_time_is_asked_to_come_back():
     async with DecodePool(workers=1, spares=0, wait_seconds=0.2) as pool, pool.open(LIVE) as live:
         await begun(live, media("mpegts.ts").read_bytes()[:100_000])  # a live stream does not give way
         with pytest.raises(Busy, match=r"no decoder became free within 0\.2 s"):
             await decode(pool, "jpeg.jpg", PICTURE)
 
 
-async def test_an_upload_too_large_to_be_kept_is_ended_when_it_pauses_and_others_wait(monkeypatch):
+async def test_an_upload_too_large_to_be_held_is_ended_when_it_pauses_and_others_wait(monkeypatch):
     monkeypatch.setattr(lending, "_LAST_PATIENCE_SECONDS", 0.1)
     async with DecodePool(workers=1, spares=0, upload_spool_bytes=0) as pool, pool.open(VIDEO) as large:
         reading = asyncio.create_task(everything(large, Decoded()))
@@ -101,7 +101,7 @@ async def test_an_upload_too_large_to_be_kept_is_ended_when_it_pauses_and_others
             await reading
 
 
-async def test_an_upload_too_large_to_be_kept_comes_to_its_end():
+async def test_an_upload_too_large_to_be_held_comes_to_its_end():
     async with DecodePool(workers=1, spares=0, upload_spool_bytes=0, spool_bytes=0) as pool:
         several = await asyncio.gather(*(decode(pool, FILM, VIDEO) for _ in range(3)))
     assert [len(each.frames) for each in several] == [8] * 3
@@ -176,7 +176,7 @@ async def test_a_worker_that_dies_while_others_wait_is_replaced_for_them(lonely)
         await sending
 
 
-async def test_whoever_is_cancelled_while_it_waits_for_a_worker_leaves_nothing_behind(lonely):
+async def test_who_is_cancelled_while_it_waits_for_a_worker_leaves_nothing_behind(lonely):
     async with lonely.open(DENSE) as unread:
         sending = asyncio.create_task(upload(unread, FILM, 65536))
         await until(lambda: unread._frames_ahead == 4)

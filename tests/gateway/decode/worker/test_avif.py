@@ -38,7 +38,7 @@ async def test_a_grid_of_any_size_is_one_picture(pool, columns, rows):
     assert abs(decoded.frames[0].pixels[-20:].mean() - 80) < 3  # the last tiles are there
 
 
-async def test_transparency_shows_white_and_is_told(pool):
+async def test_transparency_shows_white_and_is_reported(pool):
     avif = await decode(pool, case("avif_transparent_logo.avif"), PICTURE)
     webp = await shown(pool, case("webp_the_same_logo.webp"))
     assert np.abs(avif.frames[0].pixels - webp).mean() < 2
@@ -77,7 +77,7 @@ async def test_a_grid_is_turned_as_a_whole(pool):
     assert (decoded.info.width_px, decoded.info.height_px, decoded.red_corner()) == (128, 192, "bottom left")
 
 
-async def test_an_animation_is_told(pool):
+async def test_an_animation_is_reported(pool):
     frames = [Image.fromarray(picture(seconds)) for seconds in (2.0, 4.0)]
     target = io.BytesIO()
     frames[0].save(target, "avif", save_all=True, append_images=frames[1:], speed=10)
@@ -107,8 +107,8 @@ def exact(sample, transfer):
 async def test_hdr_keeps_its_ten_bits_until_it_is_rounded_once(transfer, luma, most):
     sample = hdr(transfer, luma)
     image, _, colours = decode_avif(single(sample), DecodeLimits(), [])
-    seen = colour.to_sdr(np.asarray(image), colours.transfer, colours.primaries)
-    assert np.abs(seen - exact(sample.sample, transfer)).mean() < most  # by libavif 0.8, 1.3 and 2.1
+    observed = colour.to_sdr(np.asarray(image), colours.transfer, colours.primaries)
+    assert np.abs(observed - exact(sample.sample, transfer)).mean() < most  # by libavif 0.8, 1.3 and 2.1
 
 
 async def test_a_grid_of_hdr_is_put_together(pool):

@@ -75,12 +75,12 @@ def hdr(luma, transfer, u=512, v=512):
 )
 def test_a_grey_of_hdr_is_as_bright_as_its_light_says(transfer, lumas, greys):
     resizer = FrameResizer(TARGET)
-    seen = [shown(hdr(luma, transfer), resizer) for luma in lumas]
-    assert np.allclose(seen, [[grey] * 3 for grey in greys], atol=2)
+    observed = [shown(hdr(luma, transfer), resizer) for luma in lumas]
+    assert np.allclose(observed, [[grey] * 3 for grey in greys], atol=2)
 
 
 @pytest.mark.parametrize("transfer", [PQ, HLG])
-def test_highlights_of_hdr_are_told_apart(transfer):
+def test_highlights_of_hdr_are_distinguished(transfer):
     # 203 cd/m2 is white on paper (ITU-R BT.2408: 58 % of PQ, 75 % of HLG); a lamp is brighter and has to look so.
     paper, lamp, sun = (
         shown(hdr(luma, transfer))[1] for luma in ((573, 640, 721) if transfer == PQ else (721, 800, 940))
@@ -108,18 +108,18 @@ def test_sdr_is_left_alone():
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reported"),
     [
         ("png_transparent.png", "judged as they look on white"),
         ("gif.gif", "only the first frame was judged"),
         ("webp_animated.webp", "only the first frame was judged"),
     ],
 )
-async def test_what_a_picture_lost_is_told(pool, name, told):
-    assert told in " ".join((await decode(pool, name, PICTURE)).summary.warnings)
+async def test_what_a_picture_lost_is_reported(pool, name, reported):
+    assert reported in " ".join((await decode(pool, name, PICTURE)).summary.warnings)
 
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("name", ["jpeg.jpg", "png.png", "png_palette.png", "webp.webp", "avif.avif"])
-async def test_of_an_ordinary_picture_nothing_is_told(pool, name):
+async def test_of_an_ordinary_picture_nothing_is_reported(pool, name):
     assert (await decode(pool, name, PICTURE)).summary.warnings == ()

@@ -28,7 +28,7 @@ def ends():
     slots.close()
 
 
-def told(ours):
+def reported(ours):
     """Kinds of the messages that have arrived."""
     try:
         data = ours.recv(1 << 16)
@@ -42,36 +42,36 @@ def told(ours):
     return kinds
 
 
-def test_the_first_frame_is_told_of_at_once(ends):
+def test_the_first_frame_is_announced_at_once(ends):
     connection, ours = ends
     connection.send_frame(FRAME)
-    assert told(ours) == [Kind.FRAME]
+    assert reported(ours) == [Kind.FRAME]
 
 
-def test_frames_in_quick_succession_are_told_of_together(ends, monkeypatch):
+def test_frames_in_quick_succession_are_announced_together(ends, monkeypatch):
     monkeypatch.setattr(worker, "_DENSE_SECONDS", 60.0)  # on a machine of any speed
     connection, ours = ends
     connection.send_frame(FRAME)
-    told(ours)  # of the first, for which somebody waits
+    reported(ours)  # of the first, for which somebody waits
     arrived = []
     for _ in range(FRAMES_TOGETHER):
         connection.send_frame(FRAME)
-        arrived.append(told(ours))
+        arrived.append(reported(ours))
     assert arrived == [*[[]] * (FRAMES_TOGETHER - 1), [Kind.FRAME] * FRAMES_TOGETHER]
 
 
-def test_frames_far_apart_are_told_of_one_by_one(ends, monkeypatch):
+def test_frames_far_apart_are_announced_one_by_one(ends, monkeypatch):
     monkeypatch.setattr(worker, "_DENSE_SECONDS", 0.0)
     connection, ours = ends
     connection.send_frame(FRAME)
     connection.send_frame(FRAME)
-    assert told(ours) == [Kind.FRAME, Kind.FRAME]
+    assert reported(ours) == [Kind.FRAME, Kind.FRAME]
 
 
-def test_a_worker_that_waits_for_bytes_has_told_of_every_frame(ends, monkeypatch):
+def test_a_worker_that_waits_for_bytes_has_announced_every_frame(ends, monkeypatch):
     monkeypatch.setattr(worker, "_DENSE_SECONDS", 60.0)
     connection, ours = ends
     connection.send_frame(FRAME)
     ours.send(protocol.pack(Kind.END))
     connection.next_chunk()
-    assert told(ours) == [Kind.FRAME, Kind.WANT]
+    assert reported(ours) == [Kind.FRAME, Kind.WANT]

@@ -16,12 +16,12 @@ def test_holes_between_blocks_that_are_in_use_go_back_to_the_kernel():
     for block in blocks:
         ctypes.memset(block, 1, BLOCK_BYTES)
     # Made smaller where they are: behind each is a hole, and the heap cannot shrink from its end.
-    kept = [LIBC.realloc(ctypes.c_void_p(block), 64) for block in blocks]
+    held = [LIBC.realloc(ctypes.c_void_p(block), 64) for block in blocks]
     before = psutil.Process().memory_info().rss
     heap = Heap()
     for _ in range(256):
         heap.packet()
     freed = before - psutil.Process().memory_info().rss
-    for block in kept:
+    for block in held:
         LIBC.free(ctypes.c_void_p(block))
     assert freed > BLOCKS * BLOCK_BYTES / 2

@@ -112,18 +112,18 @@ BROKEN = {
 
 @pytest.mark.parametrize("carrier", ["PNG", "WebP", "AVIF"])
 @pytest.mark.parametrize("defect", BROKEN)
-async def test_a_profile_that_cannot_be_used_is_ignored_and_told(pool, carrier, defect):
+async def test_a_profile_that_cannot_be_used_is_ignored_and_reported(pool, carrier, defect):
     colour, warnings = await middle(pool, CARRIERS[carrier](BROKEN[defect]))
     assert np.allclose(colour, RED_IN_P3, atol=4)
     assert warnings == (IGNORED,)
 
 
-async def test_a_profile_that_is_larger_than_the_limit_is_ignored_and_told(pool):
+async def test_a_profile_that_is_larger_than_the_limit_is_ignored_and_reported(pool):
     assert (await middle(pool, png(iccp(SRGB_PROFILE + bytes(17 << 20)))))[1] == (IGNORED,)
 
 
 @pytest.mark.parametrize("chunk", [chrm(*[0] * 8), chrm(0.3, 0.3, *[0.3, 0.3] * 3)])
-async def test_chromaticities_of_no_screen_are_ignored_and_told(pool, chunk):
+async def test_chromaticities_of_no_screen_are_ignored_and_reported(pool, chunk):
     colour, warnings = await middle(pool, png(chunk))
     assert (colour.tolist(), warnings) == (list(RED_IN_P3), (IGNORED,))
 

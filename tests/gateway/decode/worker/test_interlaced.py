@@ -86,12 +86,12 @@ async def test_a_pan_and_its_progressive_twin_are_alike(pool):
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "nv12", "gray"])
-async def test_combs_are_seen_in_every_format(pix_fmt):
+async def test_combs_are_found_in_every_format(pix_fmt):
     frames = [av.VideoFrame.from_ndarray(pixels, format="rgb24") for pixels in (woven(0), picture(0))]
     assert [is_combed(VideoReformatter().reformat(frame, format=pix_fmt)) for frame in frames] == [True, False]
 
 
-async def test_combs_are_seen_in_a_picture_with_little_detail():
+async def test_combs_are_found_in_a_picture_with_little_detail():
     plain, combed = np.full((HEIGHT, WIDTH, 3), 90, np.uint8), np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     plain[100:120, 100:112] = combed[100:120, 100:112] = 160
     combed[100:120:2, 104:116], combed[100:120:2, 100:104] = 160, 90

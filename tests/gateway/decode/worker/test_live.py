@@ -84,7 +84,7 @@ async def test_a_stream_may_be_larger_than_any_file(pool):
     assert len((await lived(pool, data, max_video_bytes=len(data) // 4))[0]) == 40
 
 
-async def test_a_live_mp4_without_fragments_is_told_what_to_send(pool):
+async def test_a_live_mp4_without_fragments_learns_what_to_send(pool):
     with pytest.raises(BadMedia, match="fragments"):
         await lived(pool, b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + b"\0\1\0\0mdat" + bytes(70_000))
 

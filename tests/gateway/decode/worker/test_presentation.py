@@ -91,9 +91,13 @@ async def test_hdr_that_only_the_container_tells_is_hdr(pool, kind):
 
 @on_the_loop
 async def test_what_the_stream_tells_comes_before_what_the_container_tells(pool):
-    told = content("mp4_hdr10.mp4")
-    as_sdr = with_box(told, box(b"colr", b"nclx", struct.pack(">3HB", 1, 1, 1, 0))) if b"moov" in told[-4000:] else told
-    both = [await decode(pool, data, VIDEO) for data in (told, as_sdr)]
+    reported = content("mp4_hdr10.mp4")
+    as_sdr = (
+        with_box(reported, box(b"colr", b"nclx", struct.pack(">3HB", 1, 1, 1, 0)))
+        if b"moov" in reported[-4000:]
+        else reported
+    )
+    both = [await decode(pool, data, VIDEO) for data in (reported, as_sdr)]
     assert np.array_equal(_pixels(both[0]), _pixels(both[1]))
 
 

@@ -42,8 +42,8 @@ def test_the_attempts_succeed_where_nothing_stops_them():
         "from gateway.decode.worker.escape import ATTEMPTS, _outcome\n"
         "print(json.dumps({name: _outcome(ATTEMPTS[name]) for name in sys.argv[1:]}))\n"
     )
-    told = subprocess.run([sys.executable, "-c", program, *harmless], capture_output=True, text=True, check=True)
-    assert json.loads(told.stdout) == dict.fromkeys(harmless, PERMITTED)
+    reported = subprocess.run([sys.executable, "-c", program, *harmless], capture_output=True, text=True, check=True)
+    assert json.loads(reported.stdout) == dict.fromkeys(harmless, PERMITTED)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -74,12 +74,12 @@ except AssayError as refusal:
 @pytest.mark.parametrize("required", [False, True])
 def test_a_kernel_without_landlock_is_named_and_refused_where_it_is_required(required):
     command = (sys.executable, "-c", WITHOUT_LANDLOCK, str(required))
-    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    reported = subprocess.run(command, capture_output=True, text=True, check=True)
     if required:
-        assert told.stdout.startswith("refused: this kernel has no Landlock")
+        assert reported.stdout.startswith("refused: this kernel has no Landlock")
     else:
-        assert told.stdout == "['EPERM']\n"  # the other locks hold
-        assert "this kernel has no Landlock" in told.stderr
+        assert reported.stdout == "['EPERM']\n"  # the other locks hold
+        assert "this kernel has no Landlock" in reported.stderr
 
 
 @pytest.mark.asyncio(loop_scope="session")

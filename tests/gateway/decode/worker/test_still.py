@@ -48,7 +48,7 @@ async def test_a_picture_is_turned_as_its_camera_was_held(pool, name, corner):
     assert (await decode(pool, name, PICTURE)).red_corner() == corner
 
 
-async def test_size_is_told_as_displayed(pool):
+async def test_size_is_reported_as_displayed(pool):
     info = (await decode(pool, "jpeg_rotated_90.jpg", PICTURE)).info
     assert (info.container, info.codec, info.width_px, info.height_px) == ("jpeg", "mjpeg", 240, 320)
 
@@ -172,7 +172,7 @@ def mpo(*others):
     return target.getvalue()
 
 
-async def test_of_several_pictures_the_first_is_judged_and_told(pool):
+async def test_of_several_pictures_the_first_is_judged_and_reported(pool):
     decoded = await decode(pool, mpo(4.0), PICTURE)
     assert decoded.summary.warnings == ("the file holds several pictures: the first of several pictures was judged",)
     assert abs(decoded.levels[0] - 80) < 2

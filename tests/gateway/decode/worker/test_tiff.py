@@ -136,7 +136,7 @@ async def test_smaller_copies_behind_the_picture_are_no_pages(pool):
     assert (await decode(pool, data, PICTURE)).summary.warnings == ()
 
 
-async def test_of_several_pages_the_first_is_judged_and_told(pool):
+async def test_of_several_pages_the_first_is_judged_and_reported(pool):
     decoded = await decode(pool, case("tiff_two_pages.tif"), PICTURE)
     assert decoded.summary.warnings == ("the file has several pages: of several pages the first was judged",)
 

@@ -42,7 +42,7 @@ async def test_a_byte_that_looks_like_a_packets_first_makes_no_transport_stream(
         sniff((b"\x8f" * 99 + b"G" + b"\x8f" * 88) * 5 + b"\x8f" * 3000, is_video=True)
 
 
-async def test_two_recordings_that_were_joined_are_both_seen(pool):
+async def test_two_recordings_that_were_joined_are_both_found(pool):
     decoded = await decode(pool, case("ts_two_recordings_joined.ts"), VIDEO)
     assert (decoded.summary.frames_decoded, round(decoded.summary.duration_seconds, 2)) == (200, 7.96)
     assert f"{JUMPS} 1 times" in decoded.summary.warnings[0]

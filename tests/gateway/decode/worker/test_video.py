@@ -43,7 +43,7 @@ async def test_frames_are_sampled_by_their_own_time(pool, name):
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-async def test_a_frame_shows_what_was_to_be_seen_at_its_time(pool, name):
+async def test_a_frame_shows_what_was_to_be_shown_at_its_time(pool, name):
     decoded = await decode(pool, name, VIDEO)
     assert np.allclose(decoded.levels, [level_at(seconds) for seconds in decoded.times], atol=1.5)
 
@@ -109,7 +109,7 @@ async def test_a_video_is_turned_as_it_is_displayed(pool, name, corner):
     assert (await decode(pool, name, VIDEO)).red_corner() == corner
 
 
-async def test_the_size_of_a_turned_video_is_told_as_displayed(pool):
+async def test_the_size_of_a_turned_video_is_reported_as_displayed(pool):
     info = (await decode(pool, "mp4_rotated_90.mp4", VIDEO)).info
     assert (info.container, info.codec, info.width_px, info.height_px) == ("mp4", "h264", 240, 320)
 
