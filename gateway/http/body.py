@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
+from starlette.requests import Request
+
 from assay.errors import OverLimit, UploadStalled
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -16,22 +18,27 @@ class ClientGone(Exception):
 class Body:
     """Reads an ASGI request's body, at most so many bytes of it, none of them later than so many seconds apart."""
 
-    def __init__(self, receive: Receive, max_bytes: int, idle_seconds: float) -> None:
-        self._receive = receive
+    def __init__(self, request: Request, max_bytes: int, idle_seconds: float) -> None:
+        self._receive: Receive = request.receive
+        self._declared_bytes = request.headers.get("content-length", "0")
         self._max_bytes = max_bytes
         self._idle_seconds = idle_seconds
         self._ended = asyncio.Event()
         self.received_bytes = 0
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body. OverLimit, UploadStalled, ClientGone."""
+        """The body. OverLimit, before the first byte where its length is declared; UploadStalled, ClientGone."""
+        self._check(int(self._declared_bytes))
         while not self._ended.is_set():
             chunk = await self._next()
             self.received_bytes += len(chunk)
-            if self.received_bytes > self._max_bytes:
-                raise OverLimit(f"the body has more than {self._max_bytes} bytes; send a smaller file")
+            self._check(self.received_bytes)
             if chunk:
                 yield chunk
+
+    def _check(self, num_bytes: int) -> None:
+        if num_bytes > self._max_bytes:
+            raise OverLimit(f"the body has more than {self._max_bytes} bytes; send a smaller file")
 
     async def whole(self) -> bytes:
         """The body in one piece; for small ones."""

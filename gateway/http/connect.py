@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from contextvars import ContextVar
 from typing import Any
 
 from connectrpc.code import Code
@@ -12,15 +13,20 @@ from connectrpc.server import ConnectASGIApplication, Endpoint
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from protobuf.wkt import Any as AnyDetail
+from starlette.types import Message, Receive, Scope, Send
 
 from assay.errors import AssayError
 from assay.rpc.errors import status_of
 from assay.rpc.validation import check
 from gateway.http.calls import Caller, counted
+from gateway.http.problem import problem_response
 
 _CODES = {code.value: code for code in Code}
 READ_MAX_BYTES = 4 << 20
 """Of one message, as over gRPC."""
+_ANSWER_HEADERS = (b"retry-after", b"www-authenticate")
+_failures: ContextVar[list[AssayError]] = ContextVar("failures")
+"""What the request that is answered has failed with, if it has."""
 
 
 class ConnectApplication(ConnectASGIApplication[Any]):
@@ -34,6 +40,21 @@ class ConnectApplication(ConnectASGIApplication[Any]):
             read_max_bytes=READ_MAX_BYTES,
             codecs=google_protobuf_codecs(),
         )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A call that fails as a whole has the status that REST gives the same error: the protocol's own are fewer, and
+        its clients read the code in the body."""
+        failures: list[AssayError] = []
+        _failures.set(failures)
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] != 200 and failures:
+                like = problem_response(failures[0])
+                more = [pair for pair in like.raw_headers if pair[0] in _ANSWER_HEADERS]
+                message = {**message, "status": like.status_code, "headers": [*message["headers"], *more]}
+            await send(message)
+
+        await super().__call__(scope, receive, sending)
 
     @property
     def path(self) -> str:
@@ -71,6 +92,7 @@ def _unary(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
                 check(request)
                 return await function(request, _caller(context))
         except AssayError as error:
+            _failures.get().append(error)
             raise connect_error(error) from error
 
     return answer
@@ -85,6 +107,7 @@ def _streaming(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
                     async for response in responses:
                         yield response
         except AssayError as error:
+            _failures.get().append(error)
             raise connect_error(error) from error
 
     return answer

@@ -61,12 +61,12 @@ class Rest:
             config = config_of(request.query_params)
         except AssayError as error:
             return problem_response(error)
-        body = Body(request.receive, max_bytes, self._settings.upload.idle_seconds)
+        body = Body(request, max_bytes, self._settings.upload.idle_seconds)
         method, caller = f"POST {request.url.path}", caller_of(request)
         return Answer(method, body, lambda: score(config, body.chunks(), caller), as_stream=wants_events(request))
 
     async def _uri(self, request: Request) -> Any:
-        body = Body(request.receive, _SMALL_BYTES, self._settings.upload.idle_seconds)
+        body = Body(request, _SMALL_BYTES, self._settings.upload.idle_seconds)
         try:
             config, uri = config_of(request.query_params), _uri_in(await body.whole())
         except AssayError as error:

@@ -80,7 +80,7 @@ def application(settings: GatewaySettings, calls: Calls, spool: Spool, scorings:
     app = Starlette(
         routes=[
             *Rest(calls, settings).routes(),
-            *Slices(spool).routes(),
+            *Slices(spool, settings.upload).routes(),
             Route("/healthz", _health(calls), methods=["GET"]),
             Route("/v1/openapi.json", _described, methods=["GET"]),
             *(Mount(each.path, each) for each in mounted),

@@ -20,6 +20,7 @@ from gateway.http.problem import problem_response
 from gateway.http.scorings import Scorings
 from gateway.http.spool import Spool, SpooledUpload
 from gateway.http.streaming import Events, as_json
+from gateway.upload import UploadClock, UploadLimits
 
 DIGEST_HEADER = "repr-digest"
 """RFC 9530: `sha-256=:BASE64:` over the slice."""
@@ -82,8 +83,8 @@ class UploadService:
 class Slices:
     """The routes by which the bytes come."""
 
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
+    def __init__(self, spool: Spool, limits: UploadLimits) -> None:
+        self._spool, self._limits = spool, limits
 
     def routes(self) -> list[Route]:
         """For starlette."""
@@ -91,11 +92,11 @@ class Slices:
         return [Route(path, self._put, methods=["PUT"]), Route(path, self._get, methods=["GET"])]
 
     async def _put(self, request: Request) -> Response:
-        limits = self._spool.limits
-        body = Body(request.receive, limits.max_upload_bytes, limits.idle_seconds)
+        body = Body(request, self._spool.limits.max_upload_bytes, self._limits.idle_seconds)
         try:
             upload = self._spool.get(request.path_params["upload_id"])
-            await upload.write(_offset(request), body.chunks(), _sha256(request))
+            async with aclosing(UploadClock(self._limits).timed(body.chunks())) as chunks:
+                await upload.write(_offset(request), chunks, _sha256(request))
             return JSONResponse(as_json(to_wire(upload)))
         except ClientGone:
             return Response(status_code=499)  # nobody reads it

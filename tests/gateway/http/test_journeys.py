@@ -16,7 +16,7 @@ from tests.scripted_generator import ScriptedGenerator
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.browser_full]
 PHOTO, VIDEO = media("jpeg.jpg"), media("mp4_faststart.mp4")
-TWO_WINDOWS = {"window_seconds": 1.0}
+TWO_WINDOWS = {"video": {"window_seconds": 1.0}}
 TROUBLE = ".trouble:not(:empty)"
 AWAY = "The server cannot be reached."
 

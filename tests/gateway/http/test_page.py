@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from assay.errors import ModelUnavailable
 from tests.gateway.http.browser import page_at
 from tests.gateway.http.serving import http_client
 from tests.media.build import media
+from tests.scripted_generator import ScriptedGenerator
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 DONE = ".downloads button"
@@ -53,18 +55,57 @@ async def test_the_page_can_be_used_by_keyboard_alone(browser, pool):
         await page.wait_for_selector(DONE)
 
 
+PHOTO, VIDEO = media("jpeg.jpg").read_bytes(), media("mp4_faststart.mp4").read_bytes()
+DOWN = ScriptedGenerator(failures={"start": ModelUnavailable("the model is down; try again in a moment")})
+
+
 @pytest.mark.browser_full
-async def test_a_file_that_is_no_picture_is_told_in_a_sentence(browser, pool, tmp_path):
-    (tmp_path / "notes.jpg").write_text("no picture")
-    async with http_client(pool) as client, page_at(browser, address_of(client)) as page:
-        await page.set_input_files("#file", tmp_path / "notes.jpg")
-        told = page.locator("article .trouble:not(:empty)")
-        assert "picture" in await told.inner_text()
+@pytest.mark.parametrize(
+    ("name", "content", "settings", "sentence"),
+    [
+        ("notes.jpg", b"no picture", {}, "picture"),
+        ("half.jpg", PHOTO[: len(PHOTO) // 2], {}, "end"),
+        ("half.mp4", VIDEO[:500], {}, "cut off"),
+        ("empty.jpg", b"", {}, "The file is empty"),
+        ("large.mp4", VIDEO, {"limits": {"max_video_bytes": 1000}}, "at most 1000"),
+        ("photo.jpg", PHOTO, {"http_spool_bytes": 1000}, "no room"),
+        ("photo.jpg", PHOTO, {"max_in_flight": 1, "model": DOWN}, "The model is down"),
+        ("long.mp4", VIDEO, {"video": {"window_seconds": 0.5, "max_windows": 1}}, "Scored in part"),
+    ],
+    ids=[
+        "no picture",
+        "truncated",
+        "truncated video",
+        "empty",
+        "too large",
+        "no room",
+        "model down",
+        "past its budget",
+    ],
+)
+async def test_what_is_wrong_is_told_in_a_sentence_where_the_person_looks(
+    browser, pool, name, content, settings, sentence
+):
+    async with http_client(pool, **settings) as client, page_at(browser, address_of(client)) as page:
+        await page.set_input_files("#file", {"name": name, "mimeType": "", "buffer": content})
+        told = page.locator(".trouble:not(:empty), .warning").first
+        assert sentence in await told.inner_text()
+        assert await violations(page) == []
+
+
+@pytest.mark.browser_full
+async def test_an_upload_that_has_expired_is_told_to_a_reloaded_page(browser, pool):
+    async with http_client(pool, http_upload_life_seconds=0.2) as client, page_at(browser, address_of(client)) as page:
+        await page.set_input_files("#file", media("jpeg.jpg"))
+        await page.wait_for_selector(DONE)
+        await page.wait_for_timeout(500)
+        await page.reload()
+        assert "Choose the file again" in await page.locator("article .trouble:not(:empty)").inner_text()
 
 
 @pytest.mark.browser_full
 async def test_a_name_with_markup_is_shown_as_text(browser, pool):
-    name = "<img src=x onerror=alert(1)>\u202egpj.exe" + "x" * 200
+    name = "<img src=x onerror=alert(1)>\u202egpj.exe" + "x" * 4000
     async with http_client(pool) as client, page_at(browser, address_of(client), 360) as page:
         file = {"name": name, "mimeType": "image/jpeg", "buffer": media("jpeg.jpg").read_bytes()}
         await page.set_input_files("#file", file)

@@ -60,44 +60,6 @@ async def test_a_wrong_parameter_is_named(pool, query, field):
     assert (answer.status_code, answer.json()["field"]) == (400, field)
 
 
-@pytest.mark.parametrize(
-    ("path", "content", "headers", "status", "title"),
-    [
-        ("/v1/images:score", b"no picture", {}, 400, "BAD_MEDIA"),
-        ("/v1/images:score", b"", {}, 400, "BAD_MEDIA"),
-        ("/v1/images:score", PHOTO[:500], {}, 400, "BAD_MEDIA"),
-        ("/v1/images:score", PHOTO, {"content-type": "text/plain"}, 415, "WRONG_TYPE"),
-        ("/v1/videos:score", PHOTO, {"content-type": "image/jpeg"}, 415, "WRONG_TYPE"),
-        ("/v1/uris:score", b"nope", {}, 400, "INVALID_REQUEST"),
-        ("/v1/uris:score", b"\xff\xfe", {}, 400, "INVALID_REQUEST"),
-        ("/v1/uris:score", b"https://example.com/a.jpg", {}, 403, "URI_REFUSED"),
-        ("/v1/nothing", b"", {}, 404, "NO_SUCH_PATH"),
-        ("/v1/models", b"", {}, 405, "NO_SUCH_PATH"),
-        ("/v1/images:score", PHOTO, {"host": "evil.example"}, 421, "WRONG_HOST"),
-        ("/v1/images:score", PHOTO, {"origin": "https://evil.example"}, 403, "FOREIGN_ORIGIN"),
-    ],
-    ids=lambda value: value[:20] if isinstance(value, str) else "",
-)
-async def test_what_is_wrong_is_a_problem_of_its_kind(pool, path, content, headers, status, title):
-    async with http_client(pool) as client:
-        answer = await client.post(path, content=content, headers=headers)
-    told = answer.headers["content-type"], answer.status_code, answer.json()["title"]
-    assert told == ("application/problem+json", status, title)
-
-
-async def test_a_body_over_the_limit_is_413(pool):
-    async with http_client(pool, limits={"max_image_bytes": 1000}) as client:
-        assert (await client.post("/v1/images:score", content=PHOTO)).status_code == 413
-
-
-async def test_a_full_server_says_when_to_come_again(pool):
-    async with http_client(pool, max_unfinished_uploads_per_peer=1) as client:
-        _, writer = await unfinished(client, "/v1/videos:score", VIDEO)
-        answer = await client.post("/v1/images:score", content=PHOTO)
-        writer.close()
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-
-
 async def test_a_client_that_leaves_gives_its_place_back(pool):
     async with http_client(pool, max_unfinished_uploads_per_peer=1) as client:
         _, writer = await unfinished(client, "/v1/videos:score", VIDEO)

@@ -97,62 +97,9 @@ async def test_a_slice_with_its_checksum_is_taken(pool):
     assert answer.json()["received_bytes"] == str(len(PHOTO))
 
 
-@pytest.mark.parametrize(
-    ("offset", "content", "headers", "status", "title"),
-    [
-        ("7", PHOTO, {}, 409, "UPLOAD_CONFLICT"),
-        ("0", PHOTO, digest(b"other"), 409, "UPLOAD_CONFLICT"),
-        ("0", PHOTO, {"repr-digest": "md5=:x:"}, 400, "INVALID_REQUEST"),
-        ("-1", PHOTO, {}, 400, "INVALID_REQUEST"),
-        ("", PHOTO, {}, 400, "INVALID_REQUEST"),
-        ("0", PHOTO + b"more", {}, 413, "OVER_LIMIT"),
-    ],
-    ids=["gap", "checksum", "algorithm", "negative", "no offset", "too long"],
-)
-async def test_a_wrong_slice_is_refused_and_changes_nothing(pool, offset, content, headers, status, title):
-    async with http_client(pool) as client:
-        upload = await begun(client, sizeBytes=len(PHOTO) + 2)
-        answer = await client.put(f"/v1/uploads/{upload}?offset={offset}", content=content, headers=headers)
-    assert (answer.status_code, answer.json()["title"]) == (status, title)
-
-
-async def test_an_unknown_upload_is_not_found(pool):
-    async with http_client(pool) as client:
-        answers = [await client.put("/v1/uploads/none?offset=0", content=PHOTO), await client.get("/v1/uploads/none")]
-        answers.append(await call(client, "GetUpload", uploadId="none"))
-    assert [answer.status_code for answer in answers] == [404, 404, 404]
-
-
-async def test_an_upload_that_is_too_large_is_refused_before_its_first_slice(pool):
-    async with http_client(pool, limits={"max_video_bytes": 1000}) as client:
-        answer = await call(client, "CreateUpload", sizeBytes=1001)
-    assert (answer.status_code, answer.json()["code"]) == (429, "resource_exhausted")
-
-
-async def test_a_full_spool_is_507(pool):
-    async with http_client(pool, http_spool_bytes=5000) as client:
-        upload = await begun(client)
-        answer = await client.put(f"/v1/uploads/{upload}?offset=0", content=PHOTO)
-    assert (answer.status_code, answer.json()["title"]) == (507, "SPOOL_FULL")
-
-
 async def test_room_is_given_back_with_the_upload(pool):
     async with http_client(pool, http_spool_bytes=len(PHOTO)) as client:
         for _ in range(3):
             upload = await begun(client, sizeBytes=len(PHOTO))
             assert (await client.put(f"/v1/uploads/{upload}?offset=0", content=PHOTO)).status_code == 200
             await call(client, "DeleteUpload", uploadId=upload)
-
-
-async def test_an_upload_is_forgotten_after_its_life(pool):
-    async with http_client(pool, http_upload_life_seconds=0.05) as client:
-        upload = await begun(client)
-        await asyncio.sleep(0.1)
-        assert (await client.get(f"/v1/uploads/{upload}")).status_code == 404
-
-
-async def test_finishing_what_is_not_complete_is_refused(pool):
-    async with http_client(pool) as client:
-        upload = await begun(client, sizeBytes=10)
-        answer = await call(client, "FinishUpload", uploadId=upload)
-    assert (answer.status_code, answer.json()["code"]) == (409, "aborted")
