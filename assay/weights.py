@@ -1,6 +1,6 @@
 """The files of a checkpoint directory, checked, counted, hashed and written without a model: torch is not needed.
 
-assay/engine/checkpoint.py loads what has passed here.
+assay/engine/model/loading.py loads what has passed here.
 """
 
 import hashlib

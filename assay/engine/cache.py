@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from assay.engine.prompt_tokens import PromptTokens
+from assay.qwen2_vl.prompt_tokens import PromptTokens
 
 
 @dataclass(slots=True, eq=False)

@@ -9,10 +9,10 @@ from threading import Condition, Thread, current_thread
 
 import torch
 
-from assay.engine.checkpoint import Checkpoint, load_checkpoint
+from assay.engine.model.loading import Checkpoint, load_checkpoint
+from assay.engine.model.vision import VisionWeights
 from assay.engine.runners import RunnerName, make_runner
 from assay.engine.scheduler import OnEvents, Request, Scheduler, Told
-from assay.engine.vision import VisionWeights
 from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable
 from assay.form import Form
 from assay.frame import Clip

@@ -3,11 +3,11 @@
 import logging
 from typing import Literal
 
-from assay.engine.checkpoint import Checkpoint
-from assay.engine.lean_runner import LeanRunner, unsupported
-from assay.engine.runner import Runner
+from assay.decoding.token_tree import Runner
+from assay.engine.model.loading import Checkpoint
+from assay.engine.model.vision import VisionWeights
+from assay.engine.model_runner import LeanRunner, unsupported
 from assay.engine.transformers_runner import TransformersRunner
-from assay.engine.vision import VisionWeights
 from assay.errors import CheckpointError
 
 _log = logging.getLogger(__name__)

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from assay.decoding.lookahead import Making
+from assay.decoding.sequence import Sequence as Answer
+from assay.decoding.speculation import Drafts
+from assay.decoding.token_tree import Feed, Runner
 from assay.engine.cache import Cache
-from assay.engine.checkpoint import Checkpoint
-from assay.engine.drafts import Drafts
-from assay.engine.runner import Feed, Runner
-from assay.engine.sequence import Sequence as Answer
-from assay.engine.token_row import Making
+from assay.engine.model.loading import Checkpoint
 from assay.errors import AssayError, ModelUnavailable
 from assay.form import Form
 from assay.frame import Clip

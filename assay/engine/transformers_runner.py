@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from transformers import DynamicCache, Qwen2VLForConditionalGeneration
 
+from assay.decoding.token_tree import Feed, Turn
 from assay.engine.cache import Cache
-from assay.engine.runner import Feed, Turn
 
 
 class TransformersRunner:

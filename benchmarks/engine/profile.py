@@ -15,9 +15,9 @@ from statistics import median
 import torch
 
 from assay.checkpoint import read_checkpoint
+from assay.decoding.token_tree import Feed, Runner, Turn
 from assay.engine.cache import Cache
-from assay.engine.checkpoint import Checkpoint, load_checkpoint
-from assay.engine.runner import Feed, Runner, Turn
+from assay.engine.model.loading import Checkpoint, load_checkpoint
 from assay.engine.runners import make_runner
 from assay.engine.scheduler import Request, Scheduler
 from benchmarks.engine.workloads import NAMES, Ask, asks

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
+from assay.decoding.token_tree import Feed
 from assay.engine.cache import Cache
-from assay.engine.lean_runner import LeanRunner
-from assay.engine.patches import PatchLayout
-from assay.engine.prompt_tokens import PromptTokens
-from assay.engine.runner import Feed
+from assay.engine.model_runner import LeanRunner
 from assay.frame import Clip, Frame
+from assay.qwen2_vl.patches import PatchLayout
+from assay.qwen2_vl.prompt_tokens import PromptTokens
 from training.recipe.shape import config_7b
 
 TEXT_TOKENS = 90

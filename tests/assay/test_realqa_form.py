@@ -7,10 +7,10 @@ import pytest
 
 from assay.checkpoint import Checkpoint, FormName, read_checkpoint
 from assay.cot import CotReader, GradeRead
-from assay.engine.grammar import grammar_of, longest_answer
-from assay.engine.text_tokens import TextTokens
+from assay.decoding.grammar import grammar_of, longest_answer
 from assay.form import Choice, Digits, Form, Literal
 from assay.prompt import answer_form, question
+from assay.qwen2_vl.tokenizer import TextTokens
 from training.pieces import QWEN_TOKENIZER, fetch
 
 ROOT = Path(__file__).parents[2]

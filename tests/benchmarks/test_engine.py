@@ -9,7 +9,7 @@ from PIL import Image
 
 from assay.checkpoint import Checkpoint as Served
 from assay.checkpoint import read_checkpoint
-from assay.engine.checkpoint import load_checkpoint
+from assay.engine.model.loading import load_checkpoint
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip, Frame
 from assay.generator import Conversation

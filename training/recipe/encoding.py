@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assay.engine.patches import PatchLayout
-from assay.engine.prompt_tokens import prompt_tokens
-from assay.engine.text_tokens import TextTokens
 from assay.generator import Conversation
+from assay.qwen2_vl.patches import PatchLayout
+from assay.qwen2_vl.prompt_tokens import prompt_tokens
+from assay.qwen2_vl.tokenizer import TextTokens
 from training.recipe.example import REASONED_TASKS, TrainingExample
 from training.recipe.picture import read_picture
 from training.recipe.settings import PictureSettings

@@ -12,8 +12,8 @@ from accelerate import PartialState
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from assay.engine.patches import PatchLayout
-from assay.engine.text_tokens import TextTokens
+from assay.qwen2_vl.patches import PatchLayout
+from assay.qwen2_vl.tokenizer import TextTokens
 from data.conversations import ConversationRow
 from training.recipe.adapter import with_adapter, with_new_adapter
 from training.recipe.base import load_base, random_base, without_weights

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from assay.engine.checkpoint import Checkpoint, load_checkpoint
-from assay.engine.grammar import ChoiceTokens, DigitTokens, ForcedTokens, Rule, grammar_of, longest_answer
-from assay.engine.prompt_tokens import prompt_tokens
-from assay.engine.trie import END
+from assay.decoding.grammar import ChoiceTokens, DigitTokens, ForcedTokens, Rule, grammar_of, longest_answer
+from assay.decoding.trie import END
+from assay.engine.model.loading import Checkpoint, load_checkpoint
 from assay.form import Free
+from assay.qwen2_vl.prompt_tokens import prompt_tokens
 from benchmarks.engine.batch import Wish, wishes
 from benchmarks.engine.peers.worker import Answer, Answers, in_groups, serve
 

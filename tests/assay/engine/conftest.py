@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from assay.engine import Engine
-from assay.engine.checkpoint import Checkpoint, load_checkpoint
+from assay.engine.model.loading import Checkpoint, load_checkpoint
 from assay.frame import Clip, Frame
 from tests.tiny_checkpoint import write_tiny_checkpoint
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 import torch
 
+from assay.decoding.sequence import Sequence
+from assay.decoding.token_tree import Feed, Runner
 from assay.engine.cache import Cache
-from assay.engine.checkpoint import Checkpoint
-from assay.engine.lean_runner import LeanRunner
-from assay.engine.prompt_tokens import PromptTokens, prompt_tokens
-from assay.engine.runner import Feed, Runner
-from assay.engine.sequence import Sequence
+from assay.engine.model.loading import Checkpoint
+from assay.engine.model_runner import LeanRunner
 from assay.form import Choice, Digits, Form, Free, Literal, Segment
 from assay.frame import Clip
 from assay.generator import Chose, Conversation, Counted, Event, Wrote
+from assay.qwen2_vl.prompt_tokens import PromptTokens, prompt_tokens
 
 Run = Callable[[Cache, Feed], torch.Tensor]
 """Logits (places wanted, vocabulary)."""

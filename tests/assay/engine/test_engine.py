@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from assay.decoding.token_tree import Turn
 from assay.engine import Engine
-from assay.engine.checkpoint import Checkpoint
-from assay.engine.lean_runner import LeanRunner
-from assay.engine.runner import Turn
+from assay.engine.model.loading import Checkpoint
+from assay.engine.model_runner import LeanRunner
 from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from assay.engine.checkpoint import Checkpoint
-from assay.engine.lean_runner import LeanRunner
 from assay.engine.metrics import DESCRIPTIONS, Metrics
+from assay.engine.model.loading import Checkpoint
+from assay.engine.model_runner import LeanRunner
 
 
 @dataclass

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from assay.engine.checkpoint import Checkpoint
+from assay.engine.model.loading import Checkpoint
 from assay.engine.runners import RunnerName, choose, make_runner
 from assay.errors import CheckpointError
 

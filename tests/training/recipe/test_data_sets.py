@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.engine.checkpoint import load_checkpoint
+from assay.engine.model.loading import load_checkpoint
 from data.conversations import ConversationRow
 from tests.conftest import Miniatures
 from tests.training.recipe.conftest import CONFIGS, settings, silent

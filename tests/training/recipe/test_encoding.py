@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assay.engine.patches import PatchLayout
-from assay.engine.text_tokens import TextTokens
+from assay.qwen2_vl.patches import PatchLayout
+from assay.qwen2_vl.tokenizer import TextTokens
 from tests.training.recipe.conftest import Set, settings
 from training.recipe.encoding import Encoder, batch_of
 from training.recipe.example import example_of

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from assay.engine.checkpoint import load_checkpoint
+from assay.engine.model.loading import load_checkpoint
 from assay.errors import CheckpointError
 from assay.weights import stored_tensors, write_index
 from training.recipe import merge as merging

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from assay.engine.patches import PatchLayout
-from assay.engine.text_tokens import TextTokens
+from assay.qwen2_vl.patches import PatchLayout
+from assay.qwen2_vl.tokenizer import TextTokens
 from tests.training.recipe.conftest import Set, settings
 from training.recipe.base import load_base
 from training.recipe.encoding import Encoder, batch_of

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from assay.engine.checkpoint import load_checkpoint
+from assay.engine.model.loading import load_checkpoint
 from data.conversations import save_conversations
 from tests.training.recipe.conftest import CONFIGS, SMALL, Set
 from training.__main__ import main
