@@ -1,6 +1,6 @@
 """Digits -> Score: the expectation over the digits that the model could have written.
 
-Two readings of the same distributions (`Counted.by_prefix`):
+Two readings of the same distributions (`NumberWritten.by_prefix`):
 
 digit-wise   E[S] = sum_i 10^(1-i) * sum_d d * p_i(d), each position on the written path (RealQA, arXiv 2503.06141,
              section 3.3). It ignores carries: between 3.99 and 4.01 the second digit is averaged over both.
@@ -11,7 +11,7 @@ whole-number E[S] = sum over numbers of number * p(number), on a prefix tree. A 
 from collections.abc import Callable, Mapping
 from math import sqrt
 
-from assay.generator import Counted
+from assay.generator import NumberWritten
 from assay.score import Scale, Score
 
 ByPrefix = Mapping[str, tuple[float, ...]]
@@ -19,7 +19,7 @@ Moments = tuple[float, float]
 """Mean and variance."""
 
 
-def digit_wise(counted: Counted) -> Moments:
+def digit_wise(counted: NumberWritten) -> Moments:
     """Mean and variance of the number, position by position on the written path, in units of the number."""
     digits, unit = _digits_and_unit(counted.written)
     mean = variance = 0.0
@@ -33,7 +33,7 @@ def digit_wise(counted: Counted) -> Moments:
     return mean, max(variance, 0.0)
 
 
-def whole_number(counted: Counted) -> Moments:
+def whole_number(counted: NumberWritten) -> Moments:
     """Mean and variance of the number over the prefix tree, in units of the number."""
     digits, unit = _digits_and_unit(counted.written)
     _ten(counted.by_prefix, "")
@@ -41,10 +41,10 @@ def whole_number(counted: Counted) -> Moments:
     return unit * mean, unit**2 * max(second - mean**2, 0.0)
 
 
-READINGS: Mapping[str, Callable[[Counted], Moments]] = {"digits": digit_wise, "whole": whole_number}
+READINGS: Mapping[str, Callable[[NumberWritten], Moments]] = {"digits": digit_wise, "whole": whole_number}
 
 
-def score_from_digits(counted: Counted, scale: Scale, expectation: str) -> Score:
+def score_from_digits(counted: NumberWritten, scale: Scale, expectation: str) -> Score:
     """The score that the digits stand for. `expectation` is "digits" or "whole"; KeyError for anything else."""
     mean, variance = READINGS[expectation](counted)
     return Score(mean, sqrt(variance), scale, counted.written, counted.by_prefix)

@@ -50,7 +50,7 @@ class Chose:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class NumberWritten:
     """A number was written. Its text was announced by Wrote before."""
 
     segment: str
@@ -79,7 +79,7 @@ class Finished:
     """What a reader of the numbers should know of the machine that made them, in sentences; empty if nothing."""
 
 
-Event = Wrote | Chose | Counted | Finished
+Event = Wrote | Chose | NumberWritten | Finished
 
 
 class Generator(Protocol):

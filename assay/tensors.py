@@ -16,7 +16,7 @@ from assay import errors
 from assay.errors import AssayError, InvalidRequest
 from assay.form import Form, form_from_json, form_to_json
 from assay.frame import Clip, Frame
-from assay.generator import Chose, Conversation, Counted, Event, Finished, FinishReason, Wrote
+from assay.generator import Chose, Conversation, Event, Finished, FinishReason, NumberWritten, Wrote
 
 Tensors = Mapping[str, NDArray[Any]]
 _ERRORS: Mapping[str, type[AssayError]] = {
@@ -113,8 +113,8 @@ def _row_of(event: Event | AssayError | None) -> Mapping[str, Any]:
             return {"kind": "wrote", "segment": segment, "text": text}
         case Chose(segment, option, probabilities):
             return {"kind": "chose", "segment": segment, "text": option, "probabilities": {**probabilities}}
-        case Counted(segment, written, by_prefix):
-            return {"kind": "counted", "segment": segment, "text": written, "probabilities": {**by_prefix}}
+        case NumberWritten(segment, written, by_prefix):
+            return {"kind": "number", "segment": segment, "text": written, "probabilities": {**by_prefix}}
         case Finished(reason, fingerprint, prompt_tokens, answer_tokens, warnings):
             counts = {"tokens": [prompt_tokens, answer_tokens], "warnings": [*warnings]}
             return {"kind": "finished", "finish": reason, "fingerprint": fingerprint, **counts}
@@ -131,10 +131,10 @@ def _event_of(row: Mapping[str, Any]) -> Event | AssayError | None:
             return Wrote(row["segment"], row["text"])
         case "chose":
             return Chose(row["segment"], row["text"], row["probabilities"])
-        case "counted":
+        case "number":
             # The same numbers come out that went in: JSON has the shortest decimals that are exactly these floats.
             by_prefix = {prefix: tuple(tens) for prefix, tens in row["probabilities"].items()}
-            return Counted(row["segment"], row["text"], by_prefix)
+            return NumberWritten(row["segment"], row["text"], by_prefix)
         case "finished":
             prompt_tokens, answer_tokens = row["tokens"]
             warnings = tuple(row["warnings"])

@@ -30,16 +30,11 @@ PAGE = ROOT / "docs" / "architecture.md"
 _PER_PROGRAM = ("settings.py", "service.py")
 _CLASS = re.compile(r"^ *class (\w+)[(:]", re.MULTILINE)
 
-SAME_NAMES: frozenset[str] = frozenset(
-    {
-        "Checkpoint",
-    }
-)
+SAME_NAMES: frozenset[str] = frozenset({})
 """Classes that are defined more than once today, and are to be renamed."""
 SMALL_FILES: Mapping[str, str] = {
     "assay/cli/__main__.py": "so that `python -m assay.cli` runs",
     "assay/cli/settings.py": "a program's settings stand by themselves",
-    "assay/engine/cache.py": "a noun of the engine, to be merged into kv_cache",
     "assay/magic.py": "a noun; the client must know it without the rest",
     "assay/rpc/admission.py": "one interceptor among several, each of its own",
     "assay/stack/backoff.py": "pure, and tested by itself",

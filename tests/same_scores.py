@@ -1,8 +1,9 @@
 """`python -m tests.same_scores --before REV`: do two commits score alike, to the last bit, on this machine?
 
 REV is checked out next to this one (git worktree); both judge the same photos and clips in every form of a
-checkpoint, on a CPU, many in flight at once. Every event is compared: texts, probabilities, digits, token counts. Exits
-with 1 if any differs. Photos are crops of demo/photo.jpg, so nothing has to be downloaded.
+checkpoint, on a CPU, many in flight at once. Every event is compared (texts, probabilities, digits, token counts),
+whatever its class is called. Exits with 1 if any differs. Photos are crops of demo/photo.jpg, so nothing has to be
+downloaded.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import get_args
 
@@ -64,7 +66,7 @@ def _judged(tree: Path, options: argparse.Namespace) -> dict[str, object]:
     """What the code in a tree answers, by form and picture."""
     command = [sys.executable, "-P", __file__, "--judge", "--checkpoint", str(options.checkpoint)]
     command += ["--photos", str(options.photos), "--clips", str(options.clips)]
-    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    environment = {**os.environ, "PYTHONPATH": str(tree), "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, cwd=tree, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(line) for line in done.stdout.splitlines())
 
@@ -79,12 +81,12 @@ def _judge(options: argparse.Namespace) -> None:
 
     # Without -P the folder of this script, with tests/assay in it, would come first.
     assert Path(assay.__path__[0]).parent == Path.cwd(), f"imported {assay.__path__} in {Path.cwd()}"
-    engine, checkpoint = Engine.load(options.checkpoint, device="cpu"), read_checkpoint(options.checkpoint)
+    engine, checkpoint = Engine.load(options.checkpoint), read_checkpoint(options.checkpoint)
 
     async def answer(name: str, clip: object, form_name: FormName) -> None:
         conversation = Conversation(question(checkpoint, form_name, is_video=clip.is_video))  # type: ignore[attr-defined]
         events = engine.generate(clip, conversation, answer_form(checkpoint, form_name))  # type: ignore[arg-type]
-        print(json.dumps([f"{form_name} {name}", [repr(event) async for event in events]]), flush=True)
+        print(json.dumps([f"{form_name} {name}", [repr(astuple(event)) async for event in events]]), flush=True)
 
     async def answer_all() -> None:
         for form_name in get_args(FormName):

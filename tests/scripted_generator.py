@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from assay.errors import AssayError
 from assay.form import Choice, Digits, Form, Free, Literal, Segment
 from assay.frame import Clip
-from assay.generator import Chose, Conversation, Counted, Event, Finished, FinishReason, Wrote
+from assay.generator import Chose, Conversation, Event, Finished, FinishReason, NumberWritten, Wrote
 
 FINGERPRINT = "5c819ed5c819ed00"
 
@@ -99,7 +99,7 @@ class ScriptedGenerator:
         sure = {
             digits[:place]: tuple(float(each == int(digit)) for each in range(10)) for place, digit in enumerate(digits)
         }
-        return [Wrote(segment.name, segment.lead + written), Counted(segment.name, written, sure)]
+        return [Wrote(segment.name, segment.lead + written), NumberWritten(segment.name, written, sure)]
 
     def _free(self, segment: Free) -> list[Event]:
         text = self.texts.get(segment.name, " a word")

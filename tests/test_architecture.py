@@ -76,6 +76,10 @@ def test_the_client_loads_neither_torch_nor_av_nor_triton():
     assert not modules_after("import assay.client, assay.cli") & {"torch", "av", "tritonclient", "transformers"}
 
 
+def test_decoding_loads_no_torch():
+    assert not modules_after("import assay.decoding.sequence") & {"torch", "transformers", "vllm"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "program",

@@ -2,7 +2,7 @@
 an engine and does not care what it says.
 
     write_tiny_checkpoint(tmp_path)
-    Engine.load(tmp_path, threads=1)
+    Engine.load(tmp_path, EngineOptions(threads=1))
 """
 
 import json

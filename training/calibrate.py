@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 
 from assay.attribute import KINDS
 from assay.checkpoint import Checkpoint, read_checkpoint
-from assay.engine import Engine
+from assay.engine import Engine, EngineOptions
 from assay.frame import Clip, Frame
 from assay.generator import Chose, Conversation
 from assay.prompt import answer_form, question
@@ -133,7 +133,7 @@ def main() -> None:
     batches = Batches(held_out, options.pictures, 1, TRAYS, checkpoint.pixels.enlarge_first_pixels or 0)
     # One of each batch: its last, which is no half of a pair.
     pictures = [batches[step][-1] for step in range(options.pictures)]
-    engine = Engine.load(options.checkpoint, max_in_flight=_AT_ONCE, threads=1)
+    engine = Engine.load(options.checkpoint, EngineOptions(max_in_flight=_AT_ONCE, threads=1))
     logs = asyncio.run(asked(engine, checkpoint, pictures))
     engine.close()
     path = options.checkpoint / "assay.toml"

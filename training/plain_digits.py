@@ -22,9 +22,9 @@ from PIL import Image
 from transformers import AutoTokenizer, Qwen2VLForConditionalGeneration, Qwen2VLImageProcessor
 
 from assay.checkpoint import Checkpoint, read_checkpoint
-from assay.engine import Engine
+from assay.engine import Engine, EngineOptions
 from assay.frame import Clip, Frame
-from assay.generator import Conversation, Counted
+from assay.generator import Conversation, NumberWritten
 from assay.prompt import answer_form, question
 from training.degrade import Pixels
 from training.served import served
@@ -63,13 +63,13 @@ def by_transformers(directory: Path, checkpoint: Checkpoint, pictures: Sequence[
 
 def by_engine(directory: Path, checkpoint: Checkpoint, pictures: Sequence[Pixels]) -> list[Ten]:
     """The same, by the engine that serves."""
-    engine = Engine.load(directory, max_in_flight=1, threads=1)
+    engine = Engine.load(directory, EngineOptions(max_in_flight=1, threads=1))
     conversation, form = Conversation(question(checkpoint, "direct", is_video=False)), answer_form(checkpoint, "direct")
 
     async def one(picture: Pixels) -> Ten:
         clip = Clip((Frame(picture),), is_video=False)
         events = [event async for event in engine.generate(clip, conversation, form)]
-        return next(np.array(event.by_prefix[""]) for event in events if isinstance(event, Counted))
+        return next(np.array(event.by_prefix[""]) for event in events if isinstance(event, NumberWritten))
 
     async def every() -> list[Ten]:
         return [await one(picture) for picture in pictures]

@@ -184,7 +184,7 @@ def _command(settings: TritonServerSettings, ports: Ports, shm_prefix: str) -> l
 
 def _environment(settings: TritonServerSettings) -> dict[str, str]:
     """Nothing is inherited: the stub finds its packages by PATH, and a stray LD_LIBRARY_PATH would break it."""
-    names = ("max_in_flight", "max_waiting", "threads", "device", "runner", "kept_mib", "vision_weights")
+    names = ("max_in_flight", "max_waiting", "threads", "device", "runner", "cache_mib", "vision_weights")
     limits = {name: getattr(settings, name) for name in names}
     return {
         "PATH": f"{sys.prefix}/bin:/usr/bin:/bin",

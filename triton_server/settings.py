@@ -47,8 +47,8 @@ class TritonServerSettings(BaseSettings):
     """CUDA if there is any and nothing is set."""
     runner: Annotated[Literal["auto", "lean", "transformers"], Field(description="auto, lean or transformers")] = "auto"
     """Our own forward (lean, on a CPU), transformers', or the first where it runs the model, else the other (auto)."""
-    kept_mib: Annotated[int, Field(ge=0, le=1 << 20)] = 256
-    """Of what lean has read and seen, kept for requests that begin alike; the least recently used goes first."""
+    cache_mib: Annotated[int, Field(ge=0, le=1 << 20)] = 256
+    """Size of lean's prefix and encoder caches, evicted least recently used first."""
     vision_weights: Literal["stored", "bfloat16", "int8"] = "stored"
     """The vision tower's as the checkpoint has them, or rounded by lean: a little less exact and quicker, int8 on any
     CPU with AVX2, bfloat16 on one that has products for it."""

@@ -1,34 +1,36 @@
-"""Choosing: one option is written, as the choice is read, and every option gets its probability."""
+"""Constrained decoding: a choice and a number, decided among the tokens that the form allows, with probabilities."""
 
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
 
-import torch
+from assay.decoding.grammar import END, ChoiceTokens, DigitTokens, Follow, TrieNode
+from assay.decoding.lookahead import Branch, Decoding, TokenHistory
+from assay.decoding.token_tree import AllowedTokens
+from assay.generator import Chose, NumberWritten, Wrote
 
-from assay.decoding.grammar import ChoiceTokens, Follow
-from assay.decoding.lookahead import Making, TokenRow
-from assay.decoding.trie import END, Node
-from assay.generator import Chose, Wrote
-
-Branch = tuple[int, ...]
 Shares = Mapping[int, float]
 """Next token (END if the option ends) to its probability, given that it is one of those that options go on with."""
 
+Tens = tuple[float, ...]
+"""The probabilities of the ten digits."""
 
-def choose(row: TokenRow, choice: ChoiceTokens) -> Making:
-    """Write the chosen option into the row; Wrote and Chose.
 
-    Every place where options part is looked at, also off the chosen path, so that an option's probability is the
-    product of the conditional ones along its way. All of them are looked at in one forward.
+def choose(history: TokenHistory, choice: ChoiceTokens) -> Decoding:
+    """Append the chosen option, as the choice is read; Wrote and Chose.
+
+    Every place where options part is asked about, also off the chosen path, so that an option's probability is the
+    product of the conditional ones along its path. All of them take one forward.
     """
     tokens, start = choice.options.forced()
-    row.push(tokens)
-    # The first is the row as it is.
+    history.append(tokens)
+    # The first is the history as it is.
     places = dict(_decisions(start, ()))
-    here, beside = yield from row.look_aside(list(places)[1:])
+    queries = [_query(node, choice.follow) for node in places.values()]
+    branches = list(zip(list(places)[1:], queries[1:], strict=True))
+    here, aside = yield from history.ask_branches(queries[0], branches)
     shares = {
-        branch: _shares(seen, node, choice.follow)
-        for (branch, node), seen in zip(places.items(), [here, *beside], strict=True)
+        branch: dict(zip(node.branches, answer.probabilities(query), strict=True))
+        for (branch, node), query, answer in zip(places.items(), queries, [here, *aside], strict=True)
     }
     found = dict(_probabilities(start, (), 1.0, shares))
     segment = choice.segment
@@ -41,13 +43,13 @@ def choose(row: TokenRow, choice: ChoiceTokens) -> Making:
         option = max(probabilities, key=lambda each: probabilities[each])
     else:
         option = _greedy(start, shares)
-    row.push(_way(start, option))
+    history.append(_path(start, option))
     yield Wrote(segment.name, option)
     yield Chose(segment.name, option, probabilities)
 
 
-def _decisions(node: Node, branch: Branch) -> Iterator[tuple[Branch, Node]]:
-    """The places where options part, from this one on, and the way to each."""
+def _decisions(node: TrieNode, branch: Branch) -> Iterator[tuple[Branch, TrieNode]]:
+    """The places where options part, from this one on, and the path to each."""
     if not node.branches:
         return
     yield branch, node
@@ -56,8 +58,16 @@ def _decisions(node: Node, branch: Branch) -> Iterator[tuple[Branch, Node]]:
         yield from _decisions(place, (*branch, token, *tokens))
 
 
+def _query(node: TrieNode, follow: Follow) -> AllowedTokens:
+    """The children, and together with them whatever shows that the option has ended, where it may."""
+    children = tuple(node.children)
+    if END not in node.branches:
+        return AllowedTokens(children)
+    return AllowedTokens(children, "all" if follow is None else follow - node.children.keys())
+
+
 def _probabilities(
-    node: Node, branch: Branch, mass: float, shares: Mapping[Branch, Shares]
+    node: TrieNode, branch: Branch, mass: float, shares: Mapping[Branch, Shares]
 ) -> Iterator[tuple[str, float]]:
     """Every option behind this place to its probability."""
     if not node.branches:
@@ -77,7 +87,7 @@ def _median(probabilities: Mapping[str, float], quantile: float) -> str:
     return next(option for option, so_far in sums if so_far >= quantile)
 
 
-def _greedy(node: Node, shares: Mapping[Branch, Shares]) -> str:
+def _greedy(node: TrieNode, shares: Mapping[Branch, Shares]) -> str:
     """The option that the likeliest token leads to at each place where options part."""
     branch: Branch = ()
     while node.branches:
@@ -90,31 +100,72 @@ def _greedy(node: Node, shares: Mapping[Branch, Shares]) -> str:
     return _ended(node)
 
 
-def _way(node: Node, option: str) -> Branch:
+def _path(node: TrieNode, option: str) -> Branch:
     """The tokens from this place to an option behind it."""
-    return next(way for way, ended in _ends(node, ()) if ended == option)
+    return next(path for path, ended in _ends(node, ()) if ended == option)
 
 
-def _ends(node: Node, way: Branch) -> Iterator[tuple[Branch, str]]:
-    """Every option behind this place, and the way to it."""
+def _ends(node: TrieNode, path: Branch) -> Iterator[tuple[Branch, str]]:
+    """Every option behind this place, and the path to it."""
     if node.option is not None:
-        yield way, node.option
+        yield path, node.option
     for token, child in node.children.items():
-        yield from _ends(child, (*way, token))
+        yield from _ends(child, (*path, token))
 
 
-def _ended(node: Node) -> str:
-    assert node.option is not None, "a way through the options ends in one of them"
+def _ended(node: TrieNode) -> str:
+    assert node.option is not None, "a path through the options ends in one of them"
     return node.option
 
 
-def _shares(logits: torch.Tensor, node: Node, follow: Follow) -> Shares:
-    """Probability of each branch, given that it is one of them."""
-    logits = logits.double()
-    children = list(node.children)
-    weights = logits[children]
-    if END in node.branches:
-        ends = sorted(follow - node.children.keys()) if follow is not None else None
-        rest = logits[ends] if ends is not None else logits.index_fill(0, torch.tensor(children), float("-inf"))
-        weights = torch.cat([weights, rest.logsumexp(0, keepdim=True)])
-    return dict(zip(node.branches, weights.softmax(0).tolist(), strict=True))
+def write_number(history: TokenHistory, number: DigitTokens) -> Decoding:
+    """Append the greedy digits; Wrote for the whole number, as a part of one says nothing, and NumberWritten.
+
+    One forward a position: all prefixes that are looked into have the same length, and are read side by side.
+    """
+    segment = number.segment
+    if segment.lead:
+        history.append(number.lead)
+    by_prefix: dict[str, Tens] = {}
+    query = AllowedTokens(number.digits)
+    joints, prefix, written = {"": 1.0}, "", ""
+    for _ in range(segment.integer_digits + segment.decimals):
+        others = [each for each in joints if each != prefix]
+        back = len(_digit_tokens(number, prefix))
+        branches = [(_digit_tokens(number, each), query) for each in others]
+        here, aside = yield from history.ask_branches(query, branches, back)
+        for each, answer in zip([prefix, *others], [here, *aside], strict=True):
+            by_prefix[each] = tuple(answer.probabilities(query))
+        best = by_prefix[prefix].index(max(by_prefix[prefix]))
+        prefix, written = f"{prefix}{best}", f"{written}{best}{_point(number, prefix)}"
+        history.append(_digit_tokens(number, prefix)[back:])
+        joints = dict(_longer(joints, by_prefix, prefix, segment.branch_probability))
+    yield Wrote(segment.name, segment.lead + written)
+    yield NumberWritten(segment.name, written, by_prefix)
+
+
+def _longer(
+    joints: dict[str, float], by_prefix: dict[str, Tens], written: str, least: float
+) -> Iterator[tuple[str, float]]:
+    """The prefixes of one digit more that are looked into, and their probabilities: what is written, and all others
+    at least so probable."""
+    for prefix, joint in joints.items():
+        for digit, probability in enumerate(by_prefix[prefix]):
+            longer = f"{prefix}{digit}"
+            if longer == written or joint * probability >= least:
+                yield longer, joint * probability
+
+
+def _point(number: DigitTokens, prefix: str) -> str:
+    """The point, if it stands behind the digit that comes after this prefix."""
+    return "." if number.point and len(prefix) + 1 == number.segment.integer_digits else ""
+
+
+def _digit_tokens(number: DigitTokens, prefix: str) -> tuple[int, ...]:
+    """The prefix as tokens, the point included where it stands behind the last digit."""
+    tokens: list[int] = []
+    for place, digit in enumerate(prefix):
+        tokens.append(number.digits[int(digit)])
+        if _point(number, prefix[:place]):
+            tokens += number.point
+    return tuple(tokens)

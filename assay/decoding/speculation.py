@@ -1,50 +1,50 @@
-"""Drafts: what an answer will probably be, from answers that were written before. The model has the last word.
+"""Speculation: what an answer will probably be, from answers that were written before. The model verifies it.
 
 A whole answer is drafted from the one to the same question about a clip that shows some of the same frames: the
-window before, on a live feed. It is read in one forward together with the prompt, and holds up to the first place where
-the model would have written otherwise. Free texts are guessed a few tokens ahead from what was written in the same
-place of other answers. A token's numbers depend on what is in front of it alone (`steady`), so drafts change how many
-forwards an answer takes, and nothing else.
+window before, on a live feed. It is read in one forward together with the prompt, and is accepted up to the first
+place where the model would have written otherwise. Free texts are guessed a few tokens ahead by prompt lookup, in what
+was written in the same place of other answers. The engine is batch invariant, so speculation changes how many forwards
+an answer takes, and nothing else.
 """
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
-MOST_DRAFTS = 256
-"""Answers kept; of these and of the free texts' places those not asked for longest are forgotten."""
-MOST_PHRASES = 32
-"""Kept of one free text's place; those written last."""
-MOST_GUESSED = 10
+MAX_DRAFTS = 256
+"""Answers, and places of free texts: the least recently used are forgotten."""
+MAX_PHRASES = 32
+"""Of one free text's place: those written last."""
+MAX_GUESSED = 10
 """Tokens that are read ahead of a free text."""
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A whole answer, and where its writing needed logits."""
+class DraftAnswer:
+    """A whole answer, and where its writing asked the model."""
 
     answer: tuple[int, ...]
-    looked: tuple[int, ...]
-    """Tokens of the answer in front of each look. What was looked at off its way is no part of a draft: keys of side
-    ways would stand in other places than without a draft, and sums come out another way in the last bit."""
+    asked: tuple[int, ...]
+    """Tokens of the answer in front of each question. Branches are no part of a draft: their keys would stand in
+    other places than without a draft, and sums would differ in the last bit."""
 
 
 @dataclass(slots=True)
-class Phrases:
+class PromptLookup:
     """What was written in one free text's place, as tokens, stops included."""
 
-    written: deque[tuple[int, ...]] = field(default_factory=lambda: deque(maxlen=MOST_PHRASES))
+    written: deque[tuple[int, ...]] = field(default_factory=lambda: deque(maxlen=MAX_PHRASES))
 
     def guess(self, so_far: Sequence[int]) -> tuple[int, ...]:
         """How it may go on: as the last one that began like it, or else after the same two tokens."""
         start = tuple(so_far)
         for phrase in reversed(self.written):
             if len(phrase) > len(start) and phrase[: len(start)] == start:
-                return phrase[len(start) : len(start) + MOST_GUESSED]
+                return phrase[len(start) : len(start) + MAX_GUESSED]
         for phrase in reversed(self.written) if len(start) >= 2 else ():
             for place in range(2, len(phrase)):
                 if phrase[place - 2 : place] == start[-2:]:
-                    return phrase[place : place + MOST_GUESSED]
+                    return phrase[place : place + MAX_GUESSED]
         return ()
 
     def learn(self, phrase: Sequence[int]) -> None:
@@ -54,30 +54,30 @@ class Phrases:
         self.written.append(tuple(phrase))
 
 
-class Drafts:
-    """Of what was asked and answered since the start. For one thread."""
+class Speculation:
+    """The questions and answers since the start. For one thread."""
 
     def __init__(self) -> None:
-        self._answers: OrderedDict[Hashable, list[tuple[frozenset[bytes], Draft]]] = OrderedDict()
-        self._phrases: OrderedDict[Hashable, Phrases] = OrderedDict()
+        self._answers: OrderedDict[Hashable, list[tuple[frozenset[bytes], DraftAnswer]]] = OrderedDict()
+        self._lookups: OrderedDict[Hashable, PromptLookup] = OrderedDict()
 
-    def find(self, asked: Hashable, frames: Sequence[bytes]) -> Draft | None:
+    def find(self, question: Hashable, frames: Sequence[bytes]) -> DraftAnswer | None:
         """The last answer to this question about a clip with some of these frames, known by their hashes."""
-        answers = self._answers.get(asked, [])
-        return next((draft for seen, draft in reversed(answers) if not seen.isdisjoint(frames)), None)
+        answers = self._answers.get(question, [])
+        return next((draft for shown, draft in reversed(answers) if not shown.isdisjoint(frames)), None)
 
-    def learn(self, asked: Hashable, frames: Sequence[bytes], draft: Draft) -> None:
+    def learn(self, question: Hashable, frames: Sequence[bytes], draft: DraftAnswer) -> None:
         """Takes the place of the one for the same frames."""
-        seen = frozenset(frames)
-        others = [(shown, other) for shown, other in self._answers.pop(asked, []) if shown != seen]
-        self._answers[asked] = [*others[1 - MOST_DRAFTS :], (seen, draft)]
-        while sum(map(len, self._answers.values())) > MOST_DRAFTS:
+        these = frozenset(frames)
+        others = [(shown, other) for shown, other in self._answers.pop(question, []) if shown != these]
+        self._answers[question] = [*others[1 - MAX_DRAFTS :], (these, draft)]
+        while sum(map(len, self._answers.values())) > MAX_DRAFTS:
             self._answers.popitem(last=False)
 
-    def phrases(self, asked: Hashable, segment: str) -> Phrases:
+    def lookup(self, question: Hashable, segment: str) -> PromptLookup:
         """Of one free text's place in the answers to this question."""
-        phrases = self._phrases.pop((asked, segment), None) or Phrases()
-        self._phrases[asked, segment] = phrases
-        while len(self._phrases) > MOST_DRAFTS:
-            self._phrases.popitem(last=False)
-        return phrases
+        lookup = self._lookups.pop((question, segment), None) or PromptLookup()
+        self._lookups[question, segment] = lookup
+        while len(self._lookups) > MAX_DRAFTS:
+            self._lookups.popitem(last=False)
+        return lookup

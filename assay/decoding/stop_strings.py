@@ -1,10 +1,10 @@
-"""FreeText: what the model has written so far, as bytes, with an eye on the stops."""
+"""StopStrings: a free text as it is written, as bytes, up to the first stop string."""
 
 import codecs
 from collections.abc import Sequence
 
 
-class FreeText:
+class StopStrings:
     """Feed it the bytes of one token after the other; it gives out text that cannot be taken back any more.
 
     Bytes, because a token may be half a character, and a stop may begin within a token.
@@ -35,7 +35,7 @@ class FreeText:
         """The text ends without a stop: what was held back."""
         return self._give(b"".join(self._tokens), final=True)
 
-    def kept(self) -> tuple[int, bytes]:
+    def before_stop(self) -> tuple[int, bytes]:
         """Tokens wholly before the stop, and the bytes before it of the token that the stop cuts."""
         end = sum(map(len, self._tokens)) if self._end is None else self._end
         # Tokens without text (special ones) in front of the stop stay where they are.

@@ -1,45 +1,79 @@
-"""Runner: the model. It appends tokens to caches and says what might come next.
+"""TokenTree: the tokens of one forward and what is asked behind them; TokenDistribution: what an engine answers."""
 
-Two runners implement it: `lean_runner` (its own forward over the checkpoint's weights) and `transformers_runner`.
-"""
-
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-
-from assay.engine.cache import Cache
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
-    """One forward: forget all but the first `keep` tokens, then read these."""
+class AllowedTokens:
+    """Asks for the probabilities of these tokens, given that one of them comes next."""
+
+    tokens: tuple[int, ...]
+    others: frozenset[int] | Literal["all"] = frozenset()
+    """Allowed as well, and answered by one probability for all of them together, which then stands last; "all": every
+    token that is not in `tokens`."""
+
+
+@dataclass(frozen=True, slots=True)
+class GreedyToken:
+    """Asks for the likeliest token of the whole vocabulary."""
+
+    max_tokens: int
+    """Asked for in a row at most, each behind the one before: an engine may write so many ahead."""
+
+
+Query = AllowedTokens | GreedyToken
+
+
+class TokenDistribution(Protocol):
+    """The distribution of the token behind one position."""
+
+    def answers(self, query: Query) -> bool:
+        """True of what was asked there; of an engine that holds logits, also of everything else."""
+        ...
+
+    def probabilities(self, query: AllowedTokens) -> Sequence[float]:
+        """One for each of its tokens and, if there are others, one for them; they sum to 1."""
+        ...
+
+    def likeliest(self) -> int:
+        """Greedy decoding."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTree:
+    """One forward: keep the first `keep` tokens of the sequence, drop what follows, then read these."""
 
     keep: int
     token_ids: tuple[int, ...]
     parents: tuple[int, ...] = ()
     """For each token the place (in token_ids) of the one that it follows, -1 for the last that was kept; empty where
-    each follows the one in front of it. Tokens that share a parent are alternatives and do not see one another."""
-    looks: tuple[int, ...] = ()
-    """Places of the tokens behind which logits are wanted; empty for the last one alone."""
+    each follows the one in front of it. Tokens that share a parent are alternatives and do not attend to each other."""
+    logit_positions: tuple[int, ...] = ()
+    """Places of the tokens behind which something is asked; empty for the last one alone."""
+    queries: tuple[Query | None, ...] = ()
+    """What, one for each position. None where it is not known yet (speculation): only an engine that holds logits is
+    given such a tree. Empty if nobody looks."""
 
     @property
     def is_chain(self) -> bool:
         return not self.parents
 
     @property
-    def wanted(self) -> tuple[int, ...]:
-        return self.looks or (len(self.token_ids) - 1,)
+    def asked_positions(self) -> tuple[int, ...]:
+        return self.logit_positions or (len(self.token_ids) - 1,)
 
     def parent(self, place: int) -> int:
         return self.parents[place] if self.parents else place - 1
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """For each token how many of the fed ones it follows."""
+        """For each token how many of the tree's tokens it follows."""
         depths: list[int] = []
         for place in range(len(self.token_ids)):
             parent = self.parent(place)
@@ -47,27 +81,28 @@ class Feed:
         return tuple(depths)
 
     @property
-    def sees(self) -> NDArray[np.bool_]:
-        """(tokens, tokens): whom of the fed ones each sees, itself included."""
+    def attention_mask(self) -> NDArray[np.bool_]:
+        """(tokens, tokens): which of the tree's tokens each attends to, itself included."""
         count = len(self.token_ids)
         if self.is_chain:
             return np.tri(count, dtype=bool)
-        seen = np.eye(count, dtype=bool)
+        mask = np.eye(count, dtype=bool)
         for place, parent in enumerate(self.parents):
             if parent >= 0:
-                seen[place] |= seen[parent]
-        return seen
+                mask[place] |= mask[parent]
+        return mask
 
-    def cut(self, count: int) -> tuple["Feed", "Feed"]:
-        """The same in two feeds, the first of so many tokens. They must be in front of all forks and looks."""
+    def split(self, count: int) -> tuple["TokenTree", "TokenTree"]:
+        """The same as two trees, the first of so many tokens. They must be in front of all forks and positions."""
         parents = tuple(max(parent - count, -1) for parent in self.parents[count:])
-        looks = tuple(place - count for place in self.wanted)
-        return Feed(self.keep, self.token_ids[:count]), Feed(self.keep + count, self.token_ids[count:], parents, looks)
+        positions = tuple(place - count for place in self.asked_positions)
+        rest = TokenTree(self.keep + count, self.token_ids[count:], parents, positions, self.queries)
+        return TokenTree(self.keep, self.token_ids[:count]), rest
 
     @property
     def chain_length(self) -> int:
-        """So many first tokens are in front of all forks and looks: the feed can be cut behind any of them."""
-        return min(self.trunk_length, *self.wanted)
+        """So many first tokens are in front of all forks and positions: the tree can be split behind any of them."""
+        return min(self.trunk_length, *self.asked_positions)
 
     @property
     def trunk_length(self) -> int:
@@ -90,54 +125,26 @@ class Feed:
         return tuple(reversed(found))
 
 
-Turn = tuple[Cache, Feed]
+class TokenTreeBuilder:
+    """A trunk of tokens and branches that fork off from it; equal beginnings of branches are shared."""
 
+    def __init__(self, trunk: Sequence[int]) -> None:
+        self._token_ids = list(trunk)
+        self._parents = list(range(-1, len(trunk) - 1))
+        self._children: dict[tuple[int, int], int] = {}
 
-class Runner(Protocol):
-    """Runs Feeds of several sequences on one device."""
+    def place(self, root: int, branch: Sequence[int]) -> int:
+        """Where the last token of the branch from the root stands; its tokens are put in where they are missing."""
+        place = root
+        for token in branch:
+            if (place, token) not in self._children:
+                self._children[place, token] = len(self._token_ids)
+                self._token_ids.append(token)
+                self._parents.append(place)
+            place = self._children[place, token]
+        return place
 
-    most_at_once: int
-    """Turns of one run; 0 for any number."""
-    reads_in_pieces: bool
-    """Whether a prompt may be cut (Feed.cut), also within the clip's tokens."""
-
-    reads_trees: bool
-    """Whether a tree is read in one forward, and its first tokens that follow one another are all remembered."""
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What to know of this machine once it has settled (Finished.warnings)."""
-        ...
-
-    def settle(self) -> None:
-        """Called once, on the thread that will run it."""
-        ...
-
-    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> Feed:
-        """What is left to read of a first feed, given what is remembered of others that began like it.
-
-        Its clip may be seen beside what is read of others; it is alone if none are in flight, and what waits to be seen
-        (Patches.group_keys) are its own frames and those of others that have not begun.
-        """
-        ...
-
-    def is_ready(self, cache: Cache) -> bool:
-        """False while its clip is being seen beside: to read it would be to wait."""
-        ...
-
-    def wait(self) -> None:
-        """Until one more of those that were not ready may be."""
-        ...
-
-    @property
-    def counters(self) -> Mapping[str, int]:
-        """What was found again of what had been kept, and what not; empty if nothing is kept."""
-        ...
-
-    def run(self, turns: Sequence[Turn]) -> list[torch.Tensor]:
-        """For each turn (places wanted, vocabulary) float32 logits, on the CPU. A cache comes up once at most.
-
-        Afterwards the next feed may keep the tokens in front of the first fork, and, of a runner that reads trees, the
-        whole spine.
-        """
-        ...
+    def tree(self, keep: int, positions: Sequence[int], queries: Sequence[Query | None]) -> TokenTree:
+        is_chain = self._parents == list(range(-1, len(self._parents) - 1))
+        parents = () if is_chain else tuple(self._parents)
+        return TokenTree(keep, tuple(self._token_ids), parents, tuple(positions), tuple(queries))

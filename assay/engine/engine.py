@@ -3,82 +3,77 @@
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Condition, Thread, current_thread
 
 import torch
 
-from assay.engine.model.loading import Checkpoint, load_checkpoint
+from assay.engine.model.loading import LoadedModel, load_model
 from assay.engine.model.vision import VisionWeights
-from assay.engine.runners import RunnerName, make_runner
-from assay.engine.scheduler import OnEvents, Request, Scheduler, Told
+from assay.engine.runner import RunnerName, make_runner
+from assay.engine.scheduler import EngineEvent, EngineRequest, OnEvents, Scheduler
 from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable
 from assay.form import Form
 from assay.frame import Clip
 from assay.generator import Conversation, Event, Finished
 
 
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How an engine is run."""
+
+    max_in_flight: int = 8
+    """Requests that are advanced together."""
+    max_waiting: int = 32
+    """Requests that wait until there is room; beyond them Busy."""
+    threads: int | None = None
+    """Of torch; its own default if None."""
+    device: str | None = None
+    """Torch's name of one; CUDA if there is any and None."""
+    runner: RunnerName = "auto"
+    """Our own forward ("lean", on a CPU), transformers' ("transformers"), or the first where it can run the model and
+    the other elsewhere ("auto")."""
+    cache_mib: int = 256
+    """Size of the prefix and encoder caches, evicted least recently used first."""
+    vision_weights: VisionWeights = "stored"
+    """With "int8" (or "bfloat16", on a CPU that has products for it) our own forward rounds the vision tower's:
+    quicker, and scores move in the second decimal."""
+
+
 class Engine:
     """A Generator in this process. Its methods may be called from any thread."""
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        *,
-        max_in_flight: int,
-        max_waiting: int,
-        threads: int | None,
-        runner: RunnerName = "auto",
-        kept_mib: int = 256,
-        vision_weights: VisionWeights = "stored",
-    ) -> None:
-        if vision_weights != "stored":
-            checkpoint = replace(checkpoint, fingerprint=f"{checkpoint.fingerprint}-{vision_weights}")
-        self.checkpoint_fingerprint = checkpoint.fingerprint
+    def __init__(self, loaded: LoadedModel, options: EngineOptions) -> None:
+        if options.vision_weights != "stored":
+            loaded = replace(loaded, fingerprint=f"{loaded.fingerprint}-{options.vision_weights}")
+        self.checkpoint_fingerprint = loaded.fingerprint
         """Hash over weights, tokeniser and configuration, and how weights were rounded: who wrote an answer."""
-        self._runner = make_runner(checkpoint, runner, kept_bytes=kept_mib << 20, vision_weights=vision_weights)
-        self._scheduler = Scheduler(checkpoint, self._runner, max_in_flight, self._forget)
-        self._capacity = max_in_flight + max_waiting
+        cache_bytes, weights = options.cache_mib << 20, options.vision_weights
+        self._runner = make_runner(loaded, options.runner, cache_bytes=cache_bytes, vision_weights=weights)
+        self._scheduler = Scheduler(loaded, self._runner, options.max_in_flight, self._forget)
+        self._capacity = options.max_in_flight + options.max_waiting
         self._news = Condition()
-        self._requests: dict[str, Request] = {}
-        self._waiting: list[Request] = []
+        self._requests: dict[str, EngineRequest] = {}
+        self._waiting: list[EngineRequest] = []
         self._is_closed = False
-        self._thread = Thread(target=self._run, args=(threads,), name="assay-engine", daemon=True)
+        self._thread = Thread(target=self._run, args=(options.threads,), name="assay-engine", daemon=True)
         self._thread.start()
 
     @classmethod
-    def load(
-        cls,
-        directory: Path,
-        *,
-        max_in_flight: int = 8,
-        max_waiting: int = 32,
-        threads: int | None = None,
-        device: str | None = None,
-        runner: RunnerName = "auto",
-        kept_mib: int = 256,
-        vision_weights: VisionWeights = "stored",
-    ) -> "Engine":
+    def load(cls, directory: Path, options: EngineOptions | None = None) -> "Engine":
         """Load the checkpoint in a directory and start.
 
-        `max_in_flight` requests are advanced together, `max_waiting` more are kept until there is room. `threads` are
-        torch's (its own default if None); `device` is torch's name of one (CUDA if there is any); `runner` is our own
-        forward ("lean", on a CPU), transformers' ("transformers"), or the first where it can run the model and the
-        other elsewhere ("auto"). Up to `kept_mib` MiB of what was read and seen are kept for requests that begin alike;
-        the least recently used goes first. With `vision_weights` "int8" (or "bfloat16", on a CPU that has products for
-        it) our own forward rounds the vision tower's: quicker, and scores move in the second decimal. CheckpointError
-        names the file, key or weight that is missing or misspelt, and says why a model cannot be run by the runner that
-        was asked for. Only safetensors are read; no code is.
+        CheckpointError names the file, key or weight that is missing or misspelt, and says why a model cannot be run by
+        the runner that was asked for. Only safetensors are read; no code is.
         """
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        checkpoint = load_checkpoint(Path(directory), device)
-        limits = {"max_in_flight": max_in_flight, "max_waiting": max_waiting, "kept_mib": kept_mib}
-        return cls(checkpoint, threads=threads, runner=runner, vision_weights=vision_weights, **limits)
+        options = options or EngineOptions()
+        device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return cls(load_model(Path(directory), device), options)
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """What was found again of what had been kept, and what not, since the start."""
+        """Cache hits, misses and sizes since the start."""
         return self._runner.counters
 
     def submit(
@@ -97,7 +92,7 @@ class Engine:
 
         `on_events` is called on the engine's thread: events in order, those that come of one forward at once, and last
         of all Finished, or one AssayError, or None if the request was cancelled. If it raises, its request is cancelled
-        (and it is told None).
+        (and it gets None).
         Busy if the queue is full, InvalidRequest if the id is in use, ModelUnavailable after close.
         """
         with self._news:
@@ -109,7 +104,7 @@ class Engine:
                 raise Busy(f"{len(self._requests)} requests are in flight or waiting, and there is room for no more")
             if priority is None:
                 priority = 1 if conversation.answered else 0
-            request = Request(request_id, clip, conversation, form, on_events, priority)
+            request = EngineRequest(request_id, clip, conversation, form, on_events, priority)
             self._requests[request_id] = request
             self._waiting.append(request)
             self._news.notify()
@@ -123,15 +118,15 @@ class Engine:
     async def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
         """The Generator port: events as they are made, Finished last. aclose() cancels."""
         loop, request_id = asyncio.get_running_loop(), uuid.uuid4().hex
-        told: asyncio.Queue[Sequence[Told]] = asyncio.Queue()
+        queue: asyncio.Queue[Sequence[EngineEvent]] = asyncio.Queue()
 
-        def on_events(events: Sequence[Told]) -> None:
-            loop.call_soon_threadsafe(told.put_nowait, events)
+        def on_events(events: Sequence[EngineEvent]) -> None:
+            loop.call_soon_threadsafe(queue.put_nowait, events)
 
         self.submit(request_id, clip, conversation, form, on_events)
         try:
             while True:
-                for event in await told.get():
+                for event in await queue.get():
                     if event is None:
                         return
                     if isinstance(event, AssayError):
@@ -154,7 +149,7 @@ class Engine:
         if threads is not None:
             torch.set_num_threads(threads)
         try:
-            self._runner.settle()
+            self._runner.warm_up()
             while self._wait_for_work():
                 self._admit()
                 self._scheduler.drop_cancelled()
@@ -175,7 +170,7 @@ class Engine:
             waiting = [request for request in self._waiting if not request.is_cancelled]
             admitted = sorted(waiting, key=lambda request: -request.priority)[: self._scheduler.room]
             self._waiting = [request for request in waiting if request not in admitted]
-        # Outside of the lock: what is told here may call back.
+        # Outside of the lock: listeners may call back.
         for request in cancelled:
             self._scheduler.end(request, None)
         for request in admitted:

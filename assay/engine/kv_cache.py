@@ -1,27 +1,31 @@
-"""Prefixes: keys and values of sequences that were read, for others that begin like them.
+"""KVCache: keys and values of sequences that were read, as a prefix cache for others that begin like them.
 
 A conversation goes on in a second service, and several questions are asked about one clip: what they have in common
 is read once. They are found by content, the clip's frames and then the token ids, and by the tenant, who finds what was
-read for the same tenant alone (`Patches.group_keys`). A row's numbers depend on what is in
-front of it alone (`steady`), so an answer is the same to the last bit whether its beginning was read or found.
+read for the same tenant alone (`Patches.group_keys`). A row's numbers depend on what is in front of it alone (batch
+invariance, `model.attention`), so an answer is the same to the last bit whether its beginning was read or found.
 """
 
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from assay.engine.kept import Kept
+from assay.decoding.token_tree import TokenTree
+from assay.engine.encoder_cache import Pending
+from assay.engine.lru import LRU
+from assay.qwen2_vl.prompt_tokens import PromptTokens
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
-class Memory:
-    """What is remembered of one sequence."""
+@dataclass(slots=True, eq=False)
+class KVSlot:
+    """The keys and values of one sequence."""
 
     clip_key: tuple[bytes, ...]
     """A hash for each group of frames."""
     positions: Tensor
     """(3, prompt tokens)."""
     rope_delta: int
+    """Position of a token behind the clip, less its place in the sequence: a clip takes more places than positions."""
     keys_values: Tensor
     """(layers, 2, key heads, places, head_dim)."""
     ids: list[int] = field(default_factory=list)
@@ -32,40 +36,60 @@ class Memory:
         return self.keys_values.element_size() * self.keys_values.numel()
 
 
-class Prefixes:
-    """The memories of sequences in flight and, as far as there is room, of finished ones."""
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class SequenceState:
+    """What a runner holds of one sequence in flight."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self.kept: Kept[int, Memory] = Kept(most_bytes, lambda memory: memory.size_bytes)
+    prompt: PromptTokens
+    """Its clip goes through the vision tower with the forward that reads the clip's tokens, if not before."""
+    slot: KVSlot | None = None
+    """None before the first forward."""
+    pending: Pending = field(default_factory=dict)
+    """Frame groups that go through the tower before they are read."""
+
+
+ScheduledStep = tuple[SequenceState, TokenTree]
+
+
+class KVCache:
+    """The slots of sequences in flight and, as far as there is room, of finished ones."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.slots: LRU[KVSlot, KVSlot] = LRU(max_bytes, lambda slot: slot.size_bytes)
         self.tokens_found = 0
-        self._next_key = 0
 
-    def put(self, memory: Memory) -> None:
+    def add(self, slot: KVSlot) -> None:
         """Others may begin with what this one has read, now and later."""
-        self._next_key += 1
-        self.kept.put(self._next_key, memory)
+        self.slots.put(slot, slot)
 
-    def find(self, memory: Memory, ids: tuple[int, ...]) -> tuple[int, Tensor | None]:
-        """How many of these tokens were read before, and a memory that has their keys and values."""
+    def grown(self, slot: KVSlot) -> None:
+        """It has more places than before: others may have to go."""
+        if slot in self.slots:
+            self.slots.put(slot, slot)
+
+    def find_prefix(self, slot: KVSlot, ids: tuple[int, ...]) -> tuple[int, Tensor | None]:
+        """How many of these tokens were read before, and the keys and values of a sequence that begins with them."""
         found, best = 0, None
-        for key, other in self.kept.items():
-            if other.clip_key == memory.clip_key and (common := _common(memory, other, ids)) > found:
-                found, best = common, key
-        held = self.kept.get(best) if best is not None else None
-        return (found, held.keys_values) if held else (0, None)
+        for other in list(self.slots):
+            if other.clip_key == slot.clip_key and (common := _common_prefix(slot, other, ids)) > found:
+                found, best = common, other
+        if best is None:
+            return 0, None
+        self.slots.get(best)  # It is now the most recently used.
+        return found, best.keys_values
 
-    def count(self, found: int) -> None:
+    def count_use(self, found: int) -> None:
         """A sequence has begun, with so many tokens found."""
         self.tokens_found += found
         if found:
-            self.kept.uses.found += 1
+            self.slots.hits += 1
         else:
-            self.kept.uses.missed += 1
+            self.slots.misses += 1
 
 
-def _common(memory: Memory, other: Memory, ids: tuple[int, ...]) -> int:
+def _common_prefix(slot: KVSlot, other: KVSlot, ids: tuple[int, ...]) -> int:
     most = min(len(ids), len(other.ids))
-    if other.rope_delta != memory.rope_delta:
+    if other.rope_delta != slot.rope_delta:
         # Behind its prompt the other has counted positions otherwise.
         most = min(most, other.positions.shape[1])
     return next((place for place in range(most) if ids[place] != other.ids[place]), most)

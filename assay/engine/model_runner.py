@@ -1,4 +1,5 @@
-"""LeanRunner: our own forward, for several sequences at once. What it needs of transformers is the loaded weights."""
+"""ModelRunner: a batch of token trees to logits, by our own forward. What it needs of transformers is the loaded
+weights."""
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
@@ -8,19 +9,18 @@ import torch
 from torch import Tensor
 from transformers import Qwen2VLForConditionalGeneration
 
-from assay.decoding.token_tree import Feed, Turn
-from assay.engine.cache import Cache
-from assay.engine.encoder_cache import Seen
-from assay.engine.kv_cache import Memory, Prefixes
-from assay.engine.model.attention import KEYS_STEP, attends_steadily, is_steady
+from assay.decoding.token_tree import AllowedTokens, Query, TokenTree
+from assay.engine.encoder_cache import EncoderCache
+from assay.engine.kv_cache import KVCache, KVSlot, ScheduledStep, SequenceState
+from assay.engine.model.attention import KEYS_STEP, attention_is_batch_invariant, products_are_batch_invariant
 from assay.engine.model.rotary import prompt_positions
-from assay.engine.model.text import Decoder, Rows
-from assay.engine.model.vision import Vision, VisionWeights
+from assay.engine.model.text import SequenceRows, TextModel
+from assay.engine.model.vision import VisionTower, VisionWeights
 from assay.qwen2_vl.prompt_tokens import PromptTokens
 
 _log = logging.getLogger(__name__)
 
-DEFAULT_KEPT_BYTES = 256 << 20
+DEFAULT_CACHE_BYTES = 256 << 20
 FEW_FLOPS = 2_000_000_000
 """A forward of fewer is quicker on one core: to wake others costs more than they do (benchmarks/LOG.md)."""
 
@@ -30,28 +30,56 @@ BATCH_VARIANT = (
 )
 
 
-class LeanRunner:
+class Logits:
+    """Implements TokenDistribution."""
+
+    def __init__(self, logits: Tensor) -> None:
+        """(vocabulary,) float32."""
+        self._logits = logits
+
+    def answers(self, query: Query) -> bool:
+        """Everything."""
+        return True
+
+    def probabilities(self, query: AllowedTokens) -> Sequence[float]:
+        """In double precision."""
+        allowed = list(query.tokens)
+        weights = self._logits[allowed].double()
+        if query.others == "all":
+            others = self._logits.double().index_fill(0, torch.tensor(allowed), float("-inf"))
+            weights = torch.cat([weights, others.logsumexp(0, keepdim=True)])
+        elif query.others:
+            others = self._logits[sorted(query.others)].double()
+            weights = torch.cat([weights, others.logsumexp(0, keepdim=True)])
+        probabilities: list[float] = weights.softmax(0).tolist()
+        return probabilities
+
+    def likeliest(self) -> int:
+        return int(self._logits.argmax())
+
+
+class ModelRunner:
     """Implements Runner."""
 
-    most_at_once = 0
-    reads_in_pieces = True
-    reads_trees = True
+    max_batch = 0
+    has_chunked_prefill = True
+    has_tree_attention = True
 
     def __init__(
         self,
         model: Qwen2VLForConditionalGeneration,
-        kept_bytes: int = DEFAULT_KEPT_BYTES,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
         vision_weights: VisionWeights = "stored",
     ) -> None:
         """ValueError says why this model cannot be run here.
 
-        Of `kept_bytes` three quarters are for keys and values, one for what was seen (embeddings of frame pairs).
+        Of `cache_bytes` three quarters are for the KV cache, one for the encoder cache.
         """
         if trouble := unsupported(model.config):
             raise ValueError(trouble)
-        self._decoder = Decoder(model)
-        self.seen = Seen(Vision(model.model.visual, vision_weights), kept_bytes // 4)
-        self._prefixes = Prefixes(kept_bytes - kept_bytes // 4)
+        self._text = TextModel(model)
+        self.encoder_cache = EncoderCache(VisionTower(model.model.visual, vision_weights), cache_bytes // 4)
+        self._kv_cache = KVCache(cache_bytes - cache_bytes // 4)
         self._pads = frozenset({int(model.config.image_token_id), int(model.config.video_token_id)})
         self._threads = 1
         self.warnings: tuple[str, ...] = ()
@@ -60,151 +88,153 @@ class LeanRunner:
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Since the start: sequences that began with what had been read and not, frame groups seen before and not."""
-        prefixes, seen = self._prefixes.kept, self.seen.kept
+        """Since the start: sequences that began with a cached prefix and not, frame groups that were cached and not."""
+        slots, groups = self._kv_cache.slots, self.encoder_cache.groups
         return {
-            "prefixes_found": prefixes.uses.found,
-            "prefixes_missed": prefixes.uses.missed,
-            "prefixes_evicted": prefixes.uses.evicted,
-            "prefix_tokens_found": self._prefixes.tokens_found,
-            "prefix_bytes": prefixes.held_bytes,
-            "frame_groups_found": seen.uses.found,
-            "frame_groups_missed": seen.uses.missed,
-            "frame_groups_evicted": seen.uses.evicted,
-            "frame_group_bytes": seen.held_bytes,
+            "prefixes_found": slots.hits,
+            "prefixes_missed": slots.misses,
+            "prefixes_evicted": slots.evictions,
+            "prefix_tokens_found": self._kv_cache.tokens_found,
+            "prefix_bytes": int(slots.currsize),
+            "frame_groups_found": groups.hits,
+            "frame_groups_missed": groups.misses,
+            "frame_groups_evicted": groups.evictions,
+            "frame_group_bytes": int(groups.currsize),
         }
 
     @torch.inference_mode()
-    def settle(self) -> None:
-        """Say so if this machine's products are such that a last bit may hang on who is beside."""
-        self._threads = self.seen.threads = torch.get_num_threads()
-        products = [*self._decoder.products, *self.seen.vision.products]
-        shape = self._decoder.heads, self._decoder.key_heads, self._decoder.head_dim
-        if not (is_steady(products) and attends_steadily(*shape)):
+    def warm_up(self) -> None:
+        """Warn if this machine's products are such that a last bit may depend on the rest of the batch."""
+        self._threads = self.encoder_cache.threads = torch.get_num_threads()
+        products = [*self._text.products, *self.encoder_cache.vision.products]
+        shape = self._text.heads, self._text.key_heads, self._text.head_dim
+        if not (products_are_batch_invariant(products) and attention_is_batch_invariant(*shape)):
             self.warnings = (BATCH_VARIANT,)
             _log.warning(BATCH_VARIANT)
 
     @torch.inference_mode()
-    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> Feed:
-        """What is left to read of a first feed, given what is remembered of others that began like it."""
-        memory = self._begin(cache.prompt)
-        count, keys_values = self._prefixes.find(memory, feed.token_ids[: feed.chain_length])
+    def begin(self, state: SequenceState, tree: TokenTree, *, is_alone: bool, waiting: Collection[bytes]) -> TokenTree:
+        """What is left to read of a first tree, given the cached prefixes."""
+        slot = self._new_slot(state.prompt)
+        count, keys_values = self._kv_cache.find_prefix(slot, tree.token_ids[: tree.chain_length])
         if keys_values is not None:
-            memory.keys_values = self._decoder.new_memory(len(feed.token_ids))
-            memory.keys_values[:, :, :, :count] = keys_values[:, :, :, :count]
-            memory.ids = list(feed.token_ids[:count])
-            self._adopt(cache, memory, count)
-            feed = feed.cut(count)[1]
-        self._look_ahead(cache, feed, is_alone=is_alone, waiting=waiting)
-        return feed
+            slot.keys_values = self._text.new_keys_values(len(tree.token_ids))
+            slot.keys_values[:, :, :, :count] = keys_values[:, :, :, :count]
+            slot.ids = list(tree.token_ids[:count])
+            self._take(state, slot, count)
+            tree = tree.split(count)[1]
+        self._encode_ahead(state, tree, is_alone=is_alone, waiting=waiting)
+        return tree
 
-    def _look_ahead(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> None:
-        """Have its clip seen beside, if that is quicker."""
-        # Where less waits than there are cores, it is seen on all of them, when it is read.
-        is_quicker = self._threads > 1 and self.seen.count_missing(waiting) >= self._threads
-        if is_quicker and not self._pads.isdisjoint(feed.token_ids):
-            cache.ahead = self.seen.see_beside(cache.prompt.clip, cache.prompt.clip.group_keys)
+    def _encode_ahead(
+        self, state: SequenceState, tree: TokenTree, *, is_alone: bool, waiting: Collection[bytes]
+    ) -> None:
+        """Send its clip through the tower on other threads, if that is quicker."""
+        # Where less waits than there are cores, it goes through on all of them, when it is read.
+        is_quicker = self._threads > 1 and self.encoder_cache.count_missing(waiting) >= self._threads
+        if is_quicker and not self._pads.isdisjoint(tree.token_ids):
+            state.pending = self.encoder_cache.encode_ahead(state.prompt.clip, state.prompt.clip.group_keys)
 
-    def is_ready(self, cache: Cache) -> bool:
-        """False while its clip is being seen beside."""
-        return all(each.done() for each in (cache.ahead or {}).values())
+    def is_ready(self, state: SequenceState) -> bool:
+        """False while its clip goes through the tower on other threads."""
+        return all(each.done() for each in state.pending.values())
 
     def wait(self) -> None:
-        """Until one more clip, or frames of one, have been seen."""
-        self.seen.wait()
+        """Until one more clip, or frames of one, are through the tower."""
+        self.encoder_cache.wait()
 
     @torch.inference_mode()
-    def run(self, turns: Sequence[Turn]) -> list[Tensor]:
-        """For each turn (places wanted, vocabulary) float32 logits, on the CPU."""
-        self._prepare(turns)
-        self._spread(is_large=True)
-        embedded = torch.cat([self._embedded(cache, feed) for cache, feed in turns])
-        self._spread(is_large=len(embedded) * self._decoder.flops_a_row > FEW_FLOPS)
-        positions = torch.cat([self._positions(cache, feed) for cache, feed in turns], dim=1)
-        rows = [Rows(cache.memory.keys_values, feed.keep, self._mask(feed), feed.wanted) for cache, feed in turns]
-        logits = self._decoder.logits(self._decoder.read(embedded, positions, rows))
-        for cache, feed in turns:
-            self._remember(cache, feed)
-        return list(torch.split(logits, [len(feed.wanted) for _, feed in turns]))
+    def run(self, steps: Sequence[ScheduledStep]) -> list[Tensor]:
+        """For each step (positions, vocabulary) float32 logits."""
+        slots = [self._slot(state, tree) for state, tree in steps]
+        self._set_threads(is_large=True)
+        embedded = torch.cat(
+            [self._embedded(state, slot, tree) for (state, tree), slot in zip(steps, slots, strict=True)]
+        )
+        self._set_threads(is_large=len(embedded) * self._text.flops_a_row > FEW_FLOPS)
+        positions = torch.cat([_positions(slot, tree) for (_, tree), slot in zip(steps, slots, strict=True)], dim=1)
+        rows = [
+            SequenceRows(slot.keys_values, tree.keep, _mask(tree), tree.asked_positions)
+            for (_, tree), slot in zip(steps, slots, strict=True)
+        ]
+        logits = self._text.logits(self._text.forward(embedded, positions, rows))
+        for (_, tree), slot in zip(steps, slots, strict=True):
+            slot.ids[tree.keep :] = tree.token_ids[: tree.spine_length]
+        return list(torch.split(logits, [len(tree.asked_positions) for _, tree in steps]))
 
-    def _spread(self, *, is_large: bool) -> None:
-        """Over all cores what is large, unless they are busy with clips that are seen beside."""
+    def _set_threads(self, *, is_large: bool) -> None:
+        """All cores for what is large, unless they are busy with clips."""
         if self._threads > 1:
-            torch.set_num_threads(self._threads if is_large and not self.seen.is_busy else 1)
+            torch.set_num_threads(self._threads if is_large and not self.encoder_cache.is_busy else 1)
 
-    def _prepare(self, turns: Sequence[Turn]) -> None:
-        """A memory with room for each."""
-        for cache, feed in turns:
-            if cache.memory is None:
-                self._adopt(cache, self._begin(cache.prompt), 0)
-            self._make_room(cache.memory, feed)
+    def _slot(self, state: SequenceState, tree: TokenTree) -> KVSlot:
+        """The sequence's, with room for the tree."""
+        slot = state.slot
+        if slot is None:
+            slot = self._new_slot(state.prompt)
+            self._take(state, slot, 0)
+        self._make_room(slot, tree)
+        return slot
 
-    def _remember(self, cache: Cache, feed: Feed) -> None:
-        """The feed has been read."""
-        cache.length = feed.keep + len(feed.token_ids)
-        cache.memory.ids[feed.keep :] = feed.token_ids[: feed.spine_length]
-
-    def _begin(self, prompt: PromptTokens) -> Memory:
-        """A memory of nothing."""
+    def _new_slot(self, prompt: PromptTokens) -> KVSlot:
+        """Without a token in it."""
         clip = prompt.clip
         start = min(prompt.ids.index(pad) for pad in self._pads if pad in prompt.ids)
         positions = prompt_positions(start, clip.grid_thw, self._merge, len(prompt.ids))
-        return Memory(
-            clip.group_keys, positions, int(positions.max()) + 1 - len(prompt.ids), self._decoder.new_memory(0)
-        )
+        rope_delta = int(positions.max()) + 1 - len(prompt.ids)
+        return KVSlot(clip.group_keys, positions, rope_delta, self._text.new_keys_values(0))
 
-    def _adopt(self, cache: Cache, memory: Memory, found: int) -> None:
-        cache.memory, cache.length, cache.rope_delta = memory, found, memory.rope_delta
-        self._prefixes.count(found)
-        self._prefixes.put(memory)
+    def _take(self, state: SequenceState, slot: KVSlot, found: int) -> None:
+        state.slot = slot
+        self._kv_cache.count_use(found)
+        self._kv_cache.add(slot)
 
-    def _make_room(self, memory: Memory, feed: Feed) -> None:
-        needed, held = feed.keep + len(feed.token_ids), memory.keys_values
+    def _make_room(self, slot: KVSlot, tree: TokenTree) -> None:
+        needed, before = tree.keep + len(tree.token_ids), slot.keys_values
         # What goes away now must not be taken for read if the forward fails.
-        del memory.ids[feed.keep :]
-        if needed > held.shape[3]:
-            memory.keys_values = self._decoder.new_memory(needed)
-            memory.keys_values[:, :, :, : feed.keep] = held[:, :, :, : feed.keep]
-            self._prefixes.kept.trim()
+        del slot.ids[tree.keep :]
+        if needed > before.shape[3]:
+            slot.keys_values = self._text.new_keys_values(needed)
+            slot.keys_values[:, :, :, : tree.keep] = before[:, :, :, : tree.keep]
+            self._kv_cache.grown(slot)
 
-    def _embedded(self, cache: Cache, feed: Feed) -> Tensor:
+    def _embedded(self, state: SequenceState, slot: KVSlot, tree: TokenTree) -> Tensor:
         """(tokens, width): rows of the embedding, and the clip's own where its placeholders stand."""
-        embedded: Tensor = self._decoder.embedding[torch.tensor(feed.token_ids)]
-        first, count = self._clip_rows(cache.prompt, feed)
+        embedded: Tensor = self._text.embedding[torch.tensor(tree.token_ids)]
+        first, count = self._clip_rows(state.prompt, tree)
         if count:
-            before = sum(token in self._pads for token in cache.prompt.ids[: feed.keep])
-            embedded[first : first + count] = self._clip(cache)[before : before + count]
+            before = sum(token in self._pads for token in state.prompt.ids[: tree.keep])
+            clip = self.encoder_cache.embeddings(state.prompt.clip, slot.clip_key, state.pending)
+            embedded[first : first + count] = clip[before : before + count]
         return embedded
 
-    def _clip_rows(self, prompt: PromptTokens, feed: Feed) -> tuple[int, int]:
-        """Which of the fed tokens stand for the clip, which is in one piece: (first, how many)."""
-        within = feed.token_ids[: max(len(prompt.ids) - feed.keep, 0)]
+    def _clip_rows(self, prompt: PromptTokens, tree: TokenTree) -> tuple[int, int]:
+        """Which of the tree's tokens stand for the clip, which is in one piece: (first, how many)."""
+        within = tree.token_ids[: max(len(prompt.ids) - tree.keep, 0)]
         rows = [place for place, token in enumerate(within) if token in self._pads]
         return (rows[0], len(rows)) if rows else (0, 0)
 
-    def _clip(self, cache: Cache) -> Tensor:
-        """(clip tokens, width)."""
-        return self.seen.embeddings(cache.prompt.clip, cache.memory.clip_key, cache.ahead or {})
 
-    def _positions(self, cache: Cache, feed: Feed) -> Tensor:
-        """(3, tokens), on the CPU."""
-        positions = cache.memory.positions
-        if feed.keep + len(feed.token_ids) <= positions.shape[1] and feed.is_chain:
-            chosen: Tensor = positions[:, feed.keep : feed.keep + len(feed.token_ids)]
-            return chosen
-        places = torch.tensor(feed.depths) + feed.keep
-        behind = (places + cache.rope_delta).expand(3, -1)
-        within = positions[:, places.clamp(max=positions.shape[1] - 1)]
-        return torch.where(places < positions.shape[1], within, behind)
+def _positions(slot: KVSlot, tree: TokenTree) -> Tensor:
+    """(3, tokens)."""
+    positions = slot.positions
+    if tree.keep + len(tree.token_ids) <= positions.shape[1] and tree.is_chain:
+        chosen: Tensor = positions[:, tree.keep : tree.keep + len(tree.token_ids)]
+        return chosen
+    places = torch.tensor(tree.depths) + tree.keep
+    behind = (places + slot.rope_delta).expand(3, -1)
+    within = positions[:, places.clamp(max=positions.shape[1] - 1)]
+    return torch.where(places < positions.shape[1], within, behind)
 
-    def _mask(self, feed: Feed) -> Tensor:
-        """(tokens, places) float32, 0 where a token sees, -inf where not."""
-        count, keep = len(feed.token_ids), feed.keep
-        places = -(-(keep + count) // KEYS_STEP) * KEYS_STEP
-        mask = torch.full((count, places), float("-inf"))
-        mask[:, :keep] = 0.0
-        mask[:, keep : keep + count].masked_fill_(torch.from_numpy(feed.sees), 0.0)
-        return mask
+
+def _mask(tree: TokenTree) -> Tensor:
+    """(tokens, places) float32, 0 where a token attends, -inf where not."""
+    count, keep = len(tree.token_ids), tree.keep
+    places = -(-(keep + count) // KEYS_STEP) * KEYS_STEP
+    mask = torch.full((count, places), float("-inf"))
+    mask[:, :keep] = 0.0
+    mask[:, keep : keep + count].masked_fill_(torch.from_numpy(tree.attention_mask), 0.0)
+    return mask
 
 
 def unsupported(config: Any) -> str:

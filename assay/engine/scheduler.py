@@ -1,4 +1,4 @@
-"""Scheduler: who is next. All answers in flight get on with every forward; of those with much to read, one does."""
+"""Scheduler: continuous batching. All running answers advance with every forward; of long prompts, one chunk does."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -6,32 +6,34 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from assay.decoding.lookahead import Making
+from assay.decoding.lookahead import Decoding
 from assay.decoding.sequence import Sequence as Answer
-from assay.decoding.speculation import Drafts
-from assay.decoding.token_tree import Feed, Runner
-from assay.engine.cache import Cache
-from assay.engine.model.loading import Checkpoint
+from assay.decoding.speculation import Speculation
+from assay.decoding.token_tree import TokenTree
+from assay.engine.kv_cache import SequenceState
+from assay.engine.model_runner import Logits
+from assay.engine.runner import Runner
 from assay.errors import AssayError, ModelUnavailable
 from assay.form import Form
 from assay.frame import Clip
 from assay.generator import Conversation, Event, Finished
+from assay.qwen2_vl.model_info import ModelInfo
 
 _log = logging.getLogger(__name__)
 
-PIECE_TOKENS = 256
-"""A longer feed is read in pieces of this size while others are in flight, so that they need not wait for all of it."""
+CHUNK_TOKENS = 256
+"""A longer tree is read in chunks of this size while others are running, so that they need not wait for all of it."""
 SHORT_TOKENS = 64
-"""Feeds up to this length go along with every forward; of the longer ones a single one does."""
+"""Trees up to this length take part in every forward; of the longer ones a single one does."""
 
-Told = Event | AssayError | None
+EngineEvent = Event | AssayError | None
 """The last one is Finished, an error, or None: was cancelled."""
-OnEvents = Callable[[Sequence[Told]], None]
+OnEvents = Callable[[Sequence[EngineEvent]], None]
 """Is called with events in order, all that come of one forward at once."""
 
 
 @dataclass(slots=True, eq=False)
-class Request:
+class EngineRequest:
     """One generation that was asked for."""
 
     request_id: str
@@ -40,157 +42,157 @@ class Request:
     form: Form
     on_events: OnEvents
     priority: int = 0
-    """Higher ones are admitted first, and read first."""
+    """Higher ones are admitted first, and prefilled first."""
     is_cancelled: bool = False
-    """Set by any thread; looked at between two forwards."""
+    """Set by any thread; read between two forwards."""
 
 
 @dataclass(slots=True, eq=False)
-class _InFlight:
+class _Running:
     """A request whose answer is being made."""
 
-    request: Request
-    cache: Cache
-    making: Making
-    feed: Feed | None = None
-    """What it wants to be fed next; None before it has begun."""
-    is_begun: bool = False
-    """The runner has been told of it."""
+    request: EngineRequest
+    state: SequenceState
+    decoding: Decoding
+    tree: TokenTree | None = None
+    """What is to be read next; None before it has begun."""
+    has_begun: bool = False
+    """Runner.begin was called."""
 
 
 @dataclass(slots=True, eq=False)
 class Scheduler:
-    """Advances the requests in flight; lives on the engine's thread."""
+    """Advances the running requests; lives on the engine's thread."""
 
-    checkpoint: Checkpoint
+    model: ModelInfo
     runner: Runner
     max_in_flight: int
     forget: Callable[[str], None]
-    """Told the id of a request right before its last event."""
-    drafts: Drafts = field(default_factory=Drafts)
-    _in_flight: list[_InFlight] = field(default_factory=list, init=False)
+    """Called with the id of a request right before its last event."""
+    speculation: Speculation = field(default_factory=Speculation)
+    _running: list[_Running] = field(default_factory=list, init=False)
     """Those that have waited longest come first."""
 
     @property
     def is_idle(self) -> bool:
-        return not self._in_flight
+        return not self._running
 
     @property
     def room(self) -> int:
         """Requests that can still be admitted."""
-        return self.max_in_flight - len(self._in_flight)
+        return self.max_in_flight - len(self._running)
 
-    def admit(self, request: Request) -> None:
+    def admit(self, request: EngineRequest) -> None:
         """Take a request in flight; what is wrong with it becomes its last event."""
         try:
-            drafts = self.drafts if self.runner.reads_trees else None
-            sequence = Answer.begin(self.checkpoint, request.clip, request.conversation, request.form, drafts)
+            speculation = self.speculation if self.runner.has_tree_attention else None
+            answer = Answer.begin(self.model, request.clip, request.conversation, request.form, speculation)
         except Exception as wrong:  # noqa: BLE001 - whatever is wrong with one request must not end the others
-            self.end(request, _as_answer(wrong, request))
+            self.end(request, _as_error(wrong, request))
             return
-        turn = _InFlight(request, sequence.cache, sequence.write())
-        self._in_flight.append(turn)
-        self._go_on(turn, None)
+        running = _Running(request, SequenceState(answer.prompt), answer.write())
+        self._running.append(running)
+        self._advance(running, None)
 
     def step(self) -> None:
         """One forward for those whose turn it is, and the events that come of it."""
-        turns = self._next()
-        feeds = [self._piece(turn) for turn in turns]
-        for turn, feed, outcome in zip(turns, feeds, self._run(turns, feeds), strict=True):
+        batch = self._next_batch()
+        trees = [self._chunk(running) for running in batch]
+        for running, tree, outcome in zip(batch, trees, self._run(batch, trees), strict=True):
             if isinstance(outcome, Exception):
-                self._end(turn, _as_answer(outcome, turn.request))
-            elif turn.feed is feed:
-                self._go_on(turn, outcome)
+                self._end(running, _as_error(outcome, running.request))
+            elif running.tree is tree:
+                self._advance(running, outcome)
             else:
-                assert turn.feed is not None
-                turn.feed = turn.feed.cut(len(feed.token_ids))[1]
+                assert running.tree is not None
+                running.tree = running.tree.split(len(tree.token_ids))[1]
         # Whoever was left out comes first the next time.
-        self._in_flight.sort(key=lambda turn: turn in turns)
+        self._running.sort(key=lambda running: running in batch)
 
     def drop_cancelled(self) -> None:
-        """End those in flight that were cancelled; their caches go with them."""
-        for turn in [turn for turn in self._in_flight if turn.request.is_cancelled]:
-            self._end(turn, None)
+        """End those that were cancelled."""
+        for running in [running for running in self._running if running.request.is_cancelled]:
+            self._end(running, None)
 
-    def end(self, request: Request, *told: Told) -> None:
-        """Tell the request's last events."""
+    def end(self, request: EngineRequest, *events: EngineEvent) -> None:
+        """Emit the request's last events."""
         self.forget(request.request_id)
-        _tell(request, told)
+        _emit(request, events)
 
-    def _next(self) -> list[_InFlight]:
-        """All with little to read, and one with much: the most urgent, of these the one that has waited longest.
+    def _next_batch(self) -> list[_Running]:
+        """All with a short tree, and one with a long one: the most urgent, of these the one that has waited longest.
 
-        Nobody whose clip is still being seen; waits if that is true of all.
+        None whose clip is still being encoded; waits if that is true of all.
         """
-        new = [turn for turn in self._in_flight if turn.cache.memory is None]
-        waiting = {key for turn in new for key in turn.cache.prompt.clip.group_keys}
-        is_alone = len(self._in_flight) == 1
-        for turn in new:
+        new = [running for running in self._running if running.state.slot is None]
+        waiting = {key for running in new for key in running.state.prompt.clip.group_keys}
+        is_alone = len(self._running) == 1
+        for running in new:
             # Again right before it is read: others may have begun like it by then.
-            if turn.feed and (not turn.is_begun or self.runner.is_ready(turn.cache)):
-                turn.is_begun = True
-                turn.feed = self.runner.resume(turn.cache, turn.feed, is_alone=is_alone, waiting=waiting)
-        while not (ready := [turn for turn in self._in_flight if self.runner.is_ready(turn.cache)]):
+            if running.tree and (not running.has_begun or self.runner.is_ready(running.state)):
+                running.has_begun = True
+                running.tree = self.runner.begin(running.state, running.tree, is_alone=is_alone, waiting=waiting)
+        while not (ready := [running for running in self._running if self.runner.is_ready(running.state)]):
             self.runner.wait()
-        short = [turn for turn in ready if turn.feed and len(turn.feed.token_ids) <= SHORT_TOKENS]
-        long = [turn for turn in ready if turn not in short]
-        chosen = [*short, *sorted(long, key=lambda turn: -turn.request.priority)[:1]]
-        return chosen[: self.runner.most_at_once] if self.runner.most_at_once else chosen
+        short = [running for running in ready if running.tree and len(running.tree.token_ids) <= SHORT_TOKENS]
+        long = [running for running in ready if running not in short]
+        chosen = [*short, *sorted(long, key=lambda running: -running.request.priority)[:1]]
+        return chosen[: self.runner.max_batch] if self.runner.max_batch else chosen
 
-    def _piece(self, turn: _InFlight) -> Feed:
-        """What is read of the feed in this step."""
-        assert turn.feed is not None
-        others = len(self._in_flight) > 1
-        if others and self.runner.reads_in_pieces and turn.feed.chain_length > PIECE_TOKENS:
-            return turn.feed.cut(PIECE_TOKENS)[0]
-        return turn.feed
+    def _chunk(self, running: _Running) -> TokenTree:
+        """What is read of the tree in this step."""
+        assert running.tree is not None
+        others = len(self._running) > 1
+        if others and self.runner.has_chunked_prefill and running.tree.chain_length > CHUNK_TOKENS:
+            return running.tree.split(CHUNK_TOKENS)[0]
+        return running.tree
 
-    def _run(self, turns: Sequence[_InFlight], feeds: Sequence[Feed]) -> list[torch.Tensor | Exception]:
-        """Logits for each; where the forward fails, every turn is tried alone, so that only the culprit fails."""
+    def _run(self, batch: Sequence[_Running], trees: Sequence[TokenTree]) -> list[torch.Tensor | Exception]:
+        """Logits for each; where the forward fails, each is tried alone, so that only the culprit fails."""
         try:
-            return [*self.runner.run([(turn.cache, feed) for turn, feed in zip(turns, feeds, strict=True)])]
+            return [*self.runner.run([(running.state, tree) for running, tree in zip(batch, trees, strict=True)])]
         except Exception as failure:  # noqa: BLE001 - whatever is wrong with one request must not end the others
-            if len(turns) == 1:
+            if len(batch) == 1:
                 return [failure]
         outcomes: list[torch.Tensor | Exception] = []
-        for turn, feed in zip(turns, feeds, strict=True):
-            outcomes += self._run([turn], [feed])
+        for running, tree in zip(batch, trees, strict=True):
+            outcomes += self._run([running], [tree])
         return outcomes
 
-    def _go_on(self, turn: _InFlight, logits: torch.Tensor | None) -> None:
-        """Tell what the logits make certain, up to the next feed or the end of the answer."""
-        told: list[Told] = []
+    def _advance(self, running: _Running, logits: torch.Tensor | None) -> None:
+        """Emit what the logits make certain, up to the next tree or the end of the answer."""
+        events: list[EngineEvent] = []
         try:
-            item = turn.making.send(logits)
-            while not isinstance(item, Feed | Finished):
-                told.append(item)
-                item = next(turn.making)
+            item = running.decoding.send(None if logits is None else [Logits(row) for row in logits])
+            while not isinstance(item, TokenTree | Finished):
+                events.append(item)
+                item = next(running.decoding)
         except Exception as wrong:  # noqa: BLE001 - as above
-            self._end(turn, *told, _as_answer(wrong, turn.request))
+            self._end(running, *events, _as_error(wrong, running.request))
             return
         if isinstance(item, Finished):
-            self._end(turn, *told, replace(item, warnings=self.runner.warnings))
+            self._end(running, *events, replace(item, warnings=self.runner.warnings))
             return
-        turn.feed = item
-        if told and not turn.request.is_cancelled:
-            _tell(turn.request, told)
+        running.tree = item
+        if events and not running.request.is_cancelled:
+            _emit(running.request, events)
 
-    def _end(self, turn: _InFlight, *told: Told) -> None:
-        self._in_flight.remove(turn)
-        self.end(turn.request, *told)
+    def _end(self, running: _Running, *events: EngineEvent) -> None:
+        self._running.remove(running)
+        self.end(running.request, *events)
 
 
-def _tell(request: Request, told: Sequence[Told]) -> None:
+def _emit(request: EngineRequest, events: Sequence[EngineEvent]) -> None:
     try:
-        request.on_events(told)
+        request.on_events(events)
     except Exception:  # noqa: BLE001 - whatever is wrong with one listener must not end the others
         # Most often it has left: a closed event loop, a broken connection.
         _log.warning("request %s is cancelled, as its listener failed", request.request_id, exc_info=True)
         request.is_cancelled = True
 
 
-def _as_answer(wrong: Exception, request: Request) -> AssayError:
-    """What the client is told; the log has the rest."""
+def _as_error(wrong: Exception, request: EngineRequest) -> AssayError:
+    """For the client; the log has the rest."""
     if isinstance(wrong, AssayError):
         return wrong
     _log.error("request %s failed", request.request_id, exc_info=wrong)

@@ -1,36 +1,40 @@
-"""TransformersRunner: transformers' own model, a turn at a time. Runs every Qwen2-VL, on every device."""
+"""TransformersRunner: transformers' own model, a step at a time. Runs every Qwen2-VL, on every device."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from transformers import DynamicCache, Qwen2VLForConditionalGeneration
 
-from assay.decoding.token_tree import Feed, Turn
-from assay.engine.cache import Cache
+from assay.decoding.token_tree import TokenTree
+from assay.engine.kv_cache import ScheduledStep, SequenceState
+from assay.qwen2_vl.prompt_tokens import PromptTokens
 
 
 class TransformersRunner:
     """Implements Runner. A tree is read path by path, a forward each."""
 
-    most_at_once = 1
-    reads_in_pieces = False
-    reads_trees = False
+    max_batch = 1
+    has_chunked_prefill = False
+    has_tree_attention = False
 
     def __init__(self, model: Qwen2VLForConditionalGeneration) -> None:
         self._model = model
+        self._read_states: WeakKeyDictionary[SequenceState, _ReadState] = WeakKeyDictionary()
 
     warnings = ()
     """Each request is read by itself."""
 
-    def settle(self) -> None:
+    def warm_up(self) -> None:
         """Nothing has to be tried out."""
 
-    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> Feed:
-        """All of it: nothing is kept."""
-        return feed
+    def begin(self, state: SequenceState, tree: TokenTree, *, is_alone: bool, waiting: Collection[bytes]) -> TokenTree:
+        """All of it: nothing is cached."""
+        return tree
 
-    def is_ready(self, cache: Cache) -> bool:
+    def is_ready(self, state: SequenceState) -> bool:
         """Always."""
         return True
 
@@ -42,45 +46,47 @@ class TransformersRunner:
         return {}
 
     @torch.inference_mode()
-    def run(self, turns: Sequence[Turn]) -> list[torch.Tensor]:
-        return [self._run(cache, feed) for cache, feed in turns]
+    def run(self, steps: Sequence[ScheduledStep]) -> list[torch.Tensor]:
+        return [self._run(state, tree) for state, tree in steps]
 
-    def _run(self, cache: Cache, feed: Feed) -> torch.Tensor:
-        if feed.is_chain:
-            return self._read(cache, feed.keep, feed.token_ids, feed.wanted)
+    def _run(self, state: SequenceState, tree: TokenTree) -> torch.Tensor:
+        if tree.is_chain:
+            return self._read(state, tree.keep, tree.token_ids, tree.asked_positions)
         logits = []
-        for place in feed.wanted:
-            path = feed.path(place)
-            tokens = tuple(feed.token_ids[each] for each in path)
-            logits.append(self._read(cache, feed.keep, tokens, (len(tokens) - 1,)))
+        for place in tree.asked_positions:
+            tokens = tuple(tree.token_ids[each] for each in tree.path(place))
+            logits.append(self._read(state, tree.keep, tokens, (len(tokens) - 1,)))
         return torch.cat(logits)
 
-    def _read(self, cache: Cache, keep: int, token_ids: tuple[int, ...], wanted: tuple[int, ...]) -> torch.Tensor:
-        """(wanted, vocabulary) float32 logits, on the CPU."""
-        if cache.memory is None:
-            cache.memory = DynamicCache()
-        if keep < cache.length:
-            cache.memory.crop(keep - cache.length)
+    def _read(
+        self, state: SequenceState, keep: int, token_ids: tuple[int, ...], positions: tuple[int, ...]
+    ) -> torch.Tensor:
+        """(positions, vocabulary) float32 logits, on the CPU."""
+        read = self._read_states.setdefault(state, _ReadState())
+        if keep < read.length:
+            read.cache.crop(keep - read.length)
         input_ids = torch.tensor([token_ids], device=self._model.device)
         if keep == 0:
-            position_ids, vision = self._look(cache, input_ids)
+            position_ids, vision = self._prompt(state.prompt, read, input_ids)
         else:
-            position_ids, vision = self._text_positions(cache, keep, len(token_ids)), {}
+            position_ids, vision = self._text_positions(keep + read.rope_delta, len(token_ids)), {}
         output = self._model(
             input_ids=input_ids,
             position_ids=position_ids,
-            past_key_values=cache.memory,
+            past_key_values=read.cache,
             use_cache=True,
-            logits_to_keep=torch.tensor(wanted, device=self._model.device),
+            logits_to_keep=torch.tensor(positions, device=self._model.device),
             **vision,
         )
-        cache.length = keep + len(token_ids)
+        read.length = keep + len(token_ids)
         logits: torch.Tensor = output.logits[0].float().cpu()
         return logits
 
-    def _look(self, cache: Cache, input_ids: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
+    def _prompt(
+        self, prompt: PromptTokens, read: "_ReadState", input_ids: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, Any]]:
         """(3, 1, tokens) positions of a prompt, and the clip as keyword arguments of the model."""
-        clip, kind = cache.prompt.clip, "video" if cache.prompt.is_video else "image"
+        clip, kind = prompt.clip, "video" if prompt.is_video else "image"
         pixels = torch.from_numpy(clip.pixel_values).to(self._model.device)
         grid = torch.tensor([clip.grid_thw], device=self._model.device)
         pads = {"image": self._model.config.image_token_id, "video": self._model.config.video_token_id}
@@ -88,11 +94,20 @@ class TransformersRunner:
         position_ids, rope_deltas = self._model.model.get_rope_index(
             input_ids, mm_token_type_ids=token_types, **{f"{kind}_grid_thw": grid}
         )
-        cache.rope_delta = int(rope_deltas.item())
+        read.rope_delta = int(rope_deltas.item())
         name = "pixel_values_videos" if kind == "video" else "pixel_values"
         return position_ids, {name: pixels, f"{kind}_grid_thw": grid}
 
-    def _text_positions(self, cache: Cache, keep: int, count: int) -> torch.Tensor:
+    def _text_positions(self, first: int, count: int) -> torch.Tensor:
         """(3, 1, count): text has the same position along time, height and width."""
-        first = keep + cache.rope_delta
         return torch.arange(first, first + count, device=self._model.device).expand(3, 1, count)
+
+
+@dataclass(slots=True, eq=False)
+class _ReadState:
+    """What transformers holds of one sequence."""
+
+    cache: DynamicCache = field(default_factory=DynamicCache)
+    length: int = 0
+    rope_delta: int = 0
+    """Position of a token behind the clip, less its place in the sequence."""

@@ -14,7 +14,7 @@ from assay.frame import Clip
 
 @dataclass(frozen=True, eq=False)
 class Patches:
-    """One image or video, cut into patches when they are asked for: what was seen before needs none."""
+    """One image or video, cut into patches when they are asked for: what is cached needs none."""
 
     layout: "PatchLayout"
     frames: NDArray[np.uint8]
@@ -40,7 +40,7 @@ class Patches:
 
     @cached_property
     def group_keys(self) -> tuple[bytes, ...]:
-        """For each place in time a hash of its frames, their size and the tenant: what is kept, is kept by these."""
+        """For each place in time a hash of its frames, their size and the tenant: the key of every cache."""
         return tuple(self._key(self.frames_at(time)) for time in range(self.grid_thw[0]))
 
     def _key(self, frames: NDArray[np.uint8]) -> bytes:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from assay.frame import Clip
 from assay.generator import Conversation
 from assay.qwen2_vl.patches import Patches, PatchLayout
-from assay.qwen2_vl.tokenizer import TextTokens
+from assay.qwen2_vl.tokenizer import TextTokenizer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,7 +17,7 @@ class PromptTokens:
     is_video: bool
 
 
-def prompt_tokens(clip: Clip, conversation: Conversation, layout: PatchLayout, text: TextTokens) -> PromptTokens:
+def prompt_tokens(clip: Clip, conversation: Conversation, layout: PatchLayout, text: TextTokenizer) -> PromptTokens:
     """Qwen2-VL's chat template with the clip's placeholders expanded, up to where the answer goes on.
 
     The frame is built from ids, so nothing in the conversation's texts can open or close a turn.

@@ -1,4 +1,4 @@
-"""TextTokens: text to token ids and back to bytes, so that no text can ever become a special token."""
+"""TextTokenizer: text to token ids and back to bytes, so that no text can ever become a special token."""
 
 import json
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class SpecialTokens:
     video_pad: int
 
 
-class TextTokens:
+class TextTokenizer:
     """A byte-level BPE tokeniser that does not know its special tokens when it reads text."""
 
     def __init__(self, tokenizer_json: dict[str, Any]) -> None:
@@ -50,7 +50,7 @@ class TextTokens:
         """Ids of "0" to "9"."""
 
     @classmethod
-    def read(cls, path: Path) -> "TextTokens":
+    def read(cls, path: Path) -> "TextTokenizer":
         """CheckpointError if the file is no tokeniser that we can use."""
         try:
             return cls(json.loads(path.read_text(encoding="utf-8")))

@@ -1,6 +1,6 @@
 """`python -m benchmarks.engine.profile --checkpoint DIR`: where the milliseconds of one answer go.
 
-One request at a time, nothing kept from one to the next. CPU time is that of all threads of the process: on a machine
+One request at a time, nothing cached from one to the next. CPU time is that of all threads of the process: on a machine
 that is busy with other work it moves less than the clock does. Medians over pictures. How near each stage comes to what
 a GPU can do, without a checkpoint: `benchmarks.engine.roofline`.
 """
@@ -15,37 +15,37 @@ from statistics import median
 import torch
 
 from assay.checkpoint import read_checkpoint
-from assay.decoding.token_tree import Feed, Runner, Turn
-from assay.engine.cache import Cache
-from assay.engine.model.loading import Checkpoint, load_checkpoint
-from assay.engine.runners import make_runner
-from assay.engine.scheduler import Request, Scheduler
+from assay.decoding.token_tree import TokenTree
+from assay.engine.kv_cache import ScheduledStep, SequenceState
+from assay.engine.model.loading import LoadedModel, load_model
+from assay.engine.runner import Runner, make_runner
+from assay.engine.scheduler import EngineRequest, Scheduler
 from benchmarks.engine.workloads import NAMES, Ask, asks
 
 
 @dataclass
 class Timed:
-    """Implements Runner: another one, with a watch beside it."""
+    """Implements Runner: another one, timed."""
 
     runner: Runner
     spent: list[tuple[int, float, float]] = field(default_factory=list)
     """Of each forward: tokens read, seconds, CPU seconds."""
 
     def __post_init__(self) -> None:
-        self.reads_trees = self.runner.reads_trees
-        self.most_at_once, self.reads_in_pieces = self.runner.most_at_once, self.runner.reads_in_pieces
+        self.has_tree_attention = self.runner.has_tree_attention
+        self.max_batch, self.has_chunked_prefill = self.runner.max_batch, self.runner.has_chunked_prefill
 
     @property
     def warnings(self) -> tuple[str, ...]:
         return self.runner.warnings
 
-    def settle(self) -> None:
-        self.runner.settle()
+    def warm_up(self) -> None:
+        self.runner.warm_up()
 
-    def resume(self, cache: Cache, feed: Feed, *, is_alone: bool, waiting: Collection[bytes]) -> Feed:
-        return feed
+    def begin(self, state: SequenceState, tree: TokenTree, *, is_alone: bool, waiting: Collection[bytes]) -> TokenTree:
+        return tree
 
-    def is_ready(self, cache: Cache) -> bool:
+    def is_ready(self, state: SequenceState) -> bool:
         return True
 
     def wait(self) -> None:
@@ -55,20 +55,20 @@ class Timed:
     def counters(self) -> Mapping[str, int]:
         return self.runner.counters
 
-    def run(self, turns: Sequence[Turn]) -> list[torch.Tensor]:
+    def run(self, steps: Sequence[ScheduledStep]) -> list[torch.Tensor]:
         started, cpu_started = time.perf_counter(), time.process_time()
-        logits = self.runner.run(turns)
-        tokens = sum(len(feed.token_ids) for _, feed in turns)
+        logits = self.runner.run(steps)
+        tokens = sum(len(tree.token_ids) for _, tree in steps)
         self.spent.append((tokens, time.perf_counter() - started, time.process_time() - cpu_started))
         return logits
 
 
-def answer(checkpoint: Checkpoint, timed: Timed, ask: Ask) -> dict[str, float]:
+def answer(checkpoint: LoadedModel, timed: Timed, ask: Ask) -> dict[str, float]:
     """One answer, and where its time went; milliseconds."""
     timed.spent.clear()
     started, cpu_started = time.perf_counter(), time.process_time()
     scheduler = Scheduler(checkpoint, timed, 1, forget=lambda _: None)
-    scheduler.admit(Request("profile", ask.clip, ask.conversation, ask.form, on_events=lambda _: None))
+    scheduler.admit(EngineRequest("profile", ask.clip, ask.conversation, ask.form, on_events=lambda _: None))
     while not scheduler.is_idle:
         scheduler.step()
     whole, whole_cpu = time.perf_counter() - started, time.process_time() - cpu_started
@@ -94,8 +94,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    checkpoint, served = load_checkpoint(options.checkpoint, options.device), read_checkpoint(options.checkpoint)
-    timed = Timed(make_runner(checkpoint, options.runner, kept_bytes=0))
+    checkpoint, served = load_model(options.checkpoint, options.device), read_checkpoint(options.checkpoint)
+    timed = Timed(make_runner(checkpoint, options.runner, cache_bytes=0))
     for place, name in enumerate(NAMES):
         wishes = asks(name, served, options.pictures + 1, seed=1)
         rows = [answer(checkpoint, timed, ask) for ask in wishes][1:]

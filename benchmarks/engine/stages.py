@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
-from assay.decoding.token_tree import Feed
-from assay.engine.cache import Cache
-from assay.engine.model_runner import LeanRunner
+from assay.decoding.token_tree import TokenTree
+from assay.engine.kv_cache import SequenceState
+from assay.engine.model_runner import ModelRunner
 from assay.frame import Clip, Frame
 from assay.qwen2_vl.patches import PatchLayout
 from assay.qwen2_vl.prompt_tokens import PromptTokens
@@ -76,8 +76,8 @@ class Bench:
     """The stages of one shape."""
 
     def __init__(self, model: Qwen2VLForConditionalGeneration, side_px: int, frames: int) -> None:
-        self.model, self.runner = model, LeanRunner(model, kept_bytes=SEEN_BYTES)
-        self.runner.settle()
+        self.model, self.runner = model, ModelRunner(model, cache_bytes=SEEN_BYTES)
+        self.runner.warm_up()
         self._side_px, self._frames, self._rng = side_px, frames, np.random.default_rng(0)
         config: Any = model.config
         self._text, self._vision, self._pad = config.get_text_config(), config.vision_config, config.image_token_id
@@ -109,7 +109,11 @@ class Bench:
         sums = 2.0 * (count * self._layers_weights + self._head_weights) + self._attention(count * count / 2)
         moved = self._weights_bytes() + count * self._place_bytes()
         return Stage(
-            "prefill", f"{count} tokens", sums, moved, lambda: self.runner.run([(next(caches), Feed(0, prompt.ids))])
+            "prefill",
+            f"{count} tokens",
+            sums,
+            moved,
+            lambda: self.runner.run([(next(caches), TokenTree(0, prompt.ids))]),
         )
 
     def decode(self, sequences: int, rows: int) -> Stage:
@@ -117,8 +121,8 @@ class Bench:
         prompt = self._prompt()
         caches = [self._seen(prompt) for _ in range(sequences)]
         for cache in caches:
-            self.runner.run([(cache, Feed(0, prompt.ids))])
-        turns = [(cache, Feed(len(prompt.ids), (_TEXT,) * rows)) for cache in caches]
+            self.runner.run([(cache, TokenTree(0, prompt.ids))])
+        turns = [(cache, TokenTree(len(prompt.ids), (_TEXT,) * rows)) for cache in caches]
         count, seen = sequences * rows, len(prompt.ids) + rows
         sums = 2.0 * (count * self._layers_weights + sequences * self._head_weights) + self._attention(count * seen)
         moved = self._weights_bytes() + sequences * seen * self._place_bytes()
@@ -127,11 +131,11 @@ class Bench:
     def answer(self) -> float:
         """Seconds of a reasoned answer: picture, prompt, and as many short forwards as ours takes."""
         began, prompt = time.perf_counter(), self._prompt()
-        cache = Cache(prompt)
-        feed = self.runner.resume(cache, Feed(0, prompt.ids), is_alone=True, waiting=())
+        cache = SequenceState(prompt)
+        feed = self.runner.begin(cache, TokenTree(0, prompt.ids), is_alone=True, waiting=())
         self.runner.run([(cache, feed)])
         for forward in range(ANSWER_FORWARDS):
-            self.runner.run([(cache, Feed(len(prompt.ids) + forward * ROWS, (_TEXT,) * ROWS))])
+            self.runner.run([(cache, TokenTree(len(prompt.ids) + forward * ROWS, (_TEXT,) * ROWS))])
         return time.perf_counter() - began
 
     @torch.inference_mode()
@@ -162,12 +166,12 @@ class Bench:
     def _look(self) -> None:
         with torch.inference_mode():
             clip = self._prompt().clip
-            self.runner.seen.embeddings(clip, clip.group_keys, {})
+            self.runner.encoder_cache.embeddings(clip, clip.group_keys, {})
 
-    def _seen(self, prompt: PromptTokens) -> Cache:
-        cache = Cache(prompt)
+    def _seen(self, prompt: PromptTokens) -> SequenceState:
+        cache = SequenceState(prompt)
         with torch.inference_mode():
-            self.runner.seen.embeddings(prompt.clip, prompt.clip.group_keys, {})
+            self.runner.encoder_cache.embeddings(prompt.clip, prompt.clip.group_keys, {})
         return cache
 
     def _tower_sums_per_patch(self) -> float:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from assay.checkpoint import read_checkpoint
-from assay.engine import Engine
+from assay.engine import Engine, EngineOptions
 from assay.form import Form
 from assay.frame import Clip, Frame
 from assay.generator import Conversation, Finished
@@ -53,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
     served = read_checkpoint(options.checkpoint)
     asks, form = Conversation(question(served, "direct", is_video=False)), answer_form(served, "direct")
-    engine = Engine.load(options.checkpoint, device="cpu", threads=options.threads, kept_mib=options.kept_mib)
+    engine = Engine.load(
+        options.checkpoint, EngineOptions(device="cpu", threads=options.threads, cache_mib=options.cache_mib)
+    )
     resident = list[float]()
     try:
         for done in range(options.every, options.requests + 1, options.every):
@@ -84,7 +86,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=10_000, help="(default 10000)")
     parser.add_argument("--every", type=int, default=1_000, help="print after so many (default 1000)")
     parser.add_argument("--side-px", type=int, default=56, help="of a picture (default 56)")
-    parser.add_argument("--kept-mib", type=int, default=64, help="what the engine may keep (default 64)")
+    parser.add_argument("--cache-mib", type=int, default=64, help="size of the engine's caches (default 64)")
     parser.add_argument("--threads", type=int, default=1, help="of the engine (default 1)")
     parser.add_argument("--most-growth-percent", type=float, default=5.0, help="(default 5)")
     return parser.parse_args(argv)

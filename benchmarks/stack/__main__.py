@@ -21,7 +21,7 @@ from statistics import median
 
 from assay.checkpoint import read_checkpoint
 from assay.client import AsyncClient
-from assay.engine import Engine
+from assay.engine import Engine, EngineOptions
 from assay.stack import Stack
 from assay.triton import TritonGenerator
 from benchmarks.engine.workloads import asks
@@ -49,7 +49,7 @@ def as_they_are(checkpoint: Path, copy: Path) -> Path:
 
 async def _measured(options: argparse.Namespace) -> int:
     served = read_checkpoint(options.checkpoint)
-    engine = Engine.load(options.checkpoint, device="cpu")
+    engine = Engine.load(options.checkpoint, EngineOptions(device="cpu"))
     try:
         async with Stack(checkpoint=options.checkpoint, logs=options.runs) as stack:
             triton = TritonGenerator(stack.addresses["triton_server"], idle_timeout_seconds=600)

@@ -14,7 +14,7 @@ import numpy as np
 
 from assay.client import Judgement
 from assay.digits import READINGS
-from assay.generator import Counted
+from assay.generator import NumberWritten
 from assay.score import Score
 from data.command_line import with_options
 from data.manifest import ManifestRow
@@ -34,7 +34,7 @@ def read(score: Score, reading: str) -> float:
     """One number from a score's digits. ValueError if the server sent no digits."""
     if reading == WRITTEN:
         return float(score.written)
-    return READINGS[reading](Counted("score", score.written, score.by_prefix))[0]
+    return READINGS[reading](NumberWritten("score", score.written, score.by_prefix))[0]
 
 
 def settings_of(judgement: Judgement) -> dict[Setting, float]:

@@ -11,7 +11,7 @@ from assay.digits import score_from_digits
 from assay.errors import CheckpointError, InvalidRequest, ModelUnavailable, UnreadableVerdict
 from assay.form import Form, Literal
 from assay.frame import Clip
-from assay.generator import Conversation, Counted, Finished, Generator
+from assay.generator import Conversation, Finished, Generator, NumberWritten
 from assay.pooling import reconcile
 from assay.prompt import SCORE, answer_form, question
 from assay.score import Score
@@ -85,7 +85,7 @@ async def _ask(
     # Closing the generator cancels the generation in the engine, whatever ends this block.
     async with aclosing(generator.generate(clip, conversation, form)) as events:
         async for event in events:
-            if isinstance(event, Counted) and event.segment == SCORE:
+            if isinstance(event, NumberWritten) and event.segment == SCORE:
                 score = score_from_digits(event, checkpoint.scale, checkpoint.score.expectation)
             if isinstance(event, Finished):
                 if score is None:

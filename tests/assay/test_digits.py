@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.digits import digit_wise, score_from_digits, whole_number
-from assay.generator import Counted
+from assay.generator import NumberWritten
 from assay.score import Scale
 
 SCALE = Scale(0, 10)
@@ -18,10 +18,10 @@ def one_hot(digit: int) -> tuple[float, ...]:
     return tuple(float(each == digit) for each in range(10))
 
 
-def counted(written: str, by_prefix: dict[str, tuple[float, ...]] | None = None) -> Counted:
+def counted(written: str, by_prefix: dict[str, tuple[float, ...]] | None = None) -> NumberWritten:
     digits = written.replace(".", "")
     sure = {digits[:place]: one_hot(int(digit)) for place, digit in enumerate(digits)}
-    return Counted("score", written, sure | (by_prefix or {}))
+    return NumberWritten("score", written, sure | (by_prefix or {}))
 
 
 @st.composite
@@ -47,7 +47,7 @@ def test_the_whole_number_reading_is_the_mean_over_all_numbers(tree):
         * float(np.prod([by_prefix["".join(number[:place])][int(digit)] for place, digit in enumerate(number)]))
         for number in product("0123456789", repeat=num_digits)
     )
-    assert whole_number(Counted("score", "0" * num_digits, by_prefix))[0] == pytest.approx(mean)
+    assert whole_number(NumberWritten("score", "0" * num_digits, by_prefix))[0] == pytest.approx(mean)
 
 
 def test_a_number_between_two_digits_is_read_across_the_carry():
@@ -79,9 +79,9 @@ def test_doubt_about_the_first_digit_is_a_wider_standard_deviation():
 @pytest.mark.parametrize("written", ["", "3,7", "3.7.2", "a", "-3.2"])
 def test_what_is_no_number_is_refused(written):
     with pytest.raises(ValueError, match="written"):
-        digit_wise(Counted("score", written, {"": one_hot(0)}))
+        digit_wise(NumberWritten("score", written, {"": one_hot(0)}))
 
 
 def test_a_missing_distribution_is_refused():
     with pytest.raises(ValueError, match="ten probabilities"):
-        digit_wise(Counted("score", "37", {"": one_hot(3)}))
+        digit_wise(NumberWritten("score", "37", {"": one_hot(3)}))

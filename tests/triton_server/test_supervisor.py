@@ -16,7 +16,7 @@ import pytest
 from assay.errors import AssayError, InvalidRequest, ModelUnavailable, SettingsError
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip, Frame
-from assay.generator import Chose, Conversation, Counted, Finished, Wrote
+from assay.generator import Chose, Conversation, Finished, NumberWritten, Wrote
 from assay.triton import TritonGenerator
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.triton import Triton, running_triton, start_triton, until_gone
@@ -66,9 +66,9 @@ def shared_memory(server_or_pid) -> list[Path]:
 
 async def test_events_come_through_triton_as_the_engine_wrote_them(generator):
     events = await answer(generator)
-    assert [type(event) for event in events if not isinstance(event, Wrote)] == [Chose, Counted, Finished]
+    assert [type(event) for event in events if not isinstance(event, Wrote)] == [Chose, NumberWritten, Finished]
     chose = next(event for event in events if isinstance(event, Chose))
-    counted = next(event for event in events if isinstance(event, Counted))
+    counted = next(event for event in events if isinstance(event, NumberWritten))
     text = "".join(event.text for event in events if isinstance(event, Wrote))
     assert text.startswith(f"Score:{chose.option} {counted.written}")
     assert sum(chose.probabilities.values()) == pytest.approx(1)
@@ -118,11 +118,11 @@ async def test_answers_to_several_at_once_do_not_mix(generator):
 
 async def test_an_answer_goes_on_from_what_stands(generator):
     whole = await answer(generator)
-    score = next(event for event in whole if isinstance(event, Counted))
+    score = next(event for event in whole if isinstance(event, NumberWritten))
     written = [event.text for event in whole if isinstance(event, Wrote)]
     stands = Conversation(QUESTION.question, answered=tuple(written[:2]))
     again = await answer(generator, conversation=stands, form=FORM.starting_at("score"))
-    assert next(event for event in again if isinstance(event, Counted)).written == score.written
+    assert next(event for event in again if isinstance(event, NumberWritten)).written == score.written
 
 
 async def test_what_the_engine_refuses_is_the_same_error_here(generator):

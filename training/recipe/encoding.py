@@ -11,7 +11,7 @@ from torch import Tensor
 from assay.generator import Conversation
 from assay.qwen2_vl.patches import PatchLayout
 from assay.qwen2_vl.prompt_tokens import prompt_tokens
-from assay.qwen2_vl.tokenizer import TextTokens
+from assay.qwen2_vl.tokenizer import TextTokenizer
 from training.recipe.example import REASONED_TASKS, TrainingExample
 from training.recipe.picture import read_picture
 from training.recipe.settings import PictureSettings
@@ -47,7 +47,7 @@ class Encoded:
 class Encoder:
     """Examples to ids with the tokeniser and the patches that the engine serves with."""
 
-    text: TextTokens
+    text: TextTokenizer
     layout: PatchLayout
     pictures: PictureSettings
     cutoff: int

@@ -14,12 +14,12 @@ import torch
 from accelerate.hooks import attach_align_device_hook
 from torch import Tensor
 
-from assay.engine.patches import PatchLayout
-from assay.engine.prompt_tokens import prompt_tokens
-from assay.engine.text_tokens import TextTokens
 from assay.errors import CheckpointError
 from assay.frame import Clip, Frame
 from assay.generator import Conversation
+from assay.qwen2_vl.patches import PatchLayout
+from assay.qwen2_vl.prompt_tokens import prompt_tokens
+from assay.qwen2_vl.tokenizer import TextTokenizer
 from assay.weight_shapes import file_name
 from assay.weights import StoredTensor
 from training.recipe.adapter import VISION
@@ -159,7 +159,7 @@ def compare_logits(
 @torch.no_grad()
 def _logits(base: Path, weights: StoredWeights) -> dict[str, Tensor]:
     """Of a sentence ("text") and of a question about noise ("picture"): (tokens, vocabulary) float32, on the CPU."""
-    text = TextTokens.read(base / "tokenizer.json")
+    text = TextTokenizer.read(base / "tokenizer.json")
     layout = PatchLayout.from_config(json.loads((base / "preprocessor_config.json").read_text(encoding="utf-8")))
     noise = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
     prompt = prompt_tokens(Clip((Frame(noise),), False), Conversation("How is the clarity?"), layout, text)

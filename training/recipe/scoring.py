@@ -21,7 +21,7 @@ from assay.digits import score_from_digits
 from assay.engine import Engine
 from assay.form import Form, Free
 from assay.frame import Clip
-from assay.generator import Chose, Conversation, Counted, Event, Generator, Wrote
+from assay.generator import Chose, Conversation, Event, Generator, NumberWritten, Wrote
 from assay.prompt import SCORE, answer_form, grade_of_option, question
 from data import labels
 from data.labelling import LabelFailure
@@ -91,7 +91,7 @@ async def answered(generator: Generator, checkpoint: Checkpoint, clip: Clip, ask
                     values[event.segment] += event.text
             elif isinstance(event, Chose):
                 values[event.segment] = grade_of_option(checkpoint, event.segment, event.option)
-            elif isinstance(event, Counted):
+            elif isinstance(event, NumberWritten):
                 score = score_from_digits(event, checkpoint.scale, checkpoint.score.expectation).value
     return Said("".join(texts), {name: value.strip() for name, value in values.items()}, score)
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from assay.qwen2_vl.patches import PatchLayout
-from assay.qwen2_vl.tokenizer import TextTokens
+from assay.qwen2_vl.tokenizer import TextTokenizer
 from data.conversations import ConversationRow
 from training.recipe.adapter import with_adapter, with_new_adapter
 from training.recipe.base import load_base, random_base, without_weights
@@ -69,7 +69,7 @@ def regression(task: StageOptions, scored: Sequence[tuple[Path, float]]) -> Path
 
 def _written(task: StageOptions, rows: Sequence[ConversationRow], epochs: int) -> Path:
     model = _model(task)
-    digits = TextTokens.read(task.base / "tokenizer.json").digits
+    digits = TextTokenizer.read(task.base / "tokenizer.json").digits
     trainer = train(model, _run(task, rows, epochs, NextToken(digits)), task.say)
     return _save(task, model, trainer.whole_weights())
 
@@ -110,7 +110,7 @@ def _run(task: StageOptions, rows: Sequence[ConversationRow], epochs: int, objec
 
 def encoder_of(base: Path, chosen: Settings) -> Encoder:
     """Rows to ids with the base's own tokeniser and patches."""
-    text = TextTokens.read(base / "tokenizer.json")
+    text = TextTokenizer.read(base / "tokenizer.json")
     config = json.loads((base / "preprocessor_config.json").read_text(encoding="utf-8"))
     return Encoder(text, PatchLayout.from_config(config), chosen.pictures, chosen.optimiser.cutoff)
 

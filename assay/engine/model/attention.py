@@ -1,15 +1,15 @@
-"""Steady: sums in the same order whoever is beside.
+"""Attention, batch invariant: a row's result does not depend on the rest of the batch.
 
 A matrix library picks its kernel, and with it the order in which it adds up, by the shapes it is given; so a row's
-last bits hang on how many rows there are, and a weighted sum's on how many keys, even where the others weigh nothing.
+last bits depend on how many rows there are, and a weighted sum's on how many keys, even where the others weigh nothing.
 Three habits remove that, on processors with AVX2, AVX-512 and AMX:
 
 - products go through FBGEMM and oneDNN (`linear`), in multiples of 4 rows, of many of 12;
 - attention has no product but MKL's, so that one gets few shapes: 12, 24, 36 or 48 rows. (Below 12 rows, and above 60,
-  MKL has other kernels; which ones hangs on the processor and its maker.)
-- it sums over 192 keys at a time, those that are not seen weighing exactly nothing.
+  MKL has other kernels; which ones depends on the processor and its maker.)
+- it sums over 192 keys at a time, masked ones weighing exactly nothing.
 
-`is_steady` and `attends_steadily` try it out on the machine at hand.
+`products_are_batch_invariant` and `attention_is_batch_invariant` test it on the machine at hand.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ from assay.engine.model.linear import Linear
 ROWS_STEP = 4
 MANY_ROWS, MANY_ROWS_STEP = 28, 12
 """FBGEMM goes through rows six at a time, and adds up in another order where one or two are left over."""
-ATTENDING_STEP, MOST_ATTENDING = 12, 48
+ATTENTION_ROWS_STEP, MAX_ATTENTION_ROWS = 12, 48
 """Rows of attention's products."""
 KEYS_STEP = 192
 
@@ -35,38 +35,40 @@ def padded_rows(x: Tensor) -> Tensor:
     return functional.pad(x, (0, 0, 0, missing)) if missing else x
 
 
-def stacked(mask: Tensor, shared: int) -> Tensor:
+def stacked_mask(mask: Tensor, shared: int) -> Tensor:
     """A (rows, places) mask as `attend` takes it: once for each of the heads that share their keys, below one another,
-    with rows up to where their number is steady. It is the same for all layers."""
+    padded to a number of rows that is batch invariant. It is the same for all layers."""
     below = mask.repeat(shared, 1)
-    return functional.pad(below, (0, 0, 0, -len(below) % ATTENDING_STEP))
+    return functional.pad(below, (0, 0, 0, -len(below) % ATTENTION_ROWS_STEP))
 
 
 def attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-    """(rows, heads, head_dim) from queries of that shape, (key heads, places, head_dim) and a mask, `stacked`."""
+    """(rows, heads, head_dim) from queries of that shape, (key heads, places, head_dim) and a mask, `stacked_mask`."""
     rows, heads, width = q.shape
     key_heads = len(keys)
     shared = heads // key_heads
     # Heads that share their keys stand below one another.
     q = q.view(rows, key_heads, shared, width).permute(1, 2, 0, 3).reshape(key_heads, -1, width)
     q = functional.pad(q, (0, 0, 0, len(mask) - q.shape[1]))
-    pieces = zip(torch.split(q, MOST_ATTENDING, dim=1), torch.split(mask, MOST_ATTENDING), strict=True)
+    pieces = zip(torch.split(q, MAX_ATTENTION_ROWS, dim=1), torch.split(mask, MAX_ATTENTION_ROWS), strict=True)
     some = [_attend(q_rows, keys, values, mask_rows) for q_rows, mask_rows in pieces]
-    seen = torch.cat(some, dim=1)[:, : shared * rows] if len(some) > 1 else some[0][:, : shared * rows]
-    return seen.reshape(heads, rows, width).transpose(0, 1)
+    attended = torch.cat(some, dim=1)[:, : shared * rows] if len(some) > 1 else some[0][:, : shared * rows]
+    return attended.reshape(heads, rows, width).transpose(0, 1)
 
 
 def _attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
     """(key heads, rows, head_dim) from (key heads, rows, head_dim), as above and (rows, places)."""
     weights = torch.baddbmm(mask, q, keys.transpose(1, 2), alpha=q.shape[-1] ** -0.5).softmax(-1)
-    seen = torch.bmm(weights[:, :, :KEYS_STEP], values[:, :KEYS_STEP])
+    attended = torch.bmm(weights[:, :, :KEYS_STEP], values[:, :KEYS_STEP])
     for first in range(KEYS_STEP, mask.shape[1], KEYS_STEP):
         here = slice(first, first + KEYS_STEP)
-        seen = torch.baddbmm(seen, weights[:, :, here], values[:, here])
-    return seen
+        attended = torch.baddbmm(attended, weights[:, :, here], values[:, here])
+    return attended
 
 
-def is_steady(products: Iterable[Linear], rows: Iterable[int] = (1, 5, 9, 13, 17, 21, 25, 30, 40, 64, 80, 100)) -> bool:
+def products_are_batch_invariant(
+    products: Iterable[Linear], rows: Iterable[int] = (1, 5, 9, 13, 17, 21, 25, 30, 40, 64, 80, 100)
+) -> bool:
     """True if these products give a row the same bits in however many padded rows, wherever it stands among them, on
     one thread and on as many as torch has here.
 
@@ -95,20 +97,20 @@ def _threads(count: int) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def attends_steadily(heads: int, key_heads: int, head_dim: int) -> bool:
-    """True if attention gives a row the same bits beside however many others, with room for however many keys."""
+def attention_is_batch_invariant(heads: int, key_heads: int, head_dim: int) -> bool:
+    """True if attention gives a row the same bits among however many others, with room for however many keys."""
     generator, most = torch.Generator().manual_seed(0), 5 * KEYS_STEP
     q = torch.randn(40, heads, head_dim, generator=generator)
     keys, values = torch.randn(2, key_heads, most, head_dim, generator=generator)
     shared = heads // key_heads
-    for seen in (KEYS_STEP // 3, 3 * KEYS_STEP // 2, 3 * KEYS_STEP):
+    for attended in (KEYS_STEP // 3, 3 * KEYS_STEP // 2, 3 * KEYS_STEP):
         mask = torch.full((len(q), most), float("-inf"))
-        mask[:, :seen] = 0.0
+        mask[:, :attended] = 0.0
         with _threads(1):
-            whole = attend(q, keys, values, stacked(mask, shared))
-        for places in range(-(-seen // KEYS_STEP) * KEYS_STEP, most, KEYS_STEP):
+            whole = attend(q, keys, values, stacked_mask(mask, shared))
+        for places in range(-(-attended // KEYS_STEP) * KEYS_STEP, most, KEYS_STEP):
             for first, end in ((0, 1), (3, 10), (7, 40)):
-                some = stacked(mask[first:end, :places], shared)
+                some = stacked_mask(mask[first:end, :places], shared)
                 part = attend(q[first:end], keys[:, :places], values[:, :places], some)
                 if not torch.equal(part, whole[first:end]):
                     return False

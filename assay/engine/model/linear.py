@@ -6,7 +6,7 @@ the last bit. At 4 rows that is several times as quick as MKL, at 12 twice, at 1
 
 What float16 cannot hold goes through oneDNN. MKL, torch's own choice for float32, adds up in another order for other
 numbers of rows or threads, and in yet another on another maker's processor; FBGEMM and oneDNN ask only what
-instructions there are, and a row's result does not depend on the rest of the batch (`steady`, which also tries it out).
+instructions there are, and a row's result does not depend on the rest of the batch (`attention` tests it).
 """
 
 import warnings
@@ -43,7 +43,7 @@ class Linear:
 
 class Int8Linear(Linear):
     """As Linear, less exactly: weights in 8 bits with a scale for each row, what comes in in 7 bits, so that sums of
-    two products fit into 16 without VNNI. The scale is one for all rows that come in together, so bits hang on all.
+    two products fit into 16 without VNNI. The scale is one for all rows that come in together, so bits depend on all.
 
     On AVX2 some 1.7 times as quick as MKL in float32 at 324 rows (benchmarks/LOG.md).
     """

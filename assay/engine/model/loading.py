@@ -1,6 +1,5 @@
-"""Checkpoint: a directory with a Qwen2-VL in it, checked before anything is served from it."""
+"""LoadedModel: a directory with a Qwen2-VL in it, checked before anything is served from it, with its weights."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,46 +10,24 @@ from transformers import Qwen2VLForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
 from assay.errors import CheckpointError
-from assay.qwen2_vl.patches import PatchLayout
-from assay.qwen2_vl.tokenizer import TextTokens
-from assay.weights import check_config, check_files, fingerprint, read_json
+from assay.qwen2_vl.model_info import ModelInfo, read_model_info
+from assay.weights import read_json
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Checkpoint:
-    """What one directory holds, loaded."""
+@dataclass(frozen=True, eq=False)
+class LoadedModel(ModelInfo):
+    """What one directory holds."""
 
     model: Qwen2VLForConditionalGeneration
-    text: TextTokens
-    layout: PatchLayout
-    fingerprint: str
-    """First 16 hex digits of the SHA-256 over weights, tokeniser and configuration."""
-    max_tokens: int
-    """Prompt and answer together may be this long (max_position_embeddings)."""
-    ends: frozenset[int]
-    """Tokens with which the model ends its turn."""
 
 
-def load_checkpoint(directory: Path, device: str) -> Checkpoint:
+def load_model(directory: Path, device: str) -> LoadedModel:
     """Read and check a checkpoint; CheckpointError names the file, key or weight at fault."""
-    check_files(directory)
-    config = read_json(directory / "config.json")
-    check_config(config)
-    text = TextTokens.read(directory / "tokenizer.json")
-    layout = PatchLayout.from_config(read_json(directory / "preprocessor_config.json"))
-    model = _load_model(directory, device)
-    _check_agreement(model, text, layout)
-    return Checkpoint(
-        model=model,
-        text=text,
-        layout=layout,
-        fingerprint=fingerprint(directory),
-        max_tokens=int(model.config.get_text_config().max_position_embeddings),
-        ends=frozenset({text.special.im_end, *_ends(model)}),
-    )
+    info = read_model_info(directory)
+    return LoadedModel(**vars(info), model=_load_weights(directory, device))
 
 
-def _load_model(directory: Path, device: str) -> Qwen2VLForConditionalGeneration:
+def _load_weights(directory: Path, device: str) -> Qwen2VLForConditionalGeneration:
     # A bar drawn over itself is noise in a server's log.
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
@@ -86,26 +63,3 @@ def _dtype(directory: Path, device: str) -> torch.dtype:
     said = {config.get("torch_dtype"), config.get("dtype"), (config.get("text_config") or {}).get("dtype")}
     on_gpu = device.startswith("cuda")
     return next((half for name, half in _HALVES.items() if on_gpu and name in said), torch.float32)
-
-
-def _check_agreement(model: Qwen2VLForConditionalGeneration, text: TextTokens, layout: PatchLayout) -> None:
-    """Configuration, tokeniser and preprocessor each say some things twice; they must say the same."""
-    config: Any = model.config
-    vision = config.vision_config
-    said: dict[str, tuple[object, object]] = {
-        "image_token_id": (config.image_token_id, text.special.image_pad),
-        "video_token_id": (config.video_token_id, text.special.video_pad),
-        "vision_start_token_id": (config.vision_start_token_id, text.special.vision_start),
-        "patch_size": (vision.patch_size, layout.patch_size),
-        "temporal_patch_size": (vision.temporal_patch_size, layout.temporal_patch_size),
-        "spatial_merge_size": (vision.spatial_merge_size, layout.merge_size),
-    }
-    for name, (in_config, elsewhere) in said.items():
-        if in_config != elsewhere:
-            raise CheckpointError(f"config.json says {name} = {in_config}, tokeniser or preprocessor {elsewhere}")
-
-
-def _ends(model: Qwen2VLForConditionalGeneration) -> Iterator[int]:
-    for config in (model.config.get_text_config(), model.generation_config):
-        ids = getattr(config, "eos_token_id", None)
-        yield from [ids] if isinstance(ids, int) else ids or []

@@ -1,4 +1,4 @@
-"""Rotary positions: where a token or patch stands, as the angles by which its queries and keys are turned."""
+"""Rotary positions: where a token or patch stands, as the angles by which its queries and keys are rotated."""
 
 import torch
 from torch import Tensor
@@ -42,7 +42,7 @@ def patch_angles(inv_freq: Tensor, rows: int, columns: int, merge: int) -> tuple
     return angles.cos(), angles.sin()
 
 
-def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Queries or keys, (tokens, heads, head_dim), turned by their angles."""
+def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Queries or keys, (tokens, heads, head_dim), rotated by their angles."""
     left, right = x.chunk(2, dim=-1)
     return x * cos + torch.cat([-right, left], dim=-1) * sin

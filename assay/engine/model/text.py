@@ -1,8 +1,8 @@
-"""Decoder: the language model's own forward over transformers' weights, for the rows of several sequences at once.
+"""TextModel: the language model's own forward over transformers' weights, for the rows of several sequences at once.
 
 All matrix products of a layer are done once for all rows; attention is done sequence by sequence, each over its own
-keys. It is laid out so that what comes out for a token depends, to the last bit, on that token and those in
-front of it alone: neither on the sequences beside it nor on the pieces in which its own was read. `steady.py` says how.
+keys. It is batch invariant: what comes out for a token depends, to the last bit, on that token and those in front of
+it alone, neither on the rest of the batch nor on the chunks in which its own sequence was read (`attention`).
 """
 
 from collections.abc import Sequence
@@ -13,27 +13,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from assay.engine.model.attention import KEYS_STEP, attend, padded_rows, stacked
+from assay.engine.model.attention import KEYS_STEP, attend, padded_rows, stacked_mask
 from assay.engine.model.linear import Linear
-from assay.engine.model.rotary import TextAngles, turned
+from assay.engine.model.rotary import TextAngles, rotated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class SequenceRows:
     """The new tokens of one sequence, and where their keys and values go."""
 
     keys_values: Tensor
-    """(layers, 2, key heads, places, head_dim): what is remembered; written from `start` on."""
+    """(layers, 2, key heads, places, head_dim): written from `start` on."""
     start: int
     mask: Tensor
-    """(rows, places) float32, 0 or -inf: what each row sees, itself included. Fewer places than remembered are enough
-    where nobody looks further."""
-    wanted: tuple[int, ...]
-    """Rows whose hidden states somebody asks for."""
+    """(rows, places) float32, 0 or -inf: which places each row attends to, itself included."""
+    asked: tuple[int, ...]
+    """Rows whose hidden states are returned."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
+class _TextLayer:
     norm1: Tensor
     qkv: Linear
     out: Linear
@@ -42,7 +41,7 @@ class _Layer:
     down: Linear
 
 
-class Decoder:
+class TextModel:
     """The language model of one checkpoint."""
 
     def __init__(self, model: Any) -> None:
@@ -73,17 +72,17 @@ class Decoder:
         dtype: torch.dtype = self.embedding.dtype
         return dtype
 
-    def new_memory(self, tokens: int) -> Tensor:
-        """Room for the keys and values of a sequence of so many tokens; zeros, as what is not seen must be finite."""
+    def new_keys_values(self, tokens: int) -> Tensor:
+        """Room for the keys and values of a sequence of so many tokens; zeros, as what is masked must be finite."""
         places = -(-tokens // KEYS_STEP) * KEYS_STEP
         shape = (len(self.layers), 2, self.key_heads, places, self.head_dim)
         return torch.zeros(shape, dtype=self.dtype)
 
-    def read(self, embedded: Tensor, positions: Tensor, sequences: Sequence[Rows]) -> Tensor:
-        """Hidden states, (rows wanted, width), of new tokens: (rows, width) embedded, (3, rows) positions.
+    def forward(self, embedded: Tensor, positions: Tensor, sequences: Sequence[SequenceRows]) -> Tensor:
+        """Hidden states, (rows asked, width), of new tokens: (rows, width) embedded, (3, rows) positions.
 
-        The rows of the sequences stand one behind the other. Keys and values are written into their memories; behind
-        those of the last layer only the wanted rows go on.
+        The rows of the sequences stand one behind the other. Keys and values are written into their slots; behind
+        those of the last layer only the asked rows go on.
         """
         bounds, masks = _bounds(sequences), self._masks(sequences)
         x = padded_rows(embedded)
@@ -91,18 +90,16 @@ class Decoder:
         for index, layer in enumerate(self.layers):
             q, k, v = self._queries_keys_values(layer, x, cos, sin)
             for (first, end), rows in zip(bounds, sequences, strict=True):
-                _remember(k[first:end], v[first:end], rows, index)
+                _store(k[first:end], v[first:end], rows, index)
             if index == len(self.layers) - 1:
-                chosen = [
-                    first + row for (first, _), rows in zip(bounds, sequences, strict=True) for row in rows.wanted
-                ]
+                chosen = [first + row for (first, _), rows in zip(bounds, sequences, strict=True) for row in rows.asked]
                 x, q = padded_rows(x[chosen]), q[chosen]
-                sequences = [replace(rows, mask=rows.mask[list(rows.wanted)]) for rows in sequences]
+                sequences = [replace(rows, mask=rows.mask[list(rows.asked)]) for rows in sequences]
                 bounds, masks = _bounds(sequences), self._masks(sequences)
-            seen = q.new_zeros(len(x), *q.shape[1:])
+            attended = q.new_zeros(len(x), *q.shape[1:])
             for (first, end), rows, mask in zip(bounds, sequences, masks, strict=True):
-                seen[first:end] = _attend(q[first:end], rows, mask, index)
-            x = self._went_on(layer, x, seen)
+                attended[first:end] = _attend(q[first:end], rows, mask, index)
+            x = self._after_attention(layer, x, attended)
         return x[: bounds[-1][1]]
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -110,40 +107,42 @@ class Decoder:
         normed = functional.rms_norm(padded_rows(hidden), (hidden.shape[-1],), self._norm, self._eps)
         return self._head(normed)[: len(hidden)].float()
 
-    def _masks(self, sequences: Sequence[Rows]) -> list[Tensor]:
+    def _masks(self, sequences: Sequence[SequenceRows]) -> list[Tensor]:
         """As `attend` takes them."""
-        return [stacked(rows.mask, self.heads // self.key_heads) for rows in sequences]
+        return [stacked_mask(rows.mask, self.heads // self.key_heads) for rows in sequences]
 
-    def _went_on(self, layer: _Layer, x: Tensor, seen: Tensor) -> Tensor:
-        """(rows, width) behind a layer, given what its (rows, heads, head_dim) see."""
-        x = x + layer.out(seen.flatten(1))
+    def _after_attention(self, layer: _TextLayer, x: Tensor, attended: Tensor) -> Tensor:
+        """(rows, width) behind a layer, given what its (rows, heads, head_dim) attended to."""
+        x = x + layer.out(attended.flatten(1))
         normed = functional.rms_norm(x, (x.shape[-1],), layer.norm2, self._eps)
         gate, up = layer.gate_up(normed).chunk(2, dim=-1)
         return x + layer.down(functional.silu(gate) * up)
 
-    def _queries_keys_values(self, layer: _Layer, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(rows, heads, head_dim) each; queries and keys turned to where they stand."""
+    def _queries_keys_values(
+        self, layer: _TextLayer, x: Tensor, cos: Tensor, sin: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(rows, heads, head_dim) each; queries and keys rotated to their positions."""
         together = layer.qkv(functional.rms_norm(x, (x.shape[-1],), layer.norm1, self._eps))
         by_head = together.view(len(together), -1, self.head_dim)
-        turning = self.heads + self.key_heads
-        q_k = turned(by_head[:, :turning].float(), cos, sin).to(together.dtype)
-        return q_k[:, : self.heads], q_k[:, self.heads :], by_head[:, turning:]
+        rotating = self.heads + self.key_heads
+        q_k = rotated(by_head[:, :rotating].float(), cos, sin).to(together.dtype)
+        return q_k[:, : self.heads], q_k[:, self.heads :], by_head[:, rotating:]
 
 
-def _remember(k: Tensor, v: Tensor, rows: Rows, layer: int) -> None:
+def _store(k: Tensor, v: Tensor, rows: SequenceRows, layer: int) -> None:
     keys, values = rows.keys_values[layer]
     end = rows.start + len(k)
     keys[:, rows.start : end] = k.transpose(0, 1)
     values[:, rows.start : end] = v.transpose(0, 1)
 
 
-def _attend(q: Tensor, rows: Rows, mask: Tensor, layer: int) -> Tensor:
+def _attend(q: Tensor, rows: SequenceRows, mask: Tensor, layer: int) -> Tensor:
     keys, values = rows.keys_values[layer]
     places = mask.shape[1]
     return attend(q, keys[:, :places], values[:, :places], mask)
 
 
-def _bounds(sequences: Sequence[Rows]) -> list[tuple[int, int]]:
+def _bounds(sequences: Sequence[SequenceRows]) -> list[tuple[int, int]]:
     bounds, end = [], 0
     for rows in sequences:
         bounds.append((end, end + len(rows.mask)))
@@ -151,10 +150,10 @@ def _bounds(sequences: Sequence[Rows]) -> list[tuple[int, int]]:
     return bounds
 
 
-def _layer(layer: Any) -> _Layer:
+def _layer(layer: Any) -> _TextLayer:
     attention, mlp = layer.self_attn, layer.mlp
     qkv = (attention.q_proj, attention.k_proj, attention.v_proj)
-    return _Layer(
+    return _TextLayer(
         norm1=layer.input_layernorm.weight.detach(),
         qkv=Linear(_joined(qkv), torch.cat([part.bias.detach() for part in qkv])),
         out=Linear(attention.o_proj.weight.detach()),

@@ -1,7 +1,7 @@
-"""Vision: frame pairs to embeddings, in one dense batch over transformers' own weights.
+"""VisionTower: frame pairs to embeddings, in one dense batch over transformers' own weights.
 
 transformers walks over the pictures of a batch one by one; here all of one size go through together. Each pair is
-seen by itself, so its embeddings do not depend on what is beside it, and can be kept for the next clip it is in.
+embedded by itself, so its embeddings do not depend on the rest of the batch, and can be cached for the next clip.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from torch.nn import functional
 from transformers.activations import ACT2FN
 
 from assay.engine.model.linear import Bfloat16Linear, Int8Linear, Linear, has_fbgemm
-from assay.engine.model.rotary import patch_angles, turned
+from assay.engine.model.rotary import patch_angles, rotated
 
 VisionWeights = Literal["stored", "bfloat16", "int8"]
 """As the checkpoint has them, or rounded where most of the time goes: the products of the blocks."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class _VisionBlock:
     norm1: tuple[Tensor, Tensor]
     qkv: Linear
     proj: Linear
@@ -30,7 +30,7 @@ class _Block:
     fc2: Linear
 
 
-class Vision:
+class VisionTower:
     """The vision tower of one checkpoint."""
 
     def __init__(self, tower: Any, weights: VisionWeights = "stored") -> None:
@@ -42,10 +42,10 @@ class Vision:
         self._inv_freq = tower.rotary_pos_emb.inv_freq.float()
         if weights == "int8" and not has_fbgemm(self._kernel.weight):
             raise ValueError("weights of the vision tower can be rounded to int8 for a CPU with FBGEMM alone")
-        self._hangs_on_all = weights == "int8"
+        self._is_batch_variant = weights == "int8"
         product: Callable[[Tensor, Tensor], Linear] = _PRODUCTS[weights]
         self._blocks = [
-            _Block(
+            _VisionBlock(
                 norm1=_weights(block.norm1),
                 qkv=product(*_weights(block.attn.qkv)),
                 proj=product(*_weights(block.attn.proj)),
@@ -60,16 +60,16 @@ class Vision:
 
     @property
     def products(self) -> list[Linear]:
-        """All that rows are multiplied with and that give a row the same whoever is beside."""
+        """All that rows are multiplied with and that are batch invariant."""
         by_block = [(block.qkv, block.proj, block.fc1, block.fc2) for block in self._blocks]
-        blocks = [] if self._hangs_on_all else [product for block in by_block for product in block]
+        blocks = [] if self._is_batch_variant else [product for block in by_block for product in block]
         return [self._kernel, *self._merger, *blocks]
 
-    def look(self, patches: Tensor, rows: int, columns: int) -> Tensor:
+    def embed(self, patches: Tensor, rows: int, columns: int) -> Tensor:
         """(pairs, rows * columns, pixels of a patch) float32 -> (pairs, tokens of a pair, language width)."""
-        if self._hangs_on_all and len(patches) > 1:
+        if self._is_batch_variant and len(patches) > 1:
             # The scale of what comes in is one for all that is multiplied together.
-            return torch.cat([self.look(pair[None], rows, columns) for pair in patches])
+            return torch.cat([self.embed(pair[None], rows, columns) for pair in patches])
         pairs, count, _ = patches.shape
         width = len(self._kernel.weight)
         x = self._kernel(patches.to(self._kernel.weight.dtype).flatten(0, 1))
@@ -84,12 +84,12 @@ class Vision:
         merged = last(functional.gelu(first(x)))
         return merged.view(pairs, count // self._merge**2, -1)
 
-    def _attend(self, block: _Block, x: Tensor, cos: Tensor, sin: Tensor, pairs: int, count: int) -> Tensor:
+    def _attend(self, block: _VisionBlock, x: Tensor, cos: Tensor, sin: Tensor, pairs: int, count: int) -> Tensor:
         q, k, v = block.qkv(x).view(len(x), 3, self._heads, -1).unbind(1)
-        q, k = turned(q.float(), cos, sin).to(x.dtype), turned(k.float(), cos, sin).to(x.dtype)
+        q, k = rotated(q.float(), cos, sin).to(x.dtype), rotated(k.float(), cos, sin).to(x.dtype)
         q, k, v = (each.view(pairs, count, self._heads, -1).transpose(1, 2) for each in (q, k, v))
-        seen = functional.scaled_dot_product_attention(q, k, v)
-        return block.proj(seen.transpose(1, 2).reshape(x.shape))
+        attended = functional.scaled_dot_product_attention(q, k, v)
+        return block.proj(attended.transpose(1, 2).reshape(x.shape))
 
 
 def _plain(weight: Tensor, bias: Tensor) -> Linear:

@@ -1,4 +1,4 @@
-"""Worker: assay.engine. `python -m benchmarks.engine.peers.ours CHECKPOINT THREADS KEPT_MIB VISION_WEIGHTS`."""
+"""Worker: assay.engine. `python -m benchmarks.engine.peers.ours CHECKPOINT THREADS CACHE_MIB VISION_WEIGHTS`."""
 
 import asyncio
 import sys
@@ -6,22 +6,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-from assay.engine import Engine
+from assay.engine import Engine, EngineOptions
 from assay.generator import Wrote
 from benchmarks.engine.batch import Wish, wishes
 from benchmarks.engine.peers.worker import Answer, Answers, serve
 
 
 def load() -> Answer:
-    checkpoint, threads, kept_mib, vision_weights = sys.argv[1:]
-    engine = Engine.load(
-        Path(checkpoint),
+    checkpoint, threads, cache_mib, vision_weights = sys.argv[1:]
+    options = EngineOptions(
         threads=int(threads),
         device="cpu",
-        kept_mib=int(kept_mib),
+        cache_mib=int(cache_mib),
         max_waiting=64,
         vision_weights=vision_weights,  # type: ignore[arg-type]
     )
+    engine = Engine.load(Path(checkpoint), options)
 
     def answer(batch: dict[str, Any], in_flight: int) -> Answers:
         return asyncio.run(_all(engine, wishes(batch), in_flight))

@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 
-from assay.decoding.grammar import ChoiceTokens, DigitTokens, ForcedTokens, Rule, grammar_of, longest_answer
-from assay.decoding.trie import END
-from assay.engine.model.loading import Checkpoint, load_checkpoint
+from assay.decoding.grammar import END, ChoiceTokens, DigitTokens, ForcedTokens, Rule, grammar_of, longest_answer
+from assay.engine.model.loading import LoadedModel, load_model
 from assay.form import Free
 from assay.qwen2_vl.prompt_tokens import prompt_tokens
 from benchmarks.engine.batch import Wish, wishes
@@ -25,7 +24,7 @@ Walk = Generator[list[int] | None, int, int | None]
 
 def load() -> Answer:
     torch.set_num_threads(int(sys.argv[2]))
-    checkpoint = load_checkpoint(Path(sys.argv[1]), "cpu")
+    checkpoint = load_model(Path(sys.argv[1]), "cpu")
 
     def answer(batch: dict[str, Any], in_flight: int) -> Answers:
         return in_groups(wishes(batch), in_flight, partial(generate, checkpoint))
@@ -34,7 +33,7 @@ def load() -> Answer:
 
 
 @torch.inference_mode()
-def generate(checkpoint: Checkpoint, asked: list[Wish]) -> list[str]:
+def generate(checkpoint: LoadedModel, asked: list[Wish]) -> list[str]:
     """Their answers. All prompts have one length, as all clips have one size."""
     prompts = [prompt_tokens(wish.clip, wish.conversation, checkpoint.layout, checkpoint.text) for wish in asked]
     rules = grammar_of(asked[0].form, checkpoint.text)
@@ -61,7 +60,7 @@ def generate(checkpoint: Checkpoint, asked: list[Wish]) -> list[str]:
 class Constraint:
     """What may come next in each row of the batch."""
 
-    def __init__(self, checkpoint: Checkpoint, rules: tuple[Rule, ...], prompt_length: int, rows: int) -> None:
+    def __init__(self, checkpoint: LoadedModel, rules: tuple[Rule, ...], prompt_length: int, rows: int) -> None:
         self._prompt_length = prompt_length
         self._everything = list(range(checkpoint.model.config.get_text_config().vocab_size))
         self._walks = [_Walk(checkpoint, rules) for _ in range(rows)]
@@ -76,7 +75,7 @@ class Constraint:
 class _Walk:
     """Walks through a form, a token at a time."""
 
-    def __init__(self, checkpoint: Checkpoint, rules: tuple[Rule, ...]) -> None:
+    def __init__(self, checkpoint: LoadedModel, rules: tuple[Rule, ...]) -> None:
         self._checkpoint, self._rules, self._end = checkpoint, rules, checkpoint.text.special.im_end
         self._steps = self._walk()
         self.allowed: list[int] | None = next(self._steps)
@@ -127,7 +126,7 @@ class _Walk:
         return None
 
 
-def _text(checkpoint: Checkpoint, tokens: list[int]) -> str:
+def _text(checkpoint: LoadedModel, tokens: list[int]) -> str:
     written = b"".join(checkpoint.text.bytes_of(token) for token in tokens if token not in checkpoint.ends)
     return written.decode(errors="replace")
 

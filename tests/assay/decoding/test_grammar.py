@@ -1,23 +1,23 @@
 import pytest
 
 from assay.decoding.grammar import grammar_of, longest_answer
-from assay.engine.model.loading import Checkpoint
+from assay.engine.model.loading import LoadedModel
 from assay.errors import InvalidRequest
 from assay.form import Choice, Digits, Form, Free, Literal
 
 
-def test_the_longest_answer_counts_every_segment(checkpoint: Checkpoint) -> None:
+def test_the_longest_answer_counts_every_segment(checkpoint: LoadedModel) -> None:
     form = Form((Literal("ab"), Choice("c", (" 1", " 10")), Digits("d", 1, 2, lead=" "), Free("f", 9)))
     assert longest_answer(grammar_of(form, checkpoint.text)) == 2 + 3 + 5 + 9
 
 
-def test_options_that_what_follows_does_not_tell_apart_are_refused(checkpoint: Checkpoint) -> None:
+def test_options_that_what_follows_does_not_tell_apart_are_refused(checkpoint: LoadedModel) -> None:
     form = Form((Choice("grade", ("1", "10")), Literal("0")))
     with pytest.raises(InvalidRequest, match="choice 'grade': what follows option '1' starts like a longer option"):
         grammar_of(form, checkpoint.text)
 
 
-def test_options_that_read_the_same_are_refused(checkpoint: Checkpoint) -> None:
+def test_options_that_read_the_same_are_refused(checkpoint: LoadedModel) -> None:
     form = Form((Choice("word", ("\u00e9", "e\u0301")),))
     with pytest.raises(InvalidRequest, match=r"choice 'word': option .* reads like"):
         grammar_of(form, checkpoint.text)

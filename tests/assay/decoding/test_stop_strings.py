@@ -1,15 +1,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.decoding.stop_strings import FreeText
+from assay.decoding.stop_strings import StopStrings
 
 alphabet = "ab.\né日"
 tokens = st.lists(st.text(alphabet, max_size=3), max_size=8).map(lambda parts: [part.encode() for part in parts])
 stops = st.lists(st.text(alphabet, min_size=1, max_size=3), max_size=3)
 
 
-def _read(parts: list[bytes], stops: list[str]) -> tuple[str, FreeText]:
-    text, given_out = FreeText(stops), ""
+def _read(parts: list[bytes], stops: list[str]) -> tuple[str, StopStrings]:
+    text, given_out = StopStrings(stops), ""
     for part in parts:
         given_out += text.feed(part)
         if text.is_stopped:
@@ -34,31 +34,31 @@ def test_byte_by_byte_the_text_ends_where_the_first_stop_is_complete(written: st
 @given(tokens, stops)
 def test_what_is_kept_is_the_text(parts: list[bytes], stops: list[str]) -> None:
     text, read = _read(parts, stops)
-    whole, cut = read.kept()
+    whole, cut = read.before_stop()
     assert (b"".join(parts[:whole]) + cut).decode() == text
 
 
 @given(st.text(alphabet, max_size=9))
 def test_without_stops_whole_characters_are_given_at_once(written: str) -> None:
-    text = FreeText([])
+    text = StopStrings([])
     assert [text.feed(character.encode()) for character in written] == list(written)
 
 
 def test_the_beginning_of_a_stop_is_held_back() -> None:
-    text = FreeText(["\n1."])
+    text = StopStrings(["\n1."])
     assert [text.feed(part) for part in (b"a\n", b"1", b"0")] == ["a", "", "\n10"]
 
 
 def test_half_a_character_is_held_back() -> None:
-    text = FreeText([])
+    text = StopStrings([])
     assert [text.feed("日".encode()[:2]), text.feed("日".encode()[2:])] == ["", "日"]
 
 
 def test_half_a_character_at_the_end_is_marked() -> None:
-    text = FreeText([])
+    text = StopStrings([])
     assert text.feed("日".encode()[:2]) + text.close() == "\N{REPLACEMENT CHARACTER}"
 
 
 def test_a_stop_within_a_token_leaves_its_beginning() -> None:
     _, read = _read([b"sharp", b".\n"], ["\n"])
-    assert read.kept() == (1, b".")
+    assert read.before_stop() == (1, b".")

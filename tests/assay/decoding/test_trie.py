@@ -1,6 +1,6 @@
 import pytest
 
-from assay.decoding.trie import END, grow
+from assay.decoding.grammar import END, grow
 
 
 def test_tokens_that_all_options_share_are_forced() -> None:

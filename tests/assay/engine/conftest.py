@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from assay.engine import Engine
-from assay.engine.model.loading import Checkpoint, load_checkpoint
+from assay.engine import Engine, EngineOptions
+from assay.engine.model.loading import LoadedModel, load_model
 from assay.frame import Clip, Frame
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
@@ -28,13 +28,13 @@ def tiny_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tiny_directory: Path) -> Checkpoint:
-    return load_checkpoint(tiny_directory, "cpu")
+def checkpoint(tiny_directory: Path) -> LoadedModel:
+    return load_model(tiny_directory, "cpu")
 
 
 @pytest.fixture
 def engine(tiny_directory: Path) -> Iterator[Engine]:
-    engine = Engine.load(tiny_directory, threads=1, device="cpu", max_in_flight=4, max_waiting=2)
+    engine = Engine.load(tiny_directory, EngineOptions(threads=1, device="cpu", max_in_flight=4, max_waiting=2))
     yield engine
     engine.close()
 

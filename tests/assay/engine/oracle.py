@@ -7,43 +7,44 @@ from dataclasses import dataclass, field
 import torch
 
 from assay.decoding.sequence import Sequence
-from assay.decoding.token_tree import Feed, Runner
-from assay.engine.cache import Cache
-from assay.engine.model.loading import Checkpoint
-from assay.engine.model_runner import LeanRunner
+from assay.decoding.token_tree import TokenTree
+from assay.engine.kv_cache import SequenceState
+from assay.engine.model.loading import LoadedModel
+from assay.engine.model_runner import Logits, ModelRunner
+from assay.engine.runner import Runner
 from assay.form import Choice, Digits, Form, Free, Literal, Segment
 from assay.frame import Clip
-from assay.generator import Chose, Conversation, Counted, Event, Wrote
+from assay.generator import Chose, Conversation, Event, NumberWritten, Wrote
 from assay.qwen2_vl.prompt_tokens import PromptTokens, prompt_tokens
 
-Run = Callable[[Cache, Feed], torch.Tensor]
-"""Logits (places wanted, vocabulary)."""
+Run = Callable[[SequenceState, TokenTree], torch.Tensor]
+"""Logits (positions, vocabulary)."""
 
 
 def engine_events(
-    checkpoint: Checkpoint, clip: Clip, conversation: Conversation, form: Form, run: Run | None = None
-) -> tuple[list[Event], tuple[int, ...], list[Feed]]:
+    checkpoint: LoadedModel, clip: Clip, conversation: Conversation, form: Form, run: Run | None = None
+) -> tuple[list[Event], tuple[int, ...], list[TokenTree]]:
     """Events, answer tokens and forwards of the engine, without its thread; `run` stands in for the model."""
-    sequence, run = Sequence.begin(checkpoint, clip, conversation, form), run or run_of(LeanRunner(checkpoint.model))
-    making, logits = sequence.write(), None
+    sequence, run = Sequence.begin(checkpoint, clip, conversation, form), run or run_of(ModelRunner(checkpoint.model))
+    decoding, state, answers = sequence.write(), SequenceState(sequence.prompt), None
     events: list[Event] = []
-    feeds: list[Feed] = []
+    trees: list[TokenTree] = []
     while True:
         try:
-            item = making.send(logits)
+            item = decoding.send(answers)
         except StopIteration:
-            return events, sequence.row.answer, feeds
-        logits = None
-        if isinstance(item, Feed):
-            feeds.append(item)
-            logits = run(sequence.cache, item)
+            return events, sequence.history.answer, trees
+        answers = None
+        if isinstance(item, TokenTree):
+            trees.append(item)
+            answers = [Logits(row) for row in run(state, item)]
         else:
             events.append(item)
 
 
 def run_of(runner: Runner) -> Run:
-    """A turn at a time."""
-    return lambda cache, feed: runner.run([(cache, feed)])[0]
+    """A step at a time."""
+    return lambda state, tree: runner.run([(state, tree)])[0]
 
 
 def texts(events: Row[Event]) -> list[tuple[str, str]]:
@@ -58,7 +59,7 @@ def texts(events: Row[Event]) -> list[tuple[str, str]]:
     return joined
 
 
-def model_inputs(checkpoint: Checkpoint, prompt: PromptTokens, answer: Row[int] = ()) -> dict[str, torch.Tensor]:
+def model_inputs(checkpoint: LoadedModel, prompt: PromptTokens, answer: Row[int] = ()) -> dict[str, torch.Tensor]:
     """Keyword arguments for transformers' model, as its processor would make them."""
     ids = torch.tensor([[*prompt.ids, *answer]])
     special, grid = checkpoint.text.special, torch.tensor([prompt.clip.grid_thw])
@@ -72,14 +73,14 @@ def model_inputs(checkpoint: Checkpoint, prompt: PromptTokens, answer: Row[int] 
 class Oracle:
     """Writes one answer."""
 
-    checkpoint: Checkpoint
+    checkpoint: LoadedModel
     prompt: PromptTokens
     answer: list[int] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     is_cut: bool = False
 
     @classmethod
-    def write(cls, checkpoint: Checkpoint, clip: Clip, conversation: Conversation, form: Form) -> "Oracle":
+    def write(cls, checkpoint: LoadedModel, clip: Clip, conversation: Conversation, form: Form) -> "Oracle":
         oracle = cls(checkpoint, prompt_tokens(clip, conversation, checkpoint.layout, checkpoint.text))
         for segment, following in zip(form.segments, [*form.segments[1:], None], strict=True):
             oracle._write(segment, following)
@@ -178,7 +179,7 @@ class Oracle:
         self.answer += text.encode(spelled(written))
         self.events += [
             Wrote(digits.name, digits.lead + spelled(written)),
-            Counted(digits.name, spelled(written), by_prefix),
+            NumberWritten(digits.name, spelled(written), by_prefix),
         ]
 
     def _write_free(self, free: Free) -> None:

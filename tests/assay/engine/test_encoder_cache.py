@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from assay.decoding.token_tree import Feed
-from assay.engine.cache import Cache
-from assay.engine.encoder_cache import Seen
-from assay.engine.model.loading import Checkpoint
-from assay.engine.model.vision import Vision
-from assay.engine.model_runner import LeanRunner
+from assay.decoding.token_tree import TokenTree
+from assay.engine.encoder_cache import EncoderCache
+from assay.engine.kv_cache import SequenceState
+from assay.engine.model.loading import LoadedModel
+from assay.engine.model.vision import VisionTower
+from assay.engine.model_runner import ModelRunner
 from assay.frame import Clip
 from assay.qwen2_vl.patches import Patches
 from assay.qwen2_vl.prompt_tokens import prompt_tokens
@@ -20,70 +20,76 @@ MakeClip = Callable[..., Clip]
 
 
 @torch.inference_mode()
-def test_frames_seen_beside_are_those_seen_in_their_turn(checkpoint: Checkpoint, make_clip: MakeClip) -> None:
+def test_frames_seen_beside_are_those_seen_in_their_turn(checkpoint: LoadedModel, make_clip: MakeClip) -> None:
     patches = checkpoint.layout.patches(make_clip(7, is_video=True))
-    vision, keys = Vision(checkpoint.model.model.visual), patches.group_keys
-    seen = Seen(vision, 0)
-    beside = seen.embeddings(patches, keys, seen.see_beside(patches, keys))
-    assert torch.equal(beside, Seen(vision, 0).embeddings(patches, keys, {}))
+    vision, keys = VisionTower(checkpoint.model.model.visual), patches.group_keys
+    seen = EncoderCache(vision, 0)
+    beside = seen.embeddings(patches, keys, seen.encode_ahead(patches, keys))
+    assert torch.equal(beside, EncoderCache(vision, 0).embeddings(patches, keys, {}))
 
 
-def test_two_that_wait_for_one_picture_have_it_seen_once(checkpoint: Checkpoint, make_clip: MakeClip) -> None:
-    patches, seen = checkpoint.layout.patches(make_clip()), Seen(Vision(checkpoint.model.model.visual), 1 << 20)
-    first, second = (seen.see_beside(patches, patches.group_keys) for _ in range(2))
+def test_two_that_wait_for_one_picture_have_it_seen_once(checkpoint: LoadedModel, make_clip: MakeClip) -> None:
+    patches, seen = (
+        checkpoint.layout.patches(make_clip()),
+        EncoderCache(VisionTower(checkpoint.model.model.visual), 1 << 20),
+    )
+    first, second = (seen.encode_ahead(patches, patches.group_keys) for _ in range(2))
     assert [*first.values()] == [*second.values()]
 
 
-def test_what_was_seen_and_nobody_waits_for_is_let_go(checkpoint: Checkpoint, make_clip: MakeClip) -> None:
-    patches, seen = checkpoint.layout.patches(make_clip()), Seen(Vision(checkpoint.model.model.visual), 1 << 20)
-    (begun,) = seen.see_beside(patches, patches.group_keys).values()
+def test_what_was_seen_and_nobody_waits_for_is_let_go(checkpoint: LoadedModel, make_clip: MakeClip) -> None:
+    patches, seen = (
+        checkpoint.layout.patches(make_clip()),
+        EncoderCache(VisionTower(checkpoint.model.model.visual), 1 << 20),
+    )
+    (begun,) = seen.encode_ahead(patches, patches.group_keys).values()
     begun.result()
-    again = seen.see_beside(patches, patches.group_keys)
+    again = seen.encode_ahead(patches, patches.group_keys)
     assert [*again.values()] == [begun]
     del begun, again
     assert not seen.is_busy
-    assert not list(seen._beside)
+    assert not list(seen._pending)
 
 
-def test_waiting_ends_when_something_has_been_seen(checkpoint: Checkpoint, make_clip: MakeClip) -> None:
+def test_waiting_ends_when_something_has_been_seen(checkpoint: LoadedModel, make_clip: MakeClip) -> None:
     patches, seen = (
         checkpoint.layout.patches(make_clip(9, is_video=True)),
-        Seen(Vision(checkpoint.model.model.visual), 0),
+        EncoderCache(VisionTower(checkpoint.model.model.visual), 0),
     )
-    ahead = seen.see_beside(patches, patches.group_keys)
+    ahead = seen.encode_ahead(patches, patches.group_keys)
     while seen.is_busy:
         seen.wait()
     assert all(each.done() for each in ahead.values())
 
 
-def test_a_picture_that_cannot_be_seen_fails_where_it_is_read(checkpoint: Checkpoint, make_clip: MakeClip) -> None:
-    whole, seen = checkpoint.layout.patches(make_clip()), Seen(Vision(checkpoint.model.model.visual), 0)
+def test_a_picture_that_cannot_be_seen_fails_where_it_is_read(checkpoint: LoadedModel, make_clip: MakeClip) -> None:
+    whole, seen = checkpoint.layout.patches(make_clip()), EncoderCache(VisionTower(checkpoint.model.model.visual), 0)
     torn = Patches(whole.layout, whole.frames[:, :-1].copy())
     with pytest.raises(ValueError, match="reshape"):
-        seen.embeddings(torn, torn.group_keys, seen.see_beside(torn, torn.group_keys))
+        seen.embeddings(torn, torn.group_keys, seen.encode_ahead(torn, torn.group_keys))
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_the_number_of_cores_changes_no_bit(checkpoint: Checkpoint, make_clip: MakeClip) -> None:
+def test_the_number_of_cores_changes_no_bit(checkpoint: LoadedModel, make_clip: MakeClip) -> None:
     prompt = prompt_tokens(make_clip(5, is_video=True), RATE, checkpoint.layout, checkpoint.text)
-    spread, alone = LeanRunner(checkpoint.model), LeanRunner(checkpoint.model)
-    spread.settle()
-    feed = Feed(0, prompt.ids)
-    mine = Cache(prompt)
-    spread.resume(mine, feed, is_alone=False, waiting=prompt.clip.group_keys)
-    assert len(mine.ahead) == 3
-    assert torch.equal(spread.run([(mine, feed)])[0], alone.run([(Cache(prompt), feed)])[0])
+    spread, alone = ModelRunner(checkpoint.model), ModelRunner(checkpoint.model)
+    spread.warm_up()
+    feed = TokenTree(0, prompt.ids)
+    mine = SequenceState(prompt)
+    spread.begin(mine, feed, is_alone=False, waiting=prompt.clip.group_keys)
+    assert len(mine.pending) == 3
+    assert torch.equal(spread.run([(mine, feed)])[0], alone.run([(SequenceState(prompt), feed)])[0])
 
 
 @pytest.mark.usefixtures("two_threads")
 def test_as_many_are_seen_at_once_as_there_are_cores_whatever_was_read_before(
-    checkpoint: Checkpoint, make_clip: MakeClip
+    checkpoint: LoadedModel, make_clip: MakeClip
 ) -> None:
     prompt = prompt_tokens(make_clip(5, is_video=True), RATE, checkpoint.layout, checkpoint.text)
-    runner = LeanRunner(checkpoint.model)
-    runner.settle()
-    runner.run([(Cache(prompt), Feed(0, prompt.ids))])
+    runner = ModelRunner(checkpoint.model)
+    runner.warm_up()
+    runner.run([(SequenceState(prompt), TokenTree(0, prompt.ids))])
     assert torch.get_num_threads() == 1, "the language model stays on one core"
-    runner.seen.see_beside(prompt.clip, prompt.clip.group_keys)
-    assert runner.seen._helpers is not None
-    assert runner.seen._helpers._max_workers == 2
+    runner.encoder_cache.encode_ahead(prompt.clip, prompt.clip.group_keys)
+    assert runner.encoder_cache._workers is not None
+    assert runner.encoder_cache._workers._max_workers == 2

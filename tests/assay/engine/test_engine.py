@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from assay.decoding.token_tree import Turn
-from assay.engine import Engine
-from assay.engine.model.loading import Checkpoint
-from assay.engine.model_runner import LeanRunner
+from assay.engine import Engine, EngineOptions
+from assay.engine.kv_cache import ScheduledStep
+from assay.engine.model.loading import LoadedModel
+from assay.engine.model_runner import ModelRunner
 from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip
@@ -52,7 +52,7 @@ def _submit(engine: Engine, request_id: str, clip: Clip, form: Form = FORM, asks
     return listener
 
 
-def test_submit_tells_what_the_sequence_writes(engine: Engine, checkpoint: Checkpoint, image: Clip) -> None:
+def test_submit_tells_what_the_sequence_writes(engine: Engine, checkpoint: LoadedModel, image: Clip) -> None:
     assert _submit(engine, "a", image).wait() == engine_events(checkpoint, image, RATE, FORM)[0]
 
 
@@ -69,7 +69,7 @@ def test_events_come_on_the_thread_of_the_engine(engine: Engine, image: Clip) ->
 
 
 def test_several_in_flight_get_the_answers_they_get_alone(
-    engine: Engine, checkpoint: Checkpoint, make_clip: Callable[..., Clip], video: Clip
+    engine: Engine, checkpoint: LoadedModel, make_clip: Callable[..., Clip], video: Clip
 ) -> None:
     forms = [FORM, Form((Free("text", 30, ("\n",)), Literal("end"))), Form((Free("text", 40, ()),))]
     clips = [make_clip(seed=1), make_clip(seed=2, height=84), video]
@@ -137,14 +137,14 @@ def test_a_wrong_request_is_told_and_the_others_go_on(
 def test_a_failing_forward_ends_one_request_only(
     engine: Engine, image: Clip, video: Clip, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = LeanRunner.run
+    run = ModelRunner.run
 
-    def fails_on_video(self: LeanRunner, turns: Sequence[Turn]) -> list[torch.Tensor]:
+    def fails_on_video(self: ModelRunner, turns: Sequence[ScheduledStep]) -> list[torch.Tensor]:
         if any(cache.prompt.is_video for cache, _ in turns):
             raise RuntimeError("DefaultCPUAllocator: not enough memory at 0x7f")
         return run(self, turns)
 
-    monkeypatch.setattr(LeanRunner, "run", fails_on_video)
+    monkeypatch.setattr(ModelRunner, "run", fails_on_video)
     good, bad = _submit(engine, "good", image), _submit(engine, "bad", video)
     failure = bad.wait()[-1]
     assert isinstance(failure, ModelUnavailable)
@@ -184,7 +184,7 @@ def test_a_listener_may_submit_again_under_the_same_id(engine: Engine, image: Cl
     assert isinstance(second.wait()[-1], Finished)
 
 
-async def test_generate_yields_the_same_events(engine: Engine, checkpoint: Checkpoint, video: Clip) -> None:
+async def test_generate_yields_the_same_events(engine: Engine, checkpoint: LoadedModel, video: Clip) -> None:
     events = [event async for event in engine.generate(video, RATE, FORM)]
     assert events == engine_events(checkpoint, video, RATE, FORM)[0]
 
@@ -221,7 +221,7 @@ async def test_generate_raises_what_is_wrong(engine: Engine, make_clip: Callable
 
 
 def test_closing_ends_what_is_in_flight(tiny_directory: Path, image: Clip) -> None:
-    engine = Engine.load(tiny_directory, threads=1, device="cpu")
+    engine = Engine.load(tiny_directory, EngineOptions(threads=1, device="cpu"))
     listener = _submit(engine, "a", image, LONG)
     engine.close()
     assert isinstance(listener.wait()[-1], ModelUnavailable)
@@ -236,7 +236,7 @@ def test_a_closed_engine_takes_no_requests(engine: Engine, image: Clip) -> None:
 
 @pytest.mark.parametrize("is_going_on", [False, True])
 def test_the_more_urgent_request_is_taken_first(tiny_directory: Path, image: Clip, is_going_on: bool) -> None:
-    engine = Engine.load(tiny_directory, threads=1, device="cpu", max_in_flight=1, max_waiting=3)
+    engine = Engine.load(tiny_directory, EngineOptions(threads=1, device="cpu", max_in_flight=1, max_waiting=3))
     order: list[str] = []
 
     def submit(request_id: str, asks: Conversation = RATE, priority: int | None = None) -> Listener:

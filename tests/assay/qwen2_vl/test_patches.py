@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from assay.engine.model.loading import Checkpoint
+from assay.engine.model.loading import LoadedModel
 from assay.errors import CheckpointError, InvalidRequest
 from assay.frame import Clip, Frame
 from assay.qwen2_vl.patches import PatchLayout
@@ -77,5 +77,5 @@ def test_a_preprocessor_we_cannot_follow_is_refused(change: dict[str, object], c
         PatchLayout.from_config(config)
 
 
-def test_the_layout_is_read_from_the_checkpoint(checkpoint: Checkpoint) -> None:
+def test_the_layout_is_read_from_the_checkpoint(checkpoint: LoadedModel) -> None:
     assert checkpoint.layout == LAYOUT

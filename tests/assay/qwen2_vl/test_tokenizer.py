@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.engine.model.loading import Checkpoint
+from assay.engine.model.loading import LoadedModel
 from assay.errors import CheckpointError, InvalidRequest
-from assay.qwen2_vl.tokenizer import TextTokens
+from assay.qwen2_vl.tokenizer import TextTokenizer
 from tests.tiny_checkpoint import SPECIALS, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
-TEXT = TextTokens(json.loads(TOKENIZER.backend_tokenizer.to_str()))
+TEXT = TextTokenizer(json.loads(TOKENIZER.backend_tokenizer.to_str()))
 texts = st.text(max_size=12) | st.lists(st.sampled_from([*SPECIALS, "a", ".\n", " clutter"])).map("".join)
 
 
@@ -48,7 +48,7 @@ def test_a_lone_surrogate_is_refused_with_its_place() -> None:
         TEXT.encode("ab\ud800")
 
 
-def test_the_digits_are_tokens_of_their_own(checkpoint: Checkpoint) -> None:
+def test_the_digits_are_tokens_of_their_own(checkpoint: LoadedModel) -> None:
     assert [checkpoint.text.bytes_of(token) for token in checkpoint.text.digits] == [b"%d" % d for d in range(10)]
 
 
@@ -56,22 +56,22 @@ def test_a_tokeniser_without_a_digit_is_refused() -> None:
     tokenizer = json.loads(tiny_tokenizer().backend_tokenizer.to_str())
     tokenizer["model"]["vocab"]["no such digit"] = tokenizer["model"]["vocab"].pop("7")
     with pytest.raises(CheckpointError, match="must hold '7' as one token"):
-        TextTokens(tokenizer)
+        TextTokenizer(tokenizer)
 
 
 def test_a_missing_special_token_is_named() -> None:
     tokenizer = json.loads(tiny_tokenizer().backend_tokenizer.to_str())
     tokenizer["added_tokens"] = [row for row in tokenizer["added_tokens"] if row["content"] != "<|video_pad|>"]
     with pytest.raises(CheckpointError, match=r"lacks the special tokens <\|video_pad\|>"):
-        TextTokens(tokenizer)
+        TextTokenizer(tokenizer)
 
 
 def test_another_kind_of_tokeniser_is_refused() -> None:
     with pytest.raises(CheckpointError, match="must be a byte-level BPE, got kind = 'WordPiece'"):
-        TextTokens({"model": {"type": "WordPiece"}, "decoder": None})
+        TextTokenizer({"model": {"type": "WordPiece"}, "decoder": None})
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"tokenizer\.json cannot be read"):
-        TextTokens.read(tmp_path / "tokenizer.json")
+        TextTokenizer.read(tmp_path / "tokenizer.json")

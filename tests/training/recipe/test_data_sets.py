@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.engine.model.loading import load_checkpoint
+from assay.engine.model.loading import load_model
 from data.conversations import ConversationRow
 from tests.conftest import Miniatures
 from tests.training.recipe.conftest import CONFIGS, settings, silent
@@ -38,4 +38,4 @@ def test_the_loss_falls_and_the_merged_checkpoint_loads(base: Path, mini: Miniat
     losses = [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines()]
     assert losses[-1] < losses[0]
     merge(base, out, tmp_path / "merged")
-    load_checkpoint(tmp_path / "merged", "cpu")
+    load_model(tmp_path / "merged", "cpu")

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from assay.qwen2_vl.patches import PatchLayout
-from assay.qwen2_vl.tokenizer import TextTokens
+from assay.qwen2_vl.tokenizer import TextTokenizer
 from tests.training.recipe.conftest import Set, settings
 from training.recipe.encoding import Encoder, batch_of
 from training.recipe.example import example_of
@@ -18,7 +18,7 @@ from training.recipe.settings import PictureSettings
 @pytest.fixture
 def encoder(base: Path) -> Encoder:
     layout = PatchLayout.from_config(json.loads((base / "preprocessor_config.json").read_text()))
-    return Encoder(TextTokens.read(base / "tokenizer.json"), layout, settings().pictures, 512)
+    return Encoder(TextTokenizer.read(base / "tokenizer.json"), layout, settings().pictures, 512)
 
 
 def test_only_the_answer_weighs_in_the_loss(encoder: Encoder, pictures: Set) -> None:

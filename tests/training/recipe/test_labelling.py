@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from assay.checkpoint import read_checkpoint
-from assay.engine import Engine
+from assay.engine import Engine, EngineOptions
 from assay.prompt import question
 from data.conversations import ConversationRow, load_conversations, save_conversations
 from tests.training.recipe.conftest import SCORES, Set, settings, silent
@@ -14,7 +14,7 @@ from training.recipe.labelling import Labeller, labelled
 
 @pytest.fixture(scope="module")
 def rows(base: Path, pictures: Set) -> list[ConversationRow]:
-    engine = Engine.load(base, threads=1)
+    engine = Engine.load(base, EngineOptions(threads=1))
     labeller = Labeller(engine, read_checkpoint(Path("checkpoints/realqa-7b")), settings().pictures)
     try:
         return asyncio.run(labelled(labeller, list(zip(pictures.paths, SCORES, strict=True))[:2], silent))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from assay.engine.model.loading import load_checkpoint
+from assay.engine.model.loading import load_model
 from assay.errors import CheckpointError
 from assay.weights import stored_tensors, write_index
 from training.recipe import merge as merging
@@ -30,7 +30,7 @@ def without_vision(adapter: Path, out: Path, *, in_file_too: bool) -> Path:
 
 def test_a_merge_is_proven_and_the_engine_loads_it(base: Path, adapter: Path, tmp_path: Path) -> None:
     proof = merge(base, adapter, tmp_path / "merged")
-    load_checkpoint(tmp_path / "merged", "cpu")
+    load_model(tmp_path / "merged", "cpu")
     assert max(proof.picture, proof.text) < 1e-4 < proof.adapter_moves_picture
 
 

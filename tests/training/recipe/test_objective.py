@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from assay.qwen2_vl.patches import PatchLayout
-from assay.qwen2_vl.tokenizer import TextTokens
+from assay.qwen2_vl.tokenizer import TextTokenizer
 from tests.training.recipe.conftest import Set, settings
 from training.recipe.base import load_base
 from training.recipe.encoding import Encoder, batch_of
@@ -17,7 +17,7 @@ from training.recipe.objective import Leaving, NextToken, expected_score, number
 @torch.no_grad()
 def test_ncm_of_a_padded_batch_is_that_of_its_rows_by_hand(base: Path, pictures: Set) -> None:
     layout = PatchLayout.from_config(json.loads((base / "preprocessor_config.json").read_text()))
-    text = TextTokens.read(base / "tokenizer.json")
+    text = TextTokenizer.read(base / "tokenizer.json")
     encoder = Encoder(text, layout, settings().pictures, 512)
     rows = [
         encoder.example(example_of(pictures.scored[place])) for place in (0, 1, 3)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from assay.engine.model.loading import load_checkpoint
+from assay.engine.model.loading import load_model
 from data.conversations import save_conversations
 from tests.training.recipe.conftest import CONFIGS, SMALL, Set
 from training.__main__ import main
@@ -86,4 +86,4 @@ def test_a_sharded_state_is_read_back_to_the_bit(together: Path) -> None:
 
 
 def test_the_engine_loads_what_was_sharded(together: Path) -> None:
-    load_checkpoint(together / "sharded", "cpu")
+    load_model(together / "sharded", "cpu")

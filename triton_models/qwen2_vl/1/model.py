@@ -29,8 +29,8 @@ class _Settings(BaseSettings):
     max_waiting: Annotated[int, Field(ge=0, le=4096)] = 32
     threads: Annotated[int | None, Field(ge=1, le=1024)] = None
     device: Annotated[str | None, Field(description="torch's name of a device")] = None
-    runner: Annotated[Literal["auto", "lean", "transformers"], Field(description="see assay.engine.runners")] = "auto"
-    kept_mib: Annotated[int, Field(ge=0, le=1 << 20, description="of what was read and seen, for later requests")] = 256
+    runner: Annotated[Literal["auto", "lean", "transformers"], Field(description="see assay.engine.runner")] = "auto"
+    cache_mib: Annotated[int, Field(ge=0, le=1 << 20, description="size of the prefix and encoder caches")] = 256
     vision_weights: Literal["stored", "bfloat16", "int8"] = "stored"
 
 
@@ -73,7 +73,7 @@ class TritonPythonModel:
 
         def on_events(events: Any) -> None:
             if self._tell(sender, *events):
-                self._metrics.tell(self._engine.counters)
+                self._metrics.update(self._engine.counters)
             elif next(turns) % 16 == 0 and sender.is_cancelled():  # asking costs more than telling the events
                 logging.info("the client of a request has left without a word")
                 self._engine.cancel(wish.request_id)
@@ -89,11 +89,12 @@ class TritonPythonModel:
 
 
 def _load_engine() -> tuple[Any, Any]:
-    from assay.engine import Engine
-    from assay.engine.metrics import Metrics
+    from metrics import Metrics
+
+    from assay.engine import Engine, EngineOptions
 
     if int(numpy.__version__.split(".")[0]) >= 2:
         # Triton's backend up to 24.10 sends numpy 2 arrays as empty ones, without an error.
         raise SettingsError(f"Triton's python backend needs numpy < 2, this environment has {numpy.__version__}.")
     settings = load(_Settings).model_dump()
-    return Engine.load(settings.pop("checkpoint"), **settings), Metrics(pb_utils.MetricFamily)
+    return Engine.load(settings.pop("checkpoint"), EngineOptions(**settings)), Metrics(pb_utils.MetricFamily)

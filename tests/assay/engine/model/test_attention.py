@@ -3,7 +3,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from assay.engine.model.attention import attend, attends_steadily, is_steady, padded_rows, stacked
+from assay.engine.model.attention import (
+    attend,
+    attention_is_batch_invariant,
+    padded_rows,
+    products_are_batch_invariant,
+    stacked_mask,
+)
 from assay.engine.model.linear import Bfloat16Linear, Linear
 
 
@@ -24,7 +30,7 @@ def test_products_of_any_number_of_rows_agree_to_the_last_bit_on_this_machine(
     out: int, width: int, kind: Callable[[torch.Tensor], Linear]
 ) -> None:
     torch.manual_seed(0)
-    assert is_steady([kind(torch.randn(out, width))], (*range(1, 64, 3), 81, 100, 130, 200))
+    assert products_are_batch_invariant([kind(torch.randn(out, width))], (*range(1, 64, 3), 81, 100, 130, 200))
 
 
 @pytest.mark.usefixtures("two_threads")
@@ -33,7 +39,7 @@ def test_products_on_one_thread_and_on_two_agree_to_the_last_bit_on_this_machine
     kind: Callable[[torch.Tensor], Linear],
 ) -> None:
     torch.manual_seed(0)
-    assert is_steady([kind(torch.randn(64, 1536))], (1, 30, 81))
+    assert products_are_batch_invariant([kind(torch.randn(64, 1536))], (1, 30, 81))
 
 
 class Unsteady(Linear):
@@ -44,7 +50,7 @@ class Unsteady(Linear):
 
 
 def test_a_product_whose_rows_hang_on_their_number_is_found_out() -> None:
-    assert not is_steady([Unsteady(torch.ones(4, 4))])
+    assert not products_are_batch_invariant([Unsteady(torch.ones(4, 4))])
 
 
 @pytest.mark.parametrize(("count", "filled"), [(1, 4), (4, 4), (5, 8), (28, 28), (29, 36), (32, 36), (200, 204)])
@@ -62,7 +68,7 @@ def test_attention_is_torchs() -> None:
         q.transpose(0, 1)[None], keys[None], values[None], attn_mask=mask, enable_gqa=True
     )
     torch.testing.assert_close(
-        attend(q, keys, values, stacked(mask, 2)), expected[0].transpose(0, 1), atol=1e-6, rtol=1e-5
+        attend(q, keys, values, stacked_mask(mask, 2)), expected[0].transpose(0, 1), atol=1e-6, rtol=1e-5
     )
 
 
@@ -70,9 +76,9 @@ def test_attention_is_torchs() -> None:
 def test_attention_is_the_same_to_the_last_bit_with_more_room_and_other_rows_beside(
     heads: int, key_heads: int, head_dim: int
 ) -> None:
-    assert attends_steadily(heads, key_heads, head_dim)
+    assert attention_is_batch_invariant(heads, key_heads, head_dim)
 
 
 def test_attention_that_hangs_on_the_room_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("assay.engine.model.attention.attend", lambda q, keys, values, mask: q + keys.shape[1])
-    assert not attends_steadily(4, 2, 16)
+    assert not attention_is_batch_invariant(4, 2, 16)

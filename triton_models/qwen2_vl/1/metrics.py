@@ -1,41 +1,41 @@
-"""Metrics: the engine's counters as a server's own, for whoever scrapes it."""
+"""Metrics: the engine's counters as a server's own, for Prometheus."""
 
 from collections.abc import Mapping
 from typing import Any
 
 PREFIX = "assay_engine_"
 DESCRIPTIONS = {
-    "prefixes_found": "Answers whose beginning had been read before, for the same tenant.",
+    "prefixes_found": "Answers that began with a prefix in the cache, of the same tenant.",
     "prefixes_missed": "Answers that were read from their first token on.",
-    "prefixes_evicted": "Memories of answers that made room for others.",
-    "prefix_tokens_found": "Tokens that had been read before.",
-    "prefix_bytes": "Keys and values held for later answers.",
-    "frame_groups_found": "Pairs of frames that had been seen before, by the same tenant.",
+    "prefixes_evicted": "Slots of the prefix cache that were evicted.",
+    "prefix_tokens_found": "Tokens found in the prefix cache.",
+    "prefix_bytes": "Size of the prefix cache.",
+    "frame_groups_found": "Pairs of frames found in the encoder cache, of the same tenant.",
     "frame_groups_missed": "Pairs of frames that went through the vision tower.",
-    "frame_groups_evicted": "Embeddings of pairs of frames that made room for others.",
-    "frame_group_bytes": "Embeddings of frames held for later answers.",
+    "frame_groups_evicted": "Pairs of frames that were evicted from the encoder cache.",
+    "frame_group_bytes": "Size of the encoder cache.",
 }
 """Those that end in _bytes go up and down; the others only up, and get _total behind their names."""
 
 
 class Metrics:
-    """Told once an answer has ended. For one thread."""
+    """Updated once an answer has ended. For one thread."""
 
     def __init__(self, family: Any) -> None:
         """`family` makes a family of metrics: triton_python_backend_utils.MetricFamily."""
-        # A family that nobody holds any more is taken off the server.
+        # A family that is garbage collected is taken off the server.
         self._families = {name: _family(family, name) for name in DESCRIPTIONS}
         self._metrics = {name: each.Metric(labels={}) for name, each in self._families.items()}
-        self._told: dict[str, int] = {}
+        self._sent: dict[str, int] = {}
 
-    def tell(self, counters: Mapping[str, int]) -> None:
-        """Only what has changed: each is a message to the server. A runner that keeps nothing has no counters."""
+    def update(self, counters: Mapping[str, int]) -> None:
+        """Only what has changed: each is a message to the server. A runner without caches has no counters."""
         for name, value in counters.items():
-            if (change := value - self._told.get(name, 0)) and _is_gauge(name):
+            if (change := value - self._sent.get(name, 0)) and _is_gauge(name):
                 self._metrics[name].set(value)
             elif change:
                 self._metrics[name].increment(change)
-            self._told[name] = value
+            self._sent[name] = value
 
 
 def _family(family: Any, name: str) -> Any:

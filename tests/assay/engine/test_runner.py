@@ -2,8 +2,8 @@ import logging
 
 import pytest
 
-from assay.engine.model.loading import Checkpoint
-from assay.engine.runners import RunnerName, choose, make_runner
+from assay.engine.model.loading import LoadedModel
+from assay.engine.runner import RunnerName, choose, make_runner
 from assay.errors import CheckpointError
 
 
@@ -25,7 +25,7 @@ def test_transformers_runs_what_it_is_asked_to_run() -> None:
     assert choose("transformers", "cpu", "") == (False, "")
 
 
-def test_the_log_says_who_runs_a_checkpoint(checkpoint: Checkpoint, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_says_who_runs_a_checkpoint(checkpoint: LoadedModel, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        make_runner(checkpoint, "auto", kept_bytes=0)
+        make_runner(checkpoint, "auto", cache_bytes=0)
     assert "our own forward runs this checkpoint on the CPU" in caplog.text
