@@ -1,7 +1,11 @@
 """What a worker may compute by the clock, which stands still while it waits for us."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from assay.errors import OverLimit
+from gateway.decode.spec import DecodeSpec, MediaInfo
 
 
 class WorkClock:
@@ -47,3 +51,51 @@ class WorkClock:
             self._alarm = self._loop.call_at(due, self._look)
         else:
             self._ring()
+
+
+class WallBudget:
+    """Clock time that a worker is granted for one job; it grows with the video that was shown."""
+
+    def __init__(self, spec: DecodeSpec, on_spent: Callable[[OverLimit], None]) -> None:
+        self._spec = spec
+        self._on_spent = on_spent
+        self._clock = WorkClock(self._spent)
+        self._media_seconds = 0.0
+        self._pixels = 0
+        self._renewed_seconds = 0.0
+
+    @property
+    def _granted_seconds(self) -> float:
+        return self._spec.limits.wall_budget_seconds(self._media_seconds, self._pixels)
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """The worker computes, and nothing else is waited for."""
+        self._clock.start(self._granted_seconds)
+        try:
+            yield
+        finally:
+            self._clock.stop()
+
+    def close(self) -> None:
+        self._clock.close()
+
+    def media(self, info: MediaInfo) -> None:
+        """Larger frames are granted more."""
+        self._pixels = min(info.width_px * info.height_px, self._spec.limits.max_video_pixels)
+
+    def frame(self, pts_seconds: float) -> None:
+        """A frame shown at this time came out. A live stream's budget begins anew every `renew_seconds`."""
+        if self._spec.is_live and pts_seconds - self._renewed_seconds >= self._spec.renew_seconds:
+            self._renewed_seconds, self._clock.busy_seconds = pts_seconds, 0.0
+        shown = pts_seconds - self._renewed_seconds
+        self._media_seconds = min(shown, self._spec.limits.max_duration_seconds)
+
+    def _spent(self) -> None:
+        granted = self._granted_seconds
+        self._on_spent(
+            OverLimit(
+                f"decoding took more than the {granted:.3g} s granted for this file; send a shorter or smaller one",
+                budget="max_wall_seconds",
+            )
+        )

@@ -21,7 +21,8 @@ from typing import Self
 from assay.errors import AssayError, BadMedia, OverLimit, ServiceUnavailable, UploadStalled
 from assay.frame import Frame
 from gateway.decode import protocol
-from gateway.decode.clock import WorkClock
+from gateway.decode.clock import WallBudget
+from gateway.decode.events import DecodeEvent, EventQueue
 from gateway.decode.lending import LendingPool
 from gateway.decode.process import DecodeWorker
 from gateway.decode.protocol import Kind
@@ -41,10 +42,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-DecodeEvent = MediaInfo | Frame | Lost | DecodeSummary
-
-_FRAMES_AHEAD = 4
-"""Frames that wait for the reader of `events()` before the worker has to."""
 _ONCE = {Kind.INFO, Kind.SUMMARY, Kind.ERROR, Kind.LOST}
 """What a worker may say once per job (LOST: once per frame), so that one that was taken over fills no memory or log."""
 _FIRST_BYTES = 4096
@@ -94,15 +91,9 @@ class DecodeJob:
         self._room.set()
         self._wait: asyncio.Future[None] | None = None
         """For bytes, or for somebody to take a frame."""
-        self._events: asyncio.Queue[DecodeEvent | None] = asyncio.Queue()
-        self._frames_ahead = 0
-        self._frames_out = 0
-        self._has_sent_info = False
+        self._events = EventQueue()
         self._failure: AssayError | None = None
-        self._media_seconds = 0.0
-        self._pixels = 0
-        self._renewed_seconds = 0.0
-        self._clock: WorkClock
+        self._budget: WallBudget
         self._worker: DecodeWorker | None = None
         self._has_turn = False
         self._work: asyncio.Task[None]
@@ -186,9 +177,7 @@ class DecodeJob:
         Raises the job's error after the frames that came before it.
         """
         while (event := await self._events.get()) is not None:
-            if isinstance(event, Frame):
-                self._frames_ahead -= 1
-                self._wake()
+            self._wake()
             yield event
         if self._failure is not None:
             raise self._failure
@@ -229,13 +218,14 @@ class DecodeJob:
         """Release those that wait in `write` or `events`; a callback, as a task may be cancelled before it starts."""
         self._buffer.close()
         self._room.set()
-        self._events.put_nowait(None)
+        self._events.end()
 
     async def _attempt(self) -> bool:
         """Decode with one worker; False if it was taken back. Raises the job's error."""
         await self._until(self._is_worth_a_worker)
         worker = await self._pool.lend(self)
-        self._worker, self._clock = worker, WorkClock(self._spent)
+        self._worker, self._budget = worker, WallBudget(self._spec, self._fail)
+        self._events.begin_anew()
         self._decoded_bytes = self._progress_bytes = 0
         self.waits_since = asyncio.get_running_loop().time()
         self._room.set()
@@ -255,7 +245,7 @@ class DecodeJob:
         else:
             return True
         finally:
-            self._clock.close()
+            self._budget.close()
             self._worker = None
             self._pool.take_back(worker, has_turn=self._has_turn)
             self._has_turn = False
@@ -289,9 +279,9 @@ class DecodeJob:
         """Answer the worker until it is ready for another job. Raises the error that it reports or dies of."""
         await worker.begin(self._spec)
         received: set[Kind] = set()
-        frames = 0
         while True:
-            kind, body = await self._receive(worker)
+            with self._budget.computing():  # only here the worker computes
+                kind, body = await worker.receive()
             if kind in received & _ONCE or (kind is Kind.FRAME and Kind.INFO not in received):
                 raise protocol.ProtocolError(f"{kind.name} out of turn")
             received.add(kind)
@@ -299,18 +289,18 @@ class DecodeJob:
                 await self._feed(worker)
             elif kind is Kind.FRAME:
                 received.discard(Kind.LOST)
-                frame, frames = await worker.take(body), frames + 1
-                self._count(frame.pts_seconds)
-                if frames > self._frames_out:
+                frame = await worker.take(body)
+                self._budget.frame(frame.pts_seconds)
+                if not self._events.repeats_frame():
                     await self._hand_out(frame)
             elif kind is Kind.INFO:
                 info = protocol.info_from_body(body)
-                self._pixels = min(info.width_px * info.height_px, self._spec.limits.max_video_pixels)
-                self._send_info(info)
+                self._budget.media(info)
+                self._events.put(info)
             elif kind is Kind.LOST:
-                self._events.put_nowait(protocol.lost_from_body(body))
+                self._events.put(protocol.lost_from_body(body))
             elif kind is Kind.SUMMARY:
-                self._events.put_nowait(protocol.summary_from_body(body))
+                self._events.put(protocol.summary_from_body(body))
             elif kind is Kind.ERROR:
                 error, detail = protocol.error_from_body(body)
                 log.info("upload refused: %s [%s]", error.message, detail)
@@ -342,18 +332,11 @@ class DecodeJob:
 
     async def _hand_out(self, frame: Frame) -> None:
         """To the reader of `events`. While there are enough already, others may compute."""
-        if self._frames_ahead >= _FRAMES_AHEAD:
+        if not self._events.has_room:
             self._end_turn()
-            await self._until(lambda: self._frames_ahead < _FRAMES_AHEAD)
+            await self._until(lambda: self._events.has_room)
             await self._begin_turn()
-        self._frames_ahead += 1
-        self._frames_out += 1
-        self._events.put_nowait(frame)
-
-    def _send_info(self, info: MediaInfo) -> None:
-        if not self._has_sent_info:
-            self._has_sent_info = True
-            self._events.put_nowait(info)
+        self._events.put(frame)
 
     async def _begin_turn(self) -> None:
         await self._pool.begin_turn()
@@ -363,30 +346,6 @@ class DecodeJob:
         if self._has_turn:
             self._has_turn = False
             self._pool.end_turn()
-
-    def _count(self, pts_seconds: float) -> None:
-        """A frame shown at this time came out: what the worker's clock has been granted grows with it."""
-        if self._spec.is_live and pts_seconds - self._renewed_seconds >= self._spec.renew_seconds:
-            self._renewed_seconds, self._clock.busy_seconds = pts_seconds, 0.0
-        shown = pts_seconds - self._renewed_seconds
-        self._media_seconds = min(shown, self._spec.limits.max_duration_seconds)
-
-    async def _receive(self, worker: DecodeWorker) -> tuple[Kind, bytes]:
-        """The worker's next message. Only here the worker computes, so only here its clock runs."""
-        self._clock.start(self._spec.limits.wall_budget_seconds(self._media_seconds, self._pixels))
-        try:
-            return await worker.receive()
-        finally:
-            self._clock.stop()
-
-    def _spent(self) -> None:
-        granted = self._spec.limits.wall_budget_seconds(self._media_seconds, self._pixels)
-        self._fail(
-            OverLimit(
-                f"decoding took more than the {granted:.3g} s granted for this file; send a shorter or smaller one",
-                budget="max_wall_seconds",
-            )
-        )
 
     async def _obituary(self, worker: DecodeWorker) -> AssayError:
         """What to say about a worker that has died."""
