@@ -1,55 +1,112 @@
 """The sentence in one screen: bytes become frames, frames become clips, clips become scores, and these one result."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
 
 from assay.errors import OverLimit
 from assay.frame import Clip, Frame
-from assay.repeats import Repeats
 from assay.rpc.streams import Put, Turn, Turns, task_group
-from assay.v1 import event_pb2
+from assay.v1 import attribute_pb2, event_pb2, score_pb2
 from assay.video import Sampling, VideoOptions
 from assay.video_wire import duration
-from assay.wire import attribute_name, resampling_from_wire
+from assay.wire import attribute_name
 from gateway.clip_scoring import ClipScorer, Event, Scoring
 from gateway.decode.jobs import DecodeEvent, DecodeJob, DecodePool
-from gateway.decode.spec import DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo, Shrink, Target
+from gateway.decode.spec import DecodeLimits, DecodeSummary, MediaInfo
+from gateway.repeats import Repeats
 from gateway.request_limit import RequestPlace
 from gateway.scenes import Scenes
 from gateway.thumbnail import Thumbnails
 from gateway.timeline import Timeline
 from gateway.upstream import ModelSpec, RequestOptions, Upstream
-from gateway.video_plan import VideoDefaults, VideoPlan
+from gateway.video_plan import VideoDefaults, VideoPlan, image_spec
 
 PROGRESS_BYTES = 1 << 20
+C = TypeVar("C")
+"""A clip, or one with what a live stream says of it."""
+E = TypeVar("E")
+"""An event for the client."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Assessment:
-    """One request on its way from bytes to result."""
+    """What a file and a live stream share on the way from bytes to scores."""
 
     request: RequestOptions
-    is_video: bool
     attributes: frozenset[str]
     """Names to report; all if empty."""
     decoder: DecodePool
     upstream: Upstream
     limits: DecodeLimits
+    windows_at_once: int = 2
+    thumbnails: Thumbnails = field(default_factory=lambda: Thumbnails(0))
+    is_video: bool = True
+    _media: event_pb2.MediaInfo = field(default_factory=event_pb2.MediaInfo)
+    _spec: ModelSpec = field(init=False)
+
+    async def _score_in_order(
+        self,
+        clips: AsyncGenerator[C, None],
+        scoring_of: Callable[[C], Callable[[Put[E]], Coroutine[Any, Any, None]]],
+        put: Put[E],
+    ) -> None:
+        """Scores clips as they are decoded, `windows_at_once` at a time; their events are put in the clips' order."""
+        turns, limit = Turns(put), asyncio.Semaphore(self.windows_at_once)
+
+        async def score(scoring: Callable[[Put[E]], Coroutine[Any, Any, None]], turn: Turn[E]) -> None:
+            await scoring(turn.put)
+            await turn.end()
+            limit.release()
+
+        async with task_group() as group, aclosing(clips):
+            # A place is taken before the frames of the next clip are decoded.
+            while await limit.acquire() and (clip := await anext(clips, None)) is not None:
+                group.create_task(score(scoring_of(clip), turns.begin()))
+
+    def _is_wanted(self, attribute: attribute_pb2.Attribute) -> bool:
+        return not self.attributes or attribute_name(attribute) in self.attributes
+
+    def _leave_out_unwanted(self, window: score_pb2.WindowResult) -> None:
+        wanted = [each for each in window.attributes if self._is_wanted(each)]
+        del window.attributes[:]
+        window.attributes.extend(wanted)
+
+    def _started(self, info: MediaInfo) -> event_pb2.Started:
+        self._media = event_pb2.MediaInfo(
+            kind=event_pb2.MEDIA_KIND_VIDEO if self.is_video else event_pb2.MEDIA_KIND_IMAGE,
+            container=info.container,
+            codec=info.codec,
+            width_px=info.width_px,
+            height_px=info.height_px,
+        )
+        return event_pb2.Started(request_id=self.request.request_id, media=self._media, model=self._spec.model)
+
+    def _complete_media(self, summary: DecodeSummary, sampled_frames: int) -> None:
+        self._media.decoded_frames = summary.frames_decoded
+        self._media.corrupt_frames = summary.frames_corrupt
+        self._media.sampled_frames = sampled_frames
+        self._media.warnings.extend(summary.warnings)
+        if self.is_video:
+            self._media.duration.CopyFrom(duration(summary.duration_seconds))
+
+
+@dataclass(slots=True, kw_only=True)
+class FileAssessment(Assessment):
+    """One file on its way from bytes to result."""
+
     video_defaults: VideoDefaults
     place: RequestPlace
     options: VideoOptions = field(default_factory=VideoOptions)
     """What the request says of a video."""
-    windows_at_once: int = 2
-    thumbnails: Thumbnails = field(default_factory=lambda: Thumbnails(0))
     _received_bytes: int = 0
     _sampled_frames: int = 0
     _reached_seconds: float = 0.0
     _started_windows: int = 0
     _skipped_packets: int = 0
-    _media: event_pb2.MediaInfo = field(default_factory=event_pb2.MediaInfo)
-    _spec: ModelSpec = field(init=False)
     _plan: VideoPlan = field(init=False)
     _repeats: Repeats = field(init=False)
     _timeline: Timeline = field(init=False)
@@ -68,34 +125,14 @@ class Assessment:
         self._timeline = Timeline(self._plan.rule, self._spec.grade_quantiles)
         if self.is_video and self._plan.sampling is Sampling.SCENE:
             self._scenes = Scenes(self._plan.frames_per_second)
-        async with self.decoder.open(self._decode_spec()) as job, task_group() as group:
+        is_video, limits = self.is_video, self.limits
+        decode_spec = self._plan.decode_spec(self._spec, limits) if is_video else image_spec(self._spec, limits)
+        async with self.decoder.open(decode_spec) as job, task_group() as group:
             receiving = group.create_task(self._receive(upload, job, put))
             await self._score_windows(job, put)
             if self._spent is not None:  # the rest of the upload is not waited for
                 receiving.cancel()
         await put(Event(result=self._result()))
-
-    def _decode_spec(self) -> DecodeSpec:
-        spec = self._spec
-        if self.is_video:
-            target = Target(spec.video_min_pixels, spec.video_max_pixels, spec.factor_px, self._shrink(spec))
-            return self._plan.decode_spec(target, self.limits)
-        target = Target(
-            spec.image_min_pixels,
-            spec.image_max_pixels,
-            spec.factor_px,
-            self._shrink(spec),
-            spec.enlarge_first_pixels,
-            spec.leave_out_borders,
-        )
-        return DecodeSpec(is_video=False, target=target, limits=self.limits)
-
-    def _shrink(self, spec: ModelSpec) -> Shrink | None:
-        if not spec.HasField("shrink_first"):
-            return None
-        first = spec.shrink_first
-        pixels = first.video_pixels if self.is_video else first.image_pixels
-        return Shrink(pixels, resampling_from_wire(first.resampling))
 
     async def _receive(self, upload: AsyncIterator[bytes], job: DecodeJob, put: Put[Event]) -> None:
         reported_bytes = 0
@@ -115,29 +152,27 @@ class Assessment:
             # The reader of the frames gets the same error, and knows whether something was scored before it.
 
     async def _score_windows(self, job: DecodeJob, put: Put[Event]) -> None:
-        """Scores clips as they are decoded, `windows_at_once` at a time; their events are put in the clips' order."""
+        scorer = ClipScorer(self.upstream, self.request)
+
+        def scoring_of(clip: Clip) -> Scoring:
+            self._started_windows += 1
+            return partial(self._at_work, scorer.begin(clip))
 
         async def report(event: Event) -> None:
-            if not self._is_reported(event):
+            if event.HasField("attribute") and not self._is_wanted(event.attribute.attribute):
                 return
+            if event.HasField("window"):
+                self._leave_out_unwanted(event.window)
             await put(event)
             if event.HasField("window"):
                 self._timeline.feed(event.window)
                 await put(self._progress())
 
-        turns, limit = Turns(report), asyncio.Semaphore(self.windows_at_once)
-        scorer = ClipScorer(self.upstream, self.request)
-        async with task_group() as group, aclosing(self._clips(job, put)) as clips:
-            # A place is taken before the frames of the next clip are decoded.
-            while await limit.acquire() and (clip := await anext(clips, None)) is not None:
-                self._started_windows += 1
-                group.create_task(self._in_turn(scorer.begin(clip), turns.begin(), limit))
+        await self._score_in_order(self._clips(job, put), scoring_of, report)
 
-    async def _in_turn(self, scoring: Scoring, turn: Turn[Event], limit: asyncio.Semaphore) -> None:
+    async def _at_work(self, scoring: Scoring, put: Put[Event]) -> None:
         async with self.place.at_work():
-            await scoring(turn.put)
-        await turn.end()
-        limit.release()
+            await scoring(put)
 
     async def _clips(self, job: DecodeJob, put: Put[Event]) -> AsyncGenerator[Clip, None]:
         windows = self._plan.windows()
@@ -145,8 +180,7 @@ class Assessment:
         async for item in self._until_spent(job):
             match item:
                 case MediaInfo():
-                    self._open_media(item)
-                    await put(Event(started=self._started()))
+                    await put(Event(started=self._started(item)))
                 case Frame():
                     self._reached_seconds = item.pts_seconds
                     frame = self._scenes.feed(item) if self._scenes else item
@@ -158,7 +192,8 @@ class Assessment:
                     for clip in windows.feed(self._repeats.feed(frame)) if self.is_video else [Clip((frame,), False)]:
                         yield clip
                 case DecodeSummary():
-                    self._complete_media(item)
+                    self._complete_media(item, self._sampled_frames)
+                    self._skipped_packets = item.packets_skipped
                     end_seconds = item.end_seconds
         for clip in windows.finish(end_seconds):
             yield clip
@@ -176,40 +211,6 @@ class Assessment:
             if not (spent.budget and self._started_windows):
                 raise
             self._spent = spent
-
-    def _open_media(self, info: MediaInfo) -> None:
-        self._media = event_pb2.MediaInfo(
-            kind=event_pb2.MEDIA_KIND_VIDEO if self.is_video else event_pb2.MEDIA_KIND_IMAGE,
-            container=info.container,
-            codec=info.codec,
-            width_px=info.width_px,
-            height_px=info.height_px,
-        )
-
-    def _started(self) -> event_pb2.Started:
-        return event_pb2.Started(request_id=self.request.request_id, media=self._media, model=self._spec.model)
-
-    def _is_reported(self, event: Event) -> bool:
-        """False for an attribute that nobody asked for; such are taken out of a window."""
-        if event.HasField("attribute"):
-            return self._is_wanted(attribute_name(event.attribute.attribute))
-        if event.HasField("window"):
-            wanted = [each for each in event.window.attributes if self._is_wanted(attribute_name(each))]
-            del event.window.attributes[:]
-            event.window.attributes.extend(wanted)
-        return True
-
-    def _is_wanted(self, name: str) -> bool:
-        return not self.attributes or name in self.attributes
-
-    def _complete_media(self, summary: DecodeSummary) -> None:
-        self._media.decoded_frames = summary.frames_decoded
-        self._media.corrupt_frames = summary.frames_corrupt
-        self._media.sampled_frames = self._sampled_frames
-        self._media.warnings.extend(summary.warnings)
-        self._skipped_packets = summary.packets_skipped
-        if self.is_video:
-            self._media.duration.CopyFrom(duration(summary.duration_seconds))
 
     def _progress(self) -> Event:
         return Event(

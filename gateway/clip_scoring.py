@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from assay.errors import ServiceUnavailable
 from assay.frame import Clip
-from assay.repeats import distinct
 from assay.rpc.streams import Put, task_group
 from assay.v1 import attribute_pb2, event_pb2, score_pb2, scoring_pb2
 from assay.video_wire import duration
+from gateway.repeats import distinct
 from gateway.upstream import Explanation, RequestOptions, Upstream
 
 Event = event_pb2.ScoreEvent

@@ -2,23 +2,21 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from assay.frame import Clip, Frame
-from assay.rpc.streams import Put, Turn, Turns, task_group
-from assay.v1 import attribute_pb2, event_pb2, live_pb2, score_pb2
+from assay.rpc.streams import Put, task_group
+from assay.v1 import event_pb2, live_pb2, score_pb2
 from assay.video_wire import duration
-from assay.windows import Windows
-from assay.wire import attribute_name, resampling_from_wire
+from gateway.assessment import Assessment
 from gateway.clip_scoring import begun, score_clip
-from gateway.decode.jobs import DecodeJob, DecodePool
-from gateway.decode.spec import DecodeLimits, DecodeSource, DecodeSpec, DecodeSummary, Lost, MediaInfo, Shrink, Target
-from gateway.thumbnail import Thumbnails
-from gateway.upstream import ModelSpec, RequestOptions, Upstream
+from gateway.decode.jobs import DecodeJob
+from gateway.decode.spec import DecodeSource, DecodeSummary, Lost, MediaInfo
+from gateway.video_plan import live_spec, live_windows
 
 Event = live_pb2.LiveEvent
-_RENEW_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -67,6 +65,11 @@ class Waiting:
             self._has_ended = True
             self._changed.notify_all()
 
+    async def all(self) -> AsyncGenerator[Cut, None]:
+        """The oldest first."""
+        while (cut := await self.get()) is not None:
+            yield cut
+
     async def get(self) -> Cut | None:
         """The oldest; None after the last."""
         async with self._changed:
@@ -76,17 +79,11 @@ class Waiting:
             return cut
 
 
-@dataclass(slots=True)
-class LiveStream:
-    """One live stream."""
+@dataclass(slots=True, kw_only=True)
+class LiveStream(Assessment):
+    """One live stream. It has a decode process for as long as it runs, but a turn at the processor only while there are
+    bytes."""
 
-    request: RequestOptions
-    attributes: frozenset[str]
-    """Names to report; all if empty."""
-    decoder: DecodePool
-    """Lends the stream a process for as long as it runs, but a turn at the processor only while there are bytes."""
-    upstream: Upstream
-    limits: DecodeLimits
     is_frames: bool = False
     """Frames that are decoded already, instead of a container's bytes."""
     window_seconds: float = 0.0
@@ -95,9 +92,6 @@ class LiveStream:
     """0: the length of a window."""
     drops_oldest: bool = True
     max_waiting_windows: int = 2
-    windows_at_once: int = 2
-    thumbnails: Thumbnails = field(default_factory=lambda: Thumbnails(0))
-    _media: event_pb2.MediaInfo = field(default_factory=event_pb2.MediaInfo)
     _lost: Lost = field(default_factory=Lost)
     _cut_windows: int = 0
     _judged_windows: int = 0
@@ -108,40 +102,23 @@ class LiveStream:
 
         Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
         """
-        spec = await self.upstream.spec_for(self.request)
+        self._spec = await self.upstream.spec_for(self.request)
         waiting = Waiting(self.max_waiting_windows, self.drops_oldest)
-        async with self.decoder.open(self._decode_spec(spec)) as job, task_group() as group:
+        source = DecodeSource.FRAMES if self.is_frames else DecodeSource.STREAM
+        async with self.decoder.open(live_spec(self._spec, self.limits, source)) as job, task_group() as group:
             group.create_task(_receive(upload, job))
             group.create_task(self._score_windows(waiting, put))
-            await self._cut(job, spec, waiting, put)
+            await self._cut(job, waiting, put)
         await put(Event(ended=self._ended()))
 
-    def _decode_spec(self, spec: ModelSpec) -> DecodeSpec:
-        first = spec.shrink_first
-        shrink = (
-            Shrink(first.video_pixels, resampling_from_wire(first.resampling))
-            if spec.HasField("shrink_first")
-            else None
-        )
-        return DecodeSpec(
-            is_video=True,
-            target=Target(spec.video_min_pixels, spec.video_max_pixels, spec.factor_px, shrink),
-            frames_per_second=spec.frames_per_second,
-            limits=self.limits,
-            source=DecodeSource.FRAMES if self.is_frames else DecodeSource.STREAM,
-            renew_seconds=_RENEW_SECONDS,
-        )
-
-    async def _cut(self, job: DecodeJob, spec: ModelSpec, waiting: Waiting, put: Put[Event]) -> None:
+    async def _cut(self, job: DecodeJob, waiting: Waiting, put: Put[Event]) -> None:
         """Frames become windows, each with the counts of what was lost before it."""
-        length = self.window_seconds or spec.clip_seconds
-        hop = self.hop_seconds or length
-        windows = Windows(length, spec.clip_max_frames, hop_seconds=hop, joins_rest=False)
+        windows = live_windows(self._spec, self.window_seconds, self.hop_seconds)
         lost, end_seconds = Lost(), None
         async for item in job.events():
             match item:
                 case MediaInfo():
-                    await put(Event(started=self._started(item, spec)))
+                    await put(Event(started=self._started(item)))
                 case Lost():
                     lost = item
                 case Frame():
@@ -152,7 +129,7 @@ class LiveStream:
                     # What was lost in front of this frame belongs to its window, and not to the one that it closes.
                     self._lost, lost = self._lost + lost, Lost()
                 case DecodeSummary():
-                    self._complete_media(item)
+                    self._complete_media(item, item.frames_sampled)
                     end_seconds = item.end_seconds
         self._lost += lost
         for clip in windows.finish(end_seconds):
@@ -179,27 +156,20 @@ class LiveStream:
             if not event.HasField("attribute") or self._is_wanted(event.attribute.attribute):
                 await put(event)
 
-        turns, limit = Turns(report), asyncio.Semaphore(self.windows_at_once)
-        async with task_group() as group:
-            while await limit.acquire() and (cut := await waiting.get()) is not None:
-                group.create_task(self._score_window(cut, turns.begin(), limit))
+        await self._score_in_order(waiting.all(), lambda cut: partial(self._score_window, cut), report)
 
-    async def _score_window(self, cut: Cut, turn: Turn[Event], limit: asyncio.Semaphore) -> None:
+    async def _score_window(self, cut: Cut, put: Put[Event]) -> None:
         window = begun(cut.index, cut.clip, cut.clip)
 
-        async def put(event: event_pb2.ScoreEvent) -> None:
-            kind = event.WhichOneof("event")
-            await turn.put(Event(**{str(kind): getattr(event, str(kind))}))
+        async def put_live(event: event_pb2.ScoreEvent) -> None:
+            kind = str(event.WhichOneof("event"))
+            await put(Event(**{kind: getattr(event, kind)}))
 
-        await score_clip(self.upstream, self.request, cut.clip, window, put)
-        await turn.put(self._result(cut, window))
-        await turn.end()
-        limit.release()
+        await score_clip(self.upstream, self.request, cut.clip, window, put_live)
+        await put(self._result(cut, window))
 
     def _result(self, cut: Cut, window: score_pb2.WindowResult) -> Event:
-        wanted = [each for each in window.attributes if self._is_wanted(each)]
-        del window.attributes[:]
-        window.attributes.extend(wanted)
+        self._leave_out_unwanted(window)
         return Event(
             window=live_pb2.LiveWindow(
                 window=window,
@@ -211,30 +181,10 @@ class LiveStream:
             )
         )
 
-    def _is_wanted(self, attribute: attribute_pb2.Attribute) -> bool:
-        return not self.attributes or attribute_name(attribute) in self.attributes
-
-    def _started(self, info: MediaInfo, spec: ModelSpec) -> event_pb2.Started:
-        self._media = event_pb2.MediaInfo(
-            kind=event_pb2.MEDIA_KIND_VIDEO,
-            container=info.container,
-            codec=info.codec,
-            width_px=info.width_px,
-            height_px=info.height_px,
-        )
-        return event_pb2.Started(request_id=self.request.request_id, media=self._media, model=spec.model)
-
     def _ended(self) -> live_pb2.LiveEnded:
         return live_pb2.LiveEnded(
             judged_windows=self._judged_windows, dropped_windows=self._dropped_windows, media=self._media
         )
-
-    def _complete_media(self, summary: DecodeSummary) -> None:
-        self._media.decoded_frames = summary.frames_decoded
-        self._media.corrupt_frames = summary.frames_corrupt
-        self._media.sampled_frames = summary.frames_sampled
-        self._media.warnings.extend(summary.warnings)
-        self._media.duration.CopyFrom(duration(summary.duration_seconds))
 
 
 async def _receive(upload: AsyncIterator[bytes], job: DecodeJob) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from assay.frame import Frame
-from assay.sampling import FixedRate
+from gateway.sampling import FixedRate
 
 LOOKS_PER_SECOND = 8.0
 """Rate at which cuts are searched: each is found to within an eighth of a second."""

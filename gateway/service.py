@@ -12,7 +12,7 @@ from assay.rpc.streams import Put, batches
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
 from assay.video import VideoOptions
 from assay.video_wire import video_options_from_wire
-from gateway.assessment import Assessment
+from gateway.assessment import FileAssessment
 from gateway.clip_scoring import Event
 from gateway.decode.jobs import DecodePool
 from gateway.fetching import Fetcher, with_head
@@ -30,7 +30,7 @@ UploadRequest = assay_pb2.StreamImageRequest | assay_pb2.StreamVideoRequest
 
 @dataclass(slots=True)
 class AssayService(assay_pb2_grpc.AssayServiceServicer):
-    """Serves clients; every request gets an Assessment of its own."""
+    """Serves clients; every request gets a FileAssessment of its own."""
 
     settings: GatewaySettings
     decoder: DecodePool
@@ -118,8 +118,8 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
 
     def _assessment(
         self, config: assay_pb2.ScoreConfig, request: RequestOptions, place: RequestPlace, is_video: bool
-    ) -> Assessment:
-        return Assessment(
+    ) -> FileAssessment:
+        return FileAssessment(
             request=request,
             is_video=is_video,
             attributes=frozenset(config.attributes),

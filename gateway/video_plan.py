@@ -9,10 +9,11 @@ from annotated_types import Gt, Interval
 from assay.v1 import event_pb2
 from assay.video import KeyFrames, Percent, Pooling, PoolingRule, Sampling, VideoOptions, WindowCount
 from assay.video_wire import KEY_FRAMES_TO_WIRE, SAMPLING_TO_WIRE, duration
-from assay.windows import Runs, Windows
-from gateway.decode.spec import DecodeLimits, DecodeSpec, Target
+from assay.wire import resampling_from_wire
+from gateway.decode.spec import DecodeLimits, DecodeSource, DecodeSpec, Shrink, Target
 from gateway.scenes import LOOKS_PER_SECOND
 from gateway.upstream import ModelSpec
+from gateway.windows import Runs, Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class VideoDefaults(VideoOptions):
     """With auto, key frames stand for others where a sample stands for so long, and every frame is decoded where not;
     measured in benchmarks/LOG.md."""
     repeat_levels: Annotated[float, Interval(ge=0, le=255)] = 1.0
-    """Mean difference, in grey levels of 255, up to which two frames are nearly the same; see assay/repeats.py."""
+    """Mean difference, in grey levels of 255, up to which two frames are nearly the same; see gateway/repeats.py."""
     max_windows: WindowCount = 10_000
     """Windows of one video; more of them end it with a partial result."""
 
@@ -49,7 +50,7 @@ class VideoPlan:
     max_frames: int
     """That the model takes in one clip."""
     repeat_levels: float
-    """See `assay.repeats.Repeats`; 0 shows the model every frame."""
+    """See `gateway.repeats.Repeats`; 0 shows the model every frame."""
     max_windows: int
     rule: PoolingRule
 
@@ -80,12 +81,12 @@ class VideoPlan:
             return Runs(self.frame_count, self.max_frames)
         return Windows(self.window_seconds, self.max_frames, hop_seconds=self.hop_seconds)
 
-    def decode_spec(self, target: Target, limits: DecodeLimits) -> DecodeSpec:
+    def decode_spec(self, spec: ModelSpec, limits: DecodeLimits) -> DecodeSpec:
         """The part that is done where the video is decoded."""
         is_scene = self.sampling is Sampling.SCENE
         return DecodeSpec(
             is_video=True,
-            target=target,
+            target=_video_target(spec),
             frames_per_second=max(LOOKS_PER_SECOND, self.frames_per_second) if is_scene else self.frames_per_second,
             sampling=Sampling.FPS if is_scene else self.sampling,
             frame_count=self.frame_count,
@@ -109,3 +110,44 @@ class VideoPlan:
             report.window_length.CopyFrom(duration(self.window_seconds))
             report.window_hop.CopyFrom(duration(self.hop_seconds))
         return report
+
+
+def image_spec(spec: ModelSpec, limits: DecodeLimits) -> DecodeSpec:
+    """Of a still picture, which has one frame."""
+    target = Target(
+        spec.image_min_pixels,
+        spec.image_max_pixels,
+        spec.factor_px,
+        _shrink(spec, spec.shrink_first.image_pixels),
+        spec.enlarge_first_pixels,
+        spec.leave_out_borders,
+    )
+    return DecodeSpec(is_video=False, target=target, limits=limits)
+
+
+def live_spec(spec: ModelSpec, limits: DecodeLimits, source: DecodeSource) -> DecodeSpec:
+    """Of a live stream, which is sampled at the model's rate."""
+    return DecodeSpec(
+        is_video=True,
+        target=_video_target(spec),
+        frames_per_second=spec.frames_per_second,
+        limits=limits,
+        source=source,
+    )
+
+
+def live_windows(spec: ModelSpec, window_seconds: float, hop_seconds: float) -> Windows:
+    """0: the length that the model was made for; 0: the length of a window."""
+    length = window_seconds or spec.clip_seconds
+    return Windows(length, spec.clip_max_frames, hop_seconds=hop_seconds or length, joins_rest=False)
+
+
+def _video_target(spec: ModelSpec) -> Target:
+    shrink = _shrink(spec, spec.shrink_first.video_pixels)
+    return Target(spec.video_min_pixels, spec.video_max_pixels, spec.factor_px, shrink)
+
+
+def _shrink(spec: ModelSpec, pixels: int) -> Shrink | None:
+    if not spec.HasField("shrink_first"):
+        return None
+    return Shrink(pixels, resampling_from_wire(spec.shrink_first.resampling))

@@ -11,7 +11,7 @@ from tests import architecture
 from tests.architecture import SOURCES
 
 ROOT = Path(__file__).parent.parent
-NOUNS = ("attribute", "form", "frame", "score", "transcript", "spread", "video", "errors")
+NOUNS = ("attribute", "form", "frame", "score", "transcript", "video", "errors")
 
 
 def imports(path: Path) -> set[str]:

@@ -10,8 +10,7 @@ from PIL import Image
 
 from assay.errors import BadMedia, InvalidRequest
 from assay.frame import Frame
-from assay.live_time import LIVE_GAP_SECONDS, LiveTime
-from assay.sampling import FixedRate
+from gateway.decode.live_time import LIVE_GAP_SECONDS, LiveTime
 from gateway.decode.spec import RAW_FRAME, DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo
 from gateway.decode.worker.budget import Budget, grant_cpu
 from gateway.decode.worker.deinterlace import DEINTERLACED, Deinterlacer
@@ -22,6 +21,7 @@ from gateway.decode.worker.reader import BoundedReader, UploadReader
 from gateway.decode.worker.resize import FrameOrientation, FrameResizer, Orientation, resize_picture
 from gateway.decode.worker.sampler import shown_size
 from gateway.decode.worker.video import frames_of, open_source, open_tracks, prepare, presentation_of, video_stream
+from gateway.sampling import FixedRate
 
 Event = MediaInfo | Frame | Lost | DecodeSummary
 

@@ -7,7 +7,7 @@ demuxer and the decoder, so that whatever comes behind needs to know nothing of 
 import av
 from av.video.stream import VideoStream
 
-from assay.live_time import LiveTime
+from gateway.decode.live_time import LiveTime
 
 STREAM_CONTAINERS = ("mpegts", "mpegps", "flv")
 """Their files are recordings of streams, of which parts may be missing or come from several recorders."""

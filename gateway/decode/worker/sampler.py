@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from assay.errors import BadMedia
 from assay.frame import Frame
-from assay.sampling import FixedRate, Spread
 from assay.video import KeyFrames, Sampling
 from gateway.decode.spec import DecodeSpec, DecodeSummary, MediaInfo
 from gateway.decode.worker import alpha
@@ -20,6 +19,7 @@ from gateway.decode.worker.deinterlace import DEINTERLACED, Deinterlacer
 from gateway.decode.worker.presentation import Presentation
 from gateway.decode.worker.resize import FrameOrientation, FrameResizer, Orientation
 from gateway.decode.worker.shortcut import Shortcut, Stretch
+from gateway.sampling import FixedRate, Spread
 
 Event = MediaInfo | Frame | DecodeSummary
 

@@ -17,7 +17,7 @@ _HELD_BYTES = 16 << 20
 _AUTO_SHARE = 0.5
 """Part of a slot in which a key frame may stand for the slot's first frame."""
 _TOLERANCE = 2e-6
-"""Part of a slot by which times may be off, see `assay.sampling`."""
+"""Part of a slot by which times may be off, see `gateway.sampling`."""
 
 
 @dataclass(frozen=True, slots=True)

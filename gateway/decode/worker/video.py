@@ -12,7 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from assay.errors import BadMedia, OverLimit
-from assay.live_time import FILE_GAP_SECONDS
+from gateway.decode.live_time import FILE_GAP_SECONDS
 from gateway.decode.spec import MIB, DecodeLimits, DecodeSpec
 from gateway.decode.worker import alpha, matroska, mp4, presentation, transport
 from gateway.decode.worker.budget import Budget, too_many_pixels

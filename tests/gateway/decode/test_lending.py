@@ -110,7 +110,7 @@ async def test_an_upload_too_large_to_be_held_comes_to_its_end():
 async def test_who_takes_no_frames_keeps_nobody_from_decoding():
     async with DecodePool(workers=1, spares=0, max_processes=2) as pool, pool.open(DENSE) as unread:
         sending = asyncio.create_task(upload(unread, FILM, 65536))
-        await until(lambda: unread._frames_ahead == 4)
+        await until(lambda: not unread._events.has_room)
         assert (await decode(pool, "jpeg.jpg", PICTURE)).frames
         assert len(pool.worker_pids) == 2
         sending.cancel()
@@ -121,7 +121,7 @@ async def test_processes_that_are_not_needed_any_more_go(monkeypatch):
     async with DecodePool(workers=1, spares=0, max_processes=2) as pool:
         async with pool.open(DENSE) as unread:
             sending = asyncio.create_task(upload(unread, FILM, 65536))
-            await until(lambda: unread._frames_ahead == 4)
+            await until(lambda: not unread._events.has_room)
             await decode(pool, "jpeg.jpg", PICTURE)
             sending.cancel()
         await until(lambda: len(pool.worker_pids) == 1)
@@ -166,7 +166,7 @@ async def test_a_worker_that_does_not_obey_in_time_is_replaced(monkeypatch, lone
 async def test_a_worker_that_dies_while_others_wait_is_replaced_for_them(lonely):
     async with lonely.open(DENSE) as unread:
         sending = asyncio.create_task(upload(unread, FILM, 65536))
-        await until(lambda: unread._frames_ahead == 4)
+        await until(lambda: not unread._events.has_room)
         waiting = asyncio.create_task(decode(lonely, "jpeg.jpg", PICTURE))
         await until(lambda: lonely._waiters)
         os.kill(unread.worker_pid, signal.SIGKILL)
@@ -179,7 +179,7 @@ async def test_a_worker_that_dies_while_others_wait_is_replaced_for_them(lonely)
 async def test_who_is_cancelled_while_it_waits_for_a_worker_leaves_nothing_behind(lonely):
     async with lonely.open(DENSE) as unread:
         sending = asyncio.create_task(upload(unread, FILM, 65536))
-        await until(lambda: unread._frames_ahead == 4)
+        await until(lambda: not unread._events.has_room)
         waiting = [asyncio.create_task(decode(lonely, "jpeg.jpg", PICTURE)) for _ in range(5)]
         await until(lambda: len(lonely._waiters) == 5)
         for task in waiting:

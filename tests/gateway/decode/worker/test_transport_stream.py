@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from assay.errors import BadMedia
-from assay.live_time import WRAP_SECONDS
+from gateway.decode.live_time import WRAP_SECONDS
 from gateway.decode.spec import DecodeSource
 from gateway.decode.worker.sniff import sniff
 from tests.gateway.decode.upload import VIDEO, decode

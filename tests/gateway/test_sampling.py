@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.sampling import FixedRate, Spread
+from gateway.sampling import FixedRate, Spread
 
 patient = settings(deadline=None)  # a busy machine stalls any test now and then
 TIMES = st.lists(st.integers(0, 60_000), min_size=1, max_size=200, unique=True).map(

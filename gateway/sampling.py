@@ -7,7 +7,7 @@ rate is never used; only the times of frames that are really there.
 import math
 from typing import Generic, TypeVar
 
-from assay.spread import uniform
+from gateway.spread import uniform
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from assay.frame import Clip, Frame
-from assay.repeats import Repeats, distinct
+from gateway.repeats import Repeats, distinct
 
 NOISE = np.random.default_rng(5).integers(40, 200, (196, 224, 3), np.uint8)
 

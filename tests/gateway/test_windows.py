@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.frame import Frame
-from assay.windows import Runs, Windows
+from gateway.windows import Runs, Windows
 
 patient = settings(deadline=None)  # a busy machine stalls any test now and then
 PIXELS = np.zeros((2, 2, 3), np.uint8)
