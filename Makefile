@@ -6,7 +6,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-versi
 SOURCES := assay services gateway ingest triton_server triton_models data training evaluation benchmarks protos demo k8s containers tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs strangers fuzz media words first-frame live-memory hour browser page k8s images
+.PHONY: help setup demo serve test test-fast check format lint types imports generated gen paper-miniature sandbox bombs strangers fuzz media words first-frame live-memory hour browser proxies page k8s images
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test: setup ## Run all tests but those that need a GPU
 
 browser: setup ## Run every test of the page in a real Chromium
 	$(BIN)/python -m pytest -m "browser or browser_full" tests/gateway/http
+
+proxies: setup ## Run the settings of docs/proxies.md in Envoy, and in nginx where it is
+	$(BIN)/python -m pytest tests/gateway/http/test_proxies.py
 
 page: setup ## Build the page in page/ again, stubs first (needs Node.js)
 	@cd page && npm ci --no-audit --no-fund --silent

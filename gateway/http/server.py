@@ -23,7 +23,7 @@ from gateway.http.connect import ConnectApplication
 from gateway.http.guard import Guard
 from gateway.http.openapi import document
 from gateway.http.page import page_routes
-from gateway.http.problem import problem_response
+from gateway.http.problem import problem, problem_response
 from gateway.http.rest import Rest
 from gateway.http.scorings import Scorings
 from gateway.http.spool import Spool, SpoolLimits
@@ -120,11 +120,11 @@ class _NoSuchPath(AssayError):
 
 
 async def _no_such_path(request: Request, wrong: Exception) -> Response:
-    response = problem_response(
-        _NoSuchPath(f"there is no {request.method} {request.url.path[:200]} here; see /v1/openapi.json")
-    )
-    response.status_code = getattr(wrong, "status_code", 404)
-    return response
+    """404, or 405 with the methods that there are."""
+    error = _NoSuchPath(f"there is no {request.method} {request.url.path[:200]} here; see /v1/openapi.json")
+    status = getattr(wrong, "status_code", 404)
+    members = {**problem(error), "status": status}
+    return JSONResponse(members, status, getattr(wrong, "headers", None), media_type="application/problem+json")
 
 
 async def _unexpected(request: Request, wrong: Exception) -> Response:

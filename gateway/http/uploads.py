@@ -87,9 +87,11 @@ class Slices:
         self._spool, self._limits = spool, limits
 
     def routes(self) -> list[Route]:
-        """For starlette."""
-        path = "/v1/uploads/{upload_id}"
-        return [Route(path, self._put, methods=["PUT"]), Route(path, self._get, methods=["GET"])]
+        """For starlette; one for both methods, which it then names to whoever tries a third."""
+        return [Route("/v1/uploads/{upload_id}", self._answer, methods=["PUT", "GET"])]
+
+    async def _answer(self, request: Request) -> Response:
+        return await (self._put(request) if request.method == "PUT" else self._get(request))
 
     async def _put(self, request: Request) -> Response:
         body = Body(request, self._spool.limits.max_upload_bytes, self._limits.idle_seconds)
