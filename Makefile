@@ -83,6 +83,10 @@ live-memory: setup ## Push MINUTES of a live stream (MINUTES=60) and show what i
 hour: setup ## Score an hour-long video and a minute, and show what memory each took (ten minutes)
 	@$(BIN)/python -m tests.hour --window 8 --sampling fps:1
 
+.PHONY: auth
+auth: setup ## Try every kind of credentials on every method of every program
+	@$(BIN)/python -m tests.auth
+
 k8s: setup ## Render and check every Kubernetes manifest
 	@$(BIN)/python -m k8s.check
 

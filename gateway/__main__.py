@@ -8,7 +8,7 @@ import grpc
 from assay.rpc import settings as environment
 from assay.rpc.admission import ConcurrencyLimit
 from assay.rpc.logs import log_to_stderr
-from assay.rpc.security import pem_files, tokens
+from assay.rpc.security import Security, pem_files, tokens
 from assay.rpc.serve import run, serve
 from assay.v1 import assay_pb2, assay_pb2_grpc, live_pb2, live_pb2_grpc
 from gateway.decode.jobs import DecodePool
@@ -68,9 +68,10 @@ async def main() -> None:
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)
             live_pb2_grpc.add_LiveServiceServicer_to_server(live, server)
 
+        security = Security(files, accepted, scopes=SCOPES)
         async with AsyncExitStack() as faces:
             if settings.http_address:
-                bound = await faces.enter_async_context(serving_http(settings, service, live))
+                bound = await faces.enter_async_context(serving_http(settings, service, live, security))
                 print(f"http gateway {bound}", flush=True)
             await serve(
                 "gateway",

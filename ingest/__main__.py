@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from assay import __version__
 from assay.cli.live import live_json
-from assay.client import AsyncClient
+from assay.client import AsyncClient, Credentials
 from assay.errors import SettingsError
 from assay.rpc.logs import log_to_stderr
 from assay.rpc.serve import run
@@ -25,9 +25,10 @@ async def main() -> None:
         raise SettingsError("INGEST_SOURCE names nothing to pull; it looks like https://HOST/PLAYLIST.m3u8")
     web = Web(settings.rules(), settings.limits(), authorities=settings.authorities)
     web.rules.place(settings.source)  # before anything is started for it
+    credentials = Credentials(settings.tls_ca, settings.tls_certificate, settings.tls_key, settings.token_file)
     async with (
         aclosing(pulled(settings.source, web, settings.max_file_bytes)) as stream,
-        AsyncClient(settings.server) as client,
+        AsyncClient(settings.server, credentials=credentials) as client,
     ):
         windows = client.live(
             stream,

@@ -27,6 +27,14 @@ class IngestSettings(BaseSettings):
     """The playlist or camera to pull. A secret may stand in it, so it is no argument that others could list."""
     server: Address = "127.0.0.1:50051"
     """The gateway."""
+    tls_ca: Annotated[str, Field(description="a PEM file, or system")] = ""
+    """Authorities of the gateway's certificate, or the machine's own; empty: no TLS."""
+    tls_certificate: Annotated[str, Field(description="a PEM file")] = ""
+    """Our own certificate, if the gateway asks for one."""
+    tls_key: Annotated[str, Field(description="a PEM file")] = ""
+    """The certificate's key."""
+    token_file: Annotated[str, Field(description="a file")] = ""
+    """Holds the token or API key that is shown to the gateway."""
     allowed_hosts: Hosts = ()
     """HOST, HOST:PORT or *.DOMAIN, with commas: of playlists, segments and redirects; empty: nothing is pulled."""
     schemes: _Schemes = ("https",)

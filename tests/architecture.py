@@ -34,6 +34,7 @@ SAME_NAMES: frozenset[str] = frozenset({})
 """Classes that are defined more than once today, and are to be renamed."""
 SMALL_FILES: Mapping[str, str] = {
     "assay/cli/__main__.py": "so that `python -m assay.cli` runs",
+    "assay/cli/connection.py": "score, live and doctor need it, and it loads pydantic only where it must",
     "assay/cli/settings.py": "a program's settings stand by themselves",
     "assay/magic.py": "a noun; the client must know it without the rest",
     "assay/rpc/admission.py": "one interceptor among several, each of its own",

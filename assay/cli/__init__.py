@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_checkpoint(commands)
     _add_settings(commands)
+    _add_key(commands)
     return parser
 
 
@@ -143,8 +144,23 @@ def _add_score_options(parser: argparse.ArgumentParser, default_form: str) -> No
     parser.add_argument(
         "--tenant", default="", metavar="NAME", help="also a composite score, with the weights stored under this name"
     )
+    _add_connection_options(parser)
+
+
+def _add_connection_options(parser: argparse.ArgumentParser) -> None:
+    """--server, --tls-ca, --cert and --token-file."""
     parser.add_argument(
         "--server", metavar="HOST:PORT", help="the gateway (default: the variable ASSAY_SERVER, or 127.0.0.1:50051)"
+    )
+    parser.add_argument(
+        "--tls-ca",
+        metavar="PEM",
+        help="speak TLS; the file holds the authorities of the server's certificate, `system` means this machine's "
+        "(default: ASSAY_TLS_CA)",
+    )
+    parser.add_argument("--cert", metavar="PEM", help="our own certificate with its key (default: ASSAY_CERT)")
+    parser.add_argument(
+        "--token-file", metavar="FILE", help="holds the token or API key to show (default: ASSAY_TOKEN_FILE)"
     )
 
 
@@ -177,6 +193,19 @@ def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("paths", nargs="*", metavar="PATH", help="score these files instead")
     parser.add_argument("--keep", action="store_true", help="stay up afterwards, with a page to try other files on")
     parser.set_defaults(run=_run_demo)
+
+
+def _add_key(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "key",
+        help="make an API key",
+        description="Makes an API key. The key goes to stderr, once; stdout gets the entry for the file that "
+        "GATEWAY_AUTH_KEYS names, which knows the key by its hash alone.",
+    )
+    parser.add_argument("--tenant", required=True, metavar="NAME", help="whose calls are made with it")
+    parser.add_argument("--scopes", default="score", metavar="A,B,…", help="of score, live and uri (default score)")
+    parser.add_argument("--name", default="", help="what it is called in logs (default: begin of its hash)")
+    parser.set_defaults(run=_run_key)
 
 
 def _add_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -255,6 +284,12 @@ def _run_settings(options: argparse.Namespace) -> int:
     from assay.cli.settings_table import run_settings
 
     return run_settings(options)
+
+
+def _run_key(options: argparse.Namespace) -> int:
+    from assay.cli.key import run_key
+
+    return run_key(options)
 
 
 def _run_show(options: argparse.Namespace) -> int:

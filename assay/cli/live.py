@@ -8,12 +8,14 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from assay.cli import render
+from assay.cli.connection import connection_of
 from assay.cli.inputs import STDIN
 from assay.cli.pace import paced
-from assay.cli.settings import server_from_environment
-from assay.client import DEFAULT_SERVER, AsyncClient, LiveSource, LiveWindow, NoServer
+from assay.client import AsyncClient, Credentials, LiveSource, LiveWindow, NoServer
 from assay.client.upload import pieces
 from assay.errors import AssayError
+
+_NO_CREDENTIALS = Credentials()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +46,17 @@ def run_live(arguments: argparse.Namespace) -> int:
         tenant=arguments.tenant,
         as_json=arguments.json,
     )
-    return asyncio.run(score_live(arguments.server or server_from_environment(DEFAULT_SERVER), options))
+    server, credentials = connection_of(arguments)
+    return asyncio.run(score_live(server, options, credentials))
 
 
-async def score_live(server: str, options: LiveOptions) -> int:
+async def score_live(server: str, options: LiveOptions, credentials: Credentials = _NO_CREDENTIALS) -> int:
     """Prints a line per window until the stream ends; 0, or the exit code of its failure."""
     try:
         chunks = pieces(sys.stdin.buffer if options.source == STDIN else options.source)
-        await _score(server, options, paced(chunks) if options.is_paced else chunks)
+        await _score(
+            AsyncClient(server, credentials=credentials), options, paced(chunks) if options.is_paced else chunks
+        )
     except NoServer as error:
         return _failed(options, error.message, 3)
     except AssayError as error:
@@ -61,8 +66,8 @@ async def score_live(server: str, options: LiveOptions) -> int:
     return 0
 
 
-async def _score(server: str, options: LiveOptions, source: LiveSource) -> None:
-    async with AsyncClient(server) as client:
+async def _score(connecting: AsyncClient, options: LiveOptions, source: LiveSource) -> None:
+    async with connecting as client:
         windows = client.live(
             source,
             window_seconds=options.window_seconds,

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from assay.cli import render
+from assay.cli.connection import connection_of
 from assay.cli.inputs import Input, inputs_of
 from assay.cli.progress import ProgressCounter, QuietScreen, Screen, stderr_screen
 from assay.cli.video import video_of
-from assay.client import DEFAULT_SERVER, AsyncClient, Judgement, NoServer, VideoOptions, judgement_from_wire
+from assay.client import AsyncClient, Credentials, Judgement, NoServer, VideoOptions, judgement_from_wire
 from assay.errors import AssayError
 from assay.v1 import event_pb2, score_pb2
+
+_NO_CREDENTIALS = Credentials()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +56,16 @@ def run_score(arguments: argparse.Namespace) -> int:
         tenant=arguments.tenant,
         video=video_of(arguments),
     )
-    return asyncio.run(score_files(arguments.server or _server_from_environment(), arguments.paths, options))
+    server, credentials = connection_of(arguments)
+    return asyncio.run(score_files(server, arguments.paths, options, credentials))
 
 
-def _server_from_environment() -> str:
-    # Loading pydantic takes a moment that a call with --server need not wait.
-    from assay.cli.settings import server_from_environment
-
-    return server_from_environment(DEFAULT_SERVER)
-
-
-async def score_files(server: str, paths: Sequence[str], options: ScoreOptions) -> int:
+async def score_files(
+    server: str, paths: Sequence[str], options: ScoreOptions, credentials: Credentials = _NO_CREDENTIALS
+) -> int:
     """Scores every file; 0, or the gravest exit code of the failures."""
     inputs = inputs_of(paths)
-    async with AsyncClient(server, timeout_seconds=options.timeout_seconds) as client:
+    async with AsyncClient(server, timeout_seconds=options.timeout_seconds, credentials=credentials) as client:
         outcomes = await (_one_by_one if options.concurrency == 1 else _together)(client, inputs, options)
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     if failures and len(inputs) > 1:

@@ -12,6 +12,7 @@ with Client() as client:                      # the same without asyncio
 """
 
 from assay.client.calls import DEFAULT_SERVER, AsyncClient
+from assay.client.connection import Credentials
 from assay.client.failure import NoServer, TookTooLong
 from assay.client.judgement import (
     Judgement,
@@ -33,6 +34,7 @@ __all__ = [
     "DEFAULT_SERVER",
     "AsyncClient",
     "Client",
+    "Credentials",
     "Judgement",
     "KeyFrames",
     "LiveSource",

@@ -10,14 +10,14 @@ from typing import Any, Self
 import grpc
 
 from assay.attribute import KINDS
+from assay.client.connection import Credentials, metadata, open_channel
 from assay.client.failure import failure, gone, read_to_end
 from assay.client.judgement import Judgement, judgement_from_wire
 from assay.client.live import LiveSource, LiveWindow, live_config, live_windows
 from assay.client.upload import Source, can_be_read_again, chunks, is_uri
 from assay.errors import AssayError, Busy, InvalidRequest, ServiceUnavailable
 from assay.magic import is_picture
-from assay.rpc.options import CHANNEL
-from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2, score_pb2
+from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2, live_pb2_grpc, score_pb2
 from assay.video import VideoOptions
 from assay.video_wire import video_options_to_wire
 from assay.wire import FORM_TO_WIRE
@@ -29,26 +29,24 @@ BUSY_WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
 Outcome = Judgement | AssayError | OSError
 """Of one file among many."""
 
+_NO_CREDENTIALS = Credentials()
 _AS_SERVED = VideoOptions()
 """Everything as the server's operator has set it."""
-
-_CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
-    *CHANNEL,
-    # Also the time after which a host that does not answer at all counts as unreachable; the default is 20 s.
-    ("grpc.min_reconnect_backoff_ms", 5_000),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
-    # An HTTP proxy from the environment is for the web; few of them let gRPC through.
-    ("grpc.enable_http_proxy", 0),
-]
 
 
 class AsyncClient:
     """Scores files at one server. Calls may run at the same time; each has its own outcome."""
 
     def __init__(
-        self, server: str = DEFAULT_SERVER, *, timeout_seconds: float = 1800.0, quiet_seconds: float = 60.0
+        self,
+        server: str = DEFAULT_SERVER,
+        *,
+        timeout_seconds: float = 1800.0,
+        quiet_seconds: float = 60.0,
+        credentials: Credentials = _NO_CREDENTIALS,
     ) -> None:
-        """`server` is HOST:PORT; nothing is sent before the first call.
+        """`server` is HOST:PORT; nothing is sent before the first call. `credentials`: TLS and a token, if it asks for
+        them; SettingsError names a file of theirs that cannot be read.
 
         A call that takes longer than `timeout_seconds` raises TookTooLong. A server sends something every 10 s; one
         that was silent for `quiet_seconds` after its first event counts as gone.
@@ -56,7 +54,8 @@ class AsyncClient:
         self.server = server
         self._timeout_seconds = timeout_seconds
         self._quiet_seconds = quiet_seconds
-        self._channel = grpc.aio.insecure_channel(server, options=_CHANNEL_OPTIONS)
+        self._credentials = credentials
+        self._channel = open_channel(server, credentials)
         self._stub = assay_pb2_grpc.AssayServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -182,7 +181,8 @@ class AsyncClient:
         """
         wanted = config_of(form, attributes, tenant, distributions=distributions)
         config = live_config(wanted, window_seconds, hop_seconds, waits)
-        async with aclosing(live_windows(self._channel, self.server, self._quiet_seconds, source, config)) as windows:
+        call = live_pb2_grpc.LiveServiceStub(self._channel).ScoreLive(metadata=metadata(self._credentials))
+        async with aclosing(live_windows(call, self.server, self._quiet_seconds, source, config)) as windows:
             async for window in windows:
                 yield window
 
@@ -202,7 +202,7 @@ class AsyncClient:
 
     async def _call_by_uri(self, uri: str, config: assay_pb2.ScoreConfig) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
         request = assay_pb2.ScoreUriRequest(config=config, uri=uri)
-        call = self._stub.ScoreUri(request, timeout=self._timeout_seconds)
+        call = self._stub.ScoreUri(request, timeout=self._timeout_seconds, metadata=metadata(self._credentials))
         try:
             async for event in self._answers(call):
                 yield event
@@ -211,9 +211,10 @@ class AsyncClient:
 
     def _opened(self, first: bytes) -> tuple[Any, Any]:
         """The call for a file that begins like this, and the class of its requests."""
+        along: dict[str, Any] = {"timeout": self._timeout_seconds, "metadata": metadata(self._credentials)}
         if is_picture(first):
-            return self._stub.StreamImage(timeout=self._timeout_seconds), assay_pb2.StreamImageRequest
-        return self._stub.StreamVideo(timeout=self._timeout_seconds), assay_pb2.StreamVideoRequest
+            return self._stub.StreamImage(**along), assay_pb2.StreamImageRequest
+        return self._stub.StreamVideo(**along), assay_pb2.StreamVideoRequest
 
     async def _answers(
         self, call: Any, upload: "asyncio.Task[None] | None" = None
@@ -251,6 +252,7 @@ async def _upload(
 ) -> None:
     try:
         await call.write(request(config=config))
+        await call.initial_metadata()  # the server has admitted the call, or has ended it
         await call.write(request(chunk=first))
         async for chunk in rest:
             await call.write(request(chunk=chunk))

@@ -13,7 +13,7 @@ from assay.client.judgement import Window, window_from_wire
 from assay.client.upload import Source, pieces
 from assay.errors import InvalidRequest, ServiceUnavailable
 from assay.frame import Frame
-from assay.v1 import assay_pb2, live_pb2, live_pb2_grpc
+from assay.v1 import assay_pb2, live_pb2
 
 LiveSource = Source | AsyncIterable[bytes] | AsyncIterable[Frame]
 """Bytes of MPEG-TS, fragmented MP4, Matroska, WebM or FLV: from a file, a pipe, or as they come; or decoded frames."""
@@ -57,10 +57,9 @@ def live_config(
 
 
 async def live_windows(
-    channel: grpc.aio.Channel, server: str, quiet_seconds: float, source: LiveSource, config: live_pb2.LiveConfig
+    call: Any, server: str, quiet_seconds: float, source: LiveSource, config: live_pb2.LiveConfig
 ) -> AsyncGenerator[LiveWindow, None]:
     """The windows in order of time, until the source ends. Closing the generator ends the stream."""
-    call = live_pb2_grpc.LiveServiceStub(channel).ScoreLive()
     sending = asyncio.create_task(_send(call, source, config))
     try:
         async for event in _events(call, server, quiet_seconds, sending):
@@ -108,6 +107,7 @@ async def _events(
 async def _send(call: Any, source: LiveSource, config: live_pb2.LiveConfig) -> None:
     try:
         await call.write(Request(config=config))
+        await call.initial_metadata()  # the server has admitted the stream, or has ended it
         async with aclosing(_requests(source)) as requests:
             async for request in requests:
                 await call.write(request)

@@ -20,14 +20,12 @@ _AS_SERVED = VideoOptions()
 class Client:
     """Scores files at one server; may be used from several threads."""
 
-    def __init__(
-        self, server: str = DEFAULT_SERVER, *, timeout_seconds: float = 1800.0, quiet_seconds: float = 60.0
-    ) -> None:
+    def __init__(self, server: str = DEFAULT_SERVER, **options: Any) -> None:
         """As AsyncClient; starts the thread on which the calls run."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="assay-client", daemon=True)
         self._thread.start()
-        self._client = self._run(_made(server, timeout_seconds, quiet_seconds))
+        self._client = self._run(_made(server, options))
 
     def __enter__(self) -> Self:
         return self
@@ -100,9 +98,9 @@ class Client:
             raise
 
 
-async def _made(server: str, timeout_seconds: float, quiet_seconds: float) -> AsyncClient:
+async def _made(server: str, options: dict[str, Any]) -> AsyncClient:
     # On the loop's own thread, because a channel belongs to the loop that runs when it is made.
-    return AsyncClient(server, timeout_seconds=timeout_seconds, quiet_seconds=quiet_seconds)
+    return AsyncClient(server, **options)
 
 
 async def _next(events: Any) -> event_pb2.ScoreEvent | None:

@@ -52,6 +52,11 @@ def variables(prefix: str, fields: Iterable[str]) -> Mapping[str, str]:
     return found
 
 
+def is_any_set(prefix: str) -> bool:
+    """Whether there is a variable of that prefix."""
+    return any(name.upper().startswith(prefix) for name in os.environ)
+
+
 def _content(variable: str, path: str) -> str:
     """What the file holds, without the end of its line."""
     try:

@@ -41,10 +41,16 @@ class Security:
         if self.tokens is None:
             raise PermissionDenied("this program is not on the list of those that may call here")
         caller = self.tokens.identity(authorization)
-        for scope in self.scopes.get(method, "").split():
+        for scope in self._needed(method).split():
             if scope not in caller.scopes:
                 raise PermissionDenied(f"these credentials lack the scope {scope!r}")
         return caller
+
+    def _needed(self, method: str) -> str:
+        try:
+            return self.scopes[method]
+        except KeyError:
+            return ""
 
 
 OPEN = Security()

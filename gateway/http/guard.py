@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assay.errors import AssayError
+from assay.rpc.call import REQUEST_ID_KEY, identity, request_id, request_id_of
+from assay.rpc.security import OPEN, Security
 from gateway.http.problem import problem_response
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -21,6 +23,8 @@ HEADERS: Mapping[str, str] = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(self), microphone=()",
 }
+PUBLIC = ("/", "/favicon.ico", "/healthz", "/v1/openapi.json")
+"""What is shown to everybody, besides the files under /page/: nothing that anybody has sent."""
 _ALLOWED_METHODS = "GET, PUT, POST, OPTIONS"
 _PREFLIGHT_SECONDS = "600"
 
@@ -42,9 +46,12 @@ class ForeignOrigin(AssayError):
 class Guard:
     """ASGI middleware in front of everything."""
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], origins: Collection[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: Collection[str], origins: Collection[str], security: Security = OPEN
+    ) -> None:
         """`hosts` are names (without port) that this server is known by beside loopback's; `origins` are of other
-        pages that may ask, such as https://ops.example."""
+        pages that may ask, such as https://ops.example; `security` says who calls, by the path as method."""
+        self._security = security
         self._app, self._hosts, self._origins = app, {*LOOPBACK, *(each.lower() for each in hosts)}, set(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,12 +61,20 @@ class Guard:
         origin = headers.get("origin", "")
         try:
             self._check(headers.get("host", ""), origin)
+            self._identify(scope, headers)
         except AssayError as error:
             return await problem_response(error)(scope, receive, _with(send, HEADERS))
         extra = {**HEADERS, **(_sharing(origin) if origin in self._origins else {})}
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             return await _empty(_with(send, extra))
         return await self._app(scope, receive, _with(send, extra))
+
+    def _identify(self, scope: Scope, headers: Mapping[str, str]) -> None:
+        """Whose request it is, and under which id. Unauthenticated, PermissionDenied, InvalidRequest."""
+        request_id.set(request_id_of(headers.get(REQUEST_ID_KEY, "")))
+        path = scope["path"]
+        if scope["method"] != "OPTIONS" and path not in PUBLIC and not path.startswith("/page/"):
+            identity.set(self._security.identity_of(path, headers.get("authorization", "")))
 
     def _check(self, host: str, origin: str) -> None:
         if _name(host) not in self._hosts:
@@ -80,7 +95,7 @@ def _sharing(origin: str) -> dict[str, str]:
     return {
         "access-control-allow-origin": origin,
         "access-control-allow-methods": _ALLOWED_METHODS,
-        "access-control-allow-headers": "content-type, accept, repr-digest, connect-protocol-version, "
+        "access-control-allow-headers": "authorization, content-type, accept, repr-digest, connect-protocol-version, "
         "connect-timeout-ms, x-grpc-web, x-user-agent, grpc-timeout",
         "access-control-expose-headers": "grpc-status, grpc-message, grpc-status-details-bin, retry-after",
         "access-control-max-age": _PREFLIGHT_SECONDS,

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import uvicorn
@@ -17,6 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from assay.errors import AssayError, SettingsError
+from assay.rpc.security import OPEN, Security, is_loopback
 from assay.v1 import assay_pb2, upload_pb2
 from gateway.http.calls import Calls
 from gateway.http.connect import ConnectApplication
@@ -32,6 +34,7 @@ from gateway.settings import GatewaySettings
 
 _log = logging.getLogger(__name__)
 
+_UPLOADS = upload_pb2.DESCRIPTOR.services_by_name["UploadService"]
 CONNECTIONS = 512
 """At once; one more is answered with 503."""
 HEAD_BYTES = 16 << 10
@@ -39,13 +42,16 @@ HEAD_BYTES = 16 << 10
 
 
 @asynccontextmanager
-async def serving_http(settings: GatewaySettings, scores: Any, live: Any) -> AsyncIterator[str]:
+async def serving_http(
+    settings: GatewaySettings, scores: Any, live: Any, security: Security = OPEN
+) -> AsyncIterator[str]:
     """The HTTP face for the length of the block, at the address that is given back. SettingsError."""
     host, _, port = settings.http_address.rpartition(":")
-    _refuse_open_door(host, settings.http_address)
+    _refuse_open_door(settings, security)
     sock = _bound(host, int(port), settings.http_address)
     spool, scorings = Spool(settings.spool_path(), _limits(settings)), Scorings(settings.http_patience_seconds)
-    app = application(settings, Calls(scores, live), spool, scorings)
+    app = application(settings, Calls(scores, live), spool, scorings, security)
+    certificate, key, _ = security.files.paths if security.files else (None, None, None)
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -55,6 +61,8 @@ async def serving_http(settings: GatewaySettings, scores: Any, live: Any) -> Asy
         proxy_headers=False,
         limit_concurrency=CONNECTIONS,
         h11_max_incomplete_event_size=HEAD_BYTES,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
         timeout_graceful_shutdown=round(settings.grace_seconds),
     )
     server = _Server(config)
@@ -70,11 +78,13 @@ async def serving_http(settings: GatewaySettings, scores: Any, live: Any) -> Asy
         spool.close()
 
 
-def application(settings: GatewaySettings, calls: Calls, spool: Spool, scorings: Scorings) -> ASGIApp:
+def application(
+    settings: GatewaySettings, calls: Calls, spool: Spool, scorings: Scorings, security: Security = OPEN
+) -> ASGIApp:
     """Everything that HTTP offers, behind the guard."""
     services = {
         assay_pb2.DESCRIPTOR.services_by_name["AssayService"]: calls.services,
-        upload_pb2.DESCRIPTOR.services_by_name["UploadService"]: UploadService(calls, spool, scorings),
+        _UPLOADS: UploadService(calls, spool, scorings),
     }
     mounted = [ConnectApplication(descriptor, servicer) for descriptor, servicer in services.items()]
     app = Starlette(
@@ -88,7 +98,7 @@ def application(settings: GatewaySettings, calls: Calls, spool: Spool, scorings:
         ],
         exception_handlers={404: _no_such_path, 405: _no_such_path, 500: _unexpected},
     )
-    return Guard(app, settings.http_hosts, settings.http_origins)
+    return Guard(app, settings.http_hosts, settings.http_origins, replace(security, scopes=_scopes(security)))
 
 
 class _Server(uvicorn.Server):
@@ -141,15 +151,19 @@ def _limits(settings: GatewaySettings) -> SpoolLimits:
     )
 
 
-def _refuse_open_door(host: str, address: str) -> None:
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
+def _scopes(security: Security) -> Mapping[str, str]:
+    """What every path needs: as its method over gRPC, and else what scoring needs."""
+    own = {"/v1/uris:score": "score uri", f"/{_UPLOADS.full_name}/ScoreLiveUpload": "live"}
+    return defaultdict(lambda: "score", {**security.scopes, **own})
+
+
+def _refuse_open_door(settings: GatewaySettings, security: Security) -> None:
+    is_guarded = security.files is not None and security.tokens is not None
+    if not is_loopback(settings.http_address) and not is_guarded and not settings.insecure:
         raise SettingsError(
-            f"GATEWAY_HTTP_ADDRESS {address} is not of the loopback range, and HTTP knows no callers yet; "
-            "use 127.0.0.1 and put a proxy that authenticates in front (docs/proxies.md)"
+            f"GATEWAY_HTTP_ADDRESS {settings.http_address} is not of the loopback range, and would be served without "
+            "TLS or without authentication; see docs/secure.md, or use 127.0.0.1 and put a proxy that does both in "
+            "front (docs/proxies.md)"
         )
 
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from assay.errors import AssayError, InvalidRequest
 from assay.magic import is_picture
+from assay.rpc.call import identity
 from assay.v1 import upload_pb2
 from gateway.fetching import with_head
 from gateway.http.body import Body, ClientGone
@@ -33,19 +34,19 @@ class UploadService:
         self._calls, self._spool, self._scorings = calls, spool, scorings
 
     async def CreateUpload(self, request: upload_pb2.CreateUploadRequest, context: Any) -> Any:  # noqa: N802
-        upload = self._spool.create(request.size_bytes or None)
+        upload = self._spool.create(request.size_bytes or None, identity.get().tenant)
         return upload_pb2.CreateUploadResponse(upload=to_wire(upload))
 
     async def GetUpload(self, request: upload_pb2.GetUploadRequest, context: Any) -> Any:  # noqa: N802
-        return upload_pb2.GetUploadResponse(upload=to_wire(self._spool.get(request.upload_id)))
+        return upload_pb2.GetUploadResponse(upload=to_wire(self._spool.get(request.upload_id, identity.get().tenant)))
 
     async def FinishUpload(self, request: upload_pb2.FinishUploadRequest, context: Any) -> Any:  # noqa: N802
-        upload = self._spool.get(request.upload_id)
+        upload = self._spool.get(request.upload_id, identity.get().tenant)
         await upload.finish()
         return upload_pb2.FinishUploadResponse(upload=to_wire(upload))
 
     async def DeleteUpload(self, request: upload_pb2.DeleteUploadRequest, context: Any) -> Any:  # noqa: N802
-        upload = self._spool.get(request.upload_id)
+        upload = self._spool.get(request.upload_id, identity.get().tenant)
         await self._scorings.forget(upload.upload_id)
         self._spool.forget(upload)
         return upload_pb2.DeleteUploadResponse()
@@ -53,7 +54,7 @@ class UploadService:
     async def ScoreUpload(  # noqa: N802
         self, request: upload_pb2.ScoreUploadRequest, context: Any
     ) -> AsyncGenerator[upload_pb2.ScoreUploadResponse, None]:
-        upload = self._spool.get(request.upload_id)
+        upload = self._spool.get(request.upload_id, identity.get().tenant)
         config = request.config.SerializeToString(deterministic=True)
         scoring = self._scorings.of(
             upload.upload_id, config, "ScoreUpload", lambda: self._score(upload, request.config)
@@ -65,7 +66,7 @@ class UploadService:
     async def ScoreLiveUpload(  # noqa: N802
         self, request: upload_pb2.ScoreLiveUploadRequest, context: Any
     ) -> AsyncGenerator[upload_pb2.ScoreLiveUploadResponse, None]:
-        upload = self._spool.get(request.upload_id)
+        upload = self._spool.get(request.upload_id, identity.get().tenant)
         async with aclosing(self._calls.live(request.config, upload.chunks(), SPOOL)) as responses:
             async for response in responses:
                 yield upload_pb2.ScoreLiveUploadResponse(response=response)
@@ -96,7 +97,7 @@ class Slices:
     async def _put(self, request: Request) -> Response:
         body = Body(request, self._spool.limits.max_upload_bytes, self._limits.idle_seconds)
         try:
-            upload = self._spool.get(request.path_params["upload_id"])
+            upload = self._spool.get(request.path_params["upload_id"], identity.get().tenant)
             async with aclosing(UploadClock(self._limits).timed(body.chunks())) as chunks:
                 await upload.write(_offset(request), chunks, _sha256(request))
             return JSONResponse(as_json(to_wire(upload)))
@@ -107,7 +108,9 @@ class Slices:
 
     async def _get(self, request: Request) -> Response:
         try:
-            return JSONResponse(as_json(to_wire(self._spool.get(request.path_params["upload_id"]))))
+            return JSONResponse(
+                as_json(to_wire(self._spool.get(request.path_params["upload_id"], identity.get().tenant)))
+            )
         except AssayError as error:
             return problem_response(error)
 

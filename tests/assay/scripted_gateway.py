@@ -61,10 +61,12 @@ class ScriptedGateway(assay_pb2_grpc.AssayServiceServicer):
         raise NotImplementedError
 
     def StreamImage(self, request_iterator: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+        context.send_initial_metadata(())
         for event in self._events("StreamImage", request_iterator, context):
             yield assay_pb2.StreamImageResponse(events=[event])
 
     def StreamVideo(self, request_iterator: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+        context.send_initial_metadata(())
         for event in self._events("StreamVideo", request_iterator, context):
             yield assay_pb2.StreamVideoResponse(events=[event])
 

@@ -94,6 +94,7 @@ async def test_events_come_in_the_order_in_which_they_were_sent(client: AsyncCli
 async def test_events_that_came_in_one_message_are_reported_one_by_one() -> None:
     class Several(ScriptedGateway):
         def StreamImage(self, request_iterator: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+            context.send_initial_metadata(())
             yield assay_pb2.StreamImageResponse(events=self._events("StreamImage", request_iterator, context))
 
     with Several() as gateway:

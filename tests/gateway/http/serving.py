@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 
+from assay.rpc.security import OPEN, Security
 from gateway.decode.jobs import DecodePool
 from gateway.http.server import serving_http
 from tests.gateway.serving import gateway
@@ -14,12 +15,14 @@ from tests.scripted_generator import ScriptedGenerator
 
 
 @asynccontextmanager
-async def http_client(pool: DecodePool, model: ScriptedGenerator | None = None, **settings: Any) -> AsyncIterator[Any]:
+async def http_client(
+    pool: DecodePool, model: ScriptedGenerator | None = None, security: Security = OPEN, **settings: Any
+) -> AsyncIterator[Any]:
     """An HTTP client of a gateway with a model that answers as it is scripted."""
     model = model or ScriptedGenerator(texts={"composition_reason": " calm"}, choices={"clarity": " very clear"})
     async with (
         gateway(pool, model, model, http_address="127.0.0.1:0", **settings) as caller,
-        serving_http(*caller.program) as address,
+        serving_http(*caller.program, security) as address,
         httpx2.AsyncClient(base_url=f"http://{address}", timeout=30) as client,
     ):
         yield client
