@@ -83,6 +83,10 @@ live-memory: setup ## Push MINUTES of a live stream (MINUTES=60) and show what i
 hour: setup ## Score an hour-long video and a minute, and show what memory each took (ten minutes)
 	@$(BIN)/python -m tests.hour --window 8 --sampling fps:1
 
+.PHONY: trace
+trace: setup ## Print the trace of one request through the whole stack (FILE=demo/video.mp4)
+	@$(BIN)/python -m tests.trace $(FILE)
+
 .PHONY: auth
 auth: setup ## Try every kind of credentials on every method of every program
 	@$(BIN)/python -m tests.auth

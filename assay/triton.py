@@ -24,6 +24,8 @@ from assay.form import Form, Free
 from assay.frame import Clip, Frame
 from assay.generator import Conversation, Event, Finished
 from assay.liveness import Liveness
+from assay.rpc.call import request_id
+from assay.rpc.tracing import begin_span
 from assay.tensors import Cancel, GenerationRequest, Tensors, cancel_to_tensors, events_from_tensors, request_to_tensors
 
 _log = logging.getLogger(__name__)
@@ -88,7 +90,7 @@ class TritonGenerator:
         Besides the engine's own errors: OverLimit if the clip is larger than 256 MiB; ModelUnavailable if the server
         cannot be reached, dies or is stopped, or is silent for idle_timeout_seconds.
         """
-        request = GenerationRequest(uuid.uuid4().hex, clip, conversation, form)
+        request = GenerationRequest(_engine_id(), clip, conversation, form)
         message = _message(self._model, request_to_tensors(request))
         cancel = _message(self._model, cancel_to_tensors(Cancel(request.request_id)))
         if message.ByteSize() > _MAX_MESSAGE_BYTES:
@@ -102,16 +104,24 @@ class TritonGenerator:
         self._streams.add(stream)
         stream.ended.add_done_callback(lambda _: self._streams.discard(stream))
         self._liveness.watch()
+        stage = begin_span("engine: vision and prefill")
+        is_first = True
         try:
             while True:
                 event = await self._next_event(stream)
                 if isinstance(event, AssayError):
                     raise event
+                if stage and is_first:
+                    stage.end()
+                    stage = begin_span("engine: decode steps")
+                is_first = False
                 yield event
                 if isinstance(event, Finished):
                     return
         finally:
             stream.leave()
+            if stage:
+                stage.end()
 
     async def ready(self) -> Finished:
         """The end of the answer, if the model answers a tiny request now.
@@ -174,6 +184,11 @@ class TritonGenerator:
                 "try again, with fewer requests at a time if the server is busy."
             )
         return ModelUnavailable("The model server cancelled the request; try again.") if event is None else event
+
+
+def _engine_id() -> str:
+    """Unique among those in flight, and begins with the id that stands in every program's logs."""
+    return f"{request_id.get() or 'own'}:{uuid.uuid4().hex[:12]}"
 
 
 class _Stream:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from assay.errors import InvalidRequest
 from assay.magic import is_picture
 from assay.rpc.streams import Put, batches
+from assay.rpc.tracing import begin_span
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
 from assay.video import VideoOptions
 from assay.video_wire import video_options_from_wire
@@ -111,7 +112,10 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
     ) -> None:
         """`admitted` is called with initial metadata once a place is had: a client may wait for it with its bytes."""
         request = request_options(config)
+        waiting = begin_span("admission")
         async with self.requests.place() as place:
+            if waiting:
+                waiting.end()
             if admitted:
                 await admitted(())
             await self._assessment(config, request, place, is_video).run(upload, put)

@@ -17,6 +17,7 @@ from assay.rpc.call import identity, request_id
 from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
 from assay.rpc.tls import PemFiles
+from assay.rpc.tracing import span
 from assay.v1 import assay_pb2, attribute_extraction_pb2_grpc, attribute_pb2, clip_pb2, scoring_pb2, scoring_pb2_grpc
 from assay.v1 import attribute_extraction_pb2 as extraction_pb2
 from assay.wire import FORM_TO_WIRE, clip_header, form_from_wire, pixel_slices
@@ -166,7 +167,7 @@ class Upstream:
 def _answered(service: str, call: Any) -> Iterator[Any]:
     """The call, for as long as somebody reads its answers; then it is cancelled, and the work on the other side."""
     try:
-        with _named(service):
+        with _named(service), span(f"call {service}"):
             yield call
     finally:
         call.cancel()

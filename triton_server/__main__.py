@@ -13,6 +13,7 @@ import sys
 from assay import __version__
 from assay.errors import AssayError
 from assay.rpc.health import Health, VersionedHealth
+from assay.rpc.logs import log_to_stderr
 from assay.rpc.serve import health_alone
 from assay.rpc.settings import load
 from triton_server.install import install
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["install"]):
         print("usage: python -m triton_server [install]", file=sys.stderr)
         return 2
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
+    log_to_stderr("triton_server")
     try:
         settings = load(TritonServerSettings)
         if arguments == ["install"]:

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from assay.errors import InvalidRequest, PermissionDenied
+from assay.rpc.tracing import TRACEPARENT, traceparent
 
 REQUEST_ID_KEY = "x-request-id"
 AWAITS_ADMISSION = ("assay-awaits-admission", "true")
@@ -78,8 +79,9 @@ def remaining_seconds() -> float:
 
 
 def upstream_metadata() -> tuple[tuple[str, str], ...]:
-    """What goes with every call that is made for the current one."""
-    return ((REQUEST_ID_KEY, request_id.get()),) if request_id.get() else ()
+    """What goes with every call that is made for the current one: its id and its span."""
+    pairs = ((REQUEST_ID_KEY, request_id.get()), (TRACEPARENT, traceparent()))
+    return tuple(pair for pair in pairs if pair[1])
 
 
 def upstream_timeout(wanted: float | None) -> float | None:

@@ -17,6 +17,7 @@ BUILD = Gauge("assay_build_info", "1; which release of which program this is.", 
 RELOAD_FAILURES = Counter(
     "assay_reload_failures_total", "Changed files that could not be used, by kind; the old ones stay in use.", ["kind"]
 )
+LOST_SPANS = Counter("assay_spans_lost_total", "Spans that the collector of traces did not take.")
 IN_FLIGHT = Gauge("assay_calls_in_flight", "Calls that are being answered.", ["method"])
 
 

@@ -24,6 +24,7 @@ from assay.rpc.metrics import serve_build_info, serve_metrics
 from assay.rpc.reflection import enable_reflection
 from assay.rpc.security import OPEN, Security, security_of
 from assay.rpc.settings import ServerSettings
+from assay.rpc.tracing import trace_to_collector
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ async def serve(
     Clients show one of `tokens`, with the scopes that a method needs. SettingsError if it would be open by accident.
     """
     log_to_stderr(name, settings.log_level)
+    trace_to_collector(name, assay.__version__)
     addresses = {"address": settings.address, "metrics_address": settings.metrics_address}
     security = security_of(settings, addresses, tokens, scopes)
     renewing = _served_metrics(settings, security)

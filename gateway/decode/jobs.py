@@ -20,6 +20,7 @@ from typing import Self
 
 from assay.errors import AssayError, BadMedia, OverLimit, ServiceUnavailable, UploadStalled
 from assay.frame import Frame
+from assay.rpc.tracing import begin_span
 from gateway.decode import protocol
 from gateway.decode.clock import WallBudget
 from gateway.decode.events import DecodeEvent, EventQueue
@@ -101,6 +102,8 @@ class DecodeJob:
 
     async def __aenter__(self) -> Self:
         self._work = asyncio.create_task(self._run(), name="decode job")
+        if decoding := begin_span("decode"):
+            self._work.add_done_callback(lambda _: decoding.end())
         self._work.add_done_callback(self._finish)
         return self
 

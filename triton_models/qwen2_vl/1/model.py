@@ -1,5 +1,4 @@
 """The door from Triton to assay.engine: tensors in, events out. Settings are environment variables, see _Settings.
-
 Torch is imported in initialize(), as Triton gives up on a stub that takes long to come up, but waits for initialize().
 """
 
@@ -19,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from assay import tensors
 from assay.errors import AssayError, SettingsError
 from assay.generator import Finished
+from assay.rpc.logs import log_to_stderr
 from assay.rpc.settings import load
 
 
@@ -39,7 +39,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the checkpoint. The sentence of an AssayError travels in Triton's message as JSON."""
-        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
+        log_to_stderr("engine")
         # Runs last of all at exit: taking down an interpreter with torch in it would hold up Triton for seconds.
         atexit.register(os._exit, 0)
         try:
@@ -68,16 +68,16 @@ class TritonPythonModel:
         wish, turns = tensors.request_from_tensors(inputs), iter(range(1, sys.maxsize))
         if isinstance(wish, tensors.Cancel):
             self._engine.cancel(wish.request_id)
-            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-            return
+            return sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
         def on_events(events: Any) -> None:
             if self._tell(sender, *events):
                 self._metrics.update(self._engine.counters)
             elif next(turns) % 16 == 0 and sender.is_cancelled():  # asking costs more than telling the events
-                logging.info("the client of a request has left without a word")
+                logging.info("the client has left", extra={"facts": {"request_id": wish.request_id}})
                 self._engine.cancel(wish.request_id)
 
+        logging.info("generation", extra={"facts": {"request_id": wish.request_id, "frames": len(wish.clip.frames)}})
         self._engine.submit(wish.request_id, wish.clip, wish.conversation, wish.form, on_events)
 
     def _tell(self, sender: Any, *events: Any) -> bool:

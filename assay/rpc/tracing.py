@@ -1,0 +1,115 @@
+"""Spans of a call in every program, sent by OTLP where OTEL_EXPORTER_OTLP_ENDPOINT says so; else nothing is loaded."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from assay.errors import SettingsError
+
+TRACEPARENT = "traceparent"
+"""The key under which a call's span goes along; w3.org/TR/trace-context."""
+_ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_tracer: Any = None
+_current: ContextVar[Any] = ContextVar("span", default=None)
+"""The span of the call that the current task answers."""
+
+
+def trace_to_collector(program: str, version: str) -> None:
+    """Begins to send spans, if the environment says where to. SettingsError if OpenTelemetry is not installed."""
+    if not os.environ.get(_ENDPOINT):
+        return
+    try:
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError:
+        raise SettingsError(f"{_ENDPOINT} is set, and OpenTelemetry is not here; pip install 'assay[trace]'") from None
+    send_spans(program, version, BatchSpanProcessor(_counting(OTLPSpanExporter)()))
+
+
+def send_spans(program: str, version: str, processor: Any) -> None:
+    """Begins to hand every span of this process to a span processor of OpenTelemetry's."""
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+
+    global _tracer
+    provider = TracerProvider(resource=Resource.create({"service.name": program, "service.version": version}))
+    provider.add_span_processor(processor)
+    _tracer = provider.get_tracer("assay")
+
+
+def _counting(exporter: Any) -> Any:
+    """The exporter, which counts spans that the collector did not take."""
+    from opentelemetry.sdk.trace.export import SpanExportResult
+
+    from assay.rpc import metrics
+
+    class CountingExporter(exporter):  # type: ignore[misc]
+        def export(self, spans: Any) -> Any:
+            result = super().export(spans)
+            if result is not SpanExportResult.SUCCESS:
+                metrics.LOST_SPANS.inc(len(spans))
+            return result
+
+    return CountingExporter
+
+
+@contextmanager
+def call_span(name: str, metadata: Mapping[str, str], **attributes: str) -> Iterator[Any]:
+    """The span of a call that is answered here: below that of its caller, and above all that is done for it."""
+    if _tracer is None:
+        yield None
+        return
+    from opentelemetry.trace import SpanKind
+
+    given = metadata.get(TRACEPARENT, "")
+    span = _tracer.start_span(name, _context(given), kind=SpanKind.SERVER, attributes=attributes)
+    _current.set(span)
+    try:
+        yield span
+    finally:
+        span.end()
+        _current.set(None)
+
+
+@contextmanager
+def span(name: str, **attributes: str | int | float) -> Iterator[Any]:
+    """A stage of the current call."""
+    begun = begin_span(name, **attributes)
+    try:
+        yield begun
+    finally:
+        if begun is not None:
+            begun.end()
+
+
+def begin_span(name: str, **attributes: str | int | float) -> Any:
+    """A stage whose end is told by its `end()`; None where nothing is traced or no call is answered."""
+    parent = _current.get()
+    if _tracer is None or parent is None:
+        return None
+    return _tracer.start_span(name, _context(traceparent()), attributes=attributes)
+
+
+def traceparent() -> str:
+    """Of the current call's span; empty if it has none."""
+    parent = _current.get()
+    if parent is None:
+        return ""
+    context = parent.get_span_context()
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def _context(given: str) -> Any:
+    """OpenTelemetry's context below that span; the root if it is none."""
+    from opentelemetry.context import Context
+    from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+
+    if not _TRACEPARENT.fullmatch(given):
+        return Context()
+    _, trace_id, span_id, flags = given.split("-")
+    remote = SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))
+    return set_span_in_context(NonRecordingSpan(remote), Context())
