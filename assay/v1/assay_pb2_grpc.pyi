@@ -9,7 +9,8 @@ is at fault:
 - DEADLINE_EXCEEDED: the upload stopped, or was slower than the server waits; send it again.
 - RESOURCE_EXHAUSTED: a limit was passed (reason OVER_LIMIT), or the server is busy (BUSY, with google.rpc.RetryInfo).
 - UNAVAILABLE: a program behind the gateway is down, or the server of a URI; try again.
-- PERMISSION_DENIED: a URI that the operator does not allow.
+- UNAUTHENTICATED: no credentials, or none that are good here; send others.
+- PERMISSION_DENIED: a URI that the operator does not allow, another tenant, or a scope that the caller has not.
 - DATA_LOSS: the model's answer holds no score.
 - FAILED_PRECONDITION: the server is set up wrongly, such as with two different checkpoints.
 - UNIMPLEMENTED: there is no such method.
