@@ -20,10 +20,6 @@ class Claim:
     plcc: float | None = None
     """None where the paper prints no PLCC."""
 
-    @property
-    def is_cross(self) -> bool:
-        return self.data_set != self.trained_on
-
 
 GROUPS: Mapping[str, tuple[Claim, ...]] = {
     "Image quality (KonIQ-10k, across to SPAQ and LIVE Challenge)": (

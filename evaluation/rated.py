@@ -13,8 +13,6 @@ from data.rated import DataSet, RatedFile, held_out, load
 from evaluation.measure import MeasureOptions, measure, models
 from evaluation.runs import DIRECT, FINAL, REASONED, BadRun, Run, RunRow, run_row
 
-DATA_SETS = ("koniq", "spaq", "livec", "ava", "tad66k", "realqa", "konvid")
-
 
 def files_to_test(data_set: DataSet, limit: int | None) -> Sequence[RatedFile]:
     """The test split, which is the whole set where none was published. BadRun if it is empty."""

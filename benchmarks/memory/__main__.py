@@ -1,8 +1,8 @@
 """`python -m benchmarks.memory --checkpoint checkpoints/nano`: is the engine's memory flat over ten thousand answers?
 
-Every picture is another one, so that all that is kept is filled and evicted again; small ones, asked for the number
+Every picture is another one, so that the caches are filled and evicted again; small ones, asked for the number
 alone, so that it does not take a night. Each thousand prints what the process has resident; the command fails if
-more is resident at the end than half-way, when all that is kept is full, by more than --most-growth-percent.
+more is resident at the end than half-way, when the caches are full, by more than --most-growth-percent.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from assay.checkpoint import read_checkpoint
 from assay.engine import Engine, EngineOptions
@@ -23,8 +24,7 @@ from assay.prompt import answer_form, question
 
 def resident_mib() -> float:
     """Of this process, now."""
-    line = next(each for each in Path("/proc/self/status").read_text().splitlines() if each.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
+    return float(psutil.Process().memory_info().rss) / 2**20
 
 
 def pictures(first: int, count: int, side_px: int) -> Iterator[Clip]:

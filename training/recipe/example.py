@@ -43,11 +43,6 @@ class TrainingExample:
     score: float | None = None
     """In [0, 10); None in stage 1."""
 
-    @property
-    def is_reasoned(self) -> bool:
-        """Whether reasoning stands in front of the label."""
-        return self.task in REASONED_TASKS
-
 
 def example_of(row: ConversationRow) -> TrainingExample:
     """Every token of the answer weighs the same, as in the paper. ValueError if a scored answer holds no label."""
