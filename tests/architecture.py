@@ -35,6 +35,7 @@ SAME_NAMES: frozenset[str] = frozenset({})
 SMALL_FILES: Mapping[str, str] = {
     "assay/cli/__main__.py": "so that `python -m assay.cli` runs",
     "assay/cli/connection.py": "score, live and doctor need it, and it loads pydantic only where it must",
+    "assay/cli/key.py": "a command by itself",
     "assay/cli/settings.py": "a program's settings stand by themselves",
     "assay/magic.py": "a noun; the client must know it without the rest",
     "assay/rpc/admission.py": "one interceptor among several, each of its own",

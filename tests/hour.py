@@ -24,10 +24,11 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from assay.cli.video import add_video_options, video_of
+from assay.cli.video import video_options
 from assay.client import AsyncClient, Judgement, VideoOptions
 from assay.stack import Stack
 from assay.stack.program import Program
+from assay.video import KeyFrames
 from tests.gateway.serving import services
 from tests.scripted_generator import ScriptedGenerator
 
@@ -177,10 +178,17 @@ async def main() -> int:
     parser.add_argument("--long-runs", type=int, default=1, help="of the long video (default 1)")
     parser.add_argument("--model", choices=SERVED, default="nano", help="what answers (default nano)")
     parser.add_argument("--form", default="direct", help="of the answers (default direct)")
-    add_video_options(parser)
+    parser.add_argument("--sampling", default="", metavar="HOW:N")
+    parser.add_argument("--key-frames", type=KeyFrames, metavar="exact|auto|only")
+    parser.add_argument("--window", type=float, metavar="SECONDS")
+    parser.add_argument("--hop", type=float, metavar="SECONDS")
+    parser.add_argument("--keep-repeats", action="store_true")
     options = parser.parse_args()
     os.environ["GATEWAY_LIMITS__MAX_DURATION_SECONDS"] = str(60 * options.minutes + 60)
-    os.environ["GATEWAY_UPLOAD_IDLE_SECONDS"] = "3600"
+    os.environ["GATEWAY_UPLOAD__IDLE_SECONDS"] = "3600"
+    video = video_options(
+        options.sampling, options.key_frames, options.window, options.hop, keep_repeats=options.keep_repeats
+    )
     peak_mib = []
     with tempfile.TemporaryDirectory() as folder:
         for minutes, runs in ((1.0, options.short_runs), (options.minutes, options.long_runs)):
@@ -188,7 +196,7 @@ async def main() -> int:
             write_video(path, 60 * minutes)
             found = []
             for _ in range(runs):
-                done = await run(SERVED[options.model](Path(folder)), path, options.form, video_of(options))
+                done = await run(SERVED[options.model](Path(folder)), path, options.form, video)
                 found.append(done.peaks.together_mib)
                 print(_line(minutes, path, done.judgement, done.peaks, done.seconds), flush=True)
             peak_mib.append(median(found))

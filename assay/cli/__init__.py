@@ -1,17 +1,23 @@
-"""The command line: `assay score`, `assay live`, `assay up`, `assay demo`, `assay checkpoint`."""
+"""The command line: `assay score`, `assay live`, `assay up`, `assay demo`, `assay checkpoint`, `assay settings`."""
 
-import argparse
+import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from functools import wraps
 from pathlib import Path
+from typing import Annotated, Any, ParamSpec
+
+import typer
+from typer.exceptions import TyperException
 
 from assay import __version__
 from assay.attribute import KINDS
-from assay.cli.video import add_video_options
+from assay.cli.video import Hop, KeepRepeats, KeyFramesOption, Pool, SamplingOption, Window, video_options
 from assay.errors import AssayError
-from assay.stack.settings import MODULES
-from assay.wire import FORM_TO_WIRE
+
+P = ParamSpec("P")
 
 _EXIT_CODES = """\
 exit codes:
@@ -34,294 +40,311 @@ and for a file that could not be scored:
 """
 
 
+class AnswerForm(StrEnum):
+    """As `assay.checkpoint.FormName`."""
+
+    DIRECT = "direct"
+    REGULAR = "regular"
+    NATURAL = "natural"
+
+
+class Lateness(StrEnum):
+    """Of windows that come faster than they are judged."""
+
+    DROP = "drop"
+    WAIT = "wait"
+
+
+Form = Annotated[
+    AnswerForm,
+    typer.Option(
+        help="direct: the number alone, fastest. regular: ten attributes with reasons. natural: the same in prose."
+    ),
+]
+Attributes = Annotated[
+    str, typer.Option(metavar="A,B,…", help=f"Report these attributes only; known are {', '.join(KINDS)}.")
+]
+Tenant = Annotated[
+    str, typer.Option(metavar="NAME", help="Also a composite score, with the weights stored under this name.")
+]
+Server = Annotated[
+    str,
+    typer.Option(metavar="HOST:PORT", help="The gateway (default: the variable ASSAY_SERVER, or 127.0.0.1:50051)."),
+]
+TlsCa = Annotated[
+    str,
+    typer.Option(
+        metavar="PEM",
+        help="Speak TLS; the file holds the authorities of the server's certificate, `system` means this machine's "
+        "(default: ASSAY_TLS_CA).",
+    ),
+]
+Cert = Annotated[str, typer.Option(metavar="PEM", help="Our own certificate with its key (default: ASSAY_CERT).")]
+TokenFile = Annotated[
+    str, typer.Option(metavar="FILE", help="Holds the token or API key to show (default: ASSAY_TOKEN_FILE).")
+]
+CheckpointDirectory = Annotated[
+    Path | None, typer.Option("--checkpoint", metavar="DIR", help="The model (default checkpoints/nano).")
+]
+Logs = Annotated[Path | None, typer.Option(metavar="DIR", help="One log per program (default runs/logs).")]
+
+
+app = typer.Typer(
+    help="Scores how good images and videos look to people, and says why.",
+    epilog=_EXIT_CODES,
+    rich_markup_mode="rich",
+    add_completion=False,
+    no_args_is_help=True,
+)
+checkpoint_app = typer.Typer(help="Inspect a checkpoint, or get one.", no_args_is_help=True)
+app.add_typer(checkpoint_app, name="checkpoint")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; the exit code (see --help). Wrong use raises SystemExit(2)."""
-    options = _parser().parse_args(argv)
     try:
-        return int(options.run(options))
-    except AssayError as error:
-        print(f"assay: {error.message}", file=sys.stderr)
-        return 2 if error.grpc_status == "FAILED_PRECONDITION" else 1
-    except KeyboardInterrupt:
-        print("assay: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of our output (`| head`) has closed it; Python would complain again when it flushes at exit.
-        sys.stdout = None
-        return 141
+        return int(typer.main.get_command(app).main(argv, prog_name="assay", standalone_mode=False) or 0)
+    except TyperException as wrong:
+        # Every one that is raised by parsing shows itself, which the base class does not promise.
+        shown: Any = wrong
+        shown.show()
+        raise SystemExit(shown.exit_code) from None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="assay",
-        description="Scores how good images and videos look to people, and says why.",
-        epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def _exit_code(command: Callable[P, int]) -> Callable[P, int]:
+    """What a command raises becomes its exit code."""
+
+    @wraps(command)
+    def run(*arguments: P.args, **options: P.kwargs) -> int:
+        try:
+            return command(*arguments, **options)
+        except AssayError as error:
+            print(f"assay: {error.message}", file=sys.stderr)
+            return 2 if error.grpc_status == "FAILED_PRECONDITION" else 1
+        except KeyboardInterrupt:
+            print("assay: stopped", file=sys.stderr)
+            return 130
+        except BrokenPipeError:
+            # The reader of our output (`| head`) has closed it; Python would complain again when it flushes at exit.
+            sys.stdout = None
+            return 141
+
+    return run
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"assay {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def assay(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the release.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog=f"{_JSON}\n{_EXIT_CODES}")
+@_exit_code
+def score(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH",
+            help="A file, a directory (every picture and video in it), - for stdin, or an address that the server gets "
+            "itself (https://…, s3://…) if it is set up to.",
+        ),
+    ],
+    form: Form = AnswerForm.REGULAR,
+    attributes: Attributes = "",
+    tenant: Tenant = "",
+    server: Server = "",
+    tls_ca: TlsCa = "",
+    cert: Cert = "",
+    token_file: TokenFile = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="No reasoning, attributes or progress; errors stay.")
+    ] = False,
+    concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="Files in flight at once.")] = 1,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Longest time per file.")] = 1800.0,
+    sampling: SamplingOption = "",
+    key_frames: KeyFramesOption = None,
+    window: Window = None,
+    hop: Hop = None,
+    pool: Pool = "",
+    keep_repeats: KeepRepeats = False,
+) -> int:
+    """Score pictures and videos: scores go to stdout, a line each; reasoning and attributes to stderr."""
+    names, seconds = _known_attributes(attributes), _above_0("--timeout", timeout)
+    video = video_options(sampling, key_frames, window, hop, pool, keep_repeats)
+    _silence_grpc()
+    from assay.cli.connection import connection_of
+    from assay.cli.score import ScoreOptions, score_files
+
+    options = ScoreOptions(form, names, as_json, quiet, concurrency, seconds, tenant, video)
+    address, credentials = connection_of(server, tls_ca, cert, token_file)
+    return asyncio.run(score_files(address, paths, options, credentials))
+
+
+@app.command(epilog=_EXIT_CODES)
+@_exit_code
+def live(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="- for stdin, or a file.")],
+    pace: Annotated[bool, typer.Option("--pace", help="Send a file of MPEG-TS at the pace of its own clock.")] = False,
+    window: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Length of a window (default: the model's).")
+    ] = None,
+    hop: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="From window to window (default: one window).")
+    ] = None,
+    lateness: Annotated[
+        Lateness, typer.Option(help="When windows come faster than they are judged: drop the oldest, or read slower.")
+    ] = Lateness.DROP,
+    form: Form = AnswerForm.DIRECT,
+    attributes: Attributes = "",
+    tenant: Tenant = "",
+    server: Server = "",
+    tls_ca: TlsCa = "",
+    cert: Cert = "",
+    token_file: TokenFile = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per window.")] = False,
+) -> int:
+    """Score a stream of MPEG-TS, fragmented MP4, Matroska, WebM or FLV for as long as it goes on, a line per window."""
+    names = _known_attributes(attributes)
+    window_seconds, hop_seconds = _above_0("--window", window or 0.0, window), _above_0("--hop", hop or 0.0, hop)
+    _silence_grpc()
+    from assay.cli.connection import connection_of
+    from assay.cli.live import LiveOptions, score_live
+
+    options = LiveOptions(
+        source, window_seconds, hop_seconds, lateness is Lateness.WAIT, pace, form, names, tenant, as_json
     )
-    parser.add_argument("--version", action="version", version=f"assay {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_score(commands)
-    _add_live(commands)
-    _add_up(commands)
-    _add_demo(commands)
-    _add_checkpoint(commands)
-    _add_settings(commands)
-    _add_key(commands)
-    return parser
+    address, credentials = connection_of(server, tls_ca, cert, token_file)
+    return asyncio.run(score_live(address, options, credentials))
 
 
-def _add_score(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "score",
-        help="score pictures and videos",
-        description="Scores files. Scores go to stdout, one line each; reasoning and attributes to stderr.",
-        epilog=f"{_JSON}\n{_EXIT_CODES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "paths",
-        nargs="+",
-        metavar="PATH",
-        help="a file, a directory (every picture and video in it), - for stdin, or an address that the server gets "
-        "itself (https://…, s3://…) if it is set up to",
-    )
-    _add_score_options(parser, "regular")
-    parser.add_argument("--json", action="store_true", help="print one JSON object per file")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no reasoning, attributes or progress; errors stay")
-    parser.add_argument(
-        "--concurrency", type=_positive, default=1, metavar="N", help="files in flight at once (default 1)"
-    )
-    add_video_options(parser)
-    parser.add_argument(
-        "--timeout", type=_seconds, default=1800.0, metavar="SECONDS", help="longest time per file (default 1800)"
-    )
-    parser.set_defaults(run=_run_score)
-
-
-def _add_live(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "live",
-        help="score a live stream while it goes on",
-        description="Scores a stream of MPEG-TS, fragmented MP4, Matroska, WebM or FLV for as long as it goes on: one "
-        "line per window.",
-        epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("source", metavar="SOURCE", help="- for stdin, or a file")
-    parser.add_argument("--pace", action="store_true", help="send a file of MPEG-TS at the pace of its own clock")
-    parser.add_argument(
-        "--window", type=_seconds, default=0.0, metavar="SECONDS", help="length of a window (default: the model's)"
-    )
-    parser.add_argument(
-        "--hop", type=_seconds, default=0.0, metavar="SECONDS", help="from window to window (default: one window)"
-    )
-    parser.add_argument(
-        "--lateness",
-        choices=("drop", "wait"),
-        default="drop",
-        help="when windows come faster than they are judged: drop the oldest (default), or read more slowly",
-    )
-    _add_score_options(parser, "direct")
-    parser.add_argument("--json", action="store_true", help="print one JSON object per window")
-    parser.set_defaults(run=_run_live)
-
-
-def _add_score_options(parser: argparse.ArgumentParser, default_form: str) -> None:
-    parser.add_argument(
-        "--form",
-        choices=list(FORM_TO_WIRE),
-        default=default_form,
-        help="direct: the number alone, fastest. regular: ten attributes with reasons. natural: in prose "
-        f"(default {default_form})",
-    )
-    parser.add_argument(
-        "--attributes",
-        type=_attributes,
-        default=(),
-        metavar="A,B,…",
-        help=f"report these attributes only; known are {', '.join(KINDS)}",
-    )
-    parser.add_argument(
-        "--tenant", default="", metavar="NAME", help="also a composite score, with the weights stored under this name"
-    )
-    _add_connection_options(parser)
-
-
-def _add_connection_options(parser: argparse.ArgumentParser) -> None:
-    """--server, --tls-ca, --cert and --token-file."""
-    parser.add_argument(
-        "--server", metavar="HOST:PORT", help="the gateway (default: the variable ASSAY_SERVER, or 127.0.0.1:50051)"
-    )
-    parser.add_argument(
-        "--tls-ca",
-        metavar="PEM",
-        help="speak TLS; the file holds the authorities of the server's certificate, `system` means this machine's "
-        "(default: ASSAY_TLS_CA)",
-    )
-    parser.add_argument("--cert", metavar="PEM", help="our own certificate with its key (default: ASSAY_CERT)")
-    parser.add_argument(
-        "--token-file", metavar="FILE", help="holds the token or API key to show (default: ASSAY_TOKEN_FILE)"
-    )
-
-
-def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "up",
-        help="run the whole stack on this machine",
-        description="Starts Triton, the two services and the gateway, and stops them all on Ctrl-C.",
-    )
-    _add_stack_options(parser)
-    parser.add_argument(
-        "--address", default="127.0.0.1:50051", metavar="HOST:PORT", help="of the gateway (default 127.0.0.1:50051)"
-    )
-    parser.add_argument(
-        "--http-address",
-        default="127.0.0.1:50080",
-        metavar="HOST:PORT",
-        help="of its page, REST and gRPC-Web (default 127.0.0.1:50080; empty: none; port 0: a free one)",
-    )
-    parser.set_defaults(run=_run_up)
-
-
-def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "demo",
-        help="bring the stack up, score a photo and a video, stop it",
-        description="Brings the stack up on a free port, scores demo/photo.jpg and demo/video.mp4, and stops it.",
-    )
-    _add_stack_options(parser)
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="score these files instead")
-    parser.add_argument("--keep", action="store_true", help="stay up afterwards, with a page to try other files on")
-    parser.set_defaults(run=_run_demo)
-
-
-def _add_key(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "key",
-        help="make an API key",
-        description="Makes an API key. The key goes to stderr, once; stdout gets the entry for the file that "
-        "GATEWAY_AUTH_KEYS names, which knows the key by its hash alone.",
-    )
-    parser.add_argument("--tenant", required=True, metavar="NAME", help="whose calls are made with it")
-    parser.add_argument("--scopes", default="score", metavar="A,B,…", help="of score, live and uri (default score)")
-    parser.add_argument("--name", default="", help="what it is called in logs (default: begin of its hash)")
-    parser.set_defaults(run=_run_key)
-
-
-def _add_settings(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "settings",
-        help="list what can be set from outside",
-        description="Lists every environment variable of every program: what it takes, its default, what it does.",
-    )
-    parser.add_argument(
-        "program", nargs="?", choices=list(MODULES), metavar="PROGRAM", help=f"{', '.join(MODULES)} (default: all)"
-    )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_const", dest="form", const="json", help="one JSON array")
-    form.add_argument("--markdown", action="store_const", dest="form", const="markdown", help="as in docs/settings.md")
-    parser.set_defaults(run=_run_settings)
-
-
-def _add_checkpoint(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """`assay checkpoint …` among the commands."""
-    parser = commands.add_parser("checkpoint", help="look at a checkpoint, or get one")
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    show = verbs.add_parser("show", help="say what a directory holds, and whether it can be served")
-    show.add_argument("directory", type=Path, metavar="DIR")
-    show.set_defaults(run=_run_show)
-    prepare = verbs.add_parser(
-        "prepare",
-        help="download, merge, check",
-        description="Makes a directory that can be served of a base model and an adapter: downloads both (safetensors "
-        "only, no code of theirs is run), merges them and proves the merge, adds prompts and forms, checks the result.",
-    )
-    prepare.add_argument("name", metavar="NAME", help="a directory of checkpoints/ with a sources.toml: realqa-7b")
-    prepare.add_argument("--out", type=Path, metavar="DIR", help="where to (default runs/checkpoints/NAME)")
-    prepare.add_argument("--hub", metavar="URL", help="another hub than huggingface.co")
-    prepare.add_argument("--cache", type=Path, metavar="DIR", help="download cache (default: the hub's own)")
-    prepare.add_argument("--base", type=Path, metavar="DIR", help="a local copy of the base model instead")
-    prepare.add_argument("--adapter", type=Path, metavar="DIR", help="a local copy of the adapter instead")
-    prepare.add_argument("--folder", metavar="NAME", help="another adapter of the repository than sources.toml names")
-    prepare.add_argument("--variant", metavar="NAME", help="another of the variants in assay.toml")
-    prepare.set_defaults(run=_run_prepare)
-
-
-def _add_stack_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="the model (default checkpoints/nano)")
-    parser.add_argument("--logs", type=Path, metavar="DIR", help="one log per program (default runs/logs)")
-
-
-def _run_score(options: argparse.Namespace) -> int:
-    # gRPC's C core logs to stderr, which is the reader's here, and says nothing that our own sentences do not. It looks
-    # at this when it is loaded.
-    os.putenv("GRPC_VERBOSITY", "NONE")
-    from assay.cli.score import run_score
-
-    return run_score(options)
-
-
-def _run_live(options: argparse.Namespace) -> int:
-    os.putenv("GRPC_VERBOSITY", "NONE")  # as above
-    from assay.cli.live import run_live
-
-    return run_live(options)
-
-
-def _run_up(options: argparse.Namespace) -> int:
+@app.command()
+@_exit_code
+def up(
+    checkpoint: CheckpointDirectory = None,
+    logs: Logs = None,
+    address: Annotated[str, typer.Option(metavar="HOST:PORT", help="Of the gateway.")] = "127.0.0.1:50051",
+    http_address: Annotated[
+        str,
+        typer.Option(metavar="HOST:PORT", help="Of its page, REST and gRPC-Web (empty: none; port 0: a free one)."),
+    ] = "127.0.0.1:50080",
+) -> int:
+    """Run the whole stack on this machine: Triton, the services and the gateway, until Ctrl-C."""
     from assay.cli.up import run_up
 
-    return run_up(options)
+    return run_up(checkpoint, logs, address, http_address)
 
 
-def _run_demo(options: argparse.Namespace) -> int:
+@app.command()
+@_exit_code
+def demo(
+    paths: Annotated[list[str] | None, typer.Argument(metavar="PATH", help="Score these files instead.")] = None,
+    checkpoint: CheckpointDirectory = None,
+    logs: Logs = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Stay up afterwards, with a page to try other files on.")
+    ] = False,
+) -> int:
+    """Bring the stack up on a free port, score demo/photo.jpg and demo/video.mp4, stop it."""
     from assay.cli.up import run_demo
 
-    return run_demo(options)
+    return run_demo(paths or [], checkpoint, logs, keep)
 
 
-def _run_settings(options: argparse.Namespace) -> int:
+@app.command()
+@_exit_code
+def settings(
+    program: Annotated[str, typer.Argument(metavar="PROGRAM", help="One program's (default: all).")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="As in docs/settings.md.")] = False,
+) -> int:
+    """List every environment variable of every program: what it takes, its default, what it does."""
     from assay.cli.settings_table import run_settings
+    from assay.stack.settings import MODULES
 
-    return run_settings(options)
+    if program and program not in MODULES:
+        raise typer.BadParameter(f"there is no program {program!r}; there are {', '.join(MODULES)}")
+    return run_settings(program, as_json=as_json, as_markdown=as_markdown)
 
 
-def _run_key(options: argparse.Namespace) -> int:
+@app.command()
+@_exit_code
+def key(
+    tenant: Annotated[str, typer.Option(metavar="NAME", help="Whose calls are made with it.")],
+    scopes: Annotated[str, typer.Option(metavar="A,B,…", help="Of score, live and uri.")] = "score",
+    name: Annotated[str, typer.Option(help="What it is called in logs (default: begin of its hash).")] = "",
+) -> int:
+    """Make an API key.
+
+    The key goes to stderr, once; stdout gets the entry for the file that GATEWAY_AUTH_KEYS names, which knows it by
+    its hash alone.
+    """
     from assay.cli.key import run_key
 
-    return run_key(options)
+    return run_key(tenant, scopes, name)
 
 
-def _run_show(options: argparse.Namespace) -> int:
-    from assay.cli.checkpoint import run_show
+@checkpoint_app.command("show")
+@_exit_code
+def show_checkpoint(directory: Annotated[Path, typer.Argument(metavar="DIR")]) -> int:
+    """Say what a directory holds, and whether it can be served."""
+    from assay.cli.checkpoint import show
 
-    return run_show(options)
-
-
-def _run_prepare(options: argparse.Namespace) -> int:
-    from assay.cli.prepare import run_prepare
-
-    return run_prepare(options)
+    show(directory)
+    return 0
 
 
-def _attributes(text: str) -> tuple[str, ...]:
+@checkpoint_app.command("prepare")
+@_exit_code
+def prepare_checkpoint(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A directory of checkpoints/ with a sources.toml: realqa-7b.")
+    ],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to (default runs/checkpoints/NAME).")] = None,
+    hub: Annotated[str | None, typer.Option(metavar="URL", help="Another hub than huggingface.co.")] = None,
+    cache: Annotated[Path | None, typer.Option(metavar="DIR", help="Download cache (default: the hub's own).")] = None,
+    base: Annotated[Path | None, typer.Option(metavar="DIR", help="A local copy of the base model instead.")] = None,
+    adapter: Annotated[Path | None, typer.Option(metavar="DIR", help="A local copy of the adapter instead.")] = None,
+    folder: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Another adapter of the repository than sources.toml names.")
+    ] = None,
+    variant: Annotated[str | None, typer.Option(metavar="NAME", help="Another of the variants in assay.toml.")] = None,
+) -> int:
+    """Make a directory that can be served of a base model and an adapter.
+
+    Downloads both (safetensors only, no code of theirs is run), merges them and proves the merge, adds prompts and
+    forms, checks the result.
+    """
+    from assay.cli.prepare import PrepareOptions, run_prepare
+
+    return run_prepare(PrepareOptions(name, out, hub, cache, base, adapter, folder, variant))
+
+
+def _silence_grpc() -> None:
+    # gRPC's C core logs to stderr, which is the reader's here, and says nothing that our own sentences do not. It reads
+    # this when it is loaded.
+    os.putenv("GRPC_VERBOSITY", "NONE")
+
+
+def _known_attributes(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if unknown := [name for name in names if name not in KINDS]:
-        raise argparse.ArgumentTypeError(f"unknown attribute {', '.join(unknown)}; known are {', '.join(KINDS)}")
+        raise typer.BadParameter(
+            f"unknown attribute {', '.join(unknown)}; known are {', '.join(KINDS)}", param_hint="--attributes"
+        )
     return names
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {text!r}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, got {text!r}")
+def _above_0(option: str, seconds: float, given: float | None = 1.0) -> float:
+    if given is not None and not 0.0 < seconds < float("inf"):
+        raise typer.BadParameter(f"must be a number of seconds above 0, got {seconds:g}", param_hint=option)
     return seconds

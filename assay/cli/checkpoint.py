@@ -1,6 +1,5 @@
 """`assay checkpoint show`: what a directory holds, and whether it can be served."""
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +9,6 @@ from assay.errors import CheckpointError
 from assay.form import Literal
 from assay.prompt import answer_form, question
 from assay.weights import check_config, check_files, count_weights, fingerprint, read_json
-
-
-def run_show(options: argparse.Namespace) -> int:
-    """Says what there is; CheckpointError if it cannot be served."""
-    show(options.directory)
-    return 0
 
 
 def show(directory: Path) -> None:

@@ -1,14 +1,11 @@
 """`assay live`: a stream on stdin or in a file -> one line per window."""
 
-import argparse
-import asyncio
 import json
 import sys
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from assay.cli import render
-from assay.cli.connection import connection_of
 from assay.cli.inputs import STDIN
 from assay.cli.pace import paced
 from assay.client import AsyncClient, Credentials, LiveSource, LiveWindow, NoServer
@@ -31,23 +28,6 @@ class LiveOptions:
     attributes: tuple[str, ...] = ()
     tenant: str = ""
     as_json: bool = False
-
-
-def run_live(arguments: argparse.Namespace) -> int:
-    """The command; its exit code."""
-    options = LiveOptions(
-        source=arguments.source,
-        window_seconds=arguments.window,
-        hop_seconds=arguments.hop,
-        waits=arguments.lateness == "wait",
-        is_paced=arguments.pace,
-        form=arguments.form,
-        attributes=arguments.attributes,
-        tenant=arguments.tenant,
-        as_json=arguments.json,
-    )
-    server, credentials = connection_of(arguments)
-    return asyncio.run(score_live(server, options, credentials))
 
 
 async def score_live(server: str, options: LiveOptions, credentials: Credentials = _NO_CREDENTIALS) -> int:

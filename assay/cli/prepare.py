@@ -4,7 +4,6 @@ Everything that can be missing is searched before the first byte is downloaded, 
 out: a checkout (the wheel holds no training/, which merges), the hub, an adapter in safetensors, room on the disk.
 """
 
-import argparse
 import json
 import re
 import shutil
@@ -12,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -55,7 +55,21 @@ class Sources(BaseModel):
     adapter: _Source
 
 
-def run_prepare(options: argparse.Namespace) -> int:
+@dataclass(frozen=True, slots=True)
+class PrepareOptions:
+    """What the command line asks for; see its help."""
+
+    name: str
+    out: Path | None = None
+    hub: str | None = None
+    cache: Path | None = None
+    base: Path | None = None
+    adapter: Path | None = None
+    folder: str | None = None
+    variant: str | None = None
+
+
+def run_prepare(options: PrepareOptions) -> int:
     """The command; NotPrepared, CheckpointError or HubError says what is missing."""
     root = checkout()
     recipe = root / "checkpoints" / options.name
@@ -92,7 +106,7 @@ def read_sources(recipe: Path) -> Sources:
         raise CheckpointError(f"{path}: {wrong}") from wrong
 
 
-def _found(hub: Hub, sources: Sources, options: argparse.Namespace) -> tuple[Snapshot | Path, Snapshot | Path]:
+def _found(hub: Hub, sources: Sources, options: PrepareOptions) -> tuple[Snapshot | Path, Snapshot | Path]:
     """Base and adapter, as local directories where such were given, else as they lie on the hub."""
     for local in (options.base, options.adapter):
         if local is not None and not local.is_dir():

@@ -1,16 +1,13 @@
 """`assay score`: files -> scores on stdout, and on stderr what led to them."""
 
-import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from assay.cli import render
-from assay.cli.connection import connection_of
 from assay.cli.inputs import Input, inputs_of
 from assay.cli.progress import ProgressCounter, QuietScreen, Screen, stderr_screen
-from assay.cli.video import video_of
 from assay.client import AsyncClient, Credentials, Judgement, NoServer, VideoOptions, judgement_from_wire
 from assay.errors import AssayError
 from assay.v1 import event_pb2, score_pb2
@@ -42,22 +39,6 @@ class Failure:
 
 
 Outcome = Judgement | Failure
-
-
-def run_score(arguments: argparse.Namespace) -> int:
-    """The command; its exit code."""
-    options = ScoreOptions(
-        form=arguments.form,
-        attributes=arguments.attributes,
-        as_json=arguments.json,
-        is_quiet=arguments.quiet,
-        concurrency=arguments.concurrency,
-        timeout_seconds=arguments.timeout,
-        tenant=arguments.tenant,
-        video=video_of(arguments),
-    )
-    server, credentials = connection_of(arguments)
-    return asyncio.run(score_files(server, arguments.paths, options, credentials))
 
 
 async def score_files(

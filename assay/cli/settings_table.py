@@ -1,6 +1,5 @@
 """`assay settings`: what can be set from outside, as a table for people or JSON for programs."""
 
-import argparse
 import dataclasses
 import json
 from collections.abc import Sequence
@@ -20,12 +19,12 @@ a program's prefix that no program knows stops the program, which names it; thos
 """
 
 
-def run_settings(options: argparse.Namespace) -> int:
-    """Prints the settings of one program, or of all."""
-    settings = [each for name in ([options.program] if options.program else MODULES) for each in settings_of(name)]
-    if options.form == "json":
+def run_settings(program: str, *, as_json: bool, as_markdown: bool) -> int:
+    """Prints the settings of one program, or of all if it is empty."""
+    settings = [each for name in ([program] if program else MODULES) for each in settings_of(name)]
+    if as_json:
         print(json.dumps([dataclasses.asdict(each) for each in settings], indent=2))
-    elif options.form == "markdown":
+    elif as_markdown:
         print(markdown(settings), end="")
     else:
         _print_table(settings)

@@ -1,11 +1,10 @@
 """`assay up` and `assay demo`: the whole stack on this machine."""
 
-import argparse
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,14 +14,14 @@ from assay.stack import Stack, checkout
 _DEMO_FILES = ("demo/photo.jpg", "demo/video.mp4")
 
 
-def run_up(options: argparse.Namespace) -> int:
+def run_up(checkpoint: Path | None, logs: Path | None, address: str, http_address: str) -> int:
     """Runs until Ctrl-C or SIGTERM (0), or until a program keeps ending (StackError)."""
     with _ended_by_signals():
         stack = Stack(
-            checkpoint=options.checkpoint,
-            address=options.address,
-            http_address=options.http_address,
-            logs=options.logs,
+            checkpoint=checkpoint,
+            address=address,
+            http_address=http_address,
+            logs=logs,
             say=_say,
         )
         _say(f"one log per program in {_short(stack.logs)}")
@@ -39,20 +38,20 @@ def run_up(options: argparse.Namespace) -> int:
     return 0
 
 
-def run_demo(options: argparse.Namespace) -> int:
+def run_demo(paths: Sequence[str], checkpoint: Path | None, logs: Path | None, stays_up: bool) -> int:
     """Scores the demo's files with a stack of its own; exit codes are those of `assay score`."""
-    paths = options.paths or [_short(checkout() / name) for name in _DEMO_FILES]
+    paths = paths or [_short(checkout() / name) for name in _DEMO_FILES]
     with (
         _ended_by_signals(),
         Stack(
-            checkpoint=options.checkpoint,
-            http_address="127.0.0.1:0" if options.keep else "",
-            logs=options.logs,
+            checkpoint=checkpoint,
+            http_address="127.0.0.1:0" if stays_up else "",
+            logs=logs,
             say=_say,
         ) as stack,
     ):
         code = asyncio.run(score_files(stack.address, paths, ScoreOptions()))
-        if options.keep:
+        if stays_up:
             _say(f"try your own on http://{stack.http_address}/ ; Ctrl-C stops everything")
             with suppress(KeyboardInterrupt):
                 stack.wait()

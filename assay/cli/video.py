@@ -1,86 +1,94 @@
 """Options of `assay score` that are about videos: their texts become VideoOptions."""
 
-import argparse
 from enum import StrEnum
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+import typer
 
 from assay.errors import InvalidRequest
 from assay.video import KeyFrames, Pooling, Sampling, VideoOptions
 
 E = TypeVar("E", bound=StrEnum)
+_PANEL = "Videos (the server's defaults where nothing is given)"
+
+SamplingOption = Annotated[
+    str,
+    typer.Option(
+        metavar="HOW:N",
+        help="fps, or fps:RATE frames per second; uniform:COUNT frames over the whole video; scene:RATE: as fps, but "
+        "no clip shows two scenes.",
+        rich_help_panel=_PANEL,
+    ),
+]
+KeyFramesOption = Annotated[
+    KeyFrames | None,
+    typer.Option(
+        help="Whether the codec's key frames may stand for others. exact: never; auto: where it is worth while; only: "
+        "nothing else is decoded.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Window = Annotated[float | None, typer.Option(metavar="SECONDS", help="Length of a clip.", rich_help_panel=_PANEL)]
+Hop = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="From one clip's start to the next's.", rich_help_panel=_PANEL),
+]
+Pool = Annotated[
+    str,
+    typer.Option(
+        metavar="HOW:N",
+        help="How clips' scores become one. mean; percentile:P, the score at P percent of the time, counted from the "
+        "worst; worst:K, the mean of the worst K.",
+        rich_help_panel=_PANEL,
+    ),
+]
+KeepRepeats = Annotated[
+    bool,
+    typer.Option(
+        "--keep-repeats",
+        help="Score frames again that are nearly the same as the last.",
+        rich_help_panel=_PANEL,
+    ),
+]
 
 
-def add_video_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("videos", "How to sample a video; the server's defaults where nothing is given.")
-    group.add_argument(
-        "--sampling",
-        type=sampling,
-        default=(None, None),
-        metavar="HOW[:N]",
-        help="fps[:RATE]: RATE frames per second; uniform[:COUNT]: COUNT frames over the whole video; "
-        "scene[:RATE]: as fps, but no clip shows two scenes",
-    )
-    group.add_argument(
-        "--key-frames",
-        type=KeyFrames,
-        choices=[*KeyFrames],
-        help="whether the codec's key frames may stand for others: exact: never; auto: where it is worth while; "
-        "only: nothing else is decoded",
-    )
-    group.add_argument("--window", type=float, metavar="SECONDS", help="length of a clip")
-    group.add_argument("--hop", type=float, metavar="SECONDS", help="from one clip's start to the next's")
-    group.add_argument(
-        "--pool",
-        type=pooling,
-        default=(None, None),
-        metavar="HOW[:N]",
-        help="how clips' scores become one: mean; percentile[:P]: the score at P percent of the time, counted from "
-        "the worst; worst[:K]: mean of the worst K",
-    )
-    group.add_argument(
-        "--keep-repeats", action="store_true", help="score frames again that are nearly the same as the last"
-    )
-
-
-def video_of(options: argparse.Namespace) -> VideoOptions:
-    """InvalidRequest names the option that is out of range."""
-    how, number = options.sampling
-    pool, refined = options.pool
+def video_options(
+    sampling: str = "",
+    key_frames: KeyFrames | None = None,
+    window: float | None = None,
+    hop: float | None = None,
+    pool: str = "",
+    keep_repeats: bool = False,
+) -> VideoOptions:
+    """BadParameter for what cannot be read; InvalidRequest names the option that is out of range."""
+    how, number = _named("--sampling", sampling, Sampling)
+    pooling, refined = _named("--pool", pool, Pooling)
+    if pooling is Pooling.MEAN and refined is not None:
+        raise typer.BadParameter(f"the mean takes no number, got {pool!r}", param_hint="--pool")
     return VideoOptions(
         sampling=how,
         frames_per_second=number if how in (Sampling.FPS, Sampling.SCENE) else None,
         frame_count=_whole(number) if how is Sampling.UNIFORM else None,
-        key_frames=options.key_frames,
-        keep_repeats=options.keep_repeats or None,
-        window_seconds=options.window,
-        hop_seconds=options.hop,
-        pooling=pool,
-        percentile=refined if pool is Pooling.PERCENTILE else None,
-        worst_count=_whole(refined) if pool is Pooling.WORST else None,
+        key_frames=key_frames,
+        keep_repeats=keep_repeats or None,
+        window_seconds=window,
+        hop_seconds=hop,
+        pooling=pooling,
+        percentile=refined if pooling is Pooling.PERCENTILE else None,
+        worst_count=_whole(refined) if pooling is Pooling.WORST else None,
     )
 
 
-def sampling(text: str) -> tuple[Sampling, float | None]:
-    """`uniform:16` -> (Sampling.UNIFORM, 16.0)."""
-    return _named(text, Sampling)
-
-
-def pooling(text: str) -> tuple[Pooling, float | None]:
-    """`worst:3` -> ("worst", 3.0)."""
-    how, number = _named(text, Pooling)
-    if how is Pooling.MEAN and number is not None:
-        raise argparse.ArgumentTypeError(f"the mean takes no number, got {text!r}")
-    return how, number
-
-
-def _named(text: str, known: type[E]) -> tuple[E, float | None]:
+def _named(option: str, text: str, known: type[E]) -> tuple[E | None, float | None]:
+    if not text:
+        return None, None
     name, colon, number = text.partition(":")
     if name not in [*known]:
-        raise argparse.ArgumentTypeError(f"unknown {name!r}; known are {', '.join(known)}")
+        raise typer.BadParameter(f"unknown {name!r}; known are {', '.join(known)}", param_hint=option)
     try:
         return known(name), float(number) if colon else None
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a number after ':', got {number!r}") from None
+        raise typer.BadParameter(f"expected a number after ':', got {number!r}", param_hint=option) from None
 
 
 def _whole(number: float | None) -> int | None:

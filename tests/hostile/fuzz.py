@@ -131,8 +131,8 @@ async def gateway_process():
             "GATEWAY_DECODE_WORKERS": str(AT_ONCE),
             "GATEWAY_LOG_LEVEL": "error",
             # A machine that stands still for half a minute is not the doing of a file.
-            "GATEWAY_UPLOAD_IDLE_SECONDS": "3600",
-            "GATEWAY_UPLOAD_GRACE_SECONDS": "3600",
+            "GATEWAY_UPLOAD__IDLE_SECONDS": "3600",
+            "GATEWAY_UPLOAD__GRACE_SECONDS": "3600",
         }
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway"), env={**os.environ, **settings}, stdout=asyncio.subprocess.PIPE
