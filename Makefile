@@ -56,7 +56,7 @@ test-others:
 	@$(PYTEST) tests $(addprefix --ignore=,$(ENGINE_TESTS) $(GATEWAY_TESTS) $(RESEARCH_TESTS)) | sed -u 's/^/others: /'
 
 browser: setup ## Run every test of the page in a real Chromium
-	$(BIN)/python -m pytest -m "browser or browser_full" tests/gateway/http
+	$(BIN)/python -m pytest -m "browser or browser_full" tests/gateway/http tests/e2e/test_page.py
 
 proxies: setup ## Run the settings of docs/proxies.md in Envoy, and in nginx where it is
 	$(BIN)/python -m pytest tests/gateway/http/test_proxies.py

@@ -34,10 +34,10 @@ export class Camera {
     private readonly closed: () => void,
   ) {
     const end = el("button", { type: "button", class: "quiet", click: () => this.close() }, "Stop camera");
-    const seen = el("div", { class: "side" }, this.video, this.stage, this.list);
+    const seen = el("div", { class: "side" }, this.video, this.timeline.element, this.stage, this.list);
     const said = el("div", { class: "side" }, this.scores, this.words);
     const head = el("header", {}, el("h2", {}, "Camera"), end);
-    fill(this.element, head, this.trouble, el("div", { class: "split" }, seen, said), this.timeline.element, this.grades);
+    fill(this.element, head, this.trouble, el("div", { class: "split" }, seen, said), this.grades);
     this.draw();
   }
 

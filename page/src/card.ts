@@ -53,10 +53,9 @@ export class Card {
       el(
         "div",
         { class: "split" },
-        el("div", { class: "side" }, this.preview, this.facts),
+        el("div", { class: "side" }, this.preview, this.timeline.element, this.facts),
         el("div", { class: "side" }, el("div", { class: "status" }, this.progress, this.stage), this.scores, this.words),
       ),
-      this.timeline.element,
       this.grades,
       this.downloads,
     );

@@ -8,7 +8,7 @@ from assay.stack import Stack
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
-    with Stack(logs=tmp_path_factory.mktemp("logs")) as running:
+    with Stack(http_address="127.0.0.1:0", logs=tmp_path_factory.mktemp("logs")) as running:
         yield running
 
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 CASES = 2000
 
 
-def test_every_route_under_v1_is_described_and_nothing_else():
+async def test_every_route_under_v1_is_described_and_nothing_else():
     routes = [*Rest(None, None).routes(), *Slices(None, None).routes()]
     served = {(route.path, method.lower()) for route in routes for method in route.methods - {"HEAD"}}
     described = {(path, method) for path, methods in document()["paths"].items() for method in methods}
