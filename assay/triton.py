@@ -4,14 +4,22 @@ tritonclient; never loads torch.
 One bidirectional stream per generation: the request, then events until the last one, then both sides close. A gRPC
 cancel that meets the end of a stream can crash Triton 24.10. So a generation is cancelled by a second message on its
 stream, which is then read to its end; the call itself is cancelled only if the server does not answer that.
+
+Of several servers (a name with several addresses) one clip always meets the same, by consistent hashing of its pixels,
+so that whoever asks about it finds its prefix in that server's cache; while that one is away it meets the next.
 """
 
 import asyncio
+import hashlib
+import json
 import logging
 import math
+import os
 import struct
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from typing import Any
 
 import grpc
@@ -33,8 +41,39 @@ _log = logging.getLogger(__name__)
 _DATATYPES = {"O": "BYTES", "b1": "BOOL", "u1": "UINT8", "<i8": "INT64", "<f8": "FP64"}
 _DTYPES = {name: np.dtype(code) for code, name in _DATATYPES.items()}
 
+_AFFINITY = "assay-affinity"
+"""The metadata key whose value chooses the server."""
+_AFFINITIES = 256
+"""Different values. Each has its own watch for a stopped server."""
+
+_SERVICE_CONFIG = {
+    # gRPC's consistent hashing, github.com/grpc/proposal/blob/master/A76-ring-hash-improvements.md
+    "loadBalancingConfig": [{"ring_hash_experimental": {"requestHashHeader": _AFFINITY}}],
+    "methodConfig": [
+        {
+            "name": [{}],
+            # Once, and never after the first event: a request that kills its server shall not kill them all.
+            "retryPolicy": {
+                "maxAttempts": 2,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "0.1s",
+                "backoffMultiplier": 1,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+    "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
+}
+# Read by gRPC when it reads the service config; without it the header is ignored.
+os.putenv("GRPC_EXPERIMENTAL_RING_HASH_SET_REQUEST_HASH_KEY", "true")
+
 _MAX_MESSAGE_BYTES = 256 << 20
-_CHANNEL_OPTIONS: list[tuple[str, int]] = [
+_CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    # What is kept for another attempt, beyond which there is none.
+    ("grpc.per_rpc_retry_buffer_size", _MAX_MESSAGE_BYTES),
+    # New servers are found when a connection ends (--grpc-max-connection-age), not only 30 s later.
+    ("grpc.dns_min_time_between_resolutions_ms", 5_000),
     # A clip travels in one message: 64 frames of 448 x 448 are 38.5 MB. What a clip may hold is the gateway's limit.
     ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
     # A frozen server answers no ping; without ping_timeout_ms that shows after a minute only. The server must allow
@@ -70,7 +109,8 @@ class TritonGenerator:
         idle_timeout_seconds: float = 30.0,
         connect_timeout_seconds: float = 1.0,
     ) -> None:
-        """`address` is host:port of Triton's gRPC side. Nothing is connected before the first call.
+        """`address` is host:port of Triton's gRPC side; behind one name, or in `ipv4:HOST:PORT,HOST:PORT`, may be
+        several servers of one checkpoint. Nothing is connected before the first call.
 
         `idle_timeout_seconds` is the longest silence between two events; waiting in the engine's queue and reading
         the prompt count. `connect_timeout_seconds` is how long a call waits for a connection.
@@ -81,8 +121,11 @@ class TritonGenerator:
         self._connect_timeout_seconds = connect_timeout_seconds
         self._channel: grpc.aio.Channel | None = None
         self._stub: service_pb2_grpc.GRPCInferenceServiceStub | None = None
-        self._streams: set[_Stream] = set()
-        self._liveness = Liveness(self._is_live, self._streams)
+        self._streams: defaultdict[str, set[_Stream]] = defaultdict(set)
+        """By affinity: those of one value have one server."""
+        self._liveness: dict[str, Liveness] = {}
+        self._probe: Any = None
+        """Held, because a call that nobody holds is cancelled."""
 
     async def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
         """The Generator port. aclose(), and cancelling the task that reads, cancel the generation in the engine.
@@ -99,11 +142,12 @@ class TritonGenerator:
                 f"The frames of a clip may have {_MAX_MESSAGE_BYTES} bytes together, got {message.ByteSize()}; "
                 "send fewer or smaller ones."
             )
-        stub = await self._connected()
-        stream = _Stream(stub.ModelStreamInfer(), message, cancel)
-        self._streams.add(stream)
-        stream.ended.add_done_callback(lambda _: self._streams.discard(stream))
-        self._liveness.watch()
+        affinity = _affinity(clip)
+        stub = await self._connected(affinity)
+        stream = _Stream(stub.ModelStreamInfer(metadata=_metadata(affinity)), message, cancel)
+        self._streams[affinity].add(stream)
+        stream.ended.add_done_callback(lambda _: self._streams[affinity].discard(stream))
+        self._watch(affinity)
         stage = begin_span("engine: vision and prefill")
         is_first = True
         try:
@@ -136,35 +180,51 @@ class TritonGenerator:
 
     async def close(self) -> None:
         """Cancel what is still in flight, wait for the server's word on it, close the connection."""
-        for stream in tuple(self._streams):
+        streams = [stream for each in self._streams.values() for stream in each]
+        for stream in streams:
             stream.leave()
-        await asyncio.gather(*(stream.ended for stream in self._streams), return_exceptions=True)
-        await self._liveness.close()
+        await asyncio.gather(*(stream.ended for stream in streams), return_exceptions=True)
+        for liveness in self._liveness.values():
+            await liveness.close()
         if self._channel is not None:
             await self._channel.close()
             self._channel = self._stub = None
 
-    async def _connected(self) -> service_pb2_grpc.GRPCInferenceServiceStub:
+    async def _connected(self, affinity: str) -> service_pb2_grpc.GRPCInferenceServiceStub:
+        """Once the server of this affinity is connected, or another in its stead."""
         if self._channel is None or self._stub is None:
             self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
             self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         stub = self._stub
+        if self._channel.get_state() is grpc.ChannelConnectivity.READY:
+            return stub
+        # Consistent hashing connects for a call only, so there is one, with the affinity of the one to come.
+        request, timeout_seconds = service_pb2.ServerLiveRequest(), self._connect_timeout_seconds
+        self._probe = stub.ServerLive(
+            request, timeout=timeout_seconds, wait_for_ready=True, metadata=_metadata(affinity)
+        )
         try:
             # Not asyncio.wait_for: in 3.11 it swallows a cancellation that comes together with the result.
-            async with asyncio.timeout(self._connect_timeout_seconds):
+            async with asyncio.timeout(timeout_seconds):
                 await self._channel.channel_ready()
         except TimeoutError:
             raise ModelUnavailable(
-                f"The model server cannot be reached (no connection within {self._connect_timeout_seconds:g} s); "
+                f"The model server cannot be reached (no connection within {timeout_seconds:g} s); "
                 "try again, and check that it is running if this goes on."
             ) from None
         return stub
 
-    async def _is_live(self, timeout_seconds: float) -> bool:
+    def _watch(self, affinity: str) -> None:
+        if affinity not in self._liveness:
+            self._liveness[affinity] = Liveness(partial(self._is_live, affinity), self._streams[affinity])
+        self._liveness[affinity].watch()
+
+    async def _is_live(self, affinity: str, timeout_seconds: float) -> bool:
         """False if the server takes a question in and does not answer: it is stopped, or its machine is."""
         assert self._stub is not None
+        request = service_pb2.ServerLiveRequest()
         try:
-            await self._stub.ServerLive(service_pb2.ServerLiveRequest(), timeout=timeout_seconds)
+            await self._stub.ServerLive(request, timeout=timeout_seconds, metadata=_metadata(affinity))
         except grpc.aio.AioRpcError as failure:
             # What else can go wrong ends the streams themselves.
             return failure.code() is not grpc.StatusCode.DEADLINE_EXCEEDED
@@ -259,6 +319,18 @@ class _Stream:
         if not self._is_half_closed:
             self._is_half_closed = True
             await self._call.done_writing()
+
+
+def _affinity(clip: Clip) -> str:
+    """Of the pixels alone, so that every question about a clip has the same."""
+    digest = hashlib.blake2b(digest_size=8)
+    for frame in clip.frames:
+        digest.update(frame.pixels.data)
+    return str(int.from_bytes(digest.digest(), "big") % _AFFINITIES)
+
+
+def _metadata(affinity: str) -> tuple[tuple[str, str], ...]:
+    return ((_AFFINITY, affinity),)
 
 
 def _message(model: str, tensors: Tensors) -> service_pb2.ModelInferRequest:

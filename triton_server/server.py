@@ -177,6 +177,8 @@ def _command(settings: TritonServerSettings, ports: Ports, shm_prefix: str) -> l
         "--grpc-http2-max-ping-strikes=0",
         "--grpc-keepalive-time=10000",
         "--grpc-keepalive-timeout=5000",
+        # Whoever asks looks the name up again, and finds servers that were added. Streams go on to their end.
+        "--grpc-max-connection-age=30000",
         # Who may ask for scores may not load models, map memory or change logging.
         f"--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:admin={secrets.token_hex(16)}",
     ]

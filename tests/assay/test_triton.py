@@ -297,6 +297,69 @@ async def test_a_server_that_comes_back_is_found_again():
     await server.stop(0)
 
 
+@asynccontextmanager
+async def several(*scripts):
+    """Stand-ins behind one address, and two generators that know it."""
+    scripted = [ScriptedTriton(list(script)) for script in scripts]
+    servers, ports = [], []
+    for each in scripted:
+        servers.append(grpc.aio.server())
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(each, servers[-1])
+        ports.append(servers[-1].add_insecure_port("127.0.0.1:0"))
+        await servers[-1].start()
+    address = "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)
+    generators = [TritonGenerator(address, connect_timeout_seconds=5) for _ in range(2)]
+    try:
+        yield scripted, servers, generators
+    finally:
+        for generator in generators:
+            await generator.close()
+        for server in servers:
+            await server.stop(0)
+
+
+def clip(seed: int) -> Clip:
+    pixels = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
+    return Clip((Frame(pixels),), is_video=False)
+
+
+async def test_one_clip_meets_one_of_several_servers_whoever_asks():
+    async with several([FINISHED], [FINISHED], [FINISHED]) as (scripted, _, (extraction, scoring)):
+        for seed in range(24):
+            await read(extraction, clip(seed))
+            await read(scoring, clip(seed))
+        asked = [{message.clip.stacked().tobytes() for message in each.asked} for each in scripted]
+        assert all(asked)
+        assert sum(map(len, asked)) == 24
+
+
+async def test_a_clip_goes_elsewhere_when_its_server_is_gone():
+    async with several([FINISHED], [FINISHED]) as (scripted, servers, (generator, _)):
+        await read(generator)
+        (gone,) = [place for place, each in enumerate(scripted) if each.asked]
+        await servers[gone].stop(0)
+        assert await read(generator) == [FINISHED]
+        assert len(scripted[1 - gone].asked) == 1
+
+
+async def dies(context):
+    await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+
+
+async def test_a_request_that_its_server_lost_unanswered_is_asked_once_more():
+    async with several([dies]) as ((scripted,), _, (generator, _)):
+        with pytest.raises(ModelUnavailable):
+            await read(generator)
+        assert len(scripted.asked) == 2
+
+
+async def test_a_request_that_was_answered_is_not_asked_again():
+    async with several([WROTE, dies]) as ((scripted,), _, (generator, _)):
+        with pytest.raises(ModelUnavailable):
+            await read(generator)
+        assert len(scripted.asked) == 1
+
+
 def test_importing_it_does_not_load_torch():
     program = "import assay.triton, sys; print('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -262,6 +262,8 @@ def test_sigterm_leaves_nothing_behind(tiny, tmp_path):
     assert shared_memory(server) == []
     host, port = server.address.split(":")
     with socket.socket() as listening:
+        # Of connections that the server had ended the system keeps the port for a minute.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, int(port)))
 
 
