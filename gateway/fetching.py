@@ -18,7 +18,7 @@ class Fetcher:
 
     def __init__(self, address: str, files: PemFiles | None = None) -> None:
         """`address` is HOST:PORT, unix:PATH, or empty where URIs are not served."""
-        self._channel = channel(address, files) if address else None
+        self._channel = channel(address, files, follows_health=True) if address else None
 
     async def close(self) -> None:
         if self._channel:

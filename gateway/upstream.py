@@ -65,7 +65,8 @@ class Upstream:
     """Calls to attribute extraction and scoring. Every failure comes out as an AssayError that names the service."""
 
     def __init__(self, extraction_address: str, scoring_address: str, files: PemFiles | None = None) -> None:
-        self._channels = (channel(extraction_address, files), channel(scoring_address, files))
+        addresses = extraction_address, scoring_address
+        self._channels = tuple(channel(each, files, follows_health=True) for each in addresses)
         self._extraction = attribute_extraction_pb2_grpc.AttributeExtractionServiceStub(self._channels[0])
         self._scoring = scoring_pb2_grpc.ScoringServiceStub(self._channels[1])
         self._specs: dict[tuple[FormName, str], tuple[float, ModelSpec]] = {}

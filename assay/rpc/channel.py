@@ -1,33 +1,35 @@
 """Channels to other programs of Assay."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
 
 from assay.rpc.call import upstream_metadata, upstream_timeout
-from assay.rpc.options import CHANNEL
+from assay.rpc.options import CHANNEL, CHECKED_CHANNEL
 from assay.rpc.tls import Pem, PemFiles
 
 _CLOSE_SECONDS = 600.0
 """For calls in flight on a connection that showed a certificate which has been renewed."""
 
 
-def channel(address: str, files: PemFiles | None = None) -> grpc.aio.Channel:
+def channel(address: str, files: PemFiles | None = None, *, follows_health: bool = False) -> grpc.aio.Channel:
     """A channel to HOST:PORT or unix:PATH that finds a frozen peer and retries UNAVAILABLE before the first answer.
 
     Every call takes along the request id and the deadline of the call that it is made for. Nothing is connected before
-    the first one. With `files` it speaks TLS and shows our certificate, the one of the moment.
+    the first one. With `files` it speaks TLS and shows our certificate, the one of the moment. With `follows_health`
+    a peer that says NOT_SERVING gets no calls.
     """
-    return _PeerChannel(address, files)
+    return _PeerChannel(address, files, CHECKED_CHANNEL if follows_health else CHANNEL)
 
 
 class _PeerChannel(grpc.aio.Channel):
     """A channel of gRPC's, and another one once the certificate has changed."""
 
-    def __init__(self, address: str, files: PemFiles | None) -> None:
+    def __init__(self, address: str, files: PemFiles | None, options: Sequence[tuple[str, int | str]]) -> None:
         self._address = address
+        self._options = options
         # What is reached by a path on this machine is guarded by the path.
         self._files = None if address.startswith("unix:") else files
         self._shown: Pem | None = None
@@ -35,9 +37,9 @@ class _PeerChannel(grpc.aio.Channel):
 
     def _opened(self) -> grpc.aio.Channel:
         if self._files is None:
-            return grpc.aio.insecure_channel(self._address, options=CHANNEL)
+            return grpc.aio.insecure_channel(self._address, options=self._options)
         self._shown = self._files.get()
-        return grpc.aio.secure_channel(self._address, self._files.channel_credentials(), options=CHANNEL)
+        return grpc.aio.secure_channel(self._address, self._files.channel_credentials(), options=self._options)
 
     def _current(self) -> grpc.aio.Channel:
         if self._files is not None and self._files.get() is not self._shown:

@@ -62,3 +62,10 @@ CHANNEL: list[tuple[str, int | str]] = [
     ("grpc.dns_min_time_between_resolutions_ms", 5_000),
     ("grpc.service_config", json.dumps(_RETRY_BEFORE_THE_FIRST_ANSWER)),
 ]
+
+# Between our programs. A pod that is not ready, or that ends, gets no new calls as soon as its health says so
+# (`assay.rpc.health`); a client outside may have a proxy before it that knows nothing of health.
+_CHECKED = {**_RETRY_BEFORE_THE_FIRST_ANSWER, "healthCheckConfig": {"serviceName": ""}}
+CHECKED_CHANNEL: list[tuple[str, int | str]] = [
+    (name, json.dumps(_CHECKED) if name == "grpc.service_config" else value) for name, value in CHANNEL
+]

@@ -108,7 +108,8 @@ async def upstream_service(
         return
     service = kind(generator, checkpoint, LiveModel(generator.ready), **options)
     add = getattr(stubs, f"add_{kind.__name__}Servicer_to_server")
-    async with listening("127.0.0.1:0", lambda server: add(service, server), []) as (_, address):
+    async with listening("127.0.0.1:0", lambda server: add(service, server), []) as (health, address):
+        await health.set(True)
         yield address
 
 

@@ -52,7 +52,8 @@ async def fetch_address(server):
     def add(to):
         fetch_pb2_grpc.add_FetchServiceServicer_to_server(served, to)
 
-    async with listening("127.0.0.1:0", add, []) as (_, address):
+    async with listening("127.0.0.1:0", add, []) as (health, address):
+        await health.set(True)
         yield address
 
 

@@ -15,3 +15,14 @@ async def test_a_call_to_a_program_that_is_just_starting_succeeds(tmp_path):
         await asyncio.sleep(0.1)
         async with listening(address, lambda server: None, []):
             assert (await call).status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def test_a_peer_that_is_not_ready_gets_no_calls():
+    request = health_pb2.HealthCheckRequest()
+    one = listening("127.0.0.1:0", lambda server: None, [])
+    other = listening("127.0.0.1:0", lambda server: None, [])
+    async with one as (health, first), other as (_, second):
+        await health.set(True)
+        async with channel(f"ipv4:{first},{second}", follows_health=True) as to:
+            answers = [await health_pb2_grpc.HealthStub(to).Check(request) for _ in range(8)]
+    assert {answer.status for answer in answers} == {health_pb2.HealthCheckResponse.SERVING}
