@@ -117,7 +117,7 @@ k8s: setup ## Render and check every Kubernetes manifest
 	@$(BIN)/python -m k8s.check
 
 images: setup ## Build the container images (docs/kubernetes.md: BUILD_BASE, BASE)
-	@containers/build.sh
+	@$(BIN)/python -m containers.images $(NAMES)
 
 check: setup lint types imports generated k8s test ## All that CI asks for
 
@@ -130,7 +130,7 @@ lint: setup
 	$(BIN)/ruff check $(SOURCES)
 
 types: setup
-	$(BIN)/mypy assay services gateway ingest triton_server data training evaluation benchmarks protos/generate.py
+	$(BIN)/mypy assay services gateway ingest triton_server data training evaluation benchmarks k8s containers protos/generate.py
 
 imports: setup
 	$(BIN)/lint-imports
@@ -140,7 +140,7 @@ generated: setup
 	@$(BIN)/assay settings --markdown | diff docs/settings.md - || { echo 'docs/settings.md is not of this code; run `make gen`'; exit 1; }
 
 gen: setup ## Make assay/v1 from protos/ and docs/settings.md from the code again
-	$(BIN)/python protos/generate.py
+	$(BIN)/python k8s containers protos/generate.py
 	$(BIN)/assay settings --markdown > docs/settings.md
 
 paper-miniature: setup ## Run the whole paper on made-up pictures with a tiny model, in minutes

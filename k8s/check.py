@@ -36,7 +36,7 @@ from triton_server.server import MODEL
 Doc = dict[str, Any]
 HERE = Path(__file__).parent
 API_VERSIONS = ("1.35", "1.37")
-_MODELS = {
+_MODELS: dict[str, Any] = {
     "ScaledObject": keda.ScaledObject,
     "Issuer": cert_manager.Issuer,
     "Certificate": cert_manager.Certificate,
@@ -214,7 +214,7 @@ class _UniqueKeys(yaml.SafeLoader):
     """PyYAML takes the last of two equal keys without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         if twice := {str(key) for key in keys if keys.count(key) > 1}:
             line = node.start_mark.line + 1
             raise yaml.YAMLError(f"line {line}: {', '.join(sorted(twice))} stands twice")

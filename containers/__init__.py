@@ -1,0 +1,1 @@
+"""Container images of the programs, and what is in them."""
