@@ -24,8 +24,9 @@ from typing import Any
 
 import grpc
 import numpy as np
+from google.protobuf import json_format, text_format
 from numpy.typing import NDArray
-from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 from assay.errors import AssayError, ModelUnavailable, OverLimit
 from assay.form import Form, Free
@@ -331,6 +332,15 @@ def _affinity(clip: Clip) -> str:
 
 def _metadata(affinity: str) -> tuple[tuple[str, str], ...]:
     return ((_AFFINITY, affinity),)
+
+
+def config_with_instances(pbtxt: str, kind: str, count: int, gpus: Sequence[int] = ()) -> str:
+    """A model's config.pbtxt with other instances, as the JSON that Triton's load takes; `kind` such as KIND_GPU."""
+    config = text_format.Parse(pbtxt, model_config_pb2.ModelConfig())
+    del config.instance_group[:]
+    config.instance_group.add(kind=kind, count=count, gpus=gpus)
+    written: str = json_format.MessageToJson(config, preserving_proto_field_name=True, indent=None)
+    return written
 
 
 def _message(model: str, tensors: Tensors) -> service_pb2.ModelInferRequest:

@@ -3,6 +3,7 @@
 assay/engine/model/loading.py loads what has passed here.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -18,21 +19,47 @@ from assay.errors import CheckpointError
 
 INDEX = "model.safetensors.index.json"
 NEEDED = ("config.json", "tokenizer.json", "preprocessor_config.json")
+RECORDED_BYTES = 256 << 20
+"""Checkpoints from this size on have their hash recorded: it takes a second or more to compute."""
+_RECORD = "fingerprint.json"
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _MAX_HEADER_BYTES = 100_000_000
 """safetensors' own limit."""
 
 
-def fingerprint(directory: Path) -> str:
-    """Hash of the files that decide what is answered: names and contents, read piece by piece; 16 hex digits."""
+def fingerprint(directory: Path, verify: bool = False) -> str:
+    """Hash of the files that decide what is answered: names and contents; 16 hex digits.
+
+    That of large weights is recorded in their directory and taken from there while size and time of every file are
+    those that were hashed, unless `verify`.
+    """
+    paths = [directory / name for name in (*NEEDED, "generation_config.json") if (directory / name).exists()]
+    paths += sorted(directory.glob("*.safetensors"))
+    stats = {path.name: path.stat() for path in paths}
+    state = {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+    record = directory / _RECORD
+    if not verify and (known := _recorded(record, state)):
+        return known
     digest = hashlib.sha256()
-    optional = [path for path in [directory / "generation_config.json"] if path.exists()]
-    for path in [*(directory / name for name in NEEDED), *optional, *sorted(directory.glob("*.safetensors"))]:
+    for path in paths:
         digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
         with path.open("rb") as file:
             while piece := file.read(1 << 20):
                 digest.update(piece)
-    return digest.hexdigest()[:16]
+    found = digest.hexdigest()[:16]
+    if sum(stat.st_size for stat in stats.values()) >= RECORDED_BYTES:
+        with contextlib.suppress(OSError):  # a directory that is mounted to be read only is hashed at every start
+            record.write_text(json.dumps({"fingerprint": found, "files": state}, indent=2) + "\n", encoding="utf-8")
+    return found
+
+
+def _recorded(record: Path, state: Mapping[str, list[int]]) -> str:
+    """The hash that was recorded for files of these sizes and times; empty if there is none."""
+    try:
+        written = json.loads(record.read_text(encoding="utf-8"))
+        return str(written["fingerprint"]) if written["files"] == state else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def check_files(directory: Path) -> None:

@@ -42,7 +42,7 @@ class Triton:
 
 def start_triton(checkpoint: Path, log: Path, **variables: str) -> subprocess.Popen[bytes]:
     """The program, just started; `variables` are TRITON_SERVER_* without the prefix, in lower case."""
-    settings = {"checkpoint": str(checkpoint), "threads": "1", "grace_seconds": "3", **variables}
+    settings = {"checkpoint": str(checkpoint), "threads": "1", "grace_seconds": "3", "warm_up": "false", **variables}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TRITON_SERVER_")}
     environment = inherited | {f"TRITON_SERVER_{name.upper()}": value for name, value in settings.items()}
     command = [sys.executable, "-m", "triton_server"]

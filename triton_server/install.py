@@ -2,10 +2,13 @@
 
 The wheel carries the server, the python backend and one stub per Python version. Two things are missing for it to run:
 the stub has to lie beside the backend, and it has to find the libpython of the interpreter whose packages it imports.
+
+A server that is there already, as in NVIDIA's images, is started as it stands.
 """
 
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +19,12 @@ from assay.errors import AssayError
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 DEFAULT_DIRECTORY = Path(__file__).resolve().parents[1] / ".triton"
+IMAGE_DIRECTORY = Path("/opt/tritonserver")
+"""Where NVIDIA's images have it."""
 _STAMP = "installed.json"
+_STUB = Path("backends/python/triton_python_backend_stub")
+_PYTHONS = ((3, 11), (3, 12), (3, 13))
+"""For which the wheel has a stub, and this project runs."""
 
 
 class CannotInstall(AssayError):
@@ -27,7 +35,16 @@ class CannotInstall(AssayError):
 
 
 def binaries(directory: Path) -> Path:
-    """The folder with bin/tritonserver and backends/. CannotInstall if nothing is installed in that directory."""
+    """The folder with bin/tritonserver and backends/: the directory itself, or what install() put into it.
+
+    Where the default directory has nothing, NVIDIA's image is looked into. CannotInstall if there is no server, or one
+    whose models run in another Python than this.
+    """
+    if directory == DEFAULT_DIRECTORY and not (directory / _STAMP).is_file() and has_server(IMAGE_DIRECTORY):
+        directory = IMAGE_DIRECTORY
+    if has_server(directory):
+        _refuse_other_python(directory)
+        return directory
     found = directory / "pytriton" / "tritonserver"
     if not (directory / _STAMP).is_file():
         raise CannotInstall(f"No Triton server in {directory}; run `python -m triton_server install` first.")
@@ -37,6 +54,29 @@ def binaries(directory: Path) -> Path:
             "run `python -m triton_server install` again."
         )
     return found
+
+
+def has_server(directory: Path) -> bool:
+    """Whether a server that we did not install lies there."""
+    return (directory / "bin" / "tritonserver").is_file()
+
+
+def is_from_wheel(found: Path) -> bool:
+    """Whether what binaries() found was put there by install()."""
+    return (found.parents[1] / _STAMP).is_file()
+
+
+def _refuse_other_python(directory: Path) -> None:
+    stub = directory / _STUB
+    if not stub.is_file():
+        raise CannotInstall(f"The Triton server in {directory} has no Python backend ({stub} does not exist).")
+    linked = re.search(rb"libpython(3\.\d+)", stub.read_bytes())
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if linked and linked[1].decode() != here:
+        raise CannotInstall(
+            f"The Triton server in {directory} runs models in Python {linked[1].decode()}, and this is Python {here}; "
+            f"install assay for python{linked[1].decode()} and start this program with it."
+        )
 
 
 def install(directory: Path) -> bool:
@@ -61,19 +101,19 @@ def install(directory: Path) -> bool:
 
 
 def check_machine() -> None:
-    """CannotInstall unless this is Linux on x86-64 with a CPython 3.11 that is a shared library."""
+    """CannotInstall unless this is Linux on x86-64 with a CPython of _PYTHONS that is a shared library."""
     here = f"{platform.system()} {platform.machine()}, {platform.python_implementation()} {platform.python_version()}"
     fits = sys.platform == "linux" and platform.machine() == "x86_64"
-    if not fits or sys.implementation.name != "cpython" or sys.version_info[:2] != (3, 11):
+    if not fits or sys.implementation.name != "cpython" or sys.version_info[:2] not in _PYTHONS:
         raise CannotInstall(
-            f"The embedded Triton server runs on Linux x86-64 with CPython 3.11 only, this is {here}. "
-            "Use NVIDIA's Triton image with the same triton_models/ instead."
+            f"The embedded Triton server runs on Linux x86-64 with CPython 3.11 to 3.13 only, this is {here}. "
+            "Use NVIDIA's Triton image instead (docs/gpu.md)."
         )
     if not libpython().is_file():
         raise CannotInstall(
             f"This Python has no shared library ({libpython()} does not exist), which Triton's stub has to load. "
             "Build it with --enable-shared (pyenv: PYTHON_CONFIGURE_OPTS=--enable-shared), or use your "
-            "distribution's Python 3.11 with its libpython3.11 package."
+            "distribution's Python with its libpython3 package."
         )
     libc, version = platform.libc_ver()
     if libc != "glibc" or tuple(int(part) for part in version.split(".")) < (2, 35):
@@ -82,7 +122,7 @@ def check_machine() -> None:
 
 def libpython() -> Path:
     """The shared library of this interpreter, whether or not it exists."""
-    name = sysconfig.get_config_var("INSTSONAME") or "libpython3.11.so.1.0"
+    name = sysconfig.get_config_var("INSTSONAME") or f"libpython{sysconfig.get_python_version()}.so.1.0"
     return Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib") / str(name)
 
 

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import assay
 from assay.errors import AssayError, CheckpointError, ModelUnavailable, SettingsError
-from triton_server.install import binaries
+from assay.rpc.environment import inherited
+from assay.triton import config_with_instances
+from triton_server.gpus import chosen_gpus
+from triton_server.install import binaries, is_from_wheel
 from triton_server.ports import Ports
 from triton_server.processes import Process, children_of
 from triton_server.settings import TritonServerSettings
@@ -28,6 +31,8 @@ _STUB_SECONDS = 2.0
 """Longer than Triton takes from the order to load until it has started a stub."""
 _STUB_DIED = "is not healthy"
 """Triton's word for a stub that has ended without a word of its own."""
+_PASSED = ("CUDA_", "NVIDIA_", "NCCL_", "PYTORCH_", "TORCH_", "TMPDIR")
+"""Beginnings of the variables that reach Triton and the model: which GPUs there are and how they are used."""
 _KILL_SECONDS = 10.0
 """Given to the leash beyond the grace period."""
 
@@ -42,6 +47,7 @@ class Server:
     def __init__(self, settings: TritonServerSettings, ports: Ports, leash: asyncio.subprocess.Process) -> None:
         self._settings = settings
         self._admin = f"http://127.0.0.1:{ports.http}/v2"
+        self._metrics = f"http://{reachable(settings.host)}:{ports.metrics}/metrics"
         self._leash = leash
         self._watched: tuple[Process, ...] = ()
         self._is_held = False
@@ -106,6 +112,10 @@ class Server:
         dead = [process for process in self._watched if not process.is_alive]
         return ", ".join(f"{process.name} ({process.pid}) has died" for process in dead)
 
+    async def responses(self) -> float:
+        """How many responses the engines have sent; -1 if the server does not say."""
+        return await asyncio.to_thread(_responses, self._metrics)
+
     async def stop(self) -> None:
         """SIGTERM, the grace period, SIGKILL; returns when all of its processes and its shared memory are gone."""
         if self._is_held:
@@ -132,7 +142,9 @@ class Server:
 
     async def _load(self) -> str:
         """What Triton says to the load, empty if all is well. ServerDied if there is no stub that could answer."""
-        posting = asyncio.create_task(asyncio.to_thread(_post, f"{self._admin}/repository/models/{MODEL}/load"))
+        posting = asyncio.create_task(
+            asyncio.to_thread(_post, f"{self._admin}/repository/models/{MODEL}/load", _load_body(self._settings))
+        )
         without_stub_seconds = 0.0
         try:
             while not (await asyncio.wait([posting], timeout=_LOAD_WATCH_SECONDS))[0]:
@@ -184,8 +196,19 @@ def _command(settings: TritonServerSettings, ports: Ports, shm_prefix: str) -> l
     ]
 
 
+def _load_body(settings: TritonServerSettings) -> bytes:
+    """Asks for one instance group: engines on each GPU, or on the CPU. SettingsError names a GPU that is not there."""
+    gpus = chosen_gpus(settings)
+    kind = "KIND_GPU" if gpus else "KIND_MODEL"
+    pbtxt = (settings.model_repository / MODEL / "config.pbtxt").read_text(encoding="utf-8")
+    config = config_with_instances(pbtxt, kind, settings.instances, gpus)
+    return json.dumps({"parameters": {"config": config}}).encode()
+
+
 def _environment(settings: TritonServerSettings) -> dict[str, str]:
-    """Nothing is inherited: the stub finds its packages by PATH, and a stray LD_LIBRARY_PATH would break it."""
+    """Little is inherited: the stub finds its packages by PATH, and a stray LD_LIBRARY_PATH would break the wheel's."""
+    is_wheel = is_from_wheel(binaries(settings.directory.resolve()))
+    passed = _PASSED if is_wheel else (*_PASSED, "LD_LIBRARY_PATH")
     names = ("max_in_flight", "max_waiting", "threads", "device", "runner", "cache_mib", "vision_weights")
     limits = {name: getattr(settings, name) for name in names}
     return {
@@ -195,6 +218,7 @@ def _environment(settings: TritonServerSettings) -> dict[str, str]:
         # cores one answer took 8 to 20 s with spinning threads and 0.5 s without.
         "OMP_WAIT_POLICY": "PASSIVE",
         "QWEN2_VL_CHECKPOINT": str(settings.checkpoint.resolve()),
+        **inherited(passed),
         **{f"QWEN2_VL_{name.upper()}": str(value) for name, value in limits.items() if value is not None},
     }
 
@@ -205,6 +229,20 @@ def _server_and_stubs(leash_pid: int) -> list[Process]:
     return [*servers, *stubs]
 
 
+def reachable(host: str) -> str:
+    """Where a server that listens on `host` is reached from this machine."""
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
+
+
+def _responses(url: str) -> float:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as metrics:
+            lines = metrics.read().decode().splitlines()
+    except OSError:
+        return -1.0
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("assay_engine_responses_total"))
+
+
 def _get_status(url: str) -> int:
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
@@ -213,10 +251,10 @@ def _get_status(url: str) -> int:
         return 0
 
 
-def _post(url: str) -> str:
+def _post(url: str, body: bytes) -> str:
     """Empty if it went well, otherwise what the server has to say. ServerDied if it is gone."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, data=b"{}"), timeout=None):
+        with urllib.request.urlopen(urllib.request.Request(url, data=body), timeout=None):
             return ""
     except urllib.error.HTTPError as refused:
         return refused.read().decode(errors="replace")

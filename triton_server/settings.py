@@ -23,7 +23,8 @@ class TritonServerSettings(BaseSettings):
     model_repository: Annotated[Path, Field(description="a directory of Triton models")] = _REPOSITORY
     """Triton's side of the engine."""
     directory: Annotated[Path, Field(description="a directory")] = DEFAULT_DIRECTORY
-    """Where `python -m triton_server install` puts Triton, and where it is started from."""
+    """Where `python -m triton_server install` puts Triton, and where it is started from; or a server that is there
+    already, such as NVIDIA's /opt/tritonserver, which is also found by itself where nothing was installed."""
 
     host: Annotated[str, Field(min_length=1, description="an address of this machine")] = "127.0.0.1"
     """Where gRPC and metrics listen. HTTP, which can load and unload models, stays on 127.0.0.1."""
@@ -43,7 +44,13 @@ class TritonServerSettings(BaseSettings):
     """Generations that are kept until there is room; beyond them Busy."""
     threads: Annotated[int | None, Field(ge=1, le=1024, description="a whole number from 1 to 1024")] = None
     """Threads of torch; its own choice if not set."""
-    device: Annotated[str | None, Field(description="torch's name of a device, such as cpu or cuda:0")] = None
+    instances: Annotated[int, Field(ge=1, le=64)] = 1
+    """Engines, each a process with weights of its own: on every GPU that is used, or on the CPU."""
+    gpus: Annotated[
+        str, Field(pattern=r"^(auto|none|\d+(,\d+)*)$", description="auto, none, or numbers such as 0,1")
+    ] = "auto"
+    """The GPUs that get engines, by CUDA's numbers; auto: every visible one. A `device` that is set goes before it."""
+    device: Annotated[str | None, Field(pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:NUMBER")] = None
     """CUDA if there is any and nothing is set."""
     runner: Annotated[Literal["auto", "lean", "transformers"], Field(description="auto, lean or transformers")] = "auto"
     """Our own forward (lean, on a CPU), transformers', or the first where it runs the model, else the other (auto)."""
@@ -59,7 +66,10 @@ class TritonServerSettings(BaseSettings):
     """How long generations in flight may go on after SIGTERM."""
     max_stopped_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
     """How long a stopped process (SIGSTOP, a debugger) may take to go on before the server is replaced."""
+    warm_up: bool = True
+    """Ready only after a picture and a clip of the checkpoint's largest sizes were answered."""
     canary_interval_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """Pause between two tiny requests that show whether the model still answers."""
     canary_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
-    """How long a tiny request may wait for a token. Three in a row that fail restart the server."""
+    """How long a tiny request may wait for a token. Three in a row that fail restart the server, unless tokens of other
+    requests were counted meanwhile."""

@@ -16,8 +16,10 @@ from assay.errors import AssayError, Busy
 from assay.stack.backoff import Backoff
 from assay.triton import TritonGenerator
 from triton_server.ports import Ports, check_free
-from triton_server.server import SHM_PREFIX, Server, ServerDied
+from triton_server.room import check_room
+from triton_server.server import SHM_PREFIX, Server, ServerDied, reachable
 from triton_server.settings import TritonServerSettings
+from triton_server.warm_up import warm_up
 
 _log = logging.getLogger("triton_server")
 
@@ -68,12 +70,15 @@ async def _serve_once(
     """One life of a server: what was wrong with it in the end. AssayError if it never answered."""
     _remove_shared_memory_of_the_dead()
     check_free(settings, ports)
-    address = f"{_reachable(settings.host)}:{ports.grpc}"
+    await asyncio.to_thread(check_room, settings)
+    address = f"{reachable(settings.host)}:{ports.grpc}"
     server = await Server.start(settings, ports)
     is_well = False
     try:
         await server.load_model()
         await _canary(address, settings.canary_timeout_seconds)
+        if settings.warm_up:
+            await warm_up(address, settings)
         ready(address)
         await set_health(True)
         is_well = True
@@ -92,7 +97,7 @@ async def _watch(
     """What is wrong with the server, as soon as something is."""
     running = asyncio.Event()
     running.set()
-    canaries = asyncio.create_task(_watch_canaries(address, settings, running))
+    canaries = asyncio.create_task(_watch_canaries(address, settings, running, server.responses))
     held_seconds = 0.0
     try:
         while not canaries.done():
@@ -123,17 +128,26 @@ def _held_seconds(server: Server, running: asyncio.Event, before_seconds: float)
     return 0.0
 
 
-async def _watch_canaries(address: str, settings: TritonServerSettings, running: asyncio.Event) -> str:
-    """Returns when the model has left several tiny requests unanswered; none is sent while it is stopped."""
+async def _watch_canaries(
+    address: str, settings: TritonServerSettings, running: asyncio.Event, responses: Callable[[], Awaitable[float]]
+) -> str:
+    """Returns when the model has left several tiny requests unanswered and advanced no other meanwhile.
+
+    None is sent while it is stopped. A request may wait longer than a canary where one forward takes seconds.
+    """
     failures = 0
     while failures < _MAX_FAILED_CANARIES:
         await asyncio.sleep(settings.canary_interval_seconds)
         await running.wait()
+        before = await responses()
         try:
             await _canary(address, settings.canary_timeout_seconds)
             failures = 0
         except AssayError as failed:
-            if running.is_set():
+            if before >= 0 and await responses() > before:
+                failures = 0
+                _log.info("a canary failed while the model answers others: %s", failed.message)
+            elif running.is_set():
                 failures += 1
                 _log.warning("canary %d of %d failed: %s", failures, _MAX_FAILED_CANARIES, failed.message)
     return f"the model did not answer {failures} canaries in a row"
@@ -147,10 +161,6 @@ async def _canary(address: str, timeout_seconds: float) -> None:
         pass  # it refuses work, so it is alive
     finally:
         await generator.close()
-
-
-def _reachable(host: str) -> str:
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
 
 
 def _remove_shared_memory_of_the_dead() -> None:

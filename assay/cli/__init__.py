@@ -295,11 +295,21 @@ def key(
 
 @checkpoint_app.command("show")
 @_exit_code
-def show_checkpoint(directory: Annotated[Path, typer.Argument(metavar="DIR")]) -> int:
+def show_checkpoint(
+    directory: Annotated[Path, typer.Argument(metavar="DIR")],
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Say what memory and how many tokens serving takes.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hash the weights even where their hash is recorded.")
+    ] = False,
+) -> int:
     """Say what a directory holds, and whether it can be served."""
-    from assay.cli.checkpoint import show
+    from assay.cli.checkpoint import show, show_memory
 
-    show(directory)
+    show(directory, verify)
+    if memory:
+        show_memory(directory)
     return 0
 
 

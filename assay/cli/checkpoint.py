@@ -7,11 +7,15 @@ from assay.checkpoint import Checkpoint, read_checkpoint
 from assay.cot import CotReader
 from assay.errors import CheckpointError
 from assay.form import Literal
+from assay.model_memory import BFLOAT16_BYTES, FLOAT32_BYTES, ModelMemory, check_stored, model_memory
 from assay.prompt import answer_form, question
-from assay.weights import check_config, check_files, count_weights, fingerprint, read_json
+from assay.weights import count_weights, fingerprint, read_json
+
+_REQUESTS, _CACHE_BYTES = 8, 256 << 20
+"""TRITON_SERVER_MAX_IN_FLIGHT and TRITON_SERVER_CACHE_MIB, where nothing is set."""
 
 
-def show(directory: Path) -> None:
+def show(directory: Path, verify: bool = False) -> None:
     """Prints line by line what was found; what cannot be served ends it with CheckpointError."""
     checkpoint = read_checkpoint(directory)
     for name, value in _said(checkpoint):
@@ -19,17 +23,45 @@ def show(directory: Path) -> None:
     check_servable(directory, checkpoint)
     count = count_weights(directory)
     print(f"{'parameters':<15}{count.parameters:,} ({', '.join(count.dtypes)}, {count.tensor_bytes / 1e9:.2f} GB)")
-    print(f"{'checkpoint':<15}{fingerprint(directory)}")
+    print(f"{'checkpoint':<15}{fingerprint(directory, verify)}")
     print("can be served")
 
 
-def check_servable(directory: Path, checkpoint: Checkpoint) -> None:
-    """What the programs refuse at their start, found without a model in memory. CheckpointError names it.
+def show_memory(directory: Path) -> None:
+    """Prints what serving takes, in float32 on a CPU and in bfloat16 on a GPU, with the servers' default limits."""
+    checkpoint = read_checkpoint(directory)
+    sheets = [
+        model_memory(directory, checkpoint, number_bytes=number, requests=_REQUESTS, cache_bytes=cache)
+        for number, cache in ((FLOAT32_BYTES, _CACHE_BYTES), (BFLOAT16_BYTES, 0))
+    ]
+    print(f"\n{'':<34}{'CPU, float32':>14}{'GPU, bfloat16':>15}")
+    columns = [_memory_lines(sheet) for sheet in sheets]
+    for name, value in columns[0].items():
+        print(f"{name:<34}{value:>14.2f}{columns[1][name]:>15.2f}")
+    for name, tokens in (
+        ("tokens of the largest picture", sheets[0].picture_tokens),
+        ("tokens of the longest clip", sheets[0].clip_tokens),
+        ("tokens of a minute of video", sheets[0].video_minute_tokens),
+        ("tokens of question and answer", sheets[0].text_tokens),
+    ):
+        print(f"{name:<34}{tokens:>14,}")
 
-    The weights' names and shapes are left to the engine, which compares them with the model.
-    """
-    check_files(directory)
-    check_config(read_json(directory / "config.json"))
+
+def _memory_lines(sheet: ModelMemory) -> dict[str, float]:
+    gib = 2**30
+    return {
+        "weights, GiB": sheet.weights / gib,
+        "KV cache, KiB a token": sheet.kv_per_token / 1024,
+        f"KV cache of {sheet.requests} requests, GiB": sheet.kv / gib,
+        "vision activations, GiB": sheet.vision_activations / gib,
+        "prefix and encoder caches, GiB": sheet.cache / gib,
+        "in all, with libraries, GiB": sheet.total / gib,
+    }
+
+
+def check_servable(directory: Path, checkpoint: Checkpoint) -> None:
+    """What the programs refuse at their start, found without a model in memory. CheckpointError names it."""
+    check_stored(directory)
     for form_name in ("direct", *checkpoint.form):
         answer_form(checkpoint, form_name)
     try:

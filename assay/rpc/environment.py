@@ -29,6 +29,11 @@ def is_injected(rest: str, value: str) -> bool:
     return any(name.fullmatch(rest) and (said is _ANYTHING or said.fullmatch(value)) for name, said in _INJECTED)
 
 
+def inherited(prefixes: Iterable[str]) -> dict[str, str]:
+    """Variables of this process that begin so, for a program that it starts."""
+    return {name: value for name, value in os.environ.items() if name.startswith(tuple(prefixes))}
+
+
 def variables(prefix: str, fields: Iterable[str]) -> Mapping[str, str]:
     """Field to the text that is set for it. SettingsError names a variable that is no setting, or is set twice."""
     known = {f"{prefix}{field.upper()}": field for field in fields}

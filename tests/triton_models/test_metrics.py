@@ -74,4 +74,14 @@ def test_what_has_not_changed_is_not_told_again(heard: list[tuple[str, str, floa
 
 
 def test_everything_that_the_runner_counts_has_a_description(tmp_path: Path) -> None:
-    assert set(ModelRunner(load_model(write_tiny_checkpoint(tmp_path), "cpu").model).counters) == set(DESCRIPTIONS)
+    counters = set(ModelRunner(load_model(write_tiny_checkpoint(tmp_path), "cpu").model).counters)
+    assert counters | {"responses"} == set(DESCRIPTIONS)
+
+
+def test_responses_are_counted_at_the_end_of_an_answer_and_at_most_once_a_second(
+    heard: list[tuple[str, str, float]],
+) -> None:
+    metrics = Metrics(ScriptedFamily)
+    for is_last in (False, False, False, True):
+        metrics.responded({}, is_last=is_last)
+    assert [value for *_, value in heard] == [1, 3]

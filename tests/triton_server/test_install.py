@@ -25,6 +25,30 @@ def test_nothing_installed_says_what_to_do(tmp_path):
         binaries(tmp_path)
 
 
+def already_there(directory, python=b"3.11") -> None:
+    for name, content in (("bin/tritonserver", b""), (str(installing._STUB), b"\0libpython" + python + b".so.1.0\0")):
+        (directory / name).parent.mkdir(parents=True)
+        (directory / name).write_bytes(content)
+
+
+def test_a_server_that_is_there_already_is_taken_as_it_stands(tmp_path):
+    already_there(tmp_path, ".".join(map(str, sys.version_info[:2])).encode())
+    assert binaries(tmp_path) == tmp_path
+
+
+def test_nvidias_image_is_found_where_nothing_was_installed(tmp_path, monkeypatch):
+    already_there(tmp_path / "opt", ".".join(map(str, sys.version_info[:2])).encode())
+    monkeypatch.setattr(installing, "IMAGE_DIRECTORY", tmp_path / "opt")
+    monkeypatch.setattr(installing, "DEFAULT_DIRECTORY", tmp_path / "none")
+    assert binaries(tmp_path / "none") == tmp_path / "opt"
+
+
+def test_a_server_whose_models_run_in_another_python_names_both(tmp_path):
+    already_there(tmp_path, b"3.10")
+    with pytest.raises(CannotInstall, match=r"runs models in Python 3\.10, and this is Python 3\.\d+; install"):
+        binaries(tmp_path)
+
+
 def test_an_installation_for_another_python_is_not_started(tmp_path):
     (tmp_path / "installed.json").write_text('{"requirements": "", "libpython": "/elsewhere/libpython3.11.so"}')
     with pytest.raises(CannotInstall, match="another Python"):
@@ -45,9 +69,9 @@ def test_a_wheel_with_another_hash_is_refused_and_leaves_nothing(tmp_path, monke
 @pytest.mark.parametrize(
     ("module", "name", "value", "sentence"),
     [
-        (platform, "machine", lambda: "aarch64", "x86-64 with CPython 3.11 only, this is Linux aarch64"),
-        (sys, "platform", "darwin", "x86-64 with CPython 3.11 only"),
-        (sys, "version_info", (3, 12, 1), "CPython 3.11 only"),
+        (platform, "machine", lambda: "aarch64", "x86-64 with CPython 3.11 to 3.13 only, this is Linux aarch64"),
+        (sys, "platform", "darwin", "x86-64 with CPython 3.11 to 3.13 only"),
+        (sys, "version_info", (3, 14, 0), "CPython 3.11 to 3.13 only"),
         (platform, "libc_ver", lambda: ("glibc", "2.31"), "needs glibc 2.35 or later, this machine has glibc 2.31"),
         (platform, "libc_ver", lambda: ("", ""), "needs glibc 2.35"),
     ],

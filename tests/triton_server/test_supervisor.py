@@ -49,6 +49,11 @@ async def answer(generator, clip=PICTURE, conversation=QUESTION, form=FORM):
     return [event async for event in generator.generate(clip, conversation, form)]
 
 
+async def nothing() -> float:
+    """Responses of an engine that has sent none."""
+    return 0.0
+
+
 async def ready_again(generator, seconds=60.0):
     deadline = time.monotonic() + seconds
     while True:
@@ -279,7 +284,7 @@ def test_sigterm_while_the_model_loads_ends_it_at_once(tiny, tmp_path):
 
 
 async def test_a_process_that_stays_stopped_is_trouble():
-    holding = SimpleNamespace(trouble=lambda: "", hold_while_stopped=lambda: True)
+    holding = SimpleNamespace(trouble=lambda: "", hold_while_stopped=lambda: True, responses=nothing)
     settings = TritonServerSettings(max_stopped_seconds=0.3)
     health = []
 
@@ -324,9 +329,22 @@ async def test_three_canaries_without_an_answer_are_trouble():
         started = time.monotonic()
         running = asyncio.Event()
         running.set()
-        trouble = await _watch_canaries(f"127.0.0.1:{silent.getsockname()[1]}", settings, running)
+        trouble = await _watch_canaries(f"127.0.0.1:{silent.getsockname()[1]}", settings, running, nothing)
     assert "3 canaries in a row" in trouble
     assert time.monotonic() - started < 5
+
+
+async def test_a_canary_that_waits_behind_a_model_that_advances_does_not_count():
+    settings, counts = TritonServerSettings(canary_interval_seconds=0.01, canary_timeout_seconds=0.01), iter(range(99))
+    running = asyncio.Event()
+    running.set()
+
+    async def advancing() -> float:
+        # Nobody answers at this address; what is sent to others rises nine times, and then no more.
+        return min(next(counts), 9)
+
+    assert "3 canaries in a row" in await _watch_canaries("127.0.0.1:1", settings, running, advancing)
+    assert next(counts) >= 10 + 3
 
 
 def test_a_port_that_is_taken_is_named(tmp_path):

@@ -1,5 +1,6 @@
 """Metrics: the engine's counters as a server's own, for Prometheus."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,12 +15,13 @@ DESCRIPTIONS = {
     "frame_groups_missed": "Pairs of frames that went through the vision tower.",
     "frame_groups_evicted": "Pairs of frames that were evicted from the encoder cache.",
     "frame_group_bytes": "Size of the encoder cache.",
+    "responses": "Responses that were sent, each with the events of one forward; shows that the engine advances.",
 }
 """Those that end in _bytes go up and down; the others only up, and get _total behind their names."""
 
 
 class Metrics:
-    """Updated once an answer has ended. For one thread."""
+    """Updated once an answer has ended, and each second while one is written. For one thread."""
 
     def __init__(self, family: Any) -> None:
         """`family` makes a family of metrics: triton_python_backend_utils.MetricFamily."""
@@ -27,6 +29,15 @@ class Metrics:
         self._families = {name: _family(family, name) for name in DESCRIPTIONS}
         self._metrics = {name: each.Metric(labels={}) for name, each in self._families.items()}
         self._sent: dict[str, int] = {}
+        self._responses = 0
+        self._updated_at_seconds = 0.0
+
+    def responded(self, counters: Mapping[str, int], *, is_last: bool) -> None:
+        """A response was sent; `is_last` of its answer."""
+        self._responses += 1
+        if is_last or time.monotonic() - self._updated_at_seconds > 1.0:
+            self._updated_at_seconds = time.monotonic()
+            self.update({**counters, "responses": self._responses})
 
     def update(self, counters: Mapping[str, int]) -> None:
         """Only what has changed: each is a message to the server. A runner without caches has no counters."""
