@@ -19,6 +19,8 @@ class AssayError(Exception):
         self.message = message
         self.field = field
         """Path of the request field at fault (google.rpc.BadRequest.FieldViolation.field); empty if none."""
+        self.retry_seconds = 0.0
+        """After which the same call may succeed; 0 where nothing is known of that."""
         self.request_id = ""
         """Of the call that failed, for readers of the server's logs; empty where it came from no server."""
 

@@ -15,6 +15,7 @@ from gateway.decode.jobs import DecodePool
 from gateway.fetching import Fetcher
 from gateway.http.server import serving_http
 from gateway.live_service import LiveService
+from gateway.quotas import Quotas
 from gateway.request_limit import RequestLimit
 from gateway.service import AssayService
 from gateway.settings import GatewaySettings
@@ -59,9 +60,9 @@ async def main() -> None:
         max_idle_bytes=settings.decode_max_idle_bytes,
         require_landlock=settings.require_landlock,
     ) as decoder:
-        requests = RequestLimit(settings.max_in_flight, settings.queue_seconds)
+        requests = RequestLimit(settings.max_in_flight, settings.queue_seconds, settings.max_queued)
         uploads = UnfinishedUploads(settings.max_unfinished_uploads_per_peer, settings.max_unfinished_uploads)
-        service = AssayService(settings, decoder, upstream, requests, uploads, fetcher)
+        service = AssayService(settings, decoder, upstream, requests, uploads, fetcher, Quotas(settings.quotas))
         live = LiveService(settings, upstream, ConcurrencyLimit(settings.max_live_streams), decoder)
 
         def add(server: grpc.aio.Server) -> None:

@@ -1,12 +1,22 @@
 """How many requests are answered at once; one whose client is slow to send gives its place to another."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 from assay.errors import Busy
+from assay.rpc import metrics
+from assay.rpc.call import remaining_seconds
+from assay.rpc.usage import usage_meter
 
+Priority = Literal["live", "interactive", "batch"]
+PRIORITIES: tuple[Priority, ...] = ("live", "interactive", "batch")
+"""Classes of requests; the first goes first."""
+_WEIGHT_OF_LAST = 0.2
+_LONGEST_RETRY_SECONDS = 60.0
 _PATIENCE_SECONDS = 0.1
 """For which a client may send too little before another request may have its place."""
 _PROGRESS_BYTES = 16 * 1024
@@ -21,9 +31,17 @@ class _PlaceRequest:
 class RequestLimit:
     """Places for requests. Only where all are taken, and none may be taken over, somebody waits or is refused."""
 
-    def __init__(self, max_in_flight: int, wait_seconds: float) -> None:
-        """A request that has sent its file and had given its place away waits `wait_seconds` for another."""
+    def __init__(self, max_in_flight: int, wait_seconds: float, max_queued: int = 0) -> None:
+        """A request that has sent its file and has no place (any more) waits `wait_seconds` for one.
+
+        `max_queued` more requests than there are places may send their files and wait so.
+        """
         self._max_in_flight = max_in_flight
+        self._max_queued = max_queued
+        self._queued: set[RequestPlace] = set()
+        """Let in without a place."""
+        self._held_seconds = 1.0
+        """How long a place is held, averaged over the last ones."""
         self._wait_seconds = wait_seconds
         self._held: set[RequestPlace] = set()
         self._waiters: list[_PlaceRequest] = []
@@ -35,15 +53,32 @@ class RequestLimit:
         return len(self._held)
 
     @asynccontextmanager
-    async def place(self) -> "AsyncIterator[RequestPlace]":
-        """A place for as long as the block runs. `Busy` at once if all are taken by requests that are at work."""
-        place = RequestPlace(self)
-        await self.take(place, 2 * _PATIENCE_SECONDS)
+    async def place(self, tenant: str = "", priority: Priority = "interactive") -> "AsyncIterator[RequestPlace]":
+        """A place for as long as the block runs, or a wait in the queue once its file is there.
+
+        `Busy` at once if all are taken by requests that are at work, and the queue is full.
+        """
+        place = RequestPlace(self, tenant, priority)
+        try:
+            await self.take(place, 2 * _PATIENCE_SECONDS)
+        except Busy:
+            if len(self._queued) >= self._max_queued:
+                raise
+            self._queued.add(place)
         try:
             yield place
         finally:
-            self._held.discard(place)
+            self._queued.discard(place)
+            if place in self._held:
+                self._held.discard(place)
+                self._held_seconds += _WEIGHT_OF_LAST * (place.held_seconds - self._held_seconds)
             self._match()
+
+    @property
+    def retry_seconds(self) -> float:
+        """When a place is likely to be free for one who comes now: those who wait go first."""
+        waiting = len(self._queued) + 1
+        return min(_LONGEST_RETRY_SECONDS, max(0.1, self._held_seconds * waiting / self._max_in_flight))
 
     async def take(self, place: "RequestPlace", wait_seconds: float | None = None) -> None:
         """Hold a place (again). `Busy` if none becomes free in time."""
@@ -59,22 +94,28 @@ class RequestLimit:
         except BaseException as problem:
             self._held.discard(place)
             if isinstance(problem, TimeoutError):
-                raise Busy(
-                    f"the server is at its limit of {self._max_in_flight} requests; try again in a moment"
-                ) from None
+                busy = Busy(f"the server is at its limit of {self._max_in_flight} requests; try again in a moment")
+                busy.retry_seconds = self.retry_seconds
+                raise busy from None
             raise
         finally:
             self._waiters = [each for each in self._waiters if each is not waiter]
             self._match()
 
     def _match(self) -> None:
-        for waiter in self._waiters:
-            if waiter.turn.done():
-                continue
+        while waiter := min((each for each in self._waiters if not each.turn.done()), key=self._rank, default=None):
             if len(self._held) >= self._max_in_flight and not self._make_room():
                 break
             self._held.add(waiter.place)
+            self._queued.discard(waiter.place)
+            waiter.place.begin()
             waiter.turn.set_result(None)
+
+    def _rank(self, waiter: _PlaceRequest) -> tuple[int, int, float]:
+        """The lowest goes first: by class, then the tenant that holds the fewest places, then the earliest deadline."""
+        place = waiter.place
+        of_tenant = sum(held.tenant == place.tenant for held in self._held)
+        return PRIORITIES.index(place.priority), of_tenant, place.deadline_seconds
 
     def _make_room(self) -> bool:
         now = asyncio.get_running_loop().time()
@@ -92,13 +133,25 @@ class RequestLimit:
 class RequestPlace:
     """One request's place: it is given away while the request neither computes nor receives."""
 
-    def __init__(self, limit: RequestLimit) -> None:
+    def __init__(self, limit: RequestLimit, tenant: str, priority: Priority) -> None:
         self._limit = limit
+        self.tenant, self.priority = tenant, priority
+        self.deadline_seconds = time.monotonic() + remaining_seconds()
+        """By the monotonic clock; infinite if there is none."""
+        self._begun_at = time.monotonic()
         self._working = 0
         self._taking = asyncio.Lock()
         self._unnoticed_bytes = 0
         self.waits_since = asyncio.get_running_loop().time()
         """Time of the loop from which on too little has come."""
+
+    def begin(self) -> None:
+        """It is held from now on."""
+        self._begun_at = time.monotonic()
+
+    @property
+    def held_seconds(self) -> float:
+        return time.monotonic() - self._begun_at
 
     @property
     def gives_way(self) -> bool:
@@ -127,7 +180,12 @@ class RequestPlace:
         self._working += 1
         try:
             async with self._taking:
-                await self._limit.take(self)
+                started = time.monotonic()
+                with metrics.QUEUED.labels(self.priority).track_inprogress():
+                    await self._limit.take(self)
+                queued = time.monotonic() - started
+                usage_meter().queued_seconds += queued
+                metrics.QUEUE_SECONDS.labels(self.priority).observe(queued)
         except BaseException:
             self._working -= 1
             raise

@@ -2,14 +2,17 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 from assay.errors import InvalidRequest
 from assay.magic import is_picture
+from assay.rpc import metrics
+from assay.rpc.call import within
 from assay.rpc.streams import Put, batches
 from assay.rpc.tracing import begin_span
+from assay.rpc.usage import UsageMeter, usage_meter
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
 from assay.video import VideoOptions
 from assay.video_wire import video_options_from_wire
@@ -17,6 +20,7 @@ from gateway.assessment import FileAssessment
 from gateway.clip_scoring import Event
 from gateway.decode.jobs import DecodePool
 from gateway.fetching import Fetcher, with_head
+from gateway.quotas import QuotaLimits, Quotas
 from gateway.request_limit import RequestLimit, RequestPlace
 from gateway.settings import GatewaySettings
 from gateway.thumbnail import thumbnails_from_wire
@@ -39,6 +43,7 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
     requests: RequestLimit
     uploads: UnfinishedUploads
     fetcher: Fetcher
+    quotas: Quotas = field(default_factory=lambda: Quotas(QuotaLimits()))
 
     async def ScoreImage(  # noqa: N802 - named by the contract
         self, request: assay_pb2.ScoreImageRequest, context: Context
@@ -111,14 +116,28 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
         admitted: Callable[[tuple[()]], Awaitable[None]] | None = None,
     ) -> None:
         """`admitted` is called with initial metadata once a place is had: a client may wait for it with its bytes."""
-        request = request_options(config)
-        waiting = begin_span("admission")
-        async with self.requests.place() as place:
+        request, deadlines = request_options(config), self.settings.deadlines
+        meter, waiting = usage_meter(), begin_span("admission")
+
+        async def put_with_usage(event: Event) -> None:
+            if event.HasField("result"):
+                _add_usage(event.result, meter)
+            await put(event)
+
+        async with (
+            within(getattr(deadlines, f"{request.form}_seconds"), deadlines.least_seconds),
+            self.quotas.request(request.tenant),
+            self.requests.place(request.tenant, request.priority) as place,
+        ):
             if waiting:
                 waiting.end()
             if admitted:
                 await admitted(())
-            await self._assessment(config, request, place, is_video).run(upload, put)
+            try:
+                await self._assessment(config, request, place, is_video).run(_metered(upload, meter), put_with_usage)
+            finally:
+                tokens = meter.prompt_tokens + meter.answer_tokens
+                await self.quotas.spend(request.tenant, num_bytes=meter.received_bytes, tokens=tokens)
 
     def _assessment(
         self, config: assay_pb2.ScoreConfig, request: RequestOptions, place: RequestPlace, is_video: bool
@@ -136,6 +155,26 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
             windows_at_once=self.settings.windows_at_once,
             thumbnails=thumbnails_from_wire(config),
         )
+
+
+async def _metered(chunks: AsyncIterator[bytes], meter: UsageMeter) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        meter.received_bytes += len(chunk)
+        yield chunk
+
+
+def _add_usage(result: event_pb2.Result, meter: UsageMeter) -> None:
+    """Into the result and the metrics."""
+    usage = meter.to_wire()
+    usage.decoded_frames, usage.sampled_frames = result.media.decoded_frames, result.media.sampled_frames
+    result.usage.CopyFrom(usage)
+    metrics.RECEIVED_BYTES.inc(usage.received_bytes)
+    for kind, count in (("decoded", usage.decoded_frames), ("sampled", usage.sampled_frames)):
+        metrics.FRAMES.labels(kind).inc(count)
+    for kind, count in (("prompt", usage.prompt_tokens), ("answer", usage.answer_tokens)):
+        metrics.TOKENS.labels(kind).inc(count)
+    metrics.STAGE_SECONDS.labels("decoding").observe(meter.decoding_seconds)
+    metrics.STAGE_SECONDS.labels("engine").observe(meter.engine_seconds)
 
 
 async def _chunks(requests: AsyncIterator[UploadRequest]) -> AsyncIterator[bytes]:

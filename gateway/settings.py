@@ -1,18 +1,34 @@
 """What an operator can set, as environment variables GATEWAY_…."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+from annotated_types import Ge, Gt
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from assay.rpc.access import TokenSettings
 from assay.rpc.settings import Address, Hosts, OptionalAddress, OptionalServer, Origins, ServerSettings
 from gateway.decode.spec import DecodeLimits
+from gateway.quotas import QuotaLimits
 from gateway.upload import UploadLimits
 from gateway.video_plan import VideoDefaults
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a request may take where its caller has no deadline, or a later one."""
+
+    direct_seconds: Annotated[float, Gt(0)] = 3600.0
+    """Longest request of the direct form."""
+    regular_seconds: Annotated[float, Gt(0)] = 3600.0
+    """Longest request of the regular form."""
+    natural_seconds: Annotated[float, Gt(0)] = 3600.0
+    """Longest request of the natural form."""
+    least_seconds: Annotated[float, Ge(0)] = 0.05
+    """With less time than this left a request is refused before anything is decoded."""
 
 
 class GatewaySettings(TokenSettings, ServerSettings):
@@ -77,7 +93,11 @@ class GatewaySettings(TokenSettings, ServerSettings):
     """Bytes of one upload that may wait for a decoder in a sealed file in memory; the rest waits with its client."""
     spool_bytes: Annotated[int, Field(ge=0)] = 1 << 30
     """Bytes of all uploads together that may wait so."""
+    max_queued: Annotated[int, Field(ge=0, le=1024)] = 8
+    """Requests beyond max_in_flight whose files are taken in and wait for a place; one more is refused as BUSY."""
     upload: UploadLimits = UploadLimits()
+    quotas: QuotaLimits = QuotaLimits()
+    deadlines: Deadlines = Deadlines()
     video: VideoDefaults = VideoDefaults()
     limits: DecodeLimits = DecodeLimits()
 

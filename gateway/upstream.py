@@ -18,9 +18,11 @@ from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
 from assay.rpc.tls import PemFiles
 from assay.rpc.tracing import span
+from assay.rpc.usage import usage_meter
 from assay.v1 import assay_pb2, attribute_extraction_pb2_grpc, attribute_pb2, clip_pb2, scoring_pb2, scoring_pb2_grpc
 from assay.v1 import attribute_extraction_pb2 as extraction_pb2
 from assay.wire import FORM_TO_WIRE, clip_header, form_from_wire, pixel_slices
+from gateway.request_limit import Priority
 
 _SPEC_SECONDS = 1.0
 """How long what both services said of their model is believed. They themselves ask it every 10 s who it is."""
@@ -37,6 +39,7 @@ class RequestOptions:
     """Whose request it is; empty for nobody in particular."""
     composite: bool = False
     """The tenant's composite score is wanted besides."""
+    priority: Priority = "interactive"
     omit_distributions: bool = False
     """Scores come without their digits' probabilities."""
 
@@ -48,8 +51,16 @@ def request_options(config: assay_pb2.ScoreConfig) -> RequestOptions:
         form_from_wire(config.form),
         identity.get().tenant_for(config.tenant),
         composite=bool(config.tenant),
+        priority=_priority(config.priority_class),
         omit_distributions=config.omit_digit_distributions,
     )
+
+
+def _priority(wanted: int) -> Priority:
+    """As wanted, up to what the caller's credentials allow."""
+    if wanted == assay_pb2.PRIORITY_CLASS_LIVE and "live" in identity.get().scopes:
+        return "live"
+    return "batch" if wanted == assay_pb2.PRIORITY_CLASS_BATCH else "interactive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +141,8 @@ class Upstream:
         with _answered("attribute extraction", self._extraction.ExtractAttributes(parts())) as call:
             while isinstance(response := await call.read(), extraction_pb2.ExtractAttributesResponse):
                 for event in response.events:
+                    if event.HasField("transcript"):
+                        usage_meter().add_upstream(event.transcript.usage)
                     yield event
 
     async def score(
@@ -161,6 +174,8 @@ class Upstream:
 
         with _answered("scoring", self._scoring.Score(parts())) as call:
             while isinstance(response := await call.read(), scoring_pb2.ScoreResponse):
+                if response.HasField("final_score"):
+                    usage_meter().add_upstream(response.final_score.usage)
                 yield response
 
 

@@ -48,6 +48,14 @@ class AnswerForm(StrEnum):
     NATURAL = "natural"
 
 
+class PriorityClass(StrEnum):
+    """As `assay.client.PRIORITIES`."""
+
+    LIVE = "live"
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
 class Lateness(StrEnum):
     """Of windows that come faster than they are judged."""
 
@@ -171,6 +179,9 @@ def score(
     ] = False,
     concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="Files in flight at once.")] = 1,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Longest time per file.")] = 1800.0,
+    priority: Annotated[
+        PriorityClass, typer.Option(help="Who goes first where requests wait at the server; the token may lower it.")
+    ] = PriorityClass.INTERACTIVE,
     sampling: SamplingOption = "",
     key_frames: KeyFramesOption = None,
     window: Window = None,
@@ -185,7 +196,7 @@ def score(
     from assay.cli.connection import connection_of
     from assay.cli.score import ScoreOptions, score_files
 
-    options = ScoreOptions(form, names, as_json, quiet, concurrency, seconds, tenant, video)
+    options = ScoreOptions(form, names, as_json, quiet, concurrency, seconds, tenant, video, priority)
     address, credentials = connection_of(server, tls_ca, cert, token_file)
     return asyncio.run(score_files(address, paths, options, credentials))
 

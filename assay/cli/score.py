@@ -27,6 +27,7 @@ class ScoreOptions:
     timeout_seconds: float = 1800.0
     tenant: str = ""
     video: VideoOptions = field(default_factory=VideoOptions)
+    priority: str = "interactive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,9 @@ async def score_files(
 ) -> int:
     """Scores every file; 0, or the gravest exit code of the failures."""
     inputs = inputs_of(paths)
-    async with AsyncClient(server, timeout_seconds=options.timeout_seconds, credentials=credentials) as client:
+    async with AsyncClient(
+        server, timeout_seconds=options.timeout_seconds, credentials=credentials, priority=options.priority
+    ) as client:
         outcomes = await (_one_by_one if options.concurrency == 1 else _together)(client, inputs, options)
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     if failures and len(inputs) > 1:

@@ -15,7 +15,7 @@ from assay.client.failure import failure, gone, read_to_end
 from assay.client.judgement import Judgement, judgement_from_wire
 from assay.client.live import LiveSource, LiveWindow, live_config, live_windows
 from assay.client.upload import Source, can_be_read_again, chunks, is_uri
-from assay.errors import AssayError, Busy, InvalidRequest, ServiceUnavailable
+from assay.errors import AssayError, Busy, InvalidRequest, QuotaExceeded, ServiceUnavailable
 from assay.magic import is_picture
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2, live_pb2_grpc, score_pb2
 from assay.video import VideoOptions
@@ -24,11 +24,19 @@ from assay.wire import FORM_TO_WIRE
 
 DEFAULT_SERVER = "127.0.0.1:50051"
 BUSY_WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
-"""How long to wait before a call that the server was too busy for is made again, each give or take a half."""
+"""How long to wait before a call that was refused as BUSY or QUOTA is made again, each give or take a half, where the
+server does not say how long."""
+LONGEST_RETRY_SECONDS = 60.0
+"""A server that says more is believed at once."""
 
 Outcome = Judgement | AssayError | OSError
 """Of one file among many."""
 
+PRIORITIES = {
+    "live": assay_pb2.PRIORITY_CLASS_LIVE,
+    "interactive": assay_pb2.PRIORITY_CLASS_INTERACTIVE,
+    "batch": assay_pb2.PRIORITY_CLASS_BATCH,
+}
 _NO_CREDENTIALS = Credentials()
 _AS_SERVED = VideoOptions()
 """Everything as the server's operator has set it."""
@@ -44,9 +52,11 @@ class AsyncClient:
         timeout_seconds: float = 1800.0,
         quiet_seconds: float = 60.0,
         credentials: Credentials = _NO_CREDENTIALS,
+        priority: str = "interactive",
     ) -> None:
         """`server` is HOST:PORT; nothing is sent before the first call. `credentials`: TLS and a token, if it asks for
-        them; SettingsError names a file of theirs that cannot be read.
+        them; SettingsError names a file of theirs that cannot be read. `priority` is live, interactive or batch: who
+        goes first where requests wait, up to what the credentials allow; InvalidRequest for another.
 
         A call that takes longer than `timeout_seconds` raises TookTooLong. A server sends something every 10 s; one
         that was silent for `quiet_seconds` after its first event counts as gone.
@@ -54,7 +64,10 @@ class AsyncClient:
         self.server = server
         self._timeout_seconds = timeout_seconds
         self._quiet_seconds = quiet_seconds
+        if priority not in PRIORITIES:
+            raise InvalidRequest(f"unknown priority {priority!r}; known are {', '.join(PRIORITIES)}", field="priority")
         self._credentials = credentials
+        self._priority = PRIORITIES[priority]
         self._channel = open_channel(server, credentials)
         self._stub = assay_pb2_grpc.AssayServiceStub(self._channel)
 
@@ -147,6 +160,7 @@ class AsyncClient:
         UriRefused, UriFailed, UriUnreachable.
         """
         config = config_of(form, attributes, tenant, video, distributions)
+        config.priority_class = self._priority
         has_begun = False
         for wait_seconds in (*BUSY_WAITS_SECONDS, None):
             try:
@@ -156,11 +170,14 @@ class AsyncClient:
                         has_begun = True
                         yield event
                 return
-            except Busy:
+            except (Busy, QuotaExceeded) as refused:
                 # Events cannot be taken back, so a call that has begun is not made again.
                 if has_begun or wait_seconds is None or not can_be_read_again(source):
                     raise
-            await asyncio.sleep(wait_seconds * random.uniform(0.5, 1.5))
+                if (said := refused.retry_seconds) > LONGEST_RETRY_SECONDS:
+                    raise
+            # Not earlier than the server says, and not all at once.
+            await asyncio.sleep(said * random.uniform(1.0, 1.5) if said else wait_seconds * random.uniform(0.5, 1.5))
 
     async def live(
         self,
@@ -180,6 +197,7 @@ class AsyncClient:
         the oldest windows are left out, or, if it `waits`, the source is read more slowly. Raises as `events` does.
         """
         wanted = config_of(form, attributes, tenant, distributions=distributions)
+        wanted.priority_class = self._priority
         config = live_config(wanted, window_seconds, hop_seconds, waits)
         call = live_pb2_grpc.LiveServiceStub(self._channel).ScoreLive(metadata=metadata(self._credentials))
         async with aclosing(live_windows(call, self.server, self._quiet_seconds, source, config)) as windows:

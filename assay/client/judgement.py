@@ -55,6 +55,22 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a request has cost."""
+
+    received_bytes: int
+    decoded_frames: int
+    sampled_frames: int
+    prompt_tokens: int
+    """That the model has read, those in its caches too."""
+    answer_tokens: int
+    queued_seconds: float
+    decoding_seconds: float
+    engine_seconds: float
+    """Added up over generations that may have run at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """What judged. Scores of different fingerprints must not be compared."""
 
@@ -132,6 +148,8 @@ class Judgement:
     """None for a picture."""
     partial: Partial | None = None
     """Set if a budget ended the video before its end."""
+    usage: Usage | None = None
+    """What it has cost; None from a server that does not say."""
 
 
 def judgement_from_wire(result: event_pb2.Result, events: Sequence[score_pb2.WindowResult] = ()) -> Judgement:
@@ -152,7 +170,14 @@ def judgement_from_wire(result: event_pb2.Result, events: Sequence[score_pb2.Win
         best=_segment(result.best) if result.HasField("best") else None,
         video=_video_report(result.video) if result.HasField("video") else None,
         partial=_partial(result.partial) if result.HasField("partial") else None,
+        usage=_usage(result.usage) if result.HasField("usage") else None,
     )
+
+
+def _usage(message: event_pb2.Usage) -> Usage:
+    times = seconds(message.queued), seconds(message.decoding), seconds(message.engine)
+    frames, tokens = (message.decoded_frames, message.sampled_frames), (message.prompt_tokens, message.answer_tokens)
+    return Usage(message.received_bytes, *frames, *tokens, *times)
 
 
 def _pooling(message: event_pb2.PoolingRule) -> PoolingRule:

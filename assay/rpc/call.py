@@ -1,14 +1,16 @@
 """The call that the current task answers: its request id, its deadline, who makes it; and what of it goes upstream."""
 
+import asyncio
 import math
 import re
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from assay.errors import InvalidRequest, PermissionDenied
+from assay.errors import InvalidRequest, OutOfTime, PermissionDenied, ServiceUnavailable
 from assay.rpc.tracing import TRACEPARENT, traceparent
 
 REQUEST_ID_KEY = "x-request-id"
@@ -71,6 +73,27 @@ def check_metadata(pairs: Iterable[tuple[str, str | bytes]]) -> None:
 def set_deadline(seconds: float | None) -> None:
     """The current call has so many seconds left; None: as many as it takes."""
     _deadline.set(math.inf if seconds is None else time.monotonic() + seconds)
+
+
+@asynccontextmanager
+async def within(most_seconds: float, least_seconds: float = 0.0) -> AsyncIterator[None]:
+    """Ends the block with OutOfTime at the current call's deadline, or after `most_seconds` where that is earlier.
+
+    OutOfTime at once if less than `least_seconds` are left. What is asked of other programs ends with it.
+    """
+    _deadline.set(min(_deadline.get(), time.monotonic() + most_seconds))
+    left = remaining_seconds()
+    if left < least_seconds:
+        raise OutOfTime(f"{left:.3f} s are left, and an answer takes {least_seconds:g} s at least; allow more time")
+    limit = asyncio.timeout(left)
+    try:
+        async with limit:
+            yield
+    except (TimeoutError, ServiceUnavailable):
+        # A program that was asked on our behalf had no more time than we have.
+        if not limit.expired() and remaining_seconds() > 0:
+            raise
+        raise OutOfTime(f"no result within {left:.1f} s; allow more time, or send a smaller file") from None
 
 
 def remaining_seconds() -> float:

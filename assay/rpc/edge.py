@@ -33,6 +33,7 @@ from assay.rpc.incoming import CancellableReader
 from assay.rpc.messages import Unreadable, reader
 from assay.rpc.security import OPEN, Security
 from assay.rpc.tracing import call_span
+from assay.rpc.usage import begin_metering
 from assay.rpc.validation import check
 
 _log = logging.getLogger(__name__)
@@ -94,8 +95,12 @@ class Edge(grpc.aio.ServerInterceptor):
                 if isinstance(answering, Awaitable):  # gRPC's own health service writes by itself
                     await answering
                     return
+                begun, started = False, time.perf_counter()
                 async with aclosing(answering) as responses:
                     async for response in responses:
+                        if not begun and method.is_ours:
+                            metrics.FIRST_EVENT_SECONDS.labels(method.name).observe(time.perf_counter() - started)
+                        begun = True
                         await self._write(response, context)
                 # Mostly nothing is left; but a video that a budget ended is judged while it is still being sent.
                 await self._read_to_end(incoming)
@@ -111,6 +116,7 @@ class Edge(grpc.aio.ServerInterceptor):
         started = time.perf_counter()
         reason = "INTERNAL"
         request_id.set("")
+        begin_metering()
         set_deadline(context.time_remaining())
         said = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         if method.is_ours:

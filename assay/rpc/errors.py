@@ -17,6 +17,7 @@ from assay.errors import (
     Busy,
     InvalidRequest,
     OverLimit,
+    QuotaExceeded,
     ServiceUnavailable,
     UnknownMethod,
     UnreadableVerdict,
@@ -32,7 +33,7 @@ _DO_NOT_RETRY = ("grpc-retry-pushback-ms", "-1")
 _STATUS_LOST = "Internal error from Core"
 """What grpc.aio reports in place of a server's status if a write fails before it has read that (grpc/grpc #36066)."""
 RETRY_SECONDS = 1
-"""RetryInfo of Busy, in seconds: about one answer of a small model."""
+"""RetryInfo of Busy where nothing better is known, in seconds: about one answer of a small model."""
 _MESSAGE_CHARS = 500
 # Details travel as metadata, of which a peer takes 8 kB.
 _VIOLATIONS = 10
@@ -72,6 +73,7 @@ def error_from(rpc_error: grpc.aio.AioRpcError, peer: str = "the service") -> As
         if any_detail.Unpack(info) and info.domain == DOMAIN and info.reason in _BY_REASON:
             error = _BY_REASON[info.reason](status.message if status else "", field=_field(status))
             error.request_id = info.metadata.get("request_id", "")
+            error.retry_seconds = _retry_seconds(status)
             return error
     if rpc_error.code() is grpc.StatusCode.INTERNAL and rpc_error.details() == _STATUS_LOST:
         return ServiceUnavailable(f"{peer} ended the call before all was sent, and its reason was lost; try again")
@@ -93,9 +95,9 @@ def _details(error: AssayError) -> Iterator[Message]:
                 for field, words in pairs
             ]
         )
-    if isinstance(error, Busy):
+    if isinstance(error, Busy | QuotaExceeded):
         retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.seconds = RETRY_SECONDS
+        retry.retry_delay.FromMilliseconds(round(1000 * (error.retry_seconds or RETRY_SECONDS)))
         yield retry
 
 
@@ -115,6 +117,14 @@ def _field(status: status_pb2.Status | None) -> str:
         if any_detail.Unpack(bad) and bad.field_violations:
             return str(bad.field_violations[0].field)
     return ""
+
+
+def _retry_seconds(status: status_pb2.Status | None) -> float:
+    for any_detail in status.details if status else ():
+        retry = error_details_pb2.RetryInfo()
+        if any_detail.Unpack(retry):
+            return float(retry.retry_delay.ToMilliseconds()) / 1000
+    return 0.0
 
 
 def _from_code(code: grpc.StatusCode, peer: str) -> AssayError:

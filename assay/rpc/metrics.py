@@ -18,6 +18,20 @@ RELOAD_FAILURES = Counter(
     "assay_reload_failures_total", "Changed files that could not be used, by kind; the old ones stay in use.", ["kind"]
 )
 LOST_SPANS = Counter("assay_spans_lost_total", "Spans that the collector of traces did not take.")
+QUOTA_STORE_FAILURES = Counter(
+    "assay_quota_store_failures_total", "Times that Redis did not answer and quotas were counted in process."
+)
+QUEUED = Gauge("assay_requests_queued", "Requests whose files are there and that wait for a place.", ["priority_class"])
+QUEUE_SECONDS = Histogram("assay_queue_seconds", "Wait for a place.", ["priority_class"], buckets=_BUCKETS_SECONDS)
+RECEIVED_BYTES = Counter("assay_received_bytes_total", "Bytes of files that were received.")
+FRAMES = Counter("assay_frames_total", "Frames, by kind: decoded, or sampled for the model.", ["kind"])
+TOKENS = Counter("assay_tokens_total", "Tokens, by kind: prompt (read) or answer (written).", ["kind"])
+STAGE_SECONDS = Histogram(
+    "assay_stage_seconds", "Seconds of a request in a stage: decoding, engine.", ["stage"], buckets=_BUCKETS_SECONDS
+)
+FIRST_EVENT_SECONDS = Histogram(
+    "assay_first_event_seconds", "From the begin of a call to its first message.", ["method"], buckets=_BUCKETS_SECONDS
+)
 IN_FLIGHT = Gauge("assay_calls_in_flight", "Calls that are being answered.", ["method"])
 
 

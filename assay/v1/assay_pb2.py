@@ -27,7 +27,7 @@ from assay.v1 import score_pb2 as assay_dot_v1_dot_score__pb2
 from assay.v1 import video_pb2 as assay_dot_v1_dot_video__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61ssay/v1/assay.proto\x12\x08\x61ssay.v1\x1a\x14\x61ssay/v1/event.proto\x1a\x14\x61ssay/v1/score.proto\x1a\x14\x61ssay/v1/video.proto\"\x9e\x01\n\x0cVideoOptions\x12.\n\x08sampling\x18\x01 \x01(\x0b\x32\x12.assay.v1.SamplingR\x08sampling\x12-\n\x07windows\x18\x02 \x01(\x0b\x32\x13.assay.v1.WindowingR\x07windows\x12/\n\x07pooling\x18\x03 \x01(\x0b\x32\x15.assay.v1.PoolingRuleR\x07pooling\"C\n\nThumbnails\x12\x35\n\x0flongest_side_px\x18\x01 \x01(\rB\r\xbaH\n*\x05\x18\x80\x04( \xd8\x01\x01R\rlongestSidePx\"\xcc\x03\n\x0bScoreConfig\x12\x32\n\x04\x66orm\x18\x01 \x01(\x0e\x32\x14.assay.v1.AnswerFormB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04\x66orm\x12\xc9\x01\n\nattributes\x18\x02 \x03(\tB\xa8\x01\xbaH\xa4\x01\x92\x01\xa0\x01\x10\n\x18\x01\"\x99\x01r\x96\x01R\x0b\x63ompositionR\x0c\x65ye_catchingR\x16subject_and_backgroundR\x11subject_integrityR\x0fsubject_clutterR\x12\x62\x61\x63kground_clutterR\nlevel_shotR\x07\x63larityR\x08\x65xposureR\nsaturationR\nattributes\x12\x1f\n\x06tenant\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18?R\x06tenant\x12,\n\x05video\x18\x04 \x01(\x0b\x32\x16.assay.v1.VideoOptionsR\x05video\x12\x38\n\x18omit_digit_distributions\x18\x05 \x01(\x08R\x16omitDigitDistributions\x12\x34\n\nthumbnails\x18\x06 \x01(\x0b\x32\x14.assay.v1.ThumbnailsR\nthumbnails\"a\n\x11ScoreImageRequest\x12-\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfigR\x06\x63onfig\x12\x1d\n\x05image\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01R\x05image\">\n\x12ScoreImageResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x10.assay.v1.ResultR\x06result\"y\n\x12StreamImageRequest\x12/\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfigH\x00R\x06\x63onfig\x12#\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00R\x05\x63hunkB\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"C\n\x13StreamImageResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x14.assay.v1.ScoreEventR\x06\x65vents\"y\n\x12StreamVideoRequest\x12/\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfigH\x00R\x06\x63onfig\x12#\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00R\x05\x63hunkB\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"C\n\x13StreamVideoResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x14.assay.v1.ScoreEventR\x06\x65vents\"\xe4\x01\n\x0fScoreUriRequest\x12-\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfigR\x06\x63onfig\x12\xa1\x01\n\x03uri\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01r\x03\x18\x80\x10\xba\x01\x81\x01\n\x03uri\x12<expected a URI, such as https://HOST/PATH or s3://BUCKET/KEY\x1a<this.matches(\'^[A-Za-z][A-Za-z0-9+.-]*://[^\\\\s/?#][^\\\\s]*$\')R\x03uri\"@\n\x10ScoreUriResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x14.assay.v1.ScoreEventR\x06\x65vents2\xbc\x02\n\x0c\x41ssayService\x12G\n\nScoreImage\x12\x1b.assay.v1.ScoreImageRequest\x1a\x1c.assay.v1.ScoreImageResponse\x12N\n\x0bStreamImage\x12\x1c.assay.v1.StreamImageRequest\x1a\x1d.assay.v1.StreamImageResponse(\x01\x30\x01\x12N\n\x0bStreamVideo\x12\x1c.assay.v1.StreamVideoRequest\x1a\x1d.assay.v1.StreamVideoResponse(\x01\x30\x01\x12\x43\n\x08ScoreUri\x12\x19.assay.v1.ScoreUriRequest\x1a\x1a.assay.v1.ScoreUriResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61ssay/v1/assay.proto\x12\x08\x61ssay.v1\x1a\x14\x61ssay/v1/event.proto\x1a\x14\x61ssay/v1/score.proto\x1a\x14\x61ssay/v1/video.proto\"\x9e\x01\n\x0cVideoOptions\x12.\n\x08sampling\x18\x01 \x01(\x0b\x32\x12.assay.v1.SamplingR\x08sampling\x12-\n\x07windows\x18\x02 \x01(\x0b\x32\x13.assay.v1.WindowingR\x07windows\x12/\n\x07pooling\x18\x03 \x01(\x0b\x32\x15.assay.v1.PoolingRuleR\x07pooling\"C\n\nThumbnails\x12\x35\n\x0flongest_side_px\x18\x01 \x01(\rB\r\xbaH\n*\x05\x18\x80\x04( \xd8\x01\x01R\rlongestSidePx\"\x96\x04\n\x0bScoreConfig\x12\x32\n\x04\x66orm\x18\x01 \x01(\x0e\x32\x14.assay.v1.AnswerFormB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04\x66orm\x12\xc9\x01\n\nattributes\x18\x02 \x03(\tB\xa8\x01\xbaH\xa4\x01\x92\x01\xa0\x01\x10\n\x18\x01\"\x99\x01r\x96\x01R\x0b\x63ompositionR\x0c\x65ye_catchingR\x16subject_and_backgroundR\x11subject_integrityR\x0fsubject_clutterR\x12\x62\x61\x63kground_clutterR\nlevel_shotR\x07\x63larityR\x08\x65xposureR\nsaturationR\nattributes\x12\x1f\n\x06tenant\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18?R\x06tenant\x12,\n\x05video\x18\x04 \x01(\x0b\x32\x16.assay.v1.VideoOptionsR\x05video\x12\x38\n\x18omit_digit_distributions\x18\x05 \x01(\x08R\x16omitDigitDistributions\x12\x34\n\nthumbnails\x18\x06 \x01(\x0b\x32\x14.assay.v1.ThumbnailsR\nthumbnails\x12H\n\x0epriority_class\x18\x07 \x01(\x0e\x32\x17.assay.v1.PriorityClassB\x08\xbaH\x05\x82\x01\x02\x10\x01R\rpriorityClass\"a\n\x11ScoreImageRequest\x12-\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfigR\x06\x63onfig\x12\x1d\n\x05image\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02\x10\x01R\x05image\">\n\x12ScoreImageResponse\x12(\n\x06result\x18\x01 \x01(\x0b\x32\x10.assay.v1.ResultR\x06result\"y\n\x12StreamImageRequest\x12/\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfigH\x00R\x06\x63onfig\x12#\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00R\x05\x63hunkB\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"C\n\x13StreamImageResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x14.assay.v1.ScoreEventR\x06\x65vents\"y\n\x12StreamVideoRequest\x12/\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfigH\x00R\x06\x63onfig\x12#\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00R\x05\x63hunkB\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"C\n\x13StreamVideoResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x14.assay.v1.ScoreEventR\x06\x65vents\"\xe4\x01\n\x0fScoreUriRequest\x12-\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x15.assay.v1.ScoreConfigR\x06\x63onfig\x12\xa1\x01\n\x03uri\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01r\x03\x18\x80\x10\xba\x01\x81\x01\n\x03uri\x12<expected a URI, such as https://HOST/PATH or s3://BUCKET/KEY\x1a<this.matches(\'^[A-Za-z][A-Za-z0-9+.-]*://[^\\\\s/?#][^\\\\s]*$\')R\x03uri\"@\n\x10ScoreUriResponse\x12,\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x14.assay.v1.ScoreEventR\x06\x65vents*\x82\x01\n\rPriorityClass\x12\x1e\n\x1aPRIORITY_CLASS_UNSPECIFIED\x10\x00\x12\x17\n\x13PRIORITY_CLASS_LIVE\x10\x01\x12\x1e\n\x1aPRIORITY_CLASS_INTERACTIVE\x10\x02\x12\x18\n\x14PRIORITY_CLASS_BATCH\x10\x03\x32\xbc\x02\n\x0c\x41ssayService\x12G\n\nScoreImage\x12\x1b.assay.v1.ScoreImageRequest\x1a\x1c.assay.v1.ScoreImageResponse\x12N\n\x0bStreamImage\x12\x1c.assay.v1.StreamImageRequest\x1a\x1d.assay.v1.StreamImageResponse(\x01\x30\x01\x12N\n\x0bStreamVideo\x12\x1c.assay.v1.StreamVideoRequest\x1a\x1d.assay.v1.StreamVideoResponse(\x01\x30\x01\x12\x43\n\x08ScoreUri\x12\x19.assay.v1.ScoreUriRequest\x1a\x1a.assay.v1.ScoreUriResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,6 +42,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCORECONFIG'].fields_by_name['attributes']._serialized_options = b'\272H\244\001\222\001\240\001\020\n\030\001\"\231\001r\226\001R\013compositionR\014eye_catchingR\026subject_and_backgroundR\021subject_integrityR\017subject_clutterR\022background_clutterR\nlevel_shotR\007clarityR\010exposureR\nsaturation'
   _globals['_SCORECONFIG'].fields_by_name['tenant']._loaded_options = None
   _globals['_SCORECONFIG'].fields_by_name['tenant']._serialized_options = b'\272H\004r\002\030?'
+  _globals['_SCORECONFIG'].fields_by_name['priority_class']._loaded_options = None
+  _globals['_SCORECONFIG'].fields_by_name['priority_class']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_SCOREIMAGEREQUEST'].fields_by_name['image']._loaded_options = None
   _globals['_SCOREIMAGEREQUEST'].fields_by_name['image']._serialized_options = b'\272H\004z\002\020\001'
   _globals['_STREAMIMAGEREQUEST'].oneofs_by_name['part']._loaded_options = None
@@ -54,28 +56,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMVIDEOREQUEST'].fields_by_name['chunk']._serialized_options = b'\272H\010z\006\020\001\030\200\200@'
   _globals['_SCOREURIREQUEST'].fields_by_name['uri']._loaded_options = None
   _globals['_SCOREURIREQUEST'].fields_by_name['uri']._serialized_options = b'\272H\212\001r\003\030\200\020\272\001\201\001\n\003uri\022<expected a URI, such as https://HOST/PATH or s3://BUCKET/KEY\032<this.matches(\'^[A-Za-z][A-Za-z0-9+.-]*://[^\\\\s/?#][^\\\\s]*$\')'
+  _globals['_PRIORITYCLASS']._serialized_start=1712
+  _globals['_PRIORITYCLASS']._serialized_end=1842
   _globals['_VIDEOOPTIONS']._serialized_start=101
   _globals['_VIDEOOPTIONS']._serialized_end=259
   _globals['_THUMBNAILS']._serialized_start=261
   _globals['_THUMBNAILS']._serialized_end=328
   _globals['_SCORECONFIG']._serialized_start=331
-  _globals['_SCORECONFIG']._serialized_end=791
-  _globals['_SCOREIMAGEREQUEST']._serialized_start=793
-  _globals['_SCOREIMAGEREQUEST']._serialized_end=890
-  _globals['_SCOREIMAGERESPONSE']._serialized_start=892
-  _globals['_SCOREIMAGERESPONSE']._serialized_end=954
-  _globals['_STREAMIMAGEREQUEST']._serialized_start=956
-  _globals['_STREAMIMAGEREQUEST']._serialized_end=1077
-  _globals['_STREAMIMAGERESPONSE']._serialized_start=1079
-  _globals['_STREAMIMAGERESPONSE']._serialized_end=1146
-  _globals['_STREAMVIDEOREQUEST']._serialized_start=1148
-  _globals['_STREAMVIDEOREQUEST']._serialized_end=1269
-  _globals['_STREAMVIDEORESPONSE']._serialized_start=1271
-  _globals['_STREAMVIDEORESPONSE']._serialized_end=1338
-  _globals['_SCOREURIREQUEST']._serialized_start=1341
-  _globals['_SCOREURIREQUEST']._serialized_end=1569
-  _globals['_SCOREURIRESPONSE']._serialized_start=1571
-  _globals['_SCOREURIRESPONSE']._serialized_end=1635
-  _globals['_ASSAYSERVICE']._serialized_start=1638
-  _globals['_ASSAYSERVICE']._serialized_end=1954
+  _globals['_SCORECONFIG']._serialized_end=865
+  _globals['_SCOREIMAGEREQUEST']._serialized_start=867
+  _globals['_SCOREIMAGEREQUEST']._serialized_end=964
+  _globals['_SCOREIMAGERESPONSE']._serialized_start=966
+  _globals['_SCOREIMAGERESPONSE']._serialized_end=1028
+  _globals['_STREAMIMAGEREQUEST']._serialized_start=1030
+  _globals['_STREAMIMAGEREQUEST']._serialized_end=1151
+  _globals['_STREAMIMAGERESPONSE']._serialized_start=1153
+  _globals['_STREAMIMAGERESPONSE']._serialized_end=1220
+  _globals['_STREAMVIDEOREQUEST']._serialized_start=1222
+  _globals['_STREAMVIDEOREQUEST']._serialized_end=1343
+  _globals['_STREAMVIDEORESPONSE']._serialized_start=1345
+  _globals['_STREAMVIDEORESPONSE']._serialized_end=1412
+  _globals['_SCOREURIREQUEST']._serialized_start=1415
+  _globals['_SCOREURIREQUEST']._serialized_end=1643
+  _globals['_SCOREURIRESPONSE']._serialized_start=1645
+  _globals['_SCOREURIRESPONSE']._serialized_end=1709
+  _globals['_ASSAYSERVICE']._serialized_start=1845
+  _globals['_ASSAYSERVICE']._serialized_end=2161
 # @@protoc_insertion_point(module_scope)

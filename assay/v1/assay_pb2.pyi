@@ -26,6 +26,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -36,6 +37,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _PriorityClass:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriorityClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PriorityClass.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRIORITY_CLASS_UNSPECIFIED: _PriorityClass.ValueType  # 0
+    """PRIORITY_CLASS_INTERACTIVE."""
+    PRIORITY_CLASS_LIVE: _PriorityClass.ValueType  # 1
+    """Before all others; for callers whose credentials have the scope live, and PRIORITY_CLASS_INTERACTIVE for the rest."""
+    PRIORITY_CLASS_INTERACTIVE: _PriorityClass.ValueType  # 2
+    """Somebody waits for it."""
+    PRIORITY_CLASS_BATCH: _PriorityClass.ValueType  # 3
+    """Nobody waits for it."""
+
+class PriorityClass(_PriorityClass, metaclass=_PriorityClassEnumTypeWrapper):
+    """How urgent a request is, where several wait."""
+
+PRIORITY_CLASS_UNSPECIFIED: PriorityClass.ValueType  # 0
+"""PRIORITY_CLASS_INTERACTIVE."""
+PRIORITY_CLASS_LIVE: PriorityClass.ValueType  # 1
+"""Before all others; for callers whose credentials have the scope live, and PRIORITY_CLASS_INTERACTIVE for the rest."""
+PRIORITY_CLASS_INTERACTIVE: PriorityClass.ValueType  # 2
+"""Somebody waits for it."""
+PRIORITY_CLASS_BATCH: PriorityClass.ValueType  # 3
+"""Nobody waits for it."""
+Global___PriorityClass: _TypeAlias = PriorityClass  # noqa: Y015
 
 @_typing.final
 class VideoOptions(_message.Message):
@@ -107,6 +136,7 @@ class ScoreConfig(_message.Message):
     VIDEO_FIELD_NUMBER: _builtins.int
     OMIT_DIGIT_DISTRIBUTIONS_FIELD_NUMBER: _builtins.int
     THUMBNAILS_FIELD_NUMBER: _builtins.int
+    PRIORITY_CLASS_FIELD_NUMBER: _builtins.int
     form: _score_pb2.AnswerForm.ValueType
     """In which form to answer; ANSWER_FORM_REGULAR if not set."""
     tenant: _builtins.str
@@ -117,6 +147,8 @@ class ScoreConfig(_message.Message):
     """
     omit_digit_distributions: _builtins.bool
     """True: Score.digit_distributions is left empty everywhere in the answer: most of a short answer's bytes."""
+    priority_class: Global___PriorityClass.ValueType
+    """How urgent it is; within a class tenants take turns, and then the earlier deadline goes first."""
     @_builtins.property
     def attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Attributes to report, by their names in lower case ("clarity", "level_shot"); all if empty. An unknown name is
@@ -144,10 +176,11 @@ class ScoreConfig(_message.Message):
         video: Global___VideoOptions | None = ...,
         omit_digit_distributions: _builtins.bool = ...,
         thumbnails: Global___Thumbnails | None = ...,
+        priority_class: Global___PriorityClass.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["thumbnails", b"thumbnails", "video", b"video"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "form", b"form", "omit_digit_distributions", b"omit_digit_distributions", "tenant", b"tenant", "thumbnails", b"thumbnails", "video", b"video"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "form", b"form", "omit_digit_distributions", b"omit_digit_distributions", "priority_class", b"priority_class", "tenant", b"tenant", "thumbnails", b"thumbnails", "video", b"video"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

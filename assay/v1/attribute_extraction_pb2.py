@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from assay.v1 import attribute_pb2 as assay_dot_v1_dot_attribute__pb2
 from assay.v1 import clip_pb2 as assay_dot_v1_dot_clip__pb2
+from assay.v1 import event_pb2 as assay_dot_v1_dot_event__pb2
 from assay.v1 import score_pb2 as assay_dot_v1_dot_score__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#assay/v1/attribute_extraction.proto\x12\x08\x61ssay.v1\x1a\x18\x61ssay/v1/attribute.proto\x1a\x13\x61ssay/v1/clip.proto\x1a\x14\x61ssay/v1/score.proto\"\xc6\x01\n\x10\x45xtractionConfig\x12)\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\trequestId\x12\x34\n\x04\x66orm\x18\x02 \x01(\x0e\x32\x14.assay.v1.AnswerFormB\n\xbaH\x07\x82\x01\x04\x18\x02\x18\x03R\x04\x66orm\x12\x30\n\x04\x63lip\x18\x03 \x01(\x0b\x32\x14.assay.v1.ClipHeaderB\x06\xbaH\x03\xc8\x01\x01R\x04\x63lip\x12\x1f\n\x06tenant\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18?R\x06tenant\"\x86\x01\n\x18\x45xtractAttributesRequest\x12\x34\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1a.assay.v1.ExtractionConfigH\x00R\x06\x63onfig\x12%\n\x06pixels\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00R\x06pixelsB\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"z\n\nTranscript\x12\x14\n\x05texts\x18\x01 \x03(\tR\x05texts\x12\x35\n\x16\x63heckpoint_fingerprint\x18\x02 \x01(\tR\x15\x63heckpointFingerprint\x12\x1f\n\x0bis_complete\x18\x03 \x01(\x08R\nisComplete\"\xa7\x01\n\x0f\x45xtractionEvent\x12\x1e\n\treasoning\x18\x01 \x01(\tH\x00R\treasoning\x12\x33\n\tattribute\x18\x02 \x01(\x0b\x32\x13.assay.v1.AttributeH\x00R\tattribute\x12\x36\n\ntranscript\x18\x03 \x01(\x0b\x32\x14.assay.v1.TranscriptH\x00R\ntranscriptB\x07\n\x05\x65vent\"N\n\x19\x45xtractAttributesResponse\x12\x31\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.assay.v1.ExtractionEventR\x06\x65vents\"0\n.AttributeExtractionServiceDescribeModelRequest\"Z\n/AttributeExtractionServiceDescribeModelResponse\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x13.assay.v1.ModelSpecR\x04spec2\x85\x02\n\x1a\x41ttributeExtractionService\x12`\n\x11\x45xtractAttributes\x12\".assay.v1.ExtractAttributesRequest\x1a#.assay.v1.ExtractAttributesResponse(\x01\x30\x01\x12\x84\x01\n\rDescribeModel\x12\x38.assay.v1.AttributeExtractionServiceDescribeModelRequest\x1a\x39.assay.v1.AttributeExtractionServiceDescribeModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#assay/v1/attribute_extraction.proto\x12\x08\x61ssay.v1\x1a\x18\x61ssay/v1/attribute.proto\x1a\x13\x61ssay/v1/clip.proto\x1a\x14\x61ssay/v1/event.proto\x1a\x14\x61ssay/v1/score.proto\"\xc6\x01\n\x10\x45xtractionConfig\x12)\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\trequestId\x12\x34\n\x04\x66orm\x18\x02 \x01(\x0e\x32\x14.assay.v1.AnswerFormB\n\xbaH\x07\x82\x01\x04\x18\x02\x18\x03R\x04\x66orm\x12\x30\n\x04\x63lip\x18\x03 \x01(\x0b\x32\x14.assay.v1.ClipHeaderB\x06\xbaH\x03\xc8\x01\x01R\x04\x63lip\x12\x1f\n\x06tenant\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18?R\x06tenant\"\x86\x01\n\x18\x45xtractAttributesRequest\x12\x34\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1a.assay.v1.ExtractionConfigH\x00R\x06\x63onfig\x12%\n\x06pixels\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00R\x06pixelsB\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"\xa1\x01\n\nTranscript\x12\x14\n\x05texts\x18\x01 \x03(\tR\x05texts\x12\x35\n\x16\x63heckpoint_fingerprint\x18\x02 \x01(\tR\x15\x63heckpointFingerprint\x12\x1f\n\x0bis_complete\x18\x03 \x01(\x08R\nisComplete\x12%\n\x05usage\x18\x04 \x01(\x0b\x32\x0f.assay.v1.UsageR\x05usage\"\xa7\x01\n\x0f\x45xtractionEvent\x12\x1e\n\treasoning\x18\x01 \x01(\tH\x00R\treasoning\x12\x33\n\tattribute\x18\x02 \x01(\x0b\x32\x13.assay.v1.AttributeH\x00R\tattribute\x12\x36\n\ntranscript\x18\x03 \x01(\x0b\x32\x14.assay.v1.TranscriptH\x00R\ntranscriptB\x07\n\x05\x65vent\"N\n\x19\x45xtractAttributesResponse\x12\x31\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.assay.v1.ExtractionEventR\x06\x65vents\"0\n.AttributeExtractionServiceDescribeModelRequest\"Z\n/AttributeExtractionServiceDescribeModelResponse\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x13.assay.v1.ModelSpecR\x04spec2\x85\x02\n\x1a\x41ttributeExtractionService\x12`\n\x11\x45xtractAttributes\x12\".assay.v1.ExtractAttributesRequest\x1a#.assay.v1.ExtractAttributesResponse(\x01\x30\x01\x12\x84\x01\n\rDescribeModel\x12\x38.assay.v1.AttributeExtractionServiceDescribeModelRequest\x1a\x39.assay.v1.AttributeExtractionServiceDescribeModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,20 +47,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXTRACTATTRIBUTESREQUEST'].oneofs_by_name['part']._serialized_options = b'\272H\002\010\001'
   _globals['_EXTRACTATTRIBUTESREQUEST'].fields_by_name['pixels']._loaded_options = None
   _globals['_EXTRACTATTRIBUTESREQUEST'].fields_by_name['pixels']._serialized_options = b'\272H\010z\006\020\001\030\200\200@'
-  _globals['_EXTRACTIONCONFIG']._serialized_start=119
-  _globals['_EXTRACTIONCONFIG']._serialized_end=317
-  _globals['_EXTRACTATTRIBUTESREQUEST']._serialized_start=320
-  _globals['_EXTRACTATTRIBUTESREQUEST']._serialized_end=454
-  _globals['_TRANSCRIPT']._serialized_start=456
-  _globals['_TRANSCRIPT']._serialized_end=578
-  _globals['_EXTRACTIONEVENT']._serialized_start=581
-  _globals['_EXTRACTIONEVENT']._serialized_end=748
-  _globals['_EXTRACTATTRIBUTESRESPONSE']._serialized_start=750
-  _globals['_EXTRACTATTRIBUTESRESPONSE']._serialized_end=828
-  _globals['_ATTRIBUTEEXTRACTIONSERVICEDESCRIBEMODELREQUEST']._serialized_start=830
-  _globals['_ATTRIBUTEEXTRACTIONSERVICEDESCRIBEMODELREQUEST']._serialized_end=878
-  _globals['_ATTRIBUTEEXTRACTIONSERVICEDESCRIBEMODELRESPONSE']._serialized_start=880
-  _globals['_ATTRIBUTEEXTRACTIONSERVICEDESCRIBEMODELRESPONSE']._serialized_end=970
-  _globals['_ATTRIBUTEEXTRACTIONSERVICE']._serialized_start=973
-  _globals['_ATTRIBUTEEXTRACTIONSERVICE']._serialized_end=1234
+  _globals['_EXTRACTIONCONFIG']._serialized_start=141
+  _globals['_EXTRACTIONCONFIG']._serialized_end=339
+  _globals['_EXTRACTATTRIBUTESREQUEST']._serialized_start=342
+  _globals['_EXTRACTATTRIBUTESREQUEST']._serialized_end=476
+  _globals['_TRANSCRIPT']._serialized_start=479
+  _globals['_TRANSCRIPT']._serialized_end=640
+  _globals['_EXTRACTIONEVENT']._serialized_start=643
+  _globals['_EXTRACTIONEVENT']._serialized_end=810
+  _globals['_EXTRACTATTRIBUTESRESPONSE']._serialized_start=812
+  _globals['_EXTRACTATTRIBUTESRESPONSE']._serialized_end=890
+  _globals['_ATTRIBUTEEXTRACTIONSERVICEDESCRIBEMODELREQUEST']._serialized_start=892
+  _globals['_ATTRIBUTEEXTRACTIONSERVICEDESCRIBEMODELREQUEST']._serialized_end=940
+  _globals['_ATTRIBUTEEXTRACTIONSERVICEDESCRIBEMODELRESPONSE']._serialized_start=942
+  _globals['_ATTRIBUTEEXTRACTIONSERVICEDESCRIBEMODELRESPONSE']._serialized_end=1032
+  _globals['_ATTRIBUTEEXTRACTIONSERVICE']._serialized_start=1035
+  _globals['_ATTRIBUTEEXTRACTIONSERVICE']._serialized_end=1296
 # @@protoc_insertion_point(module_scope)

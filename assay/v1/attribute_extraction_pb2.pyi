@@ -5,6 +5,7 @@ Internal: writes the reasoning and the grades. Called by the gateway only."""
 
 from assay.v1 import attribute_pb2 as _attribute_pb2
 from assay.v1 import clip_pb2 as _clip_pb2
+from assay.v1 import event_pb2 as _event_pb2
 from assay.v1 import score_pb2 as _score_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -96,6 +97,7 @@ class Transcript(_message.Message):
     TEXTS_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FINGERPRINT_FIELD_NUMBER: _builtins.int
     IS_COMPLETE_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     checkpoint_fingerprint: _builtins.str
     """Hash of the checkpoint that wrote it."""
     is_complete: _builtins.bool
@@ -106,16 +108,21 @@ class Transcript(_message.Message):
         has to see the tokens that it wrote, and these depend on where a segment ends.
         """
 
+    @_builtins.property
+    def usage(self) -> _event_pb2.Usage:
+        """What writing it has cost."""
+
     def __init__(
         self,
         *,
         texts: _abc.Iterable[_builtins.str] | None = ...,
         checkpoint_fingerprint: _builtins.str = ...,
         is_complete: _builtins.bool = ...,
+        usage: _event_pb2.Usage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_fingerprint", b"checkpoint_fingerprint", "is_complete", b"is_complete", "texts", b"texts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_fingerprint", b"checkpoint_fingerprint", "is_complete", b"is_complete", "texts", b"texts", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -558,6 +558,62 @@ class Partial(_message.Message):
 Global___Partial: _TypeAlias = Partial  # noqa: Y015
 
 @_typing.final
+class Usage(_message.Message):
+    """What a request has cost."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIVED_BYTES_FIELD_NUMBER: _builtins.int
+    DECODED_FRAMES_FIELD_NUMBER: _builtins.int
+    SAMPLED_FRAMES_FIELD_NUMBER: _builtins.int
+    PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
+    ANSWER_TOKENS_FIELD_NUMBER: _builtins.int
+    QUEUED_FIELD_NUMBER: _builtins.int
+    DECODING_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    received_bytes: _builtins.int
+    """Bytes of the file that were received."""
+    decoded_frames: _builtins.int
+    """Frames that were decoded."""
+    sampled_frames: _builtins.int
+    """Frames that the model was shown."""
+    prompt_tokens: _builtins.int
+    """Tokens that the model has read: prompts and pictures, also those found in its caches."""
+    answer_tokens: _builtins.int
+    """Tokens that the model has written."""
+    @_builtins.property
+    def queued(self) -> _duration_pb2.Duration:
+        """Time in the queue."""
+
+    @_builtins.property
+    def decoding(self) -> _duration_pb2.Duration:
+        """Time from the first byte for the decoder to its last frame."""
+
+    @_builtins.property
+    def engine(self) -> _duration_pb2.Duration:
+        """Time in the engine, added up over generations that may have run at the same time."""
+
+    def __init__(
+        self,
+        *,
+        received_bytes: _builtins.int = ...,
+        decoded_frames: _builtins.int = ...,
+        sampled_frames: _builtins.int = ...,
+        prompt_tokens: _builtins.int = ...,
+        answer_tokens: _builtins.int = ...,
+        queued: _duration_pb2.Duration | None = ...,
+        decoding: _duration_pb2.Duration | None = ...,
+        engine: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decoding", b"decoding", "engine", b"engine", "queued", b"queued"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_tokens", b"answer_tokens", "decoded_frames", b"decoded_frames", "decoding", b"decoding", "engine", b"engine", "prompt_tokens", b"prompt_tokens", "queued", b"queued", "received_bytes", b"received_bytes", "sampled_frames", b"sampled_frames"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Usage: _TypeAlias = Usage  # noqa: Y015
+
+@_typing.final
 class Result(_message.Message):
     """Last event of a request that succeeded."""
 
@@ -574,6 +630,7 @@ class Result(_message.Message):
     BEST_FIELD_NUMBER: _builtins.int
     VIDEO_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def score(self) -> _score_pb2.Score:
         """The score of the whole picture or video."""
@@ -622,6 +679,10 @@ class Result(_message.Message):
     def partial(self) -> Global___Partial:
         """Set if a budget ended the video before its end, after a window could be scored."""
 
+    @_builtins.property
+    def usage(self) -> Global___Usage:
+        """What it has cost."""
+
     def __init__(
         self,
         *,
@@ -636,10 +697,11 @@ class Result(_message.Message):
         best: Global___Segment | None = ...,
         video: Global___VideoReport | None = ...,
         partial: Global___Partial | None = ...,
+        usage: Global___Usage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "composite_score", b"composite_score", "media", b"media", "model", b"model", "partial", b"partial", "pooling_rule", b"pooling_rule", "score", b"score", "video", b"video", "worst", b"worst"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "composite_score", b"composite_score", "media", b"media", "model", b"model", "partial", b"partial", "pooling_rule", b"pooling_rule", "score", b"score", "usage", b"usage", "video", b"video", "worst", b"worst"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "best", b"best", "composite_score", b"composite_score", "media", b"media", "model", b"model", "partial", b"partial", "pooling_rule", b"pooling_rule", "score", b"score", "video", b"video", "windows", b"windows", "worst", b"worst"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "best", b"best", "composite_score", b"composite_score", "media", b"media", "model", b"model", "partial", b"partial", "pooling_rule", b"pooling_rule", "score", b"score", "usage", b"usage", "video", b"video", "windows", b"windows", "worst", b"worst"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from assay.v1 import attribute_pb2 as assay_dot_v1_dot_attribute__pb2
 from assay.v1 import attribute_extraction_pb2 as assay_dot_v1_dot_attribute__extraction__pb2
 from assay.v1 import clip_pb2 as assay_dot_v1_dot_clip__pb2
+from assay.v1 import event_pb2 as assay_dot_v1_dot_event__pb2
 from assay.v1 import score_pb2 as assay_dot_v1_dot_score__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61ssay/v1/scoring.proto\x12\x08\x61ssay.v1\x1a\x18\x61ssay/v1/attribute.proto\x1a#assay/v1/attribute_extraction.proto\x1a\x13\x61ssay/v1/clip.proto\x1a\x14\x61ssay/v1/score.proto\"\xa6\x02\n\rScoringConfig\x12)\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\trequestId\x12\x36\n\x04\x66orm\x18\x02 \x01(\x0e\x32\x14.assay.v1.AnswerFormB\x0c\xbaH\t\x82\x01\x06\x18\x01\x18\x02\x18\x03R\x04\x66orm\x12\x30\n\x04\x63lip\x18\x03 \x01(\x0b\x32\x14.assay.v1.ClipHeaderB\x06\xbaH\x03\xc8\x01\x01R\x04\x63lip\x12\x1f\n\x06tenant\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18?R\x06tenant\x12\x38\n\x18omit_digit_distributions\x18\x05 \x01(\x08R\x16omitDigitDistributions\x12%\n\x0eomit_composite\x18\x06 \x01(\x08R\romitComposite\"G\n\x06Grades\x12=\n\nattributes\x18\x01 \x03(\x0b\x32\x13.assay.v1.AttributeB\x08\xbaH\x05\x92\x01\x02\x10\nR\nattributes\"\xdb\x01\n\x0cScoreRequest\x12\x31\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x17.assay.v1.ScoringConfigH\x00R\x06\x63onfig\x12%\n\x06pixels\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00R\x06pixels\x12\x36\n\ntranscript\x18\x03 \x01(\x0b\x32\x14.assay.v1.TranscriptH\x00R\ntranscript\x12*\n\x06grades\x18\x04 \x01(\x0b\x32\x10.assay.v1.GradesH\x00R\x06gradesB\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"\xd9\x01\n\nFinalScore\x12%\n\x05score\x18\x01 \x01(\x0b\x32\x0f.assay.v1.ScoreR\x05score\x12\x32\n\x0c\x64irect_score\x18\x02 \x01(\x0b\x32\x0f.assay.v1.ScoreR\x0b\x64irectScore\x12\x36\n\x0ereasoned_score\x18\x03 \x01(\x0b\x32\x0f.assay.v1.ScoreR\rreasonedScore\x12\x38\n\x0f\x63omposite_score\x18\x04 \x01(\x0b\x32\x0f.assay.v1.ScoreR\x0e\x63ompositeScore\"\x85\x01\n\rScoreResponse\x12\x32\n\x0b\x65\x61rly_score\x18\x01 \x01(\x0b\x32\x0f.assay.v1.ScoreH\x00R\nearlyScore\x12\x37\n\x0b\x66inal_score\x18\x02 \x01(\x0b\x32\x14.assay.v1.FinalScoreH\x00R\nfinalScoreB\x07\n\x05\x65vent\"y\n\"ScoringServiceDescribeModelRequest\x12\x1f\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18?R\x06tenant\x12\x32\n\x04\x66orm\x18\x02 \x01(\x0e\x32\x14.assay.v1.AnswerFormB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04\x66orm\"N\n#ScoringServiceDescribeModelResponse\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x13.assay.v1.ModelSpecR\x04spec2\xbc\x01\n\x0eScoringService\x12<\n\x05Score\x12\x16.assay.v1.ScoreRequest\x1a\x17.assay.v1.ScoreResponse(\x01\x30\x01\x12l\n\rDescribeModel\x12,.assay.v1.ScoringServiceDescribeModelRequest\x1a-.assay.v1.ScoringServiceDescribeModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x61ssay/v1/scoring.proto\x12\x08\x61ssay.v1\x1a\x18\x61ssay/v1/attribute.proto\x1a#assay/v1/attribute_extraction.proto\x1a\x13\x61ssay/v1/clip.proto\x1a\x14\x61ssay/v1/event.proto\x1a\x14\x61ssay/v1/score.proto\"\xa6\x02\n\rScoringConfig\x12)\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\trequestId\x12\x36\n\x04\x66orm\x18\x02 \x01(\x0e\x32\x14.assay.v1.AnswerFormB\x0c\xbaH\t\x82\x01\x06\x18\x01\x18\x02\x18\x03R\x04\x66orm\x12\x30\n\x04\x63lip\x18\x03 \x01(\x0b\x32\x14.assay.v1.ClipHeaderB\x06\xbaH\x03\xc8\x01\x01R\x04\x63lip\x12\x1f\n\x06tenant\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18?R\x06tenant\x12\x38\n\x18omit_digit_distributions\x18\x05 \x01(\x08R\x16omitDigitDistributions\x12%\n\x0eomit_composite\x18\x06 \x01(\x08R\romitComposite\"G\n\x06Grades\x12=\n\nattributes\x18\x01 \x03(\x0b\x32\x13.assay.v1.AttributeB\x08\xbaH\x05\x92\x01\x02\x10\nR\nattributes\"\xdb\x01\n\x0cScoreRequest\x12\x31\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x17.assay.v1.ScoringConfigH\x00R\x06\x63onfig\x12%\n\x06pixels\x18\x02 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00R\x06pixels\x12\x36\n\ntranscript\x18\x03 \x01(\x0b\x32\x14.assay.v1.TranscriptH\x00R\ntranscript\x12*\n\x06grades\x18\x04 \x01(\x0b\x32\x10.assay.v1.GradesH\x00R\x06gradesB\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"\x80\x02\n\nFinalScore\x12%\n\x05score\x18\x01 \x01(\x0b\x32\x0f.assay.v1.ScoreR\x05score\x12\x32\n\x0c\x64irect_score\x18\x02 \x01(\x0b\x32\x0f.assay.v1.ScoreR\x0b\x64irectScore\x12\x36\n\x0ereasoned_score\x18\x03 \x01(\x0b\x32\x0f.assay.v1.ScoreR\rreasonedScore\x12\x38\n\x0f\x63omposite_score\x18\x04 \x01(\x0b\x32\x0f.assay.v1.ScoreR\x0e\x63ompositeScore\x12%\n\x05usage\x18\x05 \x01(\x0b\x32\x0f.assay.v1.UsageR\x05usage\"\x85\x01\n\rScoreResponse\x12\x32\n\x0b\x65\x61rly_score\x18\x01 \x01(\x0b\x32\x0f.assay.v1.ScoreH\x00R\nearlyScore\x12\x37\n\x0b\x66inal_score\x18\x02 \x01(\x0b\x32\x14.assay.v1.FinalScoreH\x00R\nfinalScoreB\x07\n\x05\x65vent\"y\n\"ScoringServiceDescribeModelRequest\x12\x1f\n\x06tenant\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18?R\x06tenant\x12\x32\n\x04\x66orm\x18\x02 \x01(\x0e\x32\x14.assay.v1.AnswerFormB\x08\xbaH\x05\x82\x01\x02\x10\x01R\x04\x66orm\"N\n#ScoringServiceDescribeModelResponse\x12\'\n\x04spec\x18\x01 \x01(\x0b\x32\x13.assay.v1.ModelSpecR\x04spec2\xbc\x01\n\x0eScoringService\x12<\n\x05Score\x12\x16.assay.v1.ScoreRequest\x1a\x17.assay.v1.ScoreResponse(\x01\x30\x01\x12l\n\rDescribeModel\x12,.assay.v1.ScoringServiceDescribeModelRequest\x1a-.assay.v1.ScoringServiceDescribeModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,20 +54,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCORINGSERVICEDESCRIBEMODELREQUEST'].fields_by_name['tenant']._serialized_options = b'\272H\004r\002\030?'
   _globals['_SCORINGSERVICEDESCRIBEMODELREQUEST'].fields_by_name['form']._loaded_options = None
   _globals['_SCORINGSERVICEDESCRIBEMODELREQUEST'].fields_by_name['form']._serialized_options = b'\272H\005\202\001\002\020\001'
-  _globals['_SCORINGCONFIG']._serialized_start=143
-  _globals['_SCORINGCONFIG']._serialized_end=437
-  _globals['_GRADES']._serialized_start=439
-  _globals['_GRADES']._serialized_end=510
-  _globals['_SCOREREQUEST']._serialized_start=513
-  _globals['_SCOREREQUEST']._serialized_end=732
-  _globals['_FINALSCORE']._serialized_start=735
-  _globals['_FINALSCORE']._serialized_end=952
-  _globals['_SCORERESPONSE']._serialized_start=955
-  _globals['_SCORERESPONSE']._serialized_end=1088
-  _globals['_SCORINGSERVICEDESCRIBEMODELREQUEST']._serialized_start=1090
-  _globals['_SCORINGSERVICEDESCRIBEMODELREQUEST']._serialized_end=1211
-  _globals['_SCORINGSERVICEDESCRIBEMODELRESPONSE']._serialized_start=1213
-  _globals['_SCORINGSERVICEDESCRIBEMODELRESPONSE']._serialized_end=1291
-  _globals['_SCORINGSERVICE']._serialized_start=1294
-  _globals['_SCORINGSERVICE']._serialized_end=1482
+  _globals['_SCORINGCONFIG']._serialized_start=165
+  _globals['_SCORINGCONFIG']._serialized_end=459
+  _globals['_GRADES']._serialized_start=461
+  _globals['_GRADES']._serialized_end=532
+  _globals['_SCOREREQUEST']._serialized_start=535
+  _globals['_SCOREREQUEST']._serialized_end=754
+  _globals['_FINALSCORE']._serialized_start=757
+  _globals['_FINALSCORE']._serialized_end=1013
+  _globals['_SCORERESPONSE']._serialized_start=1016
+  _globals['_SCORERESPONSE']._serialized_end=1149
+  _globals['_SCORINGSERVICEDESCRIBEMODELREQUEST']._serialized_start=1151
+  _globals['_SCORINGSERVICEDESCRIBEMODELREQUEST']._serialized_end=1272
+  _globals['_SCORINGSERVICEDESCRIBEMODELRESPONSE']._serialized_start=1274
+  _globals['_SCORINGSERVICEDESCRIBEMODELRESPONSE']._serialized_end=1352
+  _globals['_SCORINGSERVICE']._serialized_start=1355
+  _globals['_SCORINGSERVICE']._serialized_end=1543
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ Internal: writes the digits. Called by the gateway only."""
 from assay.v1 import attribute_extraction_pb2 as _attribute_extraction_pb2
 from assay.v1 import attribute_pb2 as _attribute_pb2
 from assay.v1 import clip_pb2 as _clip_pb2
+from assay.v1 import event_pb2 as _event_pb2
 from assay.v1 import score_pb2 as _score_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -145,6 +146,7 @@ class FinalScore(_message.Message):
     DIRECT_SCORE_FIELD_NUMBER: _builtins.int
     REASONED_SCORE_FIELD_NUMBER: _builtins.int
     COMPOSITE_SCORE_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def score(self) -> _score_pb2.Score:
         """Reconciled from the two below, with the checkpoint's weights."""
@@ -163,6 +165,10 @@ class FinalScore(_message.Message):
         weighs.
         """
 
+    @_builtins.property
+    def usage(self) -> _event_pb2.Usage:
+        """What it has cost: tokens and time in the engine."""
+
     def __init__(
         self,
         *,
@@ -170,10 +176,11 @@ class FinalScore(_message.Message):
         direct_score: _score_pb2.Score | None = ...,
         reasoned_score: _score_pb2.Score | None = ...,
         composite_score: _score_pb2.Score | None = ...,
+        usage: _event_pb2.Usage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["composite_score", b"composite_score", "direct_score", b"direct_score", "reasoned_score", b"reasoned_score", "score", b"score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["composite_score", b"composite_score", "direct_score", b"direct_score", "reasoned_score", b"reasoned_score", "score", b"score", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["composite_score", b"composite_score", "direct_score", b"direct_score", "reasoned_score", b"reasoned_score", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["composite_score", b"composite_score", "direct_score", b"direct_score", "reasoned_score", b"reasoned_score", "score", b"score", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -14,6 +14,7 @@ while the client is slow begins anew with another, and what was handed out befor
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
@@ -21,6 +22,7 @@ from typing import Self
 from assay.errors import AssayError, BadMedia, OverLimit, ServiceUnavailable, UploadStalled
 from assay.frame import Frame
 from assay.rpc.tracing import begin_span
+from assay.rpc.usage import usage_meter
 from gateway.decode import protocol
 from gateway.decode.clock import WallBudget
 from gateway.decode.events import DecodeEvent, EventQueue
@@ -102,8 +104,14 @@ class DecodeJob:
 
     async def __aenter__(self) -> Self:
         self._work = asyncio.create_task(self._run(), name="decode job")
-        if decoding := begin_span("decode"):
-            self._work.add_done_callback(lambda _: decoding.end())
+        decoding, meter, started = begin_span("decode"), usage_meter(), time.monotonic()
+
+        def ended(_: "asyncio.Task[None]") -> None:
+            meter.decoding_seconds += time.monotonic() - started
+            if decoding:
+                decoding.end()
+
+        self._work.add_done_callback(ended)
         self._work.add_done_callback(self._finish)
         return self
 

@@ -1,5 +1,6 @@
 """Errors as application/problem+json (RFC 9457): the same reason and sentence as over gRPC."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,7 +53,11 @@ def status_of(error: AssayError) -> int:
 
 def problem_response(error: AssayError) -> JSONResponse:
     """The answer to a request that failed before anything was said."""
-    wait = {"retry-after": str(RETRY_SECONDS)} if isinstance(error, Busy | QuotaExceeded) else {}
+    wait = (
+        {"retry-after": str(math.ceil(error.retry_seconds or RETRY_SECONDS))}
+        if isinstance(error, Busy | QuotaExceeded)
+        else {}
+    )
     if isinstance(error, Unauthenticated):
         wait = {"www-authenticate": "Bearer"}
     return JSONResponse(problem(error), status_of(error), wait, media_type="application/problem+json")

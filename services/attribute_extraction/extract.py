@@ -1,5 +1,6 @@
 """Clip -> reasoning, attributes, transcript: the step that this service owns."""
 
+import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
@@ -11,6 +12,7 @@ from assay.form import Choice, Form, Free, Literal
 from assay.frame import Clip
 from assay.generator import Chose, Conversation, Event, Finished, Generator, Wrote
 from assay.prompt import REASON, SCORE, answer_form, grade_of_option, question
+from assay.rpc.usage import usage_meter
 from assay.transcript import Transcript
 
 Extracted = Reasoning | Attribute | Transcript
@@ -32,9 +34,12 @@ async def extract(
     """Text as it is written, attributes as soon as they are certain, the transcript last."""
     form = answer_form(checkpoint, form_name).before(SCORE)
     conversation = Conversation(question(checkpoint, form_name, clip.is_video), tenant=tenant)
-    listener = _Listener(checkpoint, form)
+    listener, started = _Listener(checkpoint, form), time.perf_counter()
     async with aclosing(generator.generate(clip, conversation, form)) as events:
         async for event in events:
+            if isinstance(event, Finished):
+                seconds = time.perf_counter() - started
+                usage_meter().add_generation(event.prompt_tokens, event.answer_tokens, seconds)
             for extracted in listener.hear(event):
                 yield extracted
             if isinstance(event, Finished):

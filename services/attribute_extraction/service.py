@@ -16,6 +16,7 @@ from assay.rpc.call import request_id
 from assay.rpc.model import LiveModel
 from assay.rpc.streams import Put, batches
 from assay.rpc.upload import Upload
+from assay.rpc.usage import usage_meter
 from assay.v1 import attribute_extraction_pb2 as pb
 from assay.v1.attribute_extraction_pb2_grpc import AttributeExtractionServiceServicer
 from assay.wire import attribute_to_wire, form_from_wire, spec_to_wire, transcript_to_wire
@@ -88,4 +89,6 @@ def _to_wire(extracted: Extracted) -> pb.ExtractionEvent:
             return pb.ExtractionEvent(reasoning=text)
         case Attribute():
             return pb.ExtractionEvent(attribute=attribute_to_wire(extracted))
-    return pb.ExtractionEvent(transcript=transcript_to_wire(extracted))
+    transcript = transcript_to_wire(extracted)
+    transcript.usage.CopyFrom(usage_meter().to_wire())
+    return pb.ExtractionEvent(transcript=transcript)

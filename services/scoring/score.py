@@ -1,5 +1,6 @@
 """Clip -> early score, and with the transcript -> final score: the step that this service owns."""
 
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from assay.frame import Clip
 from assay.generator import Conversation, Finished, Generator, NumberWritten
 from assay.pooling import reconcile
 from assay.prompt import SCORE, answer_form, question
+from assay.rpc.usage import usage_meter
 from assay.score import Score
 from assay.transcript import Transcript
 
@@ -81,13 +83,15 @@ async def _ask(
     generator: Generator, checkpoint: Checkpoint, clip: Clip, conversation: Conversation, form: Form
 ) -> tuple[Score, str]:
     """The score that the model writes, and the fingerprint of the checkpoint that wrote it."""
-    score = None
+    score, started = None, time.perf_counter()
     # Closing the generator cancels the generation in the engine, whatever ends this block.
     async with aclosing(generator.generate(clip, conversation, form)) as events:
         async for event in events:
             if isinstance(event, NumberWritten) and event.segment == SCORE:
                 score = score_from_digits(event, checkpoint.scale, checkpoint.score.expectation)
             if isinstance(event, Finished):
+                seconds = time.perf_counter() - started
+                usage_meter().add_generation(event.prompt_tokens, event.answer_tokens, seconds)
                 if score is None:
                     raise UnreadableVerdict("The model's answer holds no score; try another answer form.")
                 return score, event.checkpoint_fingerprint

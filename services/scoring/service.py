@@ -16,6 +16,7 @@ from assay.rpc.admission import ConcurrencyLimit
 from assay.rpc.call import request_id
 from assay.rpc.model import LiveModel
 from assay.rpc.upload import Upload
+from assay.rpc.usage import usage_meter
 from assay.transcript import Transcript
 from assay.v1 import scoring_pb2 as pb
 from assay.v1.scoring_pb2_grpc import ScoringServiceServicer
@@ -116,4 +117,5 @@ def _to_wire(event: EarlyScore | FinalScore, *, omit_distributions: bool) -> pb.
         final.reasoned_score.CopyFrom(to_wire(event.reasoned))
     if event.composite is not None:
         final.composite_score.CopyFrom(to_wire(event.composite))
+    final.usage.CopyFrom(usage_meter().to_wire())
     return pb.ScoreResponse(final_score=final)

@@ -1,11 +1,13 @@
 """assay/client/connection.py: what a client shows to a server, and that its file waits for the server's word."""
 
+import time
+
 import pytest
 
 from assay.cli import main
 from assay.client import AsyncClient, Client, Credentials
 from assay.client.connection import metadata
-from assay.errors import InvalidRequest, OverLimit, SettingsError
+from assay.errors import InvalidRequest, OverLimit, QuotaExceeded, SettingsError
 from assay.rpc.authentication import ApiKeys, Tokens
 from assay.rpc.security import Security
 from assay.rpc.serve import listening
@@ -105,3 +107,38 @@ def test_the_command_line_takes_its_token_from_the_environment(monkeypatch, tmp_
     (photo := tmp_path / "photo.jpg").write_bytes(JPEG)
     assert main(["score", str(photo), "--server", "127.0.0.1:1"]) == 1
     assert "missing cannot be read" in capsys.readouterr().err
+
+
+async def test_a_refused_call_is_made_again_when_the_server_says_and_not_earlier():
+    class BusyOnce(Judging):
+        refused_at = None
+
+        async def StreamImage(self, requests, context):  # noqa: N802 the name is the contract's
+            if self.refused_at is None:
+                self.refused_at = time.monotonic()
+                busy = QuotaExceeded("a call a second")
+                busy.retry_seconds = 0.7
+                raise busy
+            self.waited_seconds = time.monotonic() - self.refused_at
+            async for response in super().StreamImage(requests, context):
+                yield response
+
+    service = BusyOnce()
+    async with serving(service) as (_, address), AsyncClient(address) as client:
+        await client.score(JPEG)
+    assert service.waited_seconds >= 0.7
+
+
+async def test_the_priority_of_a_client_is_in_its_config():
+    class Configured(Judging):
+        async def StreamImage(self, requests, context):  # noqa: N802 the name is the contract's
+            async for request in requests:
+                self.priority_class = request.config.priority_class
+                break
+            await context.send_initial_metadata(())
+            yield assay_pb2.StreamImageResponse(events=[started(), event_of(result())])
+
+    service = Configured()
+    async with serving(service) as (_, address), AsyncClient(address, priority="batch") as client:
+        assert (await client.score(JPEG)).usage is None
+    assert service.priority_class == assay_pb2.PRIORITY_CLASS_BATCH

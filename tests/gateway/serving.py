@@ -26,6 +26,7 @@ from assay.v1 import (
 from gateway.decode.jobs import DecodePool
 from gateway.fetching import Fetcher
 from gateway.live_service import LiveService
+from gateway.quotas import Quotas
 from gateway.request_limit import RequestLimit
 from gateway.service import AssayService
 from gateway.settings import GatewaySettings
@@ -71,6 +72,7 @@ async def gateway(
             RequestLimit(chosen.max_in_flight, chosen.queue_seconds),
             UnfinishedUploads(chosen.max_unfinished_uploads_per_peer, chosen.max_unfinished_uploads),
             fetcher,
+            Quotas(chosen.quotas),
         )
         live = LiveService(chosen, upstream, ConcurrencyLimit(chosen.max_live_streams), pool)
 

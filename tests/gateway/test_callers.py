@@ -1,9 +1,11 @@
 """Whose a request is, and that its bytes come after the server's word."""
 
+import asyncio
+
 import grpc
 import pytest
 
-from assay.errors import PermissionDenied
+from assay.errors import OutOfTime, PermissionDenied
 from assay.rpc.authentication import ApiKeys, Tokens
 from assay.rpc.call import AWAITS_ADMISSION
 from assay.rpc.errors import error_from
@@ -95,3 +97,42 @@ async def test_an_error_carries_the_request_id(pool):
                 assay_pb2.ScoreImageRequest(image=b"no picture"), metadata=[("x-request-id", "r-1")]
             )
     assert error_from(refused.value).request_id == "r-1"
+
+
+async def test_a_result_says_what_it_has_cost(pool):
+    model, data = ScriptedGenerator(), media("jpeg.jpg").read_bytes()
+    async with gateway(pool, model, model) as client:
+        request = assay_pb2.ScoreImageRequest(image=data, config=assay_pb2.ScoreConfig(form=2))
+        usage = (await client.stub.ScoreImage(request)).result.usage
+    assert (usage.received_bytes, usage.decoded_frames, usage.sampled_frames) == (len(data), 1, 1)
+    # Three generations of 100 tokens read and 10 written: the direct score, the reasoning, the reasoned score.
+    assert (usage.prompt_tokens, usage.answer_tokens) == (300, 30)
+    assert usage.decoding.ToNanoseconds() > 0
+
+
+async def test_less_time_than_an_answer_takes_is_refused_before_decoding(pool):
+    model = ScriptedGenerator()
+    async with gateway(pool, model, model, deadlines={"least_seconds": 100}) as client:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await client.stub.ScoreImage(image(), timeout=50)
+    assert isinstance(error_from(refused.value), OutOfTime)
+    assert not model.asked
+
+
+async def test_a_request_ends_with_its_forms_deadline(pool):
+    model = ScriptedGenerator(gate=asyncio.Event())
+    async with gateway(pool, model, model, deadlines={"direct_seconds": 0.3}) as client:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await client.stub.ScoreImage(image())
+    assert isinstance(error_from(refused.value), OutOfTime)
+
+
+async def test_the_callers_deadline_goes_to_the_services(pool):
+    model = ScriptedGenerator(gate=asyncio.Event())
+    async with gateway(pool, model, model) as client:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await client.stub.ScoreImage(image(), timeout=1)
+        async with asyncio.timeout(10):
+            while model.in_flight:  # noqa: ASYNC110 the last of several tells nobody
+                await asyncio.sleep(0.01)
+    assert model.abandoned

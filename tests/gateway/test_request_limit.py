@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from assay.errors import Busy
+from assay.rpc.call import set_deadline
 from gateway.request_limit import RequestLimit
 
 
@@ -111,3 +112,70 @@ async def test_nothing_is_taken_when_all_have_gone_however_they_went():
         task.cancel()
     await asyncio.gather(*requests, return_exceptions=True)
     assert limit.taken == 0
+
+
+async def finished_in_order(limit, wanted):
+    """The names of requests in the order in which they get a place, where one place is held while all of them come."""
+    order = []
+
+    async def request(name, tenant, priority):
+        async with limit.place(tenant, priority) as place, place.at_work():
+            order.append(name)
+            await asyncio.sleep(0)
+
+    async with limit.place("first") as held, held.at_work():
+        waiting = [asyncio.create_task(request(*each)) for each in wanted]
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*waiting)
+    return order
+
+
+async def test_the_more_urgent_class_goes_first():
+    wanted = [("slow", "a", "batch"), ("page", "a", "interactive"), ("camera", "a", "live")]
+    assert await finished_in_order(RequestLimit(1, 10, max_queued=3), wanted) == ["camera", "page", "slow"]
+
+
+async def test_of_two_tenants_neither_waits_for_all_that_the_other_has_sent():
+    """With two places the tenant that holds none goes before the one that holds one."""
+    limit = RequestLimit(2, 10, max_queued=20)
+    async with AsyncExitStack() as stack:
+        big = await stack.enter_async_context(limit.place("big"))
+        small = await stack.enter_async_context(limit.place("other"))
+        await big.keep()
+        await small.keep()
+        order = []
+
+        async def request(tenant):
+            async with limit.place(tenant) as place, place.at_work():
+                order.append(tenant)
+
+        waiting = [asyncio.create_task(request(each)) for each in ["big"] * 9 + ["small"]]
+        await asyncio.sleep(0.01)
+        await stack.aclose()
+    await asyncio.gather(*waiting)
+    assert order.index("small") <= 1
+
+
+async def test_within_a_class_the_earlier_deadline_goes_first():
+    limit = RequestLimit(1, 10, max_queued=2)
+    order = []
+
+    async def request(name, seconds):
+        set_deadline(seconds)
+        async with limit.place() as place, place.at_work():
+            order.append(name)
+
+    async with limit.place() as held, held.at_work():
+        waiting = [asyncio.create_task(request(*each)) for each in (("late", 100), ("soon", 50))]
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*waiting)
+    assert order == ["soon", "late"]
+
+
+async def test_the_queue_is_bounded_and_a_refusal_says_when_a_place_is_likely(exits):
+    limit = RequestLimit(1, wait_seconds=10, max_queued=1)
+    await working(limit, exits)
+    await exits.enter_async_context(limit.place())
+    with pytest.raises(Busy) as refused:
+        await exits.enter_async_context(limit.place())
+    assert refused.value.retry_seconds == pytest.approx(2.0)  # a second each, until something else is known

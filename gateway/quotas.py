@@ -1,0 +1,123 @@
+"""What each tenant may use: calls, bytes and tokens by time, and requests at once."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from annotated_types import Ge
+from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
+from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.errors import StorageError
+
+from assay.errors import QuotaExceeded
+from assay.rpc import metrics
+
+_log = logging.getLogger(__name__)
+_COUNT = Annotated[int, Ge(0)]
+_SECONDS_IN_FLIGHT = 1.0
+"""After which a tenant with too many requests at once may try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaLimits:
+    """Of each tenant; 0: as much as there is."""
+
+    calls_per_second: _COUNT = 0
+    """Requests that a tenant may begin in a second."""
+    in_flight: _COUNT = 0
+    """Requests of a tenant at once."""
+    bytes_per_minute: _COUNT = 0
+    """Bytes of files. What is over is found when it has come, and the next request waits."""
+    tokens_per_minute: _COUNT = 0
+    """Tokens that the model reads and writes, likewise."""
+    redis: str = ""
+    """redis://HOST:PORT/DB, where several gateways count together; empty: each for itself, in memory."""
+
+
+class Quotas:
+    """Counts what tenants use. Where Redis does not answer this process counts for itself, and says so."""
+
+    def __init__(self, limits: QuotaLimits) -> None:
+        self._limits = limits
+        self._memory = MemoryStorage()
+        self._shared: Storage | None = None
+        if limits.redis:
+            url = limits.redis.replace("redis://", "async+redis://", 1)
+            timeouts: dict[str, Any] = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
+            self._shared = RedisStorage(url, wrap_exceptions=True, implementation="redispy", **timeouts)
+        self._is_alone = False
+        self._in_flight: Counter[str] = Counter()
+        self._calls = RateLimitItemPerSecond(limits.calls_per_second or 1)
+        self._spent = {
+            "bytes": (RateLimitItemPerMinute(limits.bytes_per_minute or 1, namespace="bytes"), limits.bytes_per_minute),
+            "tokens": (
+                RateLimitItemPerMinute(limits.tokens_per_minute or 1, namespace="tokens"),
+                limits.tokens_per_minute,
+            ),
+        }
+
+    @asynccontextmanager
+    async def request(self, tenant: str) -> AsyncIterator[None]:
+        """One request for as long as the block runs. QuotaExceeded if the tenant has used what it may."""
+        limits = self._limits
+        if limits.in_flight and self._in_flight[tenant] >= limits.in_flight:
+            raise _exceeded(f"{limits.in_flight} requests at once", _SECONDS_IN_FLIGHT)
+        for what, (item, most) in self._spent.items():
+            if most and await self._used(item, tenant) >= most:
+                raise _exceeded(f"{most} {what} a minute", await self._seconds_left(item, tenant))
+        if limits.calls_per_second and await self._add(self._calls, tenant, 1) > limits.calls_per_second:
+            raise _exceeded(f"{limits.calls_per_second} calls a second", await self._seconds_left(self._calls, tenant))
+        self._in_flight[tenant] += 1
+        try:
+            yield
+        finally:
+            self._in_flight[tenant] -= 1
+            if not self._in_flight[tenant]:
+                del self._in_flight[tenant]
+
+    async def spend(self, tenant: str, *, num_bytes: int, tokens: int) -> None:
+        """What a request has cost."""
+        for what, amount in (("bytes", num_bytes), ("tokens", tokens)):
+            item, most = self._spent[what]
+            if most and amount:
+                await self._add(item, tenant, amount)
+
+    async def _add(self, item: RateLimitItem, tenant: str, amount: int) -> int:
+        key, seconds = item.key_for(tenant), item.get_expiry()
+        if self._shared is not None:
+            try:
+                used = int(await self._shared.incr(key, seconds, amount=amount))
+                self._is_alone = False
+                return used
+            except StorageError as lost:
+                self._lost(lost)
+        return int(await self._memory.incr(key, seconds, amount=amount))
+
+    async def _used(self, item: RateLimitItem, tenant: str) -> int:
+        if self._shared is not None:
+            try:
+                return int(await self._shared.get(item.key_for(tenant)))
+            except StorageError as lost:
+                self._lost(lost)
+        return int(await self._memory.get(item.key_for(tenant)))
+
+    async def _seconds_left(self, item: RateLimitItem, tenant: str) -> float:
+        """Until the window in which the tenant has used too much is over."""
+        storage = self._memory if self._shared is None or self._is_alone else self._shared
+        return max(0.1, await storage.get_expiry(item.key_for(tenant)) - time.time())
+
+    def _lost(self, lost: StorageError) -> None:
+        metrics.QUOTA_STORE_FAILURES.inc()
+        if not self._is_alone:
+            self._is_alone = True
+            _log.warning("quotas are counted in this process alone, as Redis does not answer: %s", lost)
+
+
+def _exceeded(what: str, seconds: float) -> QuotaExceeded:
+    error = QuotaExceeded(f"this tenant may use {what}; come again in {seconds:.1f} s")
+    error.retry_seconds = seconds
+    return error
