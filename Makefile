@@ -109,6 +109,13 @@ hour: setup ## Score an hour-long video and a minute, and show what memory each 
 trace: setup ## Print the trace of one request through the whole stack (FILE=demo/video.mp4)
 	@$(BIN)/python -m tests.trace $(FILE)
 
+.PHONY: overload cancel
+overload: setup ## Offer four times what four places can serve, for SECONDS (SECONDS=60)
+	@$(BIN)/python -m tests.load overload --seconds $(or $(SECONDS),60)
+
+cancel: setup ## Cancel N calls (N=1000) at random moments, and show what is still held
+	@$(BIN)/python -m tests.load cancel --count $(or $(N),1000)
+
 .PHONY: auth
 auth: setup ## Try every kind of credentials on every method of every program
 	@$(BIN)/python -m tests.auth

@@ -60,6 +60,11 @@ class Quotas:
             ),
         }
 
+    @property
+    def in_flight(self) -> Counter[str]:
+        """Requests of each tenant."""
+        return self._in_flight
+
     @asynccontextmanager
     async def request(self, tenant: str) -> AsyncIterator[None]:
         """One request for as long as the block runs. QuotaExceeded if the tenant has used what it may."""

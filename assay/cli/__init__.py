@@ -289,6 +289,22 @@ def settings(
 
 @app.command()
 @_exit_code
+def doctor(
+    address: Annotated[str, typer.Argument(metavar="[HOST:PORT]", help="Of a gateway; else this machine.")] = "",
+    tls_ca: TlsCa = "",
+    cert: Cert = "",
+    token_file: TokenFile = "",
+) -> int:
+    """Say in sentences what is wrong on this machine, or at an address."""
+    _silence_grpc()
+    from assay.cli.connection import connection_of
+    from assay.cli.doctor import run_doctor
+
+    return run_doctor(address, connection_of(address, tls_ca, cert, token_file)[1])
+
+
+@app.command()
+@_exit_code
 def key(
     tenant: Annotated[str, typer.Option(metavar="NAME", help="Whose calls are made with it.")],
     scopes: Annotated[str, typer.Option(metavar="A,B,…", help="Of score, live and uri.")] = "score",
