@@ -62,7 +62,7 @@ class RequestLimit:
         try:
             await self.take(place, 2 * _PATIENCE_SECONDS)
         except Busy:
-            if len(self._queued) >= self._max_queued:
+            if len(self._queued) >= self._max_queued and not self._make_way_for(place):
                 raise
             self._queued.add(place)
         try:
@@ -74,6 +74,28 @@ class RequestLimit:
                 self._held_seconds += _WEIGHT_OF_LAST * (place.held_seconds - self._held_seconds)
             self._match()
 
+    def _make_way_for(self, newcomer: "RequestPlace") -> bool:
+        """Whether a queued request is refused instead: a less urgent one, or the last one of a tenant that has more."""
+
+        def claim(place: RequestPlace, more: int = 0) -> tuple[int, int]:
+            of_tenant = sum(each.tenant == place.tenant for each in (*self._held, *self._queued))
+            return PRIORITIES.index(place.priority), of_tenant + more
+
+        last = max(self._queued, key=lambda place: (claim(place), place.came_at_seconds), default=None)
+        if last is None or claim(last) <= claim(newcomer, more=1):
+            return False
+        self._queued.discard(last)
+        last.is_refused = True
+        for waiter in self._waiters:
+            if waiter.place is last and not waiter.turn.done():
+                waiter.turn.set_exception(self._busy())
+        return True
+
+    def _busy(self) -> Busy:
+        busy = Busy(f"the server is at its limit of {self._max_in_flight} requests; try again in a moment")
+        busy.retry_seconds = self.retry_seconds
+        return busy
+
     @property
     def retry_seconds(self) -> float:
         """When a place is likely to be free for one who comes now: those who wait go first."""
@@ -84,6 +106,8 @@ class RequestLimit:
         """Hold a place (again). `Busy` if none becomes free in time."""
         if place in self._held:
             return
+        if place.is_refused:
+            raise self._busy()
         waiter = _PlaceRequest(place)
         self._waiters.append(waiter)
         self._match()
@@ -94,9 +118,7 @@ class RequestLimit:
         except BaseException as problem:
             self._held.discard(place)
             if isinstance(problem, TimeoutError):
-                busy = Busy(f"the server is at its limit of {self._max_in_flight} requests; try again in a moment")
-                busy.retry_seconds = self.retry_seconds
-                raise busy from None
+                raise self._busy() from None
             raise
         finally:
             self._waiters = [each for each in self._waiters if each is not waiter]
@@ -138,7 +160,9 @@ class RequestPlace:
         self.tenant, self.priority = tenant, priority
         self.deadline_seconds = time.monotonic() + remaining_seconds()
         """By the monotonic clock; infinite if there is none."""
-        self._begun_at = time.monotonic()
+        self.came_at_seconds = self._begun_at = time.monotonic()
+        self.is_refused = False
+        """Its place in the queue was given to another."""
         self._working = 0
         self._taking = asyncio.Lock()
         self._unnoticed_bytes = 0

@@ -1,5 +1,6 @@
 import asyncio
-from contextlib import AsyncExitStack
+from collections import Counter
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 
@@ -179,3 +180,48 @@ async def test_the_queue_is_bounded_and_a_refusal_says_when_a_place_is_likely(ex
     with pytest.raises(Busy) as refused:
         await exits.enter_async_context(limit.place())
     assert refused.value.retry_seconds == pytest.approx(2.0)  # a second each, until something else is known
+
+
+async def shares(offered, ticks=40):
+    """How many requests of each tenant are served where two end at each tick; `offered`: how many come at each."""
+    limit, served, tick = RequestLimit(2, 100, max_queued=4), Counter(), [asyncio.Event()]
+
+    async def request(tenant):
+        with suppress(Busy):
+            async with limit.place(tenant) as place, place.at_work():
+                await tick[0].wait()
+                served[tenant] += 1
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(ticks):
+            for tenant, count in offered.items():
+                for _ in range(count):
+                    group.create_task(request(tenant))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            ended, tick[0] = tick[0], asyncio.Event()
+            ended.set()
+        while limit.taken:
+            await asyncio.sleep(0)
+            tick[0].set()
+    return served
+
+
+async def test_a_tenant_that_offers_little_gets_all_of_it_beside_one_that_floods():
+    served = await shares({"big": 9, "small": 1})
+    assert served["small"] >= 38
+    assert served["big"] >= 38
+
+
+async def test_of_two_tenants_that_flood_each_gets_half():
+    served = await shares({"big": 10, "other": 10})
+    assert served["big"] == pytest.approx(served["other"], rel=0.1)
+
+
+async def test_a_less_urgent_request_makes_way_in_a_full_queue(exits):
+    limit = RequestLimit(1, wait_seconds=10, max_queued=1)
+    await working(limit, exits)
+    slow = await exits.enter_async_context(limit.place(priority="batch"))
+    await exits.enter_async_context(limit.place(priority="live"))
+    with pytest.raises(Busy):
+        await slow.keep()
