@@ -4,7 +4,7 @@ import { problemOf, putPiece, scoreLive, untilBack, uploads } from "./api.ts";
 import { el, fill } from "./dom.ts";
 import { feed, nothing } from "./judgement.ts";
 import { Timeline } from "./timeline.ts";
-import { attributesView, explanationView, scoreView } from "./views.ts";
+import { Explanation, showAttributes, showScores } from "./views.ts";
 import { clock, seconds } from "./words.ts";
 
 const TYPES = ['video/mp4;codecs="avc1.42E01E"', "video/mp4"];
@@ -17,7 +17,7 @@ export class Camera {
   private readonly trouble = el("p", { class: "trouble", role: "alert" });
   private readonly stage = el("p", { class: "stage" }, "Opening the camera…");
   private readonly scores = el("div", { class: "scores" });
-  private readonly words = el("div");
+  private readonly words = new Explanation();
   private readonly grades = el("div");
   private readonly list = el("ol", { class: "windows", reversed: true, tabindex: "0", "aria-label": "Windows" });
   private readonly timeline = new Timeline(() => undefined);
@@ -35,7 +35,7 @@ export class Camera {
   ) {
     const end = el("button", { type: "button", class: "quiet", click: () => this.close() }, "Stop camera");
     const seen = el("div", { class: "side" }, this.video, this.timeline.element, this.stage, this.list);
-    const said = el("div", { class: "side" }, this.scores, this.words);
+    const said = el("div", { class: "side" }, this.scores, this.words.element);
     const head = el("header", {}, el("h2", {}, "Camera"), end);
     fill(this.element, head, this.trouble, el("div", { class: "split" }, seen, said), this.grades);
     this.draw();
@@ -124,13 +124,9 @@ export class Camera {
     this.isDrawn = false;
     requestAnimationFrame(() => {
       this.isDrawn = true;
-      fill(
-        this.scores,
-        scoreView(this.latest?.window?.score, "Latest score", true),
-        scoreView(this.known.early, "Early score", false),
-      );
-      fill(this.words, explanationView(this.known, undefined));
-      fill(this.grades, attributesView(this.known));
+      showScores(this.scores, "Latest score", this.latest?.window?.score, this.known.early);
+      this.words.show(this.known);
+      showAttributes(this.grades, this.known);
       this.timeline.show(this.known);
     });
   }

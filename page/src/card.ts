@@ -1,11 +1,11 @@
 // One file from choice to score.
 import { type Problem, problemOf, score, send, untilBack, uploads } from "./api.ts";
 import type { Thumbnail } from "../gen/assay/v1/event_pb.ts";
-import { el, fill } from "./dom.ts";
+import { el, fill, refill } from "./dom.ts";
 import { asCsv, asJson, asPng, save } from "./download.ts";
 import { feed, type Judgement, nothing } from "./judgement.ts";
 import { Timeline } from "./timeline.ts";
-import { attributesView, explanationView, mediaView, scoreView } from "./views.ts";
+import { Explanation, mediaView, showAttributes, showScores } from "./views.ts";
 import { size } from "./words.ts";
 
 export interface Handle {
@@ -25,7 +25,7 @@ export class Card {
   private readonly trouble = el("p", { class: "trouble", role: "alert" });
   private readonly scores = el("div", { class: "scores" });
   private readonly facts = el("div");
-  private readonly words = el("div");
+  private readonly words = new Explanation();
   private readonly grades = el("div");
   private readonly downloads = el("div", { class: "downloads" });
   private readonly timeline: Timeline;
@@ -54,7 +54,7 @@ export class Card {
         "div",
         { class: "split" },
         el("div", { class: "side" }, this.preview, this.timeline.element, this.facts),
-        el("div", { class: "side" }, el("div", { class: "status" }, this.progress, this.stage), this.scores, this.words),
+        el("div", { class: "side" }, el("div", { class: "status" }, this.progress, this.stage), this.scores, this.words.element),
       ),
       this.grades,
       this.downloads,
@@ -187,10 +187,10 @@ export class Card {
   private render(): void {
     const { known } = this;
     const final = known.result?.score;
-    fill(this.scores, scoreView(final, "Score", true), scoreView(known.early, "Early score", false));
-    fill(this.facts, mediaView(known));
-    fill(this.words, explanationView(known, this.window));
-    fill(this.grades, attributesView(known));
+    showScores(this.scores, "Score", final, known.early);
+    refill(this.facts, [known.media?.container, Boolean(final)], () => [mediaView(known)]);
+    this.words.show(known, this.window);
+    showAttributes(this.grades, known);
     this.timeline.show(known);
     if (!this.isShown && known.thumbnails[0]) this.showThumbnail(known.thumbnails[0]);
     if (final) {

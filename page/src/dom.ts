@@ -19,3 +19,13 @@ export function el<K extends keyof HTMLElementTagNameMap>(
 export function fill(element: Element, ...content: Content[]): void {
   element.replaceChildren(...content.filter((each): each is Node | string => Boolean(each)));
 }
+
+const keys = new WeakMap<Element, string>();
+
+/** Fills an element again where the key of what it shows is another than the last time. */
+export function refill(element: Element, key: unknown[], make: () => Content[]): void {
+  const written = key.join("|");
+  if (keys.get(element) === written) return;
+  keys.set(element, written);
+  fill(element, ...make());
+}

@@ -23,6 +23,8 @@ export class Timeline {
   private readonly urls = new Map<Thumbnail, string>();
   private plot?: uPlot;
   private known?: Judgement;
+  /** Of what is shown, so that nothing is drawn again while words alone come. */
+  private state = "";
   private windows: WindowResult[] = [];
 
   /** `choose` is called with a window and its start in seconds. */
@@ -44,6 +46,9 @@ export class Timeline {
     this.windows = known.result?.windows.length ? known.result.windows : known.windows;
     // A photo, and a video so short that all of it is one window, have no course.
     if (known.thumbnails.length < 2 && this.windows.length < 2) return;
+    const state = `${known.thumbnails[0]?.frameIndex} ${known.thumbnails.length} ${this.windows.length} ${Boolean(known.result)}`;
+    if (state === this.state) return;
+    this.state = state;
     this.element.hidden = false;
     this.showStrip();
     if (!this.windows.length) return;

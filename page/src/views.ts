@@ -1,14 +1,14 @@
 // What is known of a file, as elements.
 import type { Attribute } from "../gen/assay/v1/attribute_pb.ts";
 import type { Score } from "../gen/assay/v1/score_pb.ts";
-import { el } from "./dom.ts";
+import { el, refill } from "./dom.ts";
 import { attributesOf, explanationOf, type Judgement } from "./judgement.ts";
 import { ATTRIBUTES, LEVELS, clock, percent, seconds } from "./words.ts";
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /** A score as a number and on its scale, with its spread. */
-export function scoreView(score: Score | undefined, title: string, isFinal: boolean): HTMLElement {
+function scoreView(score: Score | undefined, title: string, isFinal: boolean): HTMLElement {
   const box = el("div", { class: isFinal ? "score final" : "score" });
   const top = score?.scale?.maximum ?? 10;
   const bottom = score?.scale?.minimum ?? 0;
@@ -46,9 +46,9 @@ function rect(name: string, x: number, width: number, y: number, height: number)
 }
 
 /** The attributes, each with the probability of every grade. */
-export function attributesView(known: Judgement): HTMLElement {
+function attributesView(graded: Attribute[]): HTMLElement {
   const list = el("ul", { class: "attributes" });
-  for (const attribute of attributesOf(known)) list.append(attributeView(attribute));
+  for (const attribute of graded) list.append(attributeView(attribute));
   return list;
 }
 
@@ -82,15 +82,39 @@ function gradesView(attribute: Attribute): HTMLElement {
   return bars;
 }
 
-/** The model's words, of a window if there are several. */
-export function explanationView(known: Judgement, window: number | undefined): HTMLElement {
-  const { text, window: at } = explanationOf(known, window);
-  const several = (known.result?.windows.length ?? known.startedWindows) > 1;
-  const box = el("div", { class: "explanation" });
-  box.append(el("h3", {}, several ? `Explanation of window ${at + 1}` : "Explanation"));
-  const words = el("p", { class: known.result ? "" : "writing" }, text || "The model has not begun to write.");
-  box.append(words);
-  return box;
+/** The model's words, of a window if there are several. What is new is appended: they come faster than pages are drawn. */
+export class Explanation {
+  readonly element = el("div", { class: "explanation" });
+  private readonly title = el("h3");
+  private readonly words = el("p");
+  private text = "";
+
+  constructor() {
+    this.element.append(this.title, this.words);
+  }
+
+  show(known: Judgement, window?: number): void {
+    const { text, window: at } = explanationOf(known, window);
+    const several = (known.result?.windows.length ?? known.startedWindows) > 1;
+    refill(this.title, [several, at], () => [several ? `Explanation of window ${at + 1}` : "Explanation"]);
+    this.words.className = known.result ? "" : "writing";
+    const shown = text || "The model has not begun to write.";
+    if (this.text && shown.startsWith(this.text)) this.words.append(shown.slice(this.text.length));
+    else this.words.textContent = shown;
+    this.text = shown;
+    if (this.words.childNodes.length > 200) this.words.normalize();
+  }
+}
+
+/** Early and final score. */
+export function showScores(place: Element, title: string, final?: Score, early?: Score): void {
+  refill(place, [final?.value, early?.value], () => [scoreView(final, title, true), scoreView(early, "Early score", false)]);
+}
+
+/** The attributes that are known by now. */
+export function showAttributes(place: Element, known: Judgement): void {
+  const graded = attributesOf(known);
+  refill(place, [known.attributes.length, graded.length, Boolean(known.result)], () => [attributesView(graded)]);
 }
 
 /** Facts about the file, and what was odd about it. */

@@ -116,7 +116,7 @@ async def test_a_server_that_is_killed_and_comes_back_scores_what_was_under_way(
             journey = page_at(browser, address)
             page = await journey.__aenter__()
             await page.set_input_files("#file", PHOTO)
-            await page.get_by_text("jpeg").first.wait_for()
+            await page.get_by_text("jpeg ·").wait_for()
         try:
             await page.get_by_text(AWAY).wait_for()
             assert await page.inner_text(".media") != ""  # what was told stays
