@@ -11,7 +11,8 @@ import signal
 import sys
 
 from assay import __version__
-from assay.errors import AssayError
+from assay.errors import AssayError, SettingsError
+from assay.rpc.access import is_loopback
 from assay.rpc.health import Health, VersionedHealth
 from assay.rpc.logs import log_to_stderr
 from assay.rpc.serve import health_alone
@@ -36,11 +37,20 @@ def main(arguments: list[str]) -> int:
             print(f"Triton {'installed into' if is_new else 'is already in'} {settings.directory}", file=sys.stderr)
         else:
             logging.getLogger("triton_server").info("version %s", __version__)
+            _refuse_open_door(settings)
             asyncio.run(_serve(settings))
     except AssayError as refused:
         print(f"triton_server: {refused.message}", file=sys.stderr)
         return 1
     return 0
+
+
+def _refuse_open_door(settings: TritonServerSettings) -> None:
+    if not is_loopback(f"{settings.host}:0") and not settings.insecure:
+        raise SettingsError(
+            f"TRITON_SERVER_HOST {settings.host} is not of the loopback range, and Triton's port has neither TLS nor "
+            "authentication; set TRITON_SERVER_INSECURE=true if the network lets in the two services alone"
+        )
 
 
 async def _serve(settings: TritonServerSettings) -> None:

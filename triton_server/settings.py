@@ -28,6 +28,8 @@ class TritonServerSettings(BaseSettings):
 
     host: Annotated[str, Field(min_length=1, description="an address of this machine")] = "127.0.0.1"
     """Where gRPC and metrics listen. HTTP, which can load and unload models, stays on 127.0.0.1."""
+    insecure: bool = False
+    """Listen beyond loopback, although Triton's port has neither TLS nor callers that it knows."""
     grpc_port: Port = 0
     """Where generations are asked for. 0 picks a free port, which is kept through restarts."""
     http_port: Port = 0

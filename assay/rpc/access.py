@@ -1,5 +1,6 @@
 """Settings of who may call a program; what is made of them stands in `assay.rpc.security`."""
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated
 
@@ -52,3 +53,14 @@ class TokenSettings(BaseSettings):
     """The claim of a JWT that says whose it is."""
     auth_keys: Annotated[Path | None, Field(description="a TOML file")] = None
     """API keys by their hashes, as `assay key` prints them; read again when it changes."""
+
+
+def is_loopback(address: str) -> bool:
+    """Whether HOST:PORT or unix:PATH is reached from this machine alone; an empty one is reached from nowhere."""
+    host = address.rpartition(":")[0].strip("[]")
+    if not address or address.startswith("unix:") or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

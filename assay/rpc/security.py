@@ -1,12 +1,11 @@
 """Who may call a program, and from where; nothing is open by accident."""
 
-import ipaddress
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from assay.errors import PermissionDenied, SettingsError
-from assay.rpc.access import TlsSettings, TokenSettings
+from assay.rpc.access import TlsSettings, TokenSettings, is_loopback
 from assay.rpc.authentication import ApiKeys, Jwts, Tokens
 from assay.rpc.call import ANYBODY, Identity
 from assay.rpc.tls import PemFiles
@@ -107,14 +106,3 @@ def security_of(
 
 def _prefix(settings: TlsSettings | TokenSettings) -> str:
     return str(settings.model_config.get("env_prefix", ""))
-
-
-def is_loopback(address: str) -> bool:
-    """Whether HOST:PORT or unix:PATH is reached from this machine alone; an empty one is reached from nowhere."""
-    host = address.rpartition(":")[0].strip("[]")
-    if not address or address.startswith("unix:") or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

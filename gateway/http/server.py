@@ -18,7 +18,8 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from assay.errors import AssayError, SettingsError
-from assay.rpc.security import OPEN, Security, is_loopback
+from assay.rpc.access import is_loopback
+from assay.rpc.security import OPEN, Security
 from assay.v1 import assay_pb2, upload_pb2
 from gateway.http.calls import Calls
 from gateway.http.connect import ConnectApplication

@@ -20,6 +20,7 @@ from assay.generator import Chose, Conversation, Finished, NumberWritten, Wrote
 from assay.triton import TritonGenerator
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.triton import Triton, running_triton, start_triton, until_gone
+from triton_server.__main__ import main
 from triton_server.ports import Ports, check_free
 from triton_server.settings import TritonServerSettings
 from triton_server.supervisor import _watch, _watch_canaries
@@ -365,3 +366,9 @@ async def test_a_killed_leash_is_replaced_too(generator, triton_server):
     with pytest.raises(AssayError):
         await generator.ready()
     await ready_again(generator)
+
+
+def test_a_port_that_is_open_to_the_network_has_to_be_wanted(monkeypatch, capsys):
+    monkeypatch.setenv("TRITON_SERVER_HOST", "0.0.0.0")
+    assert main([]) == 1
+    assert "TRITON_SERVER_INSECURE=true" in capsys.readouterr().err

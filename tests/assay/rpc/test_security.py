@@ -8,11 +8,12 @@ from prometheus_client import REGISTRY
 from pydantic_settings import SettingsConfigDict
 
 from assay.errors import PermissionDenied, ServiceUnavailable, SettingsError, Unauthenticated
+from assay.rpc.access import is_loopback
 from assay.rpc.authentication import ApiKeys, Jwts, Tokens
 from assay.rpc.call import Identity
 from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
-from assay.rpc.security import Security, is_loopback, security_of
+from assay.rpc.security import Security, security_of
 from assay.rpc.serve import listening
 from assay.rpc.settings import ServerSettings
 from assay.rpc.tls import PemFiles
