@@ -32,12 +32,15 @@ class Tray:
     share: float
     frames: int = 1
     """More than one: a video."""
+    is_plain: bool = False
+    """Whole photos as they are, of which the teacher's tables say what it sees: a third of the cost of any other."""
 
 
 # All of about the one area that assay.toml sets: a photo and the same photo enlarged are then the same picture.
 TRAYS = (
-    Tray("rated", 336, 336, 12, 0.54),
-    Tray("rated", 280, 392, 12, 0.06),
+    Tray("rated", 336, 336, 24, 0.5, is_plain=True),
+    Tray("rated", 336, 336, 12, 0.2),
+    Tray("rated", 280, 392, 12, 0.03),
     Tray("native", 280, 364, 12, 0.11),
     Tray("native", 364, 280, 12, 0.03),
     Tray("open", 280, 364, 12, 0.06),
@@ -72,6 +75,8 @@ class Picture:
     looks: labels.Looks
     native: Pixels | None = None
     """The picture before it was brought to the served size, where the teacher is to see it."""
+    is_plain: bool = False
+    """A whole photo as it is: what the teacher sees of it stands in its tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,8 @@ class Batches(Dataset[list[Picture]]):
         rng = np.random.default_rng((self._seed, step))
         shares = np.array([tray.share for tray in self._trays])
         tray = self._trays[rng.choice(len(self._trays), p=shares / shares.sum())]
+        if tray.is_plain:
+            return [self._plain(tray, rng) for _ in range(tray.size)]
         # What people said of a photo is learnt from the photo as it is; those of PARA are many, and squashed and small.
         share = (0.34 if tray.source == "rated" else 0.6) if tray.frames == 1 else 1.0
         pairs = round(tray.size * share / 2)
@@ -156,6 +163,10 @@ class Batches(Dataset[list[Picture]]):
         kind = str(rng.choice(kinds, p=shares) if rng.random() < 0.75 else rng.choice(degrade.KINDS))
         weaker, stronger = _two(kind, rng)
         return [self._picture(tray, rated, framing, done, kind, rng) for done in (weaker, stronger)]
+
+    def _plain(self, tray: Tray, rng: np.random.Generator) -> Picture:
+        rated, pixels = self._pick(tray, rng)
+        return replace(self._picture(tray, rated, Framing(pixels), (), "", rng), native=None, is_plain=True)
 
     def _single(self, tray: Tray, rng: np.random.Generator) -> Picture:
         rated, pixels = self._pick(tray, rng)

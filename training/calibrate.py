@@ -130,7 +130,8 @@ def main() -> None:
     options = parser.parse_args()
     checkpoint = read_checkpoint(options.checkpoint)
     held_out = gallery(options.data, options.runs).held_out
-    batches = Batches(held_out, options.pictures, 1, TRAYS, checkpoint.pixels.enlarge_first_pixels or 0)
+    trays = [tray for tray in TRAYS if not tray.is_plain]
+    batches = Batches(held_out, options.pictures, 1, trays, checkpoint.pixels.enlarge_first_pixels or 0)
     # One of each batch: its last, which is no half of a pair.
     pictures = [batches[step][-1] for step in range(options.pictures)]
     engine = Engine.load(options.checkpoint, EngineOptions(max_in_flight=_AT_ONCE, threads=1))

@@ -82,14 +82,16 @@ def head_loss(
     loss = (errors * _WEIGHT.to(labels.device)).mean() + 0.5 * pair + _TURN_WEIGHT * turning
     parts = {"turn": turning, "score": errors[:, 0].mean(), "pair": pair}
     if watched is not None:
-        grids = watched.grids.to(labels.device)
-        grids = (grids if kept is None else grids[:, kept]).float()
         # The mean over the picture is what the teacher's judgement is made of; the tokens say where it comes from.
-        dense = functional.smooth_l1_loss(told.taps, grids)
-        mean = functional.mse_loss(told.taps.mean(1), grids.mean(1))
+        mean = functional.mse_loss(told.taps.mean(1), watched.means.to(labels.device))
         judged = functional.mse_loss(told.judged, watched.judged.to(labels.device))
-        loss = loss + 2 * dense + mean + judged
-        parts |= {"dense": dense, "mean": mean, "judged": judged}
+        loss = loss + mean + judged
+        parts |= {"mean": mean, "judged": judged}
+        if watched.grids is not None:
+            grids = watched.grids.to(labels.device)
+            dense = functional.smooth_l1_loss(told.taps, (grids if kept is None else grids[:, kept]).float())
+            loss = loss + 2 * dense
+            parts["dense"] = dense
     return loss, {name: float(value.detach()) for name, value in parts.items()}
 
 

@@ -48,14 +48,20 @@ class Lessons(Dataset[Lesson]):
     def __getitem__(self, step: int) -> Lesson:
         pictures = self._batches[step]
         rng = np.random.default_rng((self._seed, step, self._stage))
-        # Prose is the same grades once more: a third of the lessons is enough for it.
-        with_prose = bool(rng.random() < 1 / 3)
-        branches = [self._writer.branches(picture, self._stage, rng, with_prose) for picture in pictures]
+        branches = self._branches(pictures, rng)
         is_watched = self._teacher is not None and len(pictures[0].frames) == 1
         watched = self._teacher.watch(pictures) if self._teacher is not None and is_watched else None
         kept = kept_tokens(pictures[0], rng) if is_watched else None
         trees = laid_out(pictures[0], branches, self._writer, self._vocabulary, kept)
         return Lesson([replace(picture, native=None) for picture in pictures], trees, kept, watched)
+
+    def _branches(self, pictures: Sequence[Picture], rng: np.random.Generator) -> list[list[Branch]]:
+        # Prose is the same grades once more: a third of the lessons is enough for it. Of photos as they are, which are
+        # the cheap ones and many, the score is what there is to learn; a quarter of them is asked for all the rest.
+        draw = rng.random()
+        if self._stage == 2 and pictures[0].is_plain and draw > 1 / 4:
+            return [[self._writer.branch(picture, "direct", rng)] for picture in pictures]
+        return [self._writer.branches(picture, self._stage, rng, draw < 1 / 3) for picture in pictures]
 
 
 def laid_out(

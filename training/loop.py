@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from transformers import Qwen2VLForConditionalGeneration
 
@@ -21,6 +22,9 @@ from training.loader_worker import end_with_training
 from training.loss import lesson_loss
 from training.schedule import Schedule
 
+_DECAY = 0.99
+"""Of the running mean of the weights, a step: it stands for a hundred steps, without the noise of the last."""
+
 
 def train(
     model: Qwen2VLForConditionalGeneration,
@@ -29,12 +33,12 @@ def train(
     digits: Tensor,
     schedule: Schedule,
     state_file: Path,
-    at_times: Callable[[int], None],
+    at_times: Callable[[Qwen2VLForConditionalGeneration], None],
     save_every_steps: int = 150,
     until: float | None = None,
 ) -> None:
-    """Train until then (time.time() seconds; the schedule's end if None), one step at least; `at_times(step)` is called
-    after each save.
+    """Train until then (time.time() seconds; the schedule's end if None), one step at least; after each save
+    `at_times` is called with the model whose weights are a running mean over the last steps.
 
     Where the model is, the training is: on its device, in bfloat16 where that is quicker.
     """
@@ -44,7 +48,9 @@ def train(
     digits = digits.to(device)
     optimizer = torch.optim.AdamW(_groups(model, head, schedule), weight_decay=0.02, betas=(0.9, 0.98), fused=True)
     rates = [group["lr"] for group in optimizer.param_groups]
-    step = resume(state_file, {"model": model, "head": head, "optimizer": optimizer}, device)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(_DECAY))
+    parts = {"model": model, "head": head, "optimizer": optimizer, "average": average}
+    step = resume(state_file, parts, device)
     progress = Progress("words", until)
     for lesson in _loader(lessons, step, device):
         factor = paced(optimizer, rates, schedule, time.time())
@@ -52,19 +58,20 @@ def train(
         with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
             tokens = vision_tokens(model, lesson.pictures, lesson.kept)
             logits = answer_logits(model, tokens, lesson.forest)
-        loss, parts = lesson_loss(logits, lesson, digits)
+        loss, losses = lesson_loss(logits, lesson, digits)
         beside, more = head_loss(head(tokens), lesson.pictures, lesson.watched, lesson.kept)
         (loss + 0.4 * beside).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([*model.parameters(), *head.parameters()], 1.0)
         optimizer.step()
         optimizer.zero_grad()
+        average.update_parameters(model)
         step += 1
-        values = {**parts, **{f"head_{name}": value for name, value in more.items()}}
+        values = {**losses, **{f"head_{name}": value for name, value in more.items()}}
         progress.advance(step, len(lesson.pictures), values, factor)
         is_over = time.time() > until
         if step % save_every_steps == 0 or is_over:
-            save(state_file, {"model": model, "head": head, "optimizer": optimizer}, step)
-            at_times(step)
+            save(state_file, parts, step)
+            at_times(average.module)
         if is_over:
             return
 

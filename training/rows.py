@@ -21,8 +21,10 @@ from assay.form import Choice, Digits, Form, Free, Literal
 from assay.prompt import answer_form, question
 from training import claims, stage1, wording
 from training.batches import Picture
+from training.claims import Claims
 from training.labels import MAX_SCORE, Truth, grade_probabilities
 from training.subjects import subject
+from training.wording import Piece
 
 Stage = OneOf[1, 2]
 SYSTEM = "You are a helpful assistant."
@@ -30,6 +32,8 @@ _SCORE_SPREAD = 0.35
 _GRADE_SPREAD = {"composition": 0.8, "eye_catching": 0.8, "level_shot": 0.3, "subject_integrity": 0.5}
 _GRADE_SPREADS_ELSE = 0.5
 _WEIGHTS = {"free": 0.3, "choice": 1.0}
+_CLAIM_WEIGHT, _JOINING_WEIGHT = 1.0, 0.1
+"""Of the token that decides what a claim says, and of the words around it, which are nearly always the same."""
 _LITERAL_SHARE, _LITERAL_WEIGHT = 0.2, 0.25
 """Of the branches, in which text that is put in without asking is learnt too: two thirds of all tokens."""
 # Seen by nothing but the turn, and long taken for its more frequent grade.
@@ -109,7 +113,8 @@ class Writer:
 
     def _fill(self, sheet: "_Sheet", form: Form, picture: Picture, rng: np.random.Generator) -> None:
         grades = _drawn_grades(picture.truth, rng)
-        texts = self._texts(picture, grades)
+        told = claims.measured(picture.frames[len(picture.frames) // 2])
+        texts = self._texts(picture, grades, told)
         likely: dict[str, NDArray[np.float32]] = {}
         segments = list(form)
         for place, segment in enumerate(segments):
@@ -121,8 +126,8 @@ class Writer:
                     sheet.add((first,), _WEIGHTS["free"] if is_stop else sheet.literal_weight)
                     sheet.add(others, sheet.literal_weight)
                 case Free(name):
-                    text, gives_away = texts[name]
-                    sheet.add(self.tokens(text), _WEIGHTS["free"])
+                    pieces, gives_away = texts[name]
+                    self._write_pieces(sheet, pieces, told)
                     for attribute, by_grade in gives_away.items():
                         likely[attribute] = np.array([by_grade[g] for g in KINDS[attribute].grades], np.float32)
                 case Digits():
@@ -138,15 +143,27 @@ class Writer:
                     weight = _CHOICE_WEIGHTS.get(name, _WEIGHTS["choice"])
                     sheet.choose(ways, shares / shares.sum(), drawn, follow, weight)
 
-    def _texts(self, picture: Picture, grades: Mapping[str, str]) -> Mapping[str, tuple[str, wording.Likelihood]]:
-        """Free text -> its words, and what they give away of the grades behind them."""
-        told = claims.measured(picture.frames[len(picture.frames) // 2])
+    def _texts(
+        self, picture: Picture, grades: Mapping[str, str], told: Claims
+    ) -> Mapping[str, tuple[Sequence[Piece], wording.Likelihood]]:
+        """Free text -> its pieces, and what they give away of the grades behind them."""
         return {
-            "composition_reason": wording.composition_reason(grades, told),
-            "eye_catching_reason": wording.eye_catching_reason(grades, told),
-            "subject": (subject(self._logits[picture.row]), {}),
-            "background": (wording.background(told), {}),
+            "composition_reason": wording.composition_reason(grades),
+            "eye_catching_reason": wording.eye_catching_reason(grades),
+            "subject": ([subject(self._logits[picture.row])], {}),
+            "background": ([wording.background(told)], {}),
         }
+
+    def _write_pieces(self, sheet: "_Sheet", pieces: Sequence[Piece], told: Claims) -> None:
+        """What a claim says is decided where its values part; there it is learnt, the rest of it hardly."""
+        for place, piece in enumerate(pieces):
+            if isinstance(piece, str):
+                sheet.add(self.tokens(piece), _WEIGHTS["free"] if place == 0 else _JOINING_WEIGHT)
+                continue
+            ways = [self.tokens(wording.said(piece, value)) for value in piece.words]
+            drawn = list(piece.words).index(told[piece.name])
+            shares = np.eye(len(ways), dtype=np.float32)[drawn]
+            sheet.choose(ways, shares, drawn, self._end, _CLAIM_WEIGHT, _JOINING_WEIGHT)
 
     def _write_score(self, sheet: "_Sheet", score: float, rng: np.random.Generator) -> None:
         written = f"{np.clip(rng.normal(score, _SCORE_SPREAD), 0, MAX_SCORE):.2f}"
@@ -187,8 +204,13 @@ class _Sheet:
         drawn: int,
         follow: int,
         weight: float,
+        weight_between: float | None = None,
     ) -> None:
-        """The drawn option; where options part, the target is the share of each way, `follow` meaning "it ends"."""
+        """The drawn option; where options part, the target is the share of each way, `follow` meaning "it ends".
+
+        weight_between: of tokens at which nothing is decided; None: that of text that is put in without asking.
+        """
+        between = self.literal_weight if weight_between is None else weight_between
         for place in range(len(options[drawn]) + 1):
             written = options[drawn][:place]
             ways: dict[int, float] = {}
@@ -200,7 +222,7 @@ class _Sheet:
                 total = sum(ways.values())
                 self.soft[len(self.ids)] = {token: share / total for token, share in ways.items()}
             if place < len(options[drawn]):
-                self.add((options[drawn][place],), weight if len(ways) > 1 else self.literal_weight)
+                self.add((options[drawn][place],), weight if len(ways) > 1 else between)
 
 
 def _drawn_grades(truth: Truth, rng: np.random.Generator) -> dict[str, str]:

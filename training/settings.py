@@ -44,6 +44,9 @@ class EyesSettings(_Strict):
     """Before the training of the words, which has its own."""
     tower_rate: PositiveFloat
     merger_rate: PositiveFloat
+    first_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of the weights with which the tower goes on to the words, those of the checkpoint of `--start`; the rest it has
+    learnt since. Without `--start` there is nothing to keep."""
 
 
 class Settings(_Strict):

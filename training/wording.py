@@ -8,16 +8,18 @@ Reasons do not end in a full stop: "\\n" ends them, and ".\\n" would be read as 
 do they hold a semicolon, which ends them in prose.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from assay.attribute import KINDS
 from training import claims
-from training.claims import Claims
+from training.claims import ClaimKind, Claims
 
 FRAMING = ("careless", "weak", "ordinary", "sound", "well thought out")
 APPEAL = ("very little", "little", "moderate", "strong", "very strong")
 """By fifths of the scale, worst to best."""
 
+Piece = str | ClaimKind
+"""Of a reason: words that stand there in any case, or a place for a claim of that kind."""
 Grades = Mapping[str, str]
 Likelihood = Mapping[str, Mapping[str, float]]
 """Attribute -> grade -> how probable the words are if that is the grade, relative to the other grades."""
@@ -28,19 +30,30 @@ def bucket_of(grade: str) -> int:
     return (int(grade) - 1) // 2
 
 
-def composition_reason(grades: Grades, told: Claims) -> tuple[str, Likelihood]:
+def composition_reason(grades: Grades) -> tuple[list[Piece], Likelihood]:
     """The reason, and what it gives away of the grade that is written after it."""
     framing = FRAMING[bucket_of(grades["composition"])]
-    detail, light = (kind.words[told[kind.name]] for kind in (claims.DETAIL, claims.LIGHT))
-    return f" {framing} framing with {detail} and {light}", _likely("composition", grades)
+    return [f" {framing} framing with", claims.DETAIL, " and", claims.LIGHT], _likely("composition", grades)
 
 
-def eye_catching_reason(grades: Grades, told: Claims) -> tuple[str, Likelihood]:
+def eye_catching_reason(grades: Grades) -> tuple[list[Piece], Likelihood]:
     """The reason, and what it gives away of the grade that is written after it."""
     appeal = APPEAL[bucket_of(grades["eye_catching"])]
-    kinds = (claims.TONE, claims.CONTRAST, claims.COLOUR, claims.CAST, claims.ENDS)
-    tone, contrast, colour, cast, ends = (kind.words[told[kind.name]] for kind in kinds)
-    return f" {appeal} appeal: {tone}, {contrast}, {colour}, {cast} and {ends}", _likely("eye_catching", grades)
+    kinds = (claims.TONE, claims.CONTRAST, claims.COLOUR, claims.CAST)
+    pieces: list[Piece] = [f" {appeal} appeal:"]
+    for kind in kinds:
+        pieces += [*([","] if len(pieces) > 1 else []), kind]
+    return [*pieces, " and", claims.ENDS], _likely("eye_catching", grades)
+
+
+def written(pieces: Sequence[Piece], told: Claims) -> str:
+    """The pieces as text, each claim with the value that was measured."""
+    return "".join(each if isinstance(each, str) else said(each, told[each.name]) for each in pieces)
+
+
+def said(kind: ClaimKind, value: str) -> str:
+    """A claim as it stands in a reason."""
+    return f" {kind.words[value]}"
 
 
 def _likely(name: str, grades: Grades) -> Likelihood:
@@ -58,6 +71,6 @@ def every_text() -> list[str]:
     """Each text that the wording can produce, in pieces; the tokeniser is pruned to read them well."""
     texts = [f" {word} framing with" for word in FRAMING] + [f" {word} appeal:" for word in APPEAL]
     for kind in claims.KINDS:
-        texts += [f" {said}, {said} and {said}; {said}" for said in kind.words.values() if said]
+        texts += [f" {words}, {words} and {words}; {words}" for words in kind.words.values() if words]
     texts += [background({"hue": hue, "surroundings": s}) for hue in claims.HUE.words for s in ("plain", "neither")]
     return [*texts, *(background({"hue": hue, "surroundings": "busy"}) for hue in claims.HUE.words)]

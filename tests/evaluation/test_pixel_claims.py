@@ -22,7 +22,8 @@ def picture(seed: int) -> Image.Image:
 
 def said_of(shown: Image.Image) -> str:
     told = claims.measured(np.asarray(shown))
-    return wording.composition_reason(GRADES, told)[0] + "\n" + wording.eye_catching_reason(GRADES, told)[0]
+    reasons = (wording.composition_reason(GRADES)[0], wording.eye_catching_reason(GRADES)[0])
+    return "\n".join(wording.written(pieces, told) for pieces in reasons)
 
 
 def test_every_claim_of_a_sentence_is_read_as_it_was_written() -> None:

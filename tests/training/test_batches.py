@@ -42,6 +42,11 @@ def test_the_stronger_freeze_of_a_pair_of_clips_scores_less() -> None:
     assert all(a.truth.score >= b.truth.score for a, b in zip(frozen[0::2], frozen[1::2], strict=True))
 
 
+def test_a_plain_tray_shows_photos_as_they_are() -> None:
+    pictures = batches(Tray("open", 56, 84, 6, 1.0, is_plain=True))[0]
+    assert {(picture.kind, picture.made.degradations, picture.is_plain) for picture in pictures} == {("", (), True)}
+
+
 def test_a_tray_whose_source_has_no_photos_is_left_out() -> None:
     both = batches(Tray("rated", 84, 56, 4, 0.9), Tray("open", 56, 84, 4, 0.1))
     assert {both[step][0].frames.shape[1:3] for step in range(8)} == {(56, 84)}

@@ -33,7 +33,7 @@ def test_three_seconds_move_every_part_of_the_model(writer: Writer, tokenizer_fi
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     rated = [Rated(noise_photo(row), row, 3.0, 3.0) for row in range(4)]
     batches = Batches(rated, 10, 0, (Tray("rated", 56, 56, 4, 1.0),))
-    now = time.time()
+    now, means = time.time(), list[torch.nn.Module]()
     schedule = Schedule(now - 60, now + 600, tower_rate=1e-2, merger_rate=1e-2, language_rate=1e-2)
     train(
         model=model,
@@ -42,8 +42,17 @@ def test_three_seconds_move_every_part_of_the_model(writer: Writer, tokenizer_fi
         digits=torch.tensor(writer.digits),
         schedule=schedule,
         state_file=tmp_path / "state.pt",
-        at_times=lambda step: None,
+        at_times=means.append,
+        save_every_steps=1,
         until=now + 3,
     )
     unmoved = [name for name, tensor in model.state_dict().items() if torch.equal(tensor, before[name])]
     assert unmoved == []
+    assert means[-1].state_dict().keys() == before.keys()
+
+
+def test_of_most_photos_as_they_are_the_score_alone_is_asked(writer: Writer) -> None:
+    batches = Batches([Rated(noise_photo(0), 0, 3.0, 3.0)], 40, 0, (Tray("rated", 56, 56, 1, 1.0, is_plain=True),))
+    lessons = Lessons(batches, writer, 4000, 0)
+    scored = [lessons[step].forest.digits.shape[1] for step in range(40)]
+    assert 20 < scored.count(1) < 40

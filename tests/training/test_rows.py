@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 
 from assay.checkpoint import Checkpoint, FormName
 from tests.training.conftest import picture_of
+from training import claims, wording
 from training.rows import Writer
 from training.wording import FRAMING, bucket_of
 
@@ -57,6 +58,17 @@ def test_a_grade_never_denies_the_reason_in_front_of_it(writer: Writer, tokenize
     text = Tokenizer.from_file(str(tokenizer_file)).decode(list(branch.ids))
     grade = text.split("1.2 Composition Score: ")[1].split("\n")[0]
     assert f" {FRAMING[bucket_of(grade)]} framing with" in text
+
+
+def test_what_decides_a_claim_is_learnt_more_than_the_words_around_it(writer: Writer) -> None:
+    branch = writer.branch(picture_of(), "regular", np.random.default_rng(0))
+    told = claims.measured(picture_of().frames[0])["light"]
+    ways = [writer.tokens(wording.said(claims.LIGHT, value)) for value in claims.LIGHT.words]
+    way = writer.tokens(wording.said(claims.LIGHT, told))
+    start = next(i for i in range(len(branch.ids)) if branch.ids[i : i + len(way)] == way)
+    decided = next(i for i in range(len(way)) if len({other[i] for other in ways if other[:i] == way[:i]}) > 1)
+    weights = branch.weights[start : start + len(way)]
+    assert weights[decided] == max(weights) > 5 * min(weights)
 
 
 def test_a_video_is_asked_about_as_a_video(writer: Writer, tokenizer_file: Path) -> None:
