@@ -187,7 +187,9 @@ class Checkpoint(_Strict):
         # What is not set is left out: a key that is new in a release must not change the hash of those without it.
         new = {"grade_reading": "likeliest", "grade_quantile": {}, "grade_calibration": {}}
         unset = {name for name, default in new.items() if getattr(self, name) == default}
-        settings = self.model_dump_json(exclude={"name", "summary", "variant", *unset}, exclude_none=True)
+        bars = {} if self.pixels.leave_out_borders else {"pixels": {"leave_out_borders"}}
+        exclude: Any = {**dict.fromkeys(("name", "summary", "variant", *unset), True), **bars}
+        settings = self.model_dump_json(exclude=exclude, exclude_none=True)
         return hashlib.sha256(settings.encode()).hexdigest()[:16]
 
 

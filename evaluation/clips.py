@@ -50,10 +50,15 @@ def read_clip(path: Path, seconds: float) -> list[Picture]:
     return taken
 
 
-def _small(picture: Image.Image) -> Picture:
-    scale = min(1.0, 640 / max(picture.size))
+def _small(picture: Image.Image, side_px: int = 640) -> Picture:
+    scale = min(1.0, side_px / max(picture.size))
     width, height = (max(2, round(side * scale) // 2 * 2) for side in picture.size)
     return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def still(photo: Path, seconds: float) -> list[Picture]:
+    """The photo, standing, at most 1280 wide or high, even sides. OSError."""
+    return [_small(original(photo), 1280)] * round(seconds * FRAMES_PER_SECOND)
 
 
 def pan(photo: Path, seconds: float) -> list[Picture]:

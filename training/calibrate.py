@@ -1,16 +1,16 @@
 """Calibrate: probabilities of grades that mean what they say, and whose likeliest grade is the one to serve.
 
 `python -m training.calibrate --data ../shared/data --checkpoint checkpoints/nano --pictures 300` asks the engine about
-held-out photos with damage of known strength (half of the pictures: none), in the regular form, fits one temperature
-and a bias for each grade of each attribute to the labels by construction, and writes them into assay.toml. Errors are
-printed of pictures that the fit has not seen (two halves, each calibrated by the other).
+held-out photos as they are served, with damage of known strength (half of them: none), in the regular form, fits
+one temperature and a bias for each grade of each attribute to the labels by construction, and writes them into
+assay.toml. Errors are printed of pictures that the fit has not seen (two halves, each calibrated by the other).
 """
 
 import argparse
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from assay.generator import Chose, Conversation
 from assay.prompt import answer_form, question
 from training.batches import TRAYS, Batches, Picture
 from training.rated import gallery
+from training.served import served
 
 Numbers = NDArray[np.float64]
 _AT_ONCE = 4
@@ -81,7 +82,8 @@ async def asked(engine: Engine, checkpoint: Checkpoint, pictures: Sequence[Pictu
     form, gate = answer_form(bare, "regular"), asyncio.Semaphore(_AT_ONCE)
 
     async def one(picture: Picture) -> dict[str, list[float]]:
-        clip = Clip((Frame(picture.frames[0]),), is_video=False)
+        assert picture.native is not None
+        clip = Clip((Frame(served(picture.native, bare.pixels)),), is_video=False)
         conversation = Conversation(question(bare, "regular", is_video=False))
         async with gate:
             events = [event async for event in engine.generate(clip, conversation, form)]
@@ -130,10 +132,9 @@ def main() -> None:
     options = parser.parse_args()
     checkpoint = read_checkpoint(options.checkpoint)
     held_out = gallery(options.data, options.runs).held_out
-    trays = [tray for tray in TRAYS if not tray.is_plain]
-    batches = Batches(held_out, options.pictures, 1, trays, checkpoint.pixels.enlarge_first_pixels or 0)
-    # One of each batch: its last, which is no half of a pair.
-    pictures = [batches[step][-1] for step in range(options.pictures)]
+    trays = [replace(tray, size=1) for tray in TRAYS if not tray.is_plain]
+    batches = Batches(held_out, options.pictures, 1, trays, with_native=True)
+    pictures = [batches[step][0] for step in range(options.pictures)]
     engine = Engine.load(options.checkpoint, EngineOptions(max_in_flight=_AT_ONCE, threads=1))
     logs = asyncio.run(asked(engine, checkpoint, pictures))
     engine.close()

@@ -48,7 +48,7 @@ def train(
     digits = digits.to(device)
     optimizer = torch.optim.AdamW(_groups(model, head, schedule), weight_decay=0.02, betas=(0.9, 0.98), fused=True)
     rates = [group["lr"] for group in optimizer.param_groups]
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(_DECAY))
+    average: Any = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(_DECAY))  # type: ignore[no-untyped-call]
     parts = {"model": model, "head": head, "optimizer": optimizer, "average": average}
     step = resume(state_file, parts, device)
     progress = Progress("words", until)

@@ -12,12 +12,15 @@ from assay.client import Judgement
 from assay.score import Score
 from data.command_line import with_options
 from evaluation import options
+from evaluation.clips import still, write_clip
 from evaluation.ladder import encoded, original
 from evaluation.measure import Failed, MeasureOptions, Outcome, measure
 from evaluation.report import Report, cell, columns, opening, opening_lines, printed, share
 
 TOLERANCE = 0.15
 """A score that moves by less than this counts as unchanged, in units of the scale."""
+
+_VIDEO_SECONDS = 2.0
 
 
 def _itself(photo: Path) -> Path:
@@ -59,6 +62,10 @@ def _letterboxed(photo: Path) -> bytes:
     return encoded(ImageOps.expand(picture, (0, picture.height // 8), "black"), "PNG")
 
 
+def _as_video(photo: Path) -> bytes:
+    return write_clip(still(photo, _VIDEO_SECONDS))
+
+
 WRAPPINGS: Mapping[str, Callable[[Path], Path | bytes]] = {
     "as it is": _itself,
     "asked again": _itself,
@@ -70,6 +77,7 @@ WRAPPINGS: Mapping[str, Callable[[Path], Path | bytes]] = {
     "white border": partial(_bordered, colour="white"),
     "black border": partial(_bordered, colour="black"),
     "letterbox": _letterboxed,
+    "as a video": _as_video,
 }
 
 

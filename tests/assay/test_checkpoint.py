@@ -56,6 +56,14 @@ def test_how_grades_are_read_is_fingerprinted_unless_it_is_the_default(tmp_path)
     assert unset == likeliest != median
 
 
+def test_borders_are_fingerprinted_where_they_are_left_out(tmp_path):
+    unset, stay, left_out = (
+        read_checkpoint(written(tmp_path, ASSAY_TOML.replace("[pixels]", f"[pixels]{line}"))).preprocessing_fingerprint
+        for line in ("", "\nleave_out_borders = false", "\nleave_out_borders = true")
+    )
+    assert unset == stay != left_out
+
+
 VARIANTS = """
 [variants.small.pixels]
 max_pixels = 50176

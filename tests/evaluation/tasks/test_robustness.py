@@ -50,7 +50,7 @@ def measured(script: Callable[[Call], Events], tmp_path: Path) -> dict[str, Any]
     return dict(json.loads(out.read_text()))
 
 
-@pytest.mark.parametrize("wrapping", ["asked again", "PNG", "WebP q95", "twice its size"])
+@pytest.mark.parametrize("wrapping", ["asked again", "PNG", "WebP q95", "twice its size", "letterbox", "as a video"])
 def test_a_score_that_stays_moves_by_nothing(wrapping: str, tmp_path: Path) -> None:
     row = measured(same, tmp_path)["wrappings"][wrapping]
     assert row == {"n": 1, "largest": 0.0, "mean": 0.0, "under_tolerance": 1.0, "same_digits": 1.0}
