@@ -1,8 +1,9 @@
 """A calibration makes the likeliest grade the right one, and the stated probability the true one."""
 
 import numpy as np
+import pytest
 
-from training.calibrate import calibration_error, fit, written
+from training.calibrate import Calibration, calibration_error, even, fit, written
 
 
 def test_a_grade_that_is_said_too_often_is_said_less_afterwards() -> None:
@@ -31,3 +32,9 @@ def test_a_second_calibration_takes_the_place_of_the_first() -> None:
     once = written(settings, {"level_shot": flat})
     assert written(once, {"level_shot": flat}) == once
     assert once.startswith(settings)
+
+
+def test_a_rare_grade_is_served_as_if_it_were_not_rare() -> None:
+    grades = np.array([0] * 10 + [1] * 90)
+    rare, usual = even(Calibration(1.0, (0.0, 0.0)), grades).biases
+    assert rare - usual == pytest.approx(np.log(91 / 11), abs=0.01)
