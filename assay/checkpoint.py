@@ -156,7 +156,7 @@ class Checkpoint(_Strict):
     the paper's greedy choice, or their median, which errs by fewer steps where the model is unsure."""
     grade_quantile: Mapping[str, Annotated[float, Field(gt=0, lt=1)]] = {}
     """Attribute -> share of the probabilities, added up from the worst grade on, at which a median stops; one half
-    where nothing is said. Less where a missed fault costs more than one that is seen in vain. Of two grades ("no",
+    where nothing is said. Less where a missed fault costs more than one that is found in vain. Of two grades ("no",
     "yes") the worse one is given from that probability on."""
     grade_calibration: Mapping[str, GradeCalibration] = {}
     """Attribute -> how its probabilities are calibrated, fitted on photos that nobody trained on

@@ -6,7 +6,7 @@ cancel that meets the end of a stream can crash Triton 24.10. So a generation is
 stream, which is then read to its end; the call itself is cancelled only if the server does not answer that.
 
 Of several servers (a name with several addresses) one clip always meets the same, by consistent hashing of its pixels,
-so that whoever asks about it finds its prefix in that server's cache; while that one is away it meets the next.
+so that requests about it find its prefix in that server's cache; while that one is away they meet the next.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ os.putenv("GRPC_EXPERIMENTAL_RING_HASH_SET_REQUEST_HASH_KEY", "true")
 _MAX_MESSAGE_BYTES = 256 << 20
 _CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
-    # What is kept for another attempt, beyond which there is none.
+    # What is held for another attempt, beyond which there is none.
     ("grpc.per_rpc_retry_buffer_size", _MAX_MESSAGE_BYTES),
     # New servers are found when a connection ends (--grpc-max-connection-age), not only 30 s later.
     ("grpc.dns_min_time_between_resolutions_ms", 5_000),

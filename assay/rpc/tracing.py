@@ -87,7 +87,7 @@ def span(name: str, **attributes: str | int | float) -> Iterator[Any]:
 
 
 def begin_span(name: str, **attributes: str | int | float) -> Any:
-    """A stage whose end is told by its `end()`; None where nothing is traced or no call is answered."""
+    """A stage that ends with its `end()`; None where nothing is traced or no call is answered."""
     parent = _current.get()
     if _tracer is None or parent is None:
         return None

@@ -22,7 +22,7 @@ from benchmarks.engine.peers.process import Measured, PeerProcess, Unavailable, 
 from benchmarks.engine.plot import Cell, plot
 from benchmarks.engine.workloads import NAMES, asks
 
-ENGINES = ("ours", "ours, nothing kept", "ours, int8", "transformers", "vllm", "vllm ngram", "openvino")
+ENGINES = ("ours", "ours, uncached", "ours, int8", "transformers", "vllm", "vllm ngram", "openvino")
 PICTURES_ONLY = ("vllm", "vllm ngram", "openvino")
 
 
@@ -72,7 +72,7 @@ def _round(options: argparse.Namespace, engines: Sequence[PeerProcess], turn: in
         for workload in options.workloads:
             for in_flight in options.in_flight:
                 count = options.requests if in_flight == 1 else max(options.requests, 2 * in_flight)
-                # No two cells show the same pictures, or what is kept of one would answer for the other.
+                # No two cells show the same pictures, or what is cached of one would answer for the other.
                 seed = 1000 * (turn + 1) + 100 * NAMES.index(workload) + in_flight
                 wishes = asks(workload, served, count, seed)
                 batch = write_batch(Path(folder) / "batch.json", wishes)

@@ -18,10 +18,10 @@ from assay.qwen2_vl.prompt_tokens import PromptTokens
 from training.recipe.shape import config_7b
 
 TEXT_TOKENS = 90
-"""Of a prompt, beside the clip's."""
+"""Of a prompt, besides the clip's."""
 ANSWER_TOKENS, ANSWER_FORWARDS, ROWS = 113, 16, 7
 """A reasoned answer: what it has, and the forwards that ours takes for it, each of so many tokens."""
-SEEN_BYTES = 4 << 30
+CACHE_BYTES = 4 << 30
 """So that no picture is forgotten before it is read."""
 _TEXT = 100
 """Some token."""
@@ -76,7 +76,7 @@ class Bench:
     """The stages of one shape."""
 
     def __init__(self, model: Qwen2VLForConditionalGeneration, side_px: int, frames: int) -> None:
-        self.model, self.runner = model, ModelRunner(model, cache_bytes=SEEN_BYTES)
+        self.model, self.runner = model, ModelRunner(model, cache_bytes=CACHE_BYTES)
         self.runner.warm_up()
         self._side_px, self._frames, self._rng = side_px, frames, np.random.default_rng(0)
         config: Any = model.config
@@ -102,9 +102,9 @@ class Bench:
         return Stage("vision", f"{count} patches", sums, self._tower_weights * self._size + pixels, self._look)
 
     def prefill(self, times: int) -> Stage:
-        """A prompt whose clip has been seen, to be read so many times."""
+        """A prompt whose clip has been encoded, to be read so many times."""
         prompt = self._prompt()
-        caches = iter([self._seen(prompt) for _ in range(times)])
+        caches = iter([self._encoded(prompt) for _ in range(times)])
         count = len(prompt.ids)
         sums = 2.0 * (count * self._layers_weights + self._head_weights) + self._attention(count * count / 2)
         moved = self._weights_bytes() + count * self._place_bytes()
@@ -119,13 +119,13 @@ class Bench:
     def decode(self, sequences: int, rows: int) -> Stage:
         """So many answers, of each so many tokens at once."""
         prompt = self._prompt()
-        caches = [self._seen(prompt) for _ in range(sequences)]
+        caches = [self._encoded(prompt) for _ in range(sequences)]
         for cache in caches:
             self.runner.run([(cache, TokenTree(0, prompt.ids))])
         turns = [(cache, TokenTree(len(prompt.ids), (_TEXT,) * rows)) for cache in caches]
-        count, seen = sequences * rows, len(prompt.ids) + rows
-        sums = 2.0 * (count * self._layers_weights + sequences * self._head_weights) + self._attention(count * seen)
-        moved = self._weights_bytes() + sequences * seen * self._place_bytes()
+        count, context = sequences * rows, len(prompt.ids) + rows
+        sums = 2.0 * (count * self._layers_weights + sequences * self._head_weights) + self._attention(count * context)
+        moved = self._weights_bytes() + sequences * context * self._place_bytes()
         return Stage("decode", f"{sequences} x {rows} tokens", sums, moved, lambda: self.runner.run(turns))
 
     def answer(self) -> float:
@@ -155,20 +155,20 @@ class Bench:
         return time.perf_counter() - began
 
     def _prompt(self) -> PromptTokens:
-        """With a picture that nobody has seen."""
+        """With a picture that is in no cache."""
         size = (self._frames, self._side_px, self._side_px, 3)
         pixels = self._rng.integers(0, 256, size, dtype=np.uint8)
         clip = Clip(tuple(Frame(frame, float(place)) for place, frame in enumerate(pixels)), is_video=self._frames > 1)
         patches = self._layout.patches(clip)
-        seen = (self._start, *[self._pad] * self._layout.tokens(patches.grid_thw), self._end)
-        return PromptTokens((*seen, *[_TEXT] * TEXT_TOKENS), patches, is_video=self._frames > 1)
+        image = (self._start, *[self._pad] * self._layout.tokens(patches.grid_thw), self._end)
+        return PromptTokens((*image, *[_TEXT] * TEXT_TOKENS), patches, is_video=self._frames > 1)
 
     def _look(self) -> None:
         with torch.inference_mode():
             clip = self._prompt().clip
             self.runner.encoder_cache.embeddings(clip, clip.group_keys, {})
 
-    def _seen(self, prompt: PromptTokens) -> SequenceState:
+    def _encoded(self, prompt: PromptTokens) -> SequenceState:
         cache = SequenceState(prompt)
         with torch.inference_mode():
             self.runner.encoder_cache.embeddings(prompt.clip, prompt.clip.group_keys, {})

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.http`: what HTTP costs beside gRPC, how fast uploads in slices are, whether broken ones go on.
+"""`python -m benchmarks.http`: what HTTP costs next to gRPC, how fast uploads in slices are, whether broken ones go on.
 
 A stack of its own serves. For the cost the same kind of photo is scored by turns over gRPC (StreamImage) and over HTTP
 (server-sent events), each a picture of its own, so that nothing is found in a cache; counted is the processor time of

@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             evicted = counters.get("prefixes_evicted", 0) + counters.get("frame_groups_evicted", 0)
             print(
                 f"{done:6,} asked, {answered:5,} of {options.every:,} answered, {resident[-1]:7.1f} MiB resident, "
-                f"{held / 2**20:5.1f} MiB kept, {evicted:6,} evicted",
+                f"{held / 2**20:5.1f} MiB cached, {evicted:6,} evicted",
                 flush=True,
             )
     finally:

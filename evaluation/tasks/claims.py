@@ -32,8 +32,10 @@ async def claimed(
     """Asks for every photo: numbers, outcomes and the table; the page is written where one is wanted."""
     outcomes = await measure([lambda photo=photo: photo for photo in photos], settings)  # type: ignore[misc]  # of the loop
     refuse_another_checkpoint(checkpoint, outcomes)
-    told = [_told(photo, outcome, checkpoint, form_name) for photo, outcome in zip(photos, outcomes, strict=True)]
-    answered = [each for each in told if each is not None]
+    checked_photo = [
+        _checked_photo(photo, outcome, checkpoint, form_name) for photo, outcome in zip(photos, outcomes, strict=True)
+    ]
+    answered = [each for each in checked_photo if each is not None]
     every = [claim for each in answered for claim in each.checked]
     windows = [each.window for each in answered]
     numbers = {
@@ -44,7 +46,9 @@ async def claimed(
         "sentences": len({sentence for each in answered for sentence in each.sentences}),
         "named": share(sum(_is_named(window) for window in windows), len(windows)),
         "likeliest": _likeliest(windows),
-        "rows": [_row(photo, outcome, each) for photo, outcome, each in zip(photos, outcomes, told, strict=True)],
+        "rows": [
+            _row(photo, outcome, each) for photo, outcome, each in zip(photos, outcomes, checked_photo, strict=True)
+        ],
     }
     if page is not None:
         _write(page, answered)
@@ -55,7 +59,7 @@ def _write(page: Path, answered: Sequence[PagePhoto]) -> None:
     page.write_text(claims_page(answered), encoding="utf-8")
 
 
-def _told(photo: Path, outcome: Outcome, checkpoint: Checkpoint, form_name: FormName) -> PagePhoto | None:
+def _checked_photo(photo: Path, outcome: Outcome, checkpoint: Checkpoint, form_name: FormName) -> PagePhoto | None:
     if isinstance(outcome, Failed):
         return None
     window = outcome.windows[0]
@@ -78,8 +82,8 @@ def _of_kind(kind: ClaimKind, every: list[Checked]) -> dict[str, Any]:
 
 
 def _is_named(window: Window) -> bool:
-    told = window.attributes.get("subject_and_background")
-    return told is not None and _UNNAMED not in told.text
+    checked_photo = window.attributes.get("subject_and_background")
+    return checked_photo is not None and _UNNAMED not in checked_photo.text
 
 
 def _likeliest(windows: Sequence[Window]) -> float | None:
@@ -90,14 +94,15 @@ def _likeliest(windows: Sequence[Window]) -> float | None:
     )
 
 
-def _row(photo: Path, outcome: Outcome, told: PagePhoto | None) -> dict[str, Any]:
-    if told is None:
+def _row(photo: Path, outcome: Outcome, checked_photo: PagePhoto | None) -> dict[str, Any]:
+    if checked_photo is None:
         assert isinstance(outcome, Failed)
         return {"file": str(photo), "reason": outcome.reason, "message": outcome.message}
     claims = {
-        claim.kind: {"said": claim.said, "measured": claim.measured, "true": claim.is_true} for claim in told.checked
+        claim.kind: {"said": claim.said, "measured": claim.measured, "true": claim.is_true}
+        for claim in checked_photo.checked
     }
-    return {"file": str(photo), "reasoning": told.window.reasoning, "claims": claims}
+    return {"file": str(photo), "reasoning": checked_photo.window.reasoning, "claims": claims}
 
 
 def table(numbers: dict[str, Any]) -> str:

@@ -49,7 +49,7 @@ class Guard:
     def __init__(
         self, app: ASGIApp, hosts: Collection[str], origins: Collection[str], security: Security = OPEN
     ) -> None:
-        """`hosts` are names (without port) that this server is known by beside loopback's; `origins` are of other
+        """`hosts` are names (without port) that this server is known by besides loopback's; `origins` are of other
         pages that may ask, such as https://ops.example; `security` says who calls, by the path as method."""
         self._security = security
         self._app, self._hosts, self._origins = app, {*LOOPBACK, *(each.lower() for each in hosts)}, set(origins)

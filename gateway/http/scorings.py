@@ -1,4 +1,4 @@
-"""Scorings of uploads: an answer that goes on while a page is reloaded, and is told again from any event on."""
+"""Scorings of uploads: an answer that goes on while a page is reloaded, and is sent again from any event on."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable

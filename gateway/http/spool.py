@@ -190,7 +190,7 @@ class SpooledUpload:
             self.used_at = time.monotonic()
 
     def close(self) -> None:
-        """Gives the room back; whoever still reads is told that the upload has ended."""
+        """Gives the room back; a reader learns that the upload has ended."""
         if not self._is_closed:
             self._is_closed = True
             self.spool.held_bytes -= max(self._reserved_bytes, self.received_bytes)

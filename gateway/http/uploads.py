@@ -88,7 +88,7 @@ class Slices:
         self._spool, self._limits = spool, limits
 
     def routes(self) -> list[Route]:
-        """For starlette; one for both methods, which it then names to whoever tries a third."""
+        """For starlette; one for both methods, which it then names to a client that tries a third."""
         return [Route("/v1/uploads/{upload_id}", self._answer, methods=["PUT", "GET"])]
 
     async def _answer(self, request: Request) -> Response:

@@ -16,7 +16,7 @@ from assay.errors import CheckpointError
 def find_base(name: str, from_hub: bool = False) -> Path:
     """A directory, or a name in the hub's cache; downloaded only if `from_hub`.
 
-    CheckpointError says where was looked, and how to get the weights.
+    CheckpointError says where they were expected, and how to get them.
     """
     directory = Path(name)
     if directory.is_dir():

@@ -57,7 +57,7 @@ def plot(runs: Mapping[str, Log], out: Path) -> None:
                     (line["step"], line[f"{metric}_{kind}"]) for line in log if line[f"{metric}_{kind}"] is not None
                 ]
                 if points:
-                    # A line of one point is not seen.
+                    # A line of one point is not visible.
                     marker = "." if len(points) < _FEW else ""
                     axis.plot(*zip(*points, strict=True), style, label=f"{name}, {kind}", linewidth=1, marker=marker)
     for axis, title in zip(axes, ("cross-entropy", *(_TITLES[metric] for metric in METRICS)), strict=True):

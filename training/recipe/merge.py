@@ -1,6 +1,6 @@
 """Merge: base + adapter -> a checkpoint that assay.engine loads, proven before it gets its name.
 
-One tensor of the base is in memory at a time, beside the adapter: shards are read, merged and written as they stand on
+One tensor of the base is in memory at a time, besides the adapter: shards are read, merged and written as they stand on
 the hub. The proof (training/recipe/proof.py) reads the files as written.
 """
 

@@ -30,12 +30,12 @@ def stage1_rows(rows: Iterable[ConversationRow], chosen: Stage1Settings) -> list
     if strange:
         raise ValueError(f"unknown tasks {strange}; known are {sorted(known)}")
     wanted = [task for granularity in chosen.granularities for task in TASKS[granularity]]
-    kept = [row for row in rows if row.task in wanted]
-    _check_none_empty(kept, wanted, f"stage 1 with granularities {chosen.granularities}")
+    chosen_rows = [row for row in rows if row.task in wanted]
+    _check_none_empty(chosen_rows, wanted, f"stage 1 with granularities {chosen.granularities}")
     if chosen.order == LEVELS or "mix" not in wanted:
-        return kept
+        return chosen_rows
     levels: dict[tuple[Path, str], str] = {(row.path, row.task): row.answer for row in rows if row.task in LEVELS}
-    return [_in_order(row, levels, chosen.order) if row.task == "mix" else row for row in kept]
+    return [_in_order(row, levels, chosen.order) if row.task == "mix" else row for row in chosen_rows]
 
 
 def stage2_rows(rows: Iterable[ConversationRow], chosen: Stage2Settings) -> list[ConversationRow]:
@@ -43,13 +43,13 @@ def stage2_rows(rows: Iterable[ConversationRow], chosen: Stage2Settings) -> list
 
     ValueError names a task of which there is no row, and a row in which no label can be found.
     """
-    kept = [row for row in rows if row.task in chosen.tasks]
-    _check_none_empty(kept, chosen.tasks, f"stage 2 with tasks {chosen.tasks}")
+    chosen_rows = [row for row in rows if row.task in chosen.tasks]
+    _check_none_empty(chosen_rows, chosen.tasks, f"stage 2 with tasks {chosen.tasks}")
     if chosen.digits == 3:
-        for row in kept:
+        for row in chosen_rows:
             split_at_score(row)
-        return kept
-    return [with_digits(row, chosen.digits) for row in kept]
+        return chosen_rows
+    return [with_digits(row, chosen.digits) for row in chosen_rows]
 
 
 def _in_order(mix: ConversationRow, levels: Mapping[tuple[Path, str], str], order: Sequence[str]) -> ConversationRow:

@@ -5,7 +5,7 @@ E[z_i] = v . softmax(z_i[digits]) with v = (0..9); E[S] = sum_i 10^(1-i) E[z_i];
 digit positions under teacher forcing. It is a monitor, not a loss. A missing third digit (7.0) contributes 0.
 
 NCM* leaves the label's own digit out, to ask whether the neighbours know the number, too:
-paper        the digit's term is dropped and the denominator kept (the printed formula; v[GT] = 0 in the authors' code)
+paper        the digit's term is dropped and the denominator stays (the printed formula; v[GT] = 0 in the authors' code)
 renormalised the denominator drops it as well, so that the other nine probabilities sum to 1
 """
 
@@ -75,7 +75,7 @@ class Objective(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NextToken:
-    """Cross-entropy over answer tokens; NCM and NCM* beside it."""
+    """Cross-entropy over answer tokens; NCM and NCM* with it."""
 
     digits: tuple[int, ...]
     """Ids of "0" to "9"."""
@@ -84,7 +84,7 @@ class NextToken:
         return float(batch.weights.sum())
 
     def __call__(self, model: nn.Module, batch: EncodedBatch) -> BatchLoss:
-        # Logits over 152,000 tokens are most of the memory; those of the prompt are never looked at.
+        # Logits over 152,000 tokens are most of the memory; those of the prompt are never read.
         weighs = (batch.weights > 0).any(0)
         first = max(0, int(weighs.int().argmax()) - 1)
         length = batch.ids.shape[1]

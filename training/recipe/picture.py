@@ -27,7 +27,7 @@ def read_picture(path: Path, chosen: PictureSettings, factor_px: int = 28) -> Cl
 
 def _rgb(path: Path, picture: Image.Image) -> Image.Image:
     """As the gateway's decode worker shows it to the same model: what is transparent is white, and of 16 bits the
-    upper 8 are seen. Pillow's own conversion shows what lies under the transparency, and cuts 16 bits off at 255."""
+    upper 8 are used. Pillow's own conversion shows what lies under the transparency, and cuts 16 bits off at 255."""
     if picture.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
     if picture.mode in ("I", "F"):
@@ -39,7 +39,7 @@ def _rgb(path: Path, picture: Image.Image) -> Image.Image:
 
 
 def shrunk(picture: Image.Image, side_px: int) -> Image.Image:
-    """At most side_px ** 2 pixels, aspect kept, without any filter: what the authors' trainer does before all else.
+    """At most side_px ** 2 pixels, same aspect, without any filter: what the authors' trainer does before all else.
 
     NEAREST aliases fine structure; a model trained on it wants it at inference, too.
     """

@@ -47,7 +47,7 @@ class Proof:
 
 
 class StoredWeights(Mapping[str, Tensor]):
-    """StoredWeights in files, read one at a time into float32 and looked up by the names of transformers' model.
+    """StoredWeights in files, read one at a time into float32, by the names of transformers' model.
 
     With `layers` (name -> LoRA layer) each has its adapter added.
     """

@@ -70,10 +70,10 @@ class Asker:
         else:
             asked = question(self.checkpoint, self.asked, is_video=False)
             said = await answered(self.generator, self.checkpoint, clip, asked, form)
-        told = {name: value for name, value in said.values.items() if name in KINDS}
+        grades = {name: value for name, value in said.values.items() if name in KINDS}
         if named := [said.values[name] for name in ("subject", "background") if said.values.get(name)]:
-            told["subject_and_background"] = "; ".join(named)
-        items = [Label(file, name, value, "", "", "", by, "", "") for name, value in told.items()]
+            grades["subject_and_background"] = "; ".join(named)
+        items = [Label(file, name, value, "", "", "", by, "", "") for name, value in grades.items()]
         return [*items, *([score_label(file, said.score, by)] if said.score is not None else [])]
 
 

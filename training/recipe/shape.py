@@ -106,9 +106,9 @@ def _adapted(config: Qwen2VLConfig, chosen: AdapterSettings, device: str) -> Any
 
 def _noise(config: Any, batch: int, tokens: int, patches_side: int, device: str) -> dict[str, Any]:
     """Rows of one picture of patches_side x patches_side patches and text, `tokens` in all; merged two by two."""
-    seen, pad = (patches_side // 2) ** 2, config.image_token_id
+    image_tokens, pad = (patches_side // 2) ** 2, config.image_token_id
     ids = torch.randint(0, 100, (batch, tokens), device=device)
-    ids[:, 1 : 1 + seen] = pad
+    ids[:, 1 : 1 + image_tokens] = pad
     return {
         "input_ids": ids,
         "mm_token_type_ids": (ids == pad).int(),

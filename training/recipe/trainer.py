@@ -190,9 +190,9 @@ class RecipeTrainer(Trainer):
     def _write(self, line: LogLine) -> None:
         with (self.run.out / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        told = [f"loss {line['loss']:.4f}"]
-        told += [f"NCM {kind} {value:.3f}" for kind in ("direct", "cot") if (value := line[f"ncm_{kind}"]) is not None]
-        self.say(f"step {line['step']}/{self.steps}  {'  '.join(told)}  {line['seconds']} s")
+        words = [f"loss {line['loss']:.4f}"]
+        words += [f"NCM {kind} {value:.3f}" for kind in ("direct", "cot") if (value := line[f"ncm_{kind}"]) is not None]
+        self.say(f"step {line['step']}/{self.steps}  {'  '.join(words)}  {line['seconds']} s")
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         """What is trained, and no frozen base."""

@@ -25,7 +25,7 @@ REQUIREMENTS = {
     ),
 }
 UNWANTED = {"vllm": ["torchaudio", "torchcodec"], "openvino": []}
-"""CUDA builds that torch for the CPU cannot be imported beside, and that pictures do not need."""
+"""CUDA builds that torch for the CPU cannot be imported with, and that pictures do not need."""
 
 SITE = f"PYTHONPATH={HERE / 'site'}"
 _VLLM = (
@@ -93,16 +93,16 @@ class PeerProcess:
 
 def command_of(name: str, checkpoint: Path, threads: int, environments: Path) -> list[str]:
     """How the worker is started; its environment is made first if there is none. Unavailable if it cannot be."""
-    here, told = [sys.executable, "-m"], [str(checkpoint), str(threads)]
+    here, arguments = [sys.executable, "-m"], [str(checkpoint), str(threads)]
     match name:
         case "ours":
-            return [*here, "benchmarks.engine.peers.ours", *told, "256", "stored"]
+            return [*here, "benchmarks.engine.peers.ours", *arguments, "256", "stored"]
         case "ours, int8":
-            return [*here, "benchmarks.engine.peers.ours", *told, "256", "int8"]
-        case "ours, nothing kept":
-            return [*here, "benchmarks.engine.peers.ours", *told, "0", "stored"]
+            return [*here, "benchmarks.engine.peers.ours", *arguments, "256", "int8"]
+        case "ours, uncached":
+            return [*here, "benchmarks.engine.peers.ours", *arguments, "0", "stored"]
         case "transformers":
-            return [*here, "benchmarks.engine.peers.transformers_generate", *told]
+            return [*here, "benchmarks.engine.peers.transformers_generate", *arguments]
         case "vllm" | "vllm ngram":
             python = _environment("vllm", environments)
             mode = "ngram" if name.endswith("ngram") else "plain"
@@ -112,7 +112,7 @@ def command_of(name: str, checkpoint: Path, threads: int, environments: Path) ->
                 f"OMP_NUM_THREADS={threads}",
                 str(python),
                 str(HERE / "vllm_generate.py"),
-                *told,
+                *arguments,
                 mode,
             ]
         case "openvino":
@@ -124,7 +124,7 @@ def command_of(name: str, checkpoint: Path, threads: int, environments: Path) ->
                 str(python),
                 str(HERE / "openvino_generate.py"),
                 str(exported),
-                *told[1:],
+                *arguments[1:],
                 "f32",
             ]
     raise KeyError(name)

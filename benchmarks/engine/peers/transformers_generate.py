@@ -19,7 +19,7 @@ from benchmarks.engine.batch import Wish, wishes
 from benchmarks.engine.peers.worker import Answer, Answers, in_groups, serve
 
 Walk = Generator[list[int] | None, int, int | None]
-"""Yields the tokens that are allowed (None: all), is told which it was, and returns one that begins the next rule."""
+"""Yields the tokens that are allowed (None: all), is sent the one chosen, and returns one that begins the next rule."""
 
 
 def load() -> Answer:

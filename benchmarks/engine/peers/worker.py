@@ -32,13 +32,13 @@ def serve(load: Callable[[], Answer]) -> None:
             batch = json.load(file)
         started, cpu_started = time.perf_counter(), time.process_time()
         answers = answer(batch, asked["in_flight"])
-        told = {
+        result = {
             "seconds": time.perf_counter() - started,
             "cpu_seconds": time.process_time() - cpu_started,
             "latencies": [took for _, took in answers],
             "texts": [text for text, _ in answers],
         }
-        print(json.dumps(told), file=talk, flush=True)
+        print(json.dumps(result), file=talk, flush=True)
 
 
 def in_groups(requests: list[Any], size: int, run: Callable[[list[Any]], list[str]]) -> Answers:
