@@ -8,7 +8,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-versi
 SOURCES := assay services gateway ingest triton_server triton_models data training evaluation benchmarks protos demo k8s containers tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-research test-gateway test-engine test-others test-fast check format lint types imports generated gen paper-miniature sandbox bombs strangers fuzz media words first-frame live-memory hour browser proxies page k8s images
+.PHONY: help setup demo serve test test-research test-gateway test-engine test-others test-fast check format lint types imports generated gen paper-miniature sandbox bombs strangers fuzz media words first-frame live-memory hour browser proxies page k8s images pods
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -125,6 +125,9 @@ k8s: setup ## Render and check every Kubernetes manifest
 
 images: setup ## Build the container images (docs/kubernetes.md: BUILD_BASE, BASE)
 	@$(BIN)/python -m containers.images $(NAMES)
+
+pods: setup ## Play the pods of k8s/overlays/local here with podman, and show that they heal, stop and scale
+	@$(BIN)/python -m k8s.pods
 
 check: setup lint types imports generated k8s test ## All that CI asks for
 

@@ -6,6 +6,7 @@ has to be; the rest is compared with the code: settings, ports, names of health,
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -41,6 +42,7 @@ _MODELS: dict[str, Any] = {
     "Issuer": cert_manager.Issuer,
     "Certificate": cert_manager.Certificate,
     "ServiceMonitor": monitoring.ServiceMonitor,
+    "PrometheusRule": monitoring.PrometheusRule,
 }
 _HEALTH_NAMES = {
     "gateway": set(GATEWAY_NAMES),
@@ -122,12 +124,36 @@ def program_findings(docs: Sequence[Doc]) -> Iterator[Finding]:
         if doc["kind"] in ("Deployment", "Job"):
             for container in doc["spec"]["template"]["spec"]["containers"]:
                 yield from _container_findings(doc, container, docs)
+        if doc["kind"] == "ScaledObject":
+            yield from _scaling_findings(doc, docs)
+
+
+def _scaling_findings(doc: Doc, docs: Sequence[Doc]) -> Iterator[Finding]:
+    """A pod that refuses calls before it has as many as the threshold is never scaled."""
+    target = doc["spec"]["scaleTargetRef"]["name"]
+    for deployment in docs:
+        if (deployment["kind"], deployment["metadata"]["name"]) != ("Deployment", target):
+            continue
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        settings = settings_class(_program(container))
+        prefix = settings.model_config.get("env_prefix")
+        default = settings.model_fields["max_in_flight"].default
+        admitted = float(_variables(container, docs).get(f"{prefix}MAX_IN_FLIGHT", default))
+        for trigger in doc["spec"]["triggers"]:
+            if float(trigger["metadata"]["threshold"]) > admitted:
+                rule = f"{trigger['metadata']['threshold']} is more than {prefix}MAX_IN_FLIGHT, {admitted:g}"
+                yield Finding(_where(doc), "triggers.threshold", rule)
+
+
+def _program(container: Doc) -> str:
+    """Its name in assay.stack.settings; empty if it is none that has settings."""
+    module = container["args"][1]
+    return next((name for name, each in MODULES.items() if each == module and name != "client"), "")
 
 
 def _container_findings(doc: Doc, container: Doc, docs: Sequence[Doc]) -> Iterator[Finding]:
-    module = container["args"][1]
-    program = next((name for name, each in MODULES.items() if each == module and name != "client"), None)
-    if program is None:
+    program = _program(container)
+    if not program:
         return
     variables = _variables(container, docs)
     prefix = str(settings_class(program).model_config.get("env_prefix"))
@@ -243,6 +269,24 @@ def container_findings(directory: Path) -> Iterator[Finding]:
         yield Finding(each["file"], f"line {each['line']}", f"{each['code']} {each['message']}")
 
 
+def alert_findings(observability: Path) -> Iterator[Finding]:
+    """What the component `monitoring` has other than `observability/`, and what promtool says where it is installed."""
+    rule = yaml.safe_load((HERE / "components" / "monitoring" / "alerts.yaml").read_text())
+    if rule["spec"] != yaml.safe_load((observability / "alerts.yaml").read_text()):
+        yield Finding(_where(rule), "spec", "is not observability/alerts.yaml; run `python -m k8s.alerts`")
+    if promtool := shutil.which("promtool"):
+        tested = subprocess.run(
+            [promtool, "test", "rules", str(observability / "alerts_test.yaml")],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if tested.returncode:
+            yield Finding(
+                _where(rule), "spec.groups", f"promtool test rules: {(tested.stdout + tested.stderr).strip()}"
+            )
+
+
 def directories() -> list[Path]:
     """All that is rendered."""
     return sorted(path.parent for kind in ("overlays", "tests") for path in (HERE / kind).glob("*/kustomization.yaml"))
@@ -250,7 +294,13 @@ def directories() -> list[Path]:
 
 def main() -> int:
     """0 if nothing was found."""
-    found = [("files", each) for each in (*file_findings(HERE), *container_findings(HERE.parent / "containers"))]
+    beside = HERE.parent
+    alone = (
+        *file_findings(HERE),
+        *container_findings(beside / "containers"),
+        *alert_findings(beside / "observability"),
+    )
+    found = [("files", each) for each in alone]
     with ThreadPoolExecutor() as pool:
         # Most documents are the same everywhere; a schema is asked once for each that is not.
         asked: set[str] = set()

@@ -52,6 +52,10 @@ def security(docs: list[Doc]) -> dict[str, Any]:
     return container(docs)["securityContext"]
 
 
+def trigger(docs: list[Doc]) -> dict[str, Any]:
+    return spec(docs, "ScaledObject/scoring")["triggers"][0]["metadata"]
+
+
 def excepted(docs: list[Doc]) -> list[str]:
     return egress(docs, "ingest")[-1]["to"][0]["ipBlock"]["except"]
 
@@ -80,6 +84,7 @@ OF_SETTINGS: list[Mistake] = [
     (lambda d: container(d)["ports"][0].update(containerPort=50054), "ports.grpc", "on 50053, not on 50054"),
     (lambda d: container(d)["readinessProbe"]["grpc"].update(service="Scoring"), "readinessProbe", "is no service of"),
     (lambda d: container(d)["livenessProbe"]["grpc"].update(port=50053), "livenessProbe", "SCORING_HEALTH_ADDRESS"),
+    (lambda d: trigger(d).update(threshold="64"), "triggers.threshold", "more than SCORING_MAX_IN_FLIGHT, 32"),
 ]
 OF_SCHEMAS: list[Mistake] = [
     (lambda d: container(d).update(imagePullPolice="Always"), "containers", "imagePullPolice"),
