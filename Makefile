@@ -31,8 +31,6 @@ serve: setup ## Run the whole stack on this machine until Ctrl-C
 	@$(BIN)/assay up
 
 # Four processes, two at a time: what one test leaves behind in its process reaches fewer others, and both cores work.
-# Research computes without AMX: Linux 6.18 in a virtual machine now and then ended a process with SIGSEGV that came back
-# from a signal (a loader's SIGCHLD) after its main thread had used AMX's tiles. The engine's tests do use it.
 JOBS ?= 2
 PYTEST := $(BIN)/python -u -m pytest -m "not gpu and not vllm and not browser_full and not alone"
 ENGINE_TESTS := tests/assay/engine tests/assay/decoding tests/triton_models
@@ -44,7 +42,7 @@ test: setup ## Run all tests but those that need a GPU
 	$(BIN)/python -m pytest -m alone tests/gateway
 
 test-research:
-	@ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 $(PYTEST) $(RESEARCH_TESTS) | sed -u 's/^/research: /'
+	@$(PYTEST) $(RESEARCH_TESTS) | sed -u 's/^/research: /'
 
 test-gateway:
 	@$(PYTEST) $(GATEWAY_TESTS) | sed -u 's/^/gateway: /'

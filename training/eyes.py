@@ -14,7 +14,7 @@ from transformers import Qwen2VLForConditionalGeneration
 from training.batches import Batches, Picture
 from training.forward import vision_tokens
 from training.head import Head, head_loss
-from training.loader_worker import end_with_training
+from training.loader_worker import batches_of, end_with_training
 from training.loop import Progress, paced, quicker_dtype, resume, save
 from training.schedule import Schedule
 from training.watching import Teacher, Watched, kept_tokens
@@ -67,7 +67,7 @@ def train_eyes(
         batches, batch_size=None, sampler=range(step, len(batches)), num_workers=1, prefetch_factor=4,
         worker_init_fn=end_with_training,
     )  # fmt: skip
-    for batch in loader:
+    for batch in batches_of(loader):
         factor = paced(optimizer, rates, schedule, time.time())
         with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
             tokens = vision_tokens(model, batch.pictures, batch.kept)

@@ -18,7 +18,7 @@ from transformers import Qwen2VLForConditionalGeneration
 from training.forward import answer_logits, vision_tokens
 from training.head import Head, head_loss
 from training.lessons import Lesson, Lessons
-from training.loader_worker import end_with_training
+from training.loader_worker import batches_of, end_with_training
 from training.loss import lesson_loss
 from training.schedule import Schedule
 
@@ -52,7 +52,7 @@ def train(
     parts = {"model": model, "head": head, "optimizer": optimizer, "average": average}
     step = resume(state_file, parts, device)
     progress = Progress("words", until)
-    for lesson in _loader(lessons, step, device):
+    for lesson in batches_of(_loader(lessons, step, device)):
         factor = paced(optimizer, rates, schedule, time.time())
         lesson = replace(lesson, forest=lesson.forest.to(device))
         with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):

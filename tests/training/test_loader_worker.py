@@ -5,8 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+from torch.utils.data import DataLoader
+
+from training.loader_worker import batches_of
 
 TRAINING = """
 import os, sys, time
@@ -34,6 +38,16 @@ def is_running(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def is_handled(number: int) -> bool:
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text("ascii").splitlines())
+    return bool(int(status["SigCgt"], 16) >> number - 1 & 1)
+
+
+def test_the_end_of_a_worker_calls_no_handler() -> None:
+    batches = list(batches_of(DataLoader([1, 2], batch_size=None, num_workers=1)))  # type: ignore[arg-type]
+    assert (batches, is_handled(signal.SIGCHLD)) == ([1, 2], False)
 
 
 @pytest.mark.slow
