@@ -35,7 +35,16 @@ def envoy(folder, ports):
     text = written("yaml", mentions="static_resources")
     text = text.replace("address: 0.0.0.0, port_value: 443", f"address: 127.0.0.1, port_value: {ports['public']}")
     (folder / "envoy.yaml").write_text(with_names(text, folder, ports))
-    return Path(sys.executable).with_name("envoy"), "-c", folder / "envoy.yaml", "--concurrency", "1", "-l", "error"
+    return (
+        Path(sys.executable).with_name("envoy"),
+        "-c",
+        folder / "envoy.yaml",
+        "--concurrency",
+        "1",
+        "--disable-hot-restart",
+        "-l",
+        "error",
+    )
 
 
 def nginx(folder, ports):
