@@ -8,7 +8,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-versi
 SOURCES := assay services gateway ingest triton_server triton_models data training evaluation benchmarks protos demo k8s containers tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-research test-gateway test-engine test-others test-fast check format lint types imports generated gen paper-miniature sandbox bombs strangers fuzz media words first-frame live-memory hour browser proxies page k8s images pods
+.PHONY: help setup rehearse-7b demo serve test test-research test-gateway test-engine test-others test-fast check format lint types imports generated gen paper-miniature sandbox bombs strangers fuzz media words first-frame live-memory hour browser proxies page k8s images pods
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -150,6 +150,9 @@ generated: setup
 gen: setup ## Make assay/v1 from protos/ and docs/settings.md from the code again
 	$(BIN)/python k8s containers protos/generate.py
 	$(BIN)/assay settings --markdown > docs/settings.md
+
+rehearse-7b: setup ## Take random weights of the 7B's true shape from files to scores (OPTIONS="--depth 4")
+	@$(BIN)/python -m benchmarks.rehearsal $(OPTIONS)
 
 paper-miniature: setup ## Run the whole paper on made-up pictures with a tiny model, in minutes
 	@$(BIN)/python -m tests.paper_miniature --out runs/paper-miniature/$$(date +%Y%m%d-%H%M%S)

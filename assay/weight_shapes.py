@@ -90,6 +90,11 @@ def file_name(name: str) -> str:
     return next((old + name.removeprefix(new) for new, old in _RENAMED if name.startswith(new)), name)
 
 
+def layer_name(name: str) -> str:
+    """The name that transformers' model has for a weight or layer of the hub's files; the inverse of file_name()."""
+    return next((new + name.removeprefix(old) for new, old in _RENAMED if name.startswith(old)), name)
+
+
 def check_weights(config: Mapping[str, Any], stored: Mapping[str, StoredTensor]) -> None:
     """CheckpointError names weights that are missing, left over or of another shape than config.json says."""
     wanted = weight_shapes(config)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assay.errors import CheckpointError
-from assay.weight_shapes import check_weights, file_name, weight_shapes
+from assay.weight_shapes import check_weights, file_name, layer_name, weight_shapes
 from assay.weights import read_json, stored_tensors
 from training.recipe.base import without_weights
 from training.recipe.shape import config_7b
@@ -19,6 +19,10 @@ def test_every_weight_of_the_true_7b_has_the_shape_of_transformers_model() -> No
     config = config_7b()
     theirs = {file_name(name): tuple(value.shape) for name, value in without_weights(config).named_parameters()}
     assert weight_shapes(json.loads(config.to_json_string())) == theirs
+
+
+def test_names_of_files_and_of_transformers_model_lead_to_each_other() -> None:
+    assert all(layer_name(file_name(name)) == name for name, _ in without_weights(config_7b()).named_parameters())
 
 
 def test_a_checkpoint_with_tied_embeddings_needs_no_output_head() -> None:

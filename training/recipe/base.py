@@ -66,10 +66,12 @@ def random_base(directory: Path, dtype: torch.dtype, seed: int) -> Qwen2VLForCon
 
 
 def empty_base(directory: Path) -> Qwen2VLForConditionalGeneration:
-    """The model that the directory's config.json describes, without weights; its buffers are computed."""
+    """The model of the directory's config.json, in float32 and without weights; its buffers are computed."""
     config: Any = Qwen2VLConfig.from_pretrained(directory, local_files_only=True)
     with init_empty_weights():
         model: Any = Qwen2VLForConditionalGeneration(config)
+        # What config.json says of the dtype is how weights are stored.
+        model.to(torch.float32)
     empty: Qwen2VLForConditionalGeneration = model
     return empty
 

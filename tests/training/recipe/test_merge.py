@@ -91,6 +91,19 @@ def test_a_merge_in_shards_is_that_of_one_model_in_memory(base: Path, adapter: P
     assert all(torch.equal(value, ours.get_parameter(name)) for name, value in whole.named_parameters())
 
 
+def test_a_base_that_is_stored_in_bfloat16_is_merged_and_proven(base: Path, adapter: Path, tmp_path: Path) -> None:
+    half = Path(shutil.copytree(base, tmp_path / "half"))
+    config = json.loads((half / "config.json").read_text())
+    for section in (config, config["text_config"], config["vision_config"]):
+        section["dtype"] = "bfloat16"
+    (half / "config.json").write_text(json.dumps(config))
+    weights = load_file(half / "model.safetensors")
+    save_file({name: value.bfloat16() for name, value in weights.items()}, half / "model.safetensors")
+    proof = merge(half, adapter, tmp_path / "merged")
+    stored = load_file(tmp_path / "merged" / "model.safetensors")
+    assert ({value.dtype for value in stored.values()}, proof.text < proof.tolerance) == ({torch.bfloat16}, True)
+
+
 def test_a_shard_that_is_cut_off_is_refused_before_anything_is_written(
     base: Path, adapter: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,60 @@
+"""The rehearsal of the 7B in miniature: the same command, a few megabytes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from assay.errors import CheckpointError
+from assay.weight_shapes import check_weights
+from assay.weights import read_json, shards, stored_tensors
+from benchmarks.rehearsal import __main__ as rehearsal
+from benchmarks.rehearsal.weights import base_bytes, miniature_shape, true_shape, write_base
+from training.recipe.shape import config_7b
+
+ROOT = Path(__file__).parents[2]
+TOKENIZER = ROOT / "checkpoints/nano/tokenizer.json"
+IDS = {"<|vision_start|>": 1, "<|vision_end|>": 2, "<|image_pad|>": 3, "<|video_pad|>": 4, "<|endoftext|>": 5}
+
+
+def test_the_true_shape_has_the_weights_of_the_7b() -> None:
+    theirs = base_bytes(json.loads(config_7b().to_json_string()))
+    assert base_bytes(true_shape(TOKENIZER, 28, 32).config) == theirs
+
+
+def test_what_is_written_lies_in_five_shards_with_an_index_as_on_the_hub(tmp_path: Path) -> None:
+    write_base(miniature_shape(TOKENIZER, {**IDS, "<|im_end|>": 6}), tmp_path / "base", lambda line: None)
+    check_weights(read_json(tmp_path / "base/config.json"), stored_tensors(tmp_path / "base"))
+    assert shards(tmp_path / "base") == [f"model-0000{number}-of-00005.safetensors" for number in range(1, 6)]
+
+
+def test_a_depth_that_does_not_fit_is_refused_with_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rehearsal, "available_memory_bytes", lambda: 10 << 30)
+    monkeypatch.setattr(rehearsal, "fetch", lambda piece, cache: TOKENIZER)
+    with pytest.raises(CheckpointError, match=r"28 layers need 36\.\d GB of memory and 33\.\d GB of disk; 10\.7"):
+        rehearsal._shape(28, 32, False, tmp_path)
+
+
+def test_the_largest_depth_that_fits_is_taken_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rehearsal, "available_memory_bytes", lambda: 20 << 30)
+    monkeypatch.setattr(rehearsal, "free_disk_bytes", lambda path: 100 << 30)
+    monkeypatch.setattr(rehearsal, "fetch", lambda piece, cache: TOKENIZER)
+    shape = rehearsal._shape(0, 32, False, tmp_path)
+    assert shape.config["num_hidden_layers"] == 12
+    assert capsys.readouterr().out.startswith("12 of 28 layers and 32 of 32 of the tower")
+
+
+@pytest.mark.slow
+def test_random_weights_go_from_files_to_scores(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.rehearsal", "--miniature", "--work", str(tmp_path)]
+    options = ["--forms", "direct,regular", "--files", "demo/photo.jpg"]
+    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith("demo/photo.jpg")]
+    assert list(tmp_path.iterdir()) == []
