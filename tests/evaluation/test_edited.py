@@ -34,12 +34,11 @@ async def services(generator: ScriptedGenerator) -> AsyncIterator[dict[str, str]
         scoring_pb2_grpc.add_ScoringServiceServicer_to_server(scoring, server)
 
     async with (
-        listening("127.0.0.1:0", add_extraction, []) as (_, one),
-        listening("127.0.0.1:0", add_scoring, []) as (
-            _,
-            other,
-        ),
+        listening("127.0.0.1:0", add_extraction, []) as (health, one),
+        listening("127.0.0.1:0", add_scoring, []) as (other_health, other),
     ):
+        await health.set(True)
+        await other_health.set(True)
         yield {"attribute_extraction": one, "scoring": other}
 
 

@@ -60,7 +60,8 @@ async def cancelled_after_three(generator: TritonGenerator) -> int:
     events = generator.generate(PICTURE, Conversation(f"Question {uuid.uuid4()}?"), ENDLESS)
     for _ in range(3):
         await anext(events)
-    (stream,) = {stream for stream in generator._streams if not stream.ended.done() and stream._leaving is None}
+    streams = {stream for each in generator._streams.values() for stream in each}
+    (stream,) = {stream for stream in streams if not stream.ended.done() and stream._leaving is None}
     before = stream.events.qsize()
     await events.aclose()
     await stream.ended
