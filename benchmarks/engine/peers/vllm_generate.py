@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from vllm import LLM, SamplingParams  # type: ignore[import-not-found]
-from vllm.sampling_params import StructuredOutputsParams  # type: ignore[import-not-found]
+from vllm import LLM, SamplingParams
+from vllm.sampling_params import StructuredOutputsParams
 from worker import Answer, Answers, in_groups, serve  # type: ignore[import-not-found]
 
 CHECKPOINT, _, MODE = sys.argv[1:]

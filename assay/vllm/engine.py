@@ -1,0 +1,280 @@
+"""VllmEngine: a Generator over vLLM's AsyncLLM, on an event loop and a thread of its own."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any, TypeVar
+
+from vllm import SamplingParams
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.inputs.engine import tokens_input
+from vllm.v1.engine.exceptions import EngineDeadError
+
+from assay.decoding.event_stream import EngineEvent, OnEvents, stream_events
+from assay.decoding.sequence import Sequence as Answering
+from assay.decoding.token_tree import TokenTree
+from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable
+from assay.form import Form
+from assay.frame import Clip
+from assay.generator import Conversation, Event, Finished
+from assay.qwen2_vl.model_info import ModelInfo, read_model_info
+from assay.vllm.asking import TreeAsker
+from assay.vllm.core import Leash, start
+from assay.vllm.inputs import ClipInput
+from assay.vllm.support import check_checkpoint, check_release, stored_dtype
+
+_log = logging.getLogger(__name__)
+
+BLOCK_TOKENS = 32
+"""Of the prefix cache. What stands in a block that is not full is read again with every decision; vLLM's own default
+on a CPU is 128, and wants multiples of 32 there."""
+SEQUENCES_PER_ANSWER = 4
+"""Digit prefixes that vLLM reads side by side."""
+_WATCH_SECONDS = 0.5
+_STOPPED = "the model stopped while it wrote this answer; the same request may succeed again"
+_CLOSING = "the model is shutting down"
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class VllmOptions:
+    """How vLLM is run."""
+
+    max_in_flight: int = 8
+    """Requests that are advanced together."""
+    max_waiting: int = 32
+    """Requests that wait until there is room; beyond them Busy."""
+    max_model_tokens: int | None = None
+    """Prompt and answer together; what the checkpoint can if None. Bounds vLLM's memory."""
+    tensor_parallel: int = 1
+    """GPUs that one model is spread over."""
+
+
+@dataclass(slots=True, eq=False)
+class _Generation:
+    """One that was asked for."""
+
+    request_id: str
+    clip: Clip
+    conversation: Conversation
+    form: Form
+    on_events: OnEvents
+    priority: int
+    task: "asyncio.Task[None] | None" = None
+    """None until it has begun: a task that is cancelled before its first step would never end its request."""
+    is_cancelled: bool = False
+
+
+class VllmEngine:
+    """A Generator whose model runs in a child process. Its methods may be called from any thread."""
+
+    def __init__(
+        self, model: ModelInfo, arguments: AsyncEngineArgs, options: VllmOptions, on_death: Callable[[], None]
+    ) -> None:
+        self.checkpoint_fingerprint = model.fingerprint
+        """Hash over weights, tokeniser and configuration: who wrote an answer."""
+        self._model, self._options, self._on_death = model, options, on_death
+        self._pads = frozenset({model.text.special.image_pad, model.text.special.video_pad})
+        self._lock = Lock()
+        self._requests: dict[str, _Generation] = {}
+        self._waiting: list[_Generation] = []
+        self._running = 0
+        self._is_closed = False
+        self._prefix_tokens_found = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, name="assay-vllm", daemon=True)
+        self._thread.start()
+        self._llm = self._on_loop(start(arguments))
+        self._leash = Leash(self._llm)
+        self._on_loop(self._warm_up())
+        self._watching = asyncio.run_coroutine_threadsafe(self._watch(), self._loop)
+
+    @classmethod
+    def load(
+        cls, directory: Path, options: VllmOptions | None = None, *, on_death: Callable[[], None] = lambda: None
+    ) -> "VllmEngine":
+        """Start vLLM with the checkpoint in a directory. `on_death` is called if its process ends by itself.
+
+        CheckpointError names the file or key at fault, and what vLLM would not run as it was trained; SettingsError a
+        vLLM of a release that was not tested.
+        """
+        directory, options = Path(directory), options or VllmOptions()
+        check_release()
+        model = read_model_info(directory)
+        check_checkpoint(directory)
+        arguments = AsyncEngineArgs(
+            model=str(directory),
+            dtype=stored_dtype(directory),
+            max_model_len=min(model.max_tokens, options.max_model_tokens or model.max_tokens),
+            max_num_seqs=options.max_in_flight * SEQUENCES_PER_ANSWER,
+            block_size=BLOCK_TOKENS,
+            tensor_parallel_size=options.tensor_parallel,
+            scheduling_policy="priority",
+            enable_prefix_caching=True,
+            logprobs_mode="processed_logprobs",
+            max_logprobs=-1,
+            limit_mm_per_prompt={"image": 1, "video": 1},
+            load_format="safetensors",
+            # It gets pixels that are normalised as in our own engine.
+            mm_device_do_normalize=False,
+            enforce_eager=True,
+        )
+        return cls(model, arguments, options, on_death)
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """As the other engine's: of the tokens of all requests to vLLM, how many were cached."""
+        return {"prefix_tokens_found": self._prefix_tokens_found}
+
+    def submit(
+        self,
+        request_id: str,
+        clip: Clip,
+        conversation: Conversation,
+        form: Form,
+        on_events: OnEvents,
+        *,
+        priority: int | None = None,
+    ) -> None:
+        """As assay.engine.Engine.submit."""
+        if priority is None:
+            priority = 1 if conversation.answered else 0
+        generation = _Generation(request_id, clip, conversation, form, on_events, priority)
+        with self._lock:
+            if self._is_closed:
+                raise ModelUnavailable(_CLOSING)
+            if request_id in self._requests:
+                raise InvalidRequest(f"request id {request_id!r} is in use", field="request_id")
+            if len(self._requests) >= self._options.max_in_flight + self._options.max_waiting:
+                raise Busy(f"{len(self._requests)} requests are in flight or waiting, and there is room for no more")
+            self._requests[request_id] = generation
+        self._loop.call_soon_threadsafe(self._admit, generation)
+
+    def cancel(self, request_id: str) -> None:
+        """Stop a request. Unknown ids are ignored: it may just have come to its end."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._cancel, request_id)
+
+    def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
+        """The Generator port: events as they are made, Finished last. aclose() cancels."""
+        return stream_events(self, clip, conversation, form)
+
+    def close(self) -> None:
+        """Stop vLLM. Requests that are not finished end in ModelUnavailable. May be called twice."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        self._watching.cancel()
+        self._on_loop(self._end_all())
+        self._loop.call_soon_threadsafe(self._llm.shutdown)
+        self._leash.let_go()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _on_loop(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    async def _warm_up(self) -> None:
+        """One token, before anyone waits for it."""
+        params = SamplingParams(max_tokens=1, temperature=0, detokenize=False)
+        prompt = tokens_input(self._model.text.encode("Rate this image."))
+        async for _ in self._llm.generate(prompt, params, "warm-up"):
+            pass
+
+    async def _watch(self) -> None:
+        while not self._llm.errored:  # noqa: ASYNC110 - vLLM has no event for it
+            await asyncio.sleep(_WATCH_SECONDS)
+        _log.error("vLLM's process has ended by itself")
+        self._on_death()
+
+    def _admit(self, generation: _Generation | None = None) -> None:
+        """On the loop: as many as there is room for, the most urgent first."""
+        if generation is not None:
+            self._waiting.append(generation)
+        while self._waiting and self._running < self._options.max_in_flight:
+            first = max(self._waiting, key=lambda each: each.priority)
+            self._waiting.remove(first)
+            self._running += 1
+            self._loop.create_task(self._run(first))
+
+    def _cancel(self, request_id: str) -> None:
+        generation = self._requests.get(request_id)
+        if generation is None:
+            return
+        generation.is_cancelled = True
+        if generation.task is not None:
+            generation.task.cancel()
+        elif generation in self._waiting:
+            self._waiting.remove(generation)
+            self._end(generation, None)
+
+    async def _run(self, generation: _Generation) -> None:
+        last: Sequence[EngineEvent]
+        generation.task = asyncio.current_task()
+        try:
+            if generation.is_cancelled:
+                raise asyncio.CancelledError
+            last = await self._write(generation)
+        except asyncio.CancelledError:
+            last = [ModelUnavailable(_CLOSING) if self._is_closed else None]
+        except AssayError as wrong:
+            last = [wrong]
+        except EngineDeadError:
+            last = [ModelUnavailable(_STOPPED)]
+        except Exception:  # noqa: BLE001 - whatever is wrong with one request must not end the others
+            _log.exception("request %s failed", generation.request_id)
+            last = [ModelUnavailable(_STOPPED)]
+        self._running -= 1
+        self._end(generation, *last)
+        self._admit()
+
+    async def _write(self, generation: _Generation) -> Sequence[EngineEvent]:
+        """Emits events as they become certain; returns the last ones."""
+        asks = generation.clip, generation.conversation, generation.form
+        sequence = Answering.begin(self._model, *asks)
+        clip = ClipInput(sequence.prompt, self._pads)
+        # vLLM takes the lowest number first.
+        asker = TreeAsker(self._llm, generation.request_id, clip, priority=-generation.priority, ends=self._model.ends)
+        decoding, answers, events = sequence.write(), None, list[EngineEvent]()
+        try:
+            while True:
+                item = decoding.send(answers)
+                answers = None
+                if isinstance(item, TokenTree):
+                    if events:
+                        generation.on_events(events)
+                    events = []
+                    answers = await asker.ask(item)
+                else:
+                    events.append(item)
+                    if isinstance(item, Finished):
+                        return events
+        finally:
+            await asker.close()
+            self._prefix_tokens_found += asker.cached_tokens
+
+    def _end(self, generation: _Generation, *events: EngineEvent) -> None:
+        with self._lock:
+            self._requests.pop(generation.request_id, None)
+        try:
+            generation.on_events(events)
+        except Exception:  # noqa: BLE001 - whatever is wrong with one listener must not end the others
+            # Most often it has left: a closed event loop, a broken connection.
+            _log.warning("the listener of request %s failed", generation.request_id, exc_info=True)
+
+    async def _end_all(self) -> None:
+        for generation in [*self._waiting]:
+            self._end(generation, ModelUnavailable(_CLOSING))
+        self._waiting.clear()
+        for generation in self._requests.values():
+            generation.is_cancelled = True
+        tasks = [each.task for each in self._requests.values() if each.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
