@@ -209,7 +209,7 @@ def _environment(settings: TritonServerSettings) -> dict[str, str]:
     """Little is inherited: the stub finds its packages by PATH, and a stray LD_LIBRARY_PATH would break the wheel's."""
     is_wheel = is_from_wheel(binaries(settings.directory.resolve()))
     passed = _PASSED if is_wheel else (*_PASSED, "LD_LIBRARY_PATH")
-    names = ("max_in_flight", "max_waiting", "threads", "device", "runner", "cache_mib", "vision_weights")
+    names = ("max_in_flight", "max_waiting", "threads", "device", "engine", "cache_mib", "vision_weights")
     limits = {name: getattr(settings, name) for name in names}
     return {
         "PATH": f"{sys.prefix}/bin:/usr/bin:/bin",
@@ -217,6 +217,11 @@ def _environment(settings: TritonServerSettings) -> dict[str, str]:
         # Threads of torch that wait by spinning take the cores from the decoder and from each other: on two busy
         # cores one answer took 8 to 20 s with spinning threads and 0.5 s without.
         "OMP_WAIT_POLICY": "PASSIVE",
+        # vLLM starts its core as a process, and neither asks a hub nor reports to anyone.
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_CPU_KVCACHE_SPACE": str(max(settings.cache_mib >> 10, 1)),
+        "HF_HUB_OFFLINE": "1",
         "QWEN2_VL_CHECKPOINT": str(settings.checkpoint.resolve()),
         **inherited(passed),
         **{f"QWEN2_VL_{name.upper()}": str(value) for name, value in limits.items() if value is not None},

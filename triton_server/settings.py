@@ -54,13 +54,14 @@ class TritonServerSettings(BaseSettings):
     """The GPUs that get engines, by CUDA's numbers; auto: every visible one. A `device` that is set goes before it."""
     device: Annotated[str | None, Field(pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:NUMBER")] = None
     """CUDA if there is any and nothing is set."""
-    runner: Annotated[Literal["auto", "lean", "transformers"], Field(description="auto, lean or transformers")] = "auto"
-    """Our own forward (lean, on a CPU), transformers', or the first where it runs the model, else the other (auto)."""
+    engine: Literal["auto", "assay", "vllm", "transformers"] = "auto"
+    """Our own (assay, on a CPU) or vLLM's; auto: ours on a CPU, vLLM on a GPU. transformers: its model, a request at a
+    time, for a GPU without vLLM."""
     cache_mib: Annotated[int, Field(ge=0, le=1 << 20)] = 256
-    """Size of lean's prefix and encoder caches, evicted least recently used first."""
+    """Size of our own engine's prefix and encoder caches, evicted least recently used first."""
     vision_weights: Literal["stored", "bfloat16", "int8"] = "stored"
-    """The vision tower's as the checkpoint has them, or rounded by lean: a little less exact and quicker, int8 on any
-    CPU with AVX2, bfloat16 on one that has products for it."""
+    """The vision tower's as the checkpoint has them, or rounded by our own engine: a little less exact, and quicker;
+    int8 on any CPU with AVX2, bfloat16 on one that has products for it."""
 
     start_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 300.0
     """From the start of the process until the model is loaded."""

@@ -34,6 +34,12 @@ def inherited(prefixes: Iterable[str]) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(tuple(prefixes))}
 
 
+def show_gpu(number: str) -> None:
+    """This process, and what it starts, use one GPU; to be called before a library has looked for any."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[int(number)] if visible else number
+
+
 def variables(prefix: str, fields: Iterable[str]) -> Mapping[str, str]:
     """Field to the text that is set for it. SettingsError names a variable that is no setting, or is set twice."""
     known = {f"{prefix}{field.upper()}": field for field in fields}

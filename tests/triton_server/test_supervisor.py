@@ -104,7 +104,9 @@ def served_metrics(server: Triton) -> dict[str, float]:
 @pytest.mark.gpu
 async def test_the_same_repository_serves_from_a_gpu(triton_server, generator, tmp_path):
     log = tmp_path / "log"
-    with running_triton(write_tiny_checkpoint(tmp_path / "tiny"), log, device="cuda:0") as server:
+    with running_triton(
+        write_tiny_checkpoint(tmp_path / "tiny"), log, device="cuda:0", engine="transformers"
+    ) as server:
         on_gpu = TritonGenerator(server.address, idle_timeout_seconds=20, connect_timeout_seconds=5)
         mine, theirs = await answer(on_gpu), await answer(generator)
         await on_gpu.close()

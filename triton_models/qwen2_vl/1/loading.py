@@ -1,5 +1,6 @@
 """Loading: environment variables, and what Triton says of an instance, to an engine."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assay.errors import SettingsError
+from assay.rpc.environment import show_gpu
 from assay.rpc.settings import load
 
 
@@ -19,21 +21,42 @@ class _Settings(BaseSettings):
     max_waiting: Annotated[int, Field(ge=0, le=4096)] = 32
     threads: Annotated[int | None, Field(ge=1, le=1024)] = None
     device: Annotated[str | None, Field(description="torch's name of a device")] = None
-    runner: Annotated[Literal["auto", "lean", "transformers"], Field(description="see assay.engine.runner")] = "auto"
+    engine: Literal["auto", "assay", "vllm", "transformers"] = "auto"
     cache_mib: Annotated[int, Field(ge=0, le=1 << 20, description="size of the prefix and encoder caches")] = 256
     vision_weights: Literal["stored", "bfloat16", "int8"] = "stored"
 
 
 def load_engine(args: dict[str, str]) -> tuple[Any, Any]:
     """The engine and its metrics; `args` as Triton gives them to initialize(). AssayError says why there is none."""
+    import torch
     from metrics import Metrics
-
-    from assay.engine import Engine, EngineOptions
 
     # Triton's backend up to 24.10 loses the values of numpy 2 arrays, without an error.
     if pb_utils.Tensor.from_dlpack("a", pb_utils.Tensor("b", numpy.ones(1)).to_dlpack()).as_numpy() != numpy.ones(1):
         raise SettingsError(f"This release of Triton needs numpy < 2, this environment has {numpy.__version__}.")
-    settings = load(_Settings).model_dump()
-    if args["model_instance_kind"] == "GPU":
-        settings["device"] = settings["device"] or f"cuda:{args['model_instance_device_id']}"
-    return Engine.load(settings.pop("checkpoint"), EngineOptions(**settings)), Metrics(pb_utils.MetricFamily)
+    settings, gpu = load(_Settings), args["model_instance_device_id"] if args["model_instance_kind"] == "GPU" else ""
+    device = settings.device or (f"cuda:{gpu}" if gpu else "cuda" if torch.cuda.is_available() else "cpu")
+    is_vllm = settings.engine == "vllm" or (settings.engine == "auto" and device.startswith("cuda"))
+    engine = _vllm(settings, device) if is_vllm else _ours(settings, device)
+    return engine, Metrics(pb_utils.MetricFamily)
+
+
+def _vllm(settings: _Settings, device: str) -> Any:
+    from assay.vllm.support import check_release
+
+    check_release()
+    if device.startswith("cuda"):
+        show_gpu(device.partition(":")[2] or "0")
+    from assay.vllm.engine import VllmEngine, VllmOptions
+
+    options = VllmOptions(max_in_flight=settings.max_in_flight, max_waiting=settings.max_waiting)
+    # Triton does not start a dead model again, but whoever watches this process does.
+    return VllmEngine.load(settings.checkpoint, options, on_death=lambda: os._exit(1))
+
+
+def _ours(settings: _Settings, device: str) -> Any:
+    from assay.engine import Engine, EngineOptions
+
+    chosen = settings.model_dump(exclude={"checkpoint", "engine", "device"})
+    runner = {"assay": "lean", "transformers": "transformers"}.get(settings.engine, "auto")
+    return Engine.load(settings.checkpoint, EngineOptions(device=device, runner=runner, **chosen))  # type: ignore[arg-type]
