@@ -49,7 +49,7 @@ _ONCE = {Kind.INFO, Kind.SUMMARY, Kind.ERROR, Kind.LOST}
 """What a worker may say once per job (LOST: once per frame), so that one that was taken over fills no memory or log."""
 _FIRST_BYTES = 4096
 """Enough to recognise the file; with fewer no worker is asked for."""
-_SLICE_BYTES = 256 * 1024
+_SLICE_BYTES = protocol.MAX_CHUNK_BYTES
 """What a worker is given for one turn at the processor."""
 _AHEAD_BYTES = protocol.MAX_CHUNK_BYTES
 """That a worker has not read yet, before the writer has to wait."""

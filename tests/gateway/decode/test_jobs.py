@@ -86,7 +86,7 @@ async def test_write_raises_what_is_wrong_with_the_file(pool):
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_write_waits_while_nobody_takes_the_frames(pool):
-    data = film("MPEG-TS")
+    data = 3 * film("MPEG-TS")
     async with pool.open(DecodeSpec(True, TARGET, frames_per_second=25.0)) as job:
 
         async def send():
