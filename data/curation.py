@@ -29,7 +29,7 @@ THRESHOLDS: Mapping[str, float] = {"subtitle": 0.035, "watermark": 0.22, "stitch
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PictureStatistics:
     """What the statistics say of one picture."""
 
     path: Path
@@ -46,11 +46,11 @@ def flags(statistics: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(name for name, least in THRESHOLDS.items() if statistics[name] >= least)
 
 
-def look(path: Path) -> Finding:
+def look(path: Path) -> PictureStatistics:
     """BadDataSet if the file is no picture that decodes."""
     try:
         with Image.open(path) as picture:
-            return Finding(path, statistics(picture))
+            return PictureStatistics(path, statistics(picture))
     except (OSError, UnidentifiedImageError) as error:
         raise BadDataSet(f"{path} is no picture that can be decoded: {error}") from error
 

@@ -5,15 +5,13 @@ has to be; the rest is compared with the code: settings, ports, names of health,
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
-from unittest import mock
+from typing import Any
 
 import cloudcoil.models.cert_manager.v1 as cert_manager
 import cloudcoil.models.keda.v1alpha1 as keda
@@ -24,18 +22,9 @@ import yaml
 from pydantic import ValidationError
 from regopy import Interpreter
 
-from assay.errors import SettingsError
-from assay.rpc.health import LIVE
-from assay.rpc.settings import leaves, load
-from assay.stack.settings import MODULES, settings_class
-from gateway.__main__ import SERVICES as GATEWAY_NAMES
-from services.attribute_extraction.service import NAME as EXTRACTION_NAME
-from services.fetch.service import NAME as FETCH_NAME
-from services.scoring.service import NAME as SCORING_NAME
-from triton_server.server import MODEL
+from k8s.manifests import HERE, Doc, Finding, directories, file_findings, render, where
+from k8s.programs import program_findings
 
-Doc = dict[str, Any]
-HERE = Path(__file__).parent
 API_VERSIONS = ("1.35", "1.37")
 _MODELS: dict[str, Any] = {
     "ScaledObject": keda.ScaledObject,
@@ -44,28 +33,6 @@ _MODELS: dict[str, Any] = {
     "ServiceMonitor": monitoring.ServiceMonitor,
     "PrometheusRule": monitoring.PrometheusRule,
 }
-_HEALTH_NAMES = {
-    "gateway": set(GATEWAY_NAMES),
-    "attribute_extraction": {EXTRACTION_NAME},
-    "scoring": {SCORING_NAME},
-    "fetch": {FETCH_NAME},
-    "triton_server": {MODEL},
-}
-_PEERS = ("ATTRIBUTE_EXTRACTION", "SCORING", "FETCH", "TRITON", "SERVER")
-"""Ends of the names of settings that hold another program's address."""
-
-
-class Finding(NamedTuple):
-    where: str
-    field: str
-    rule: str
-
-
-def render(directory: Path) -> list[Doc]:
-    """The documents of a directory with a kustomization. CalledProcessError with kubectl's words if there are none."""
-    kubectl = Path(sys.executable).with_name("kubectl")
-    built = subprocess.run([str(kubectl), "kustomize", str(directory)], check=True, capture_output=True)
-    return list(yaml.load_all(built.stdout, Loader=yaml.CSafeLoader))
 
 
 def findings(docs: Sequence[Doc]) -> Iterator[Finding]:
@@ -73,10 +40,6 @@ def findings(docs: Sequence[Doc]) -> Iterator[Finding]:
     yield from schema_findings(docs)
     yield from rule_findings(docs)
     yield from program_findings(docs)
-
-
-def _where(doc: Doc) -> str:
-    return f"{doc['kind']}/{doc['metadata']['name']}"
 
 
 def schema_findings(docs: Sequence[Doc]) -> Iterator[Finding]:
@@ -89,7 +52,7 @@ def schema_findings(docs: Sequence[Doc]) -> Iterator[Finding]:
                 model.model_validate(doc, extra="forbid")
             except ValidationError as wrong:
                 for each in wrong.errors():
-                    yield Finding(_where(doc), ".".join(map(str, each["loc"])), each["msg"])
+                    yield Finding(where(doc), ".".join(map(str, each["loc"])), each["msg"])
         else:
             yield from _api_findings(doc)
 
@@ -97,7 +60,7 @@ def schema_findings(docs: Sequence[Doc]) -> Iterator[Finding]:
 def _json_schema_findings(doc: Doc) -> Iterator[Finding]:
     schema = json.loads((HERE / "schemas" / "grpcroute.json").read_text())
     for error in jsonschema.Draft7Validator(schema).iter_errors(doc):
-        yield Finding(_where(doc), ".".join(map(str, error.path)), error.message)
+        yield Finding(where(doc), ".".join(map(str, error.path)), error.message)
 
 
 def _api_findings(doc: Doc) -> Iterator[Finding]:
@@ -105,7 +68,7 @@ def _api_findings(doc: Doc) -> Iterator[Finding]:
         try:
             kubernetes_validate.validate(doc, version, strict=True)
         except kubernetes_validate.ValidationError as wrong:
-            yield Finding(_where(doc), ".".join(map(str, wrong.path)), f"{wrong.message} (API {version})")
+            yield Finding(where(doc), ".".join(map(str, wrong.path)), f"{wrong.message} (API {version})")
 
 
 def rule_findings(docs: Sequence[Doc]) -> Iterator[Finding]:
@@ -116,148 +79,6 @@ def rule_findings(docs: Sequence[Doc]) -> Iterator[Finding]:
     answer = json.loads(str(rules.query("data.assay.deny")))
     for each in answer["expressions"][0]:
         yield Finding(each["where"], each["field"], each["rule"])
-
-
-def program_findings(docs: Sequence[Doc]) -> Iterator[Finding]:
-    """What the manifests say and the programs do not."""
-    for doc in docs:
-        if doc["kind"] in ("Deployment", "Job"):
-            for container in doc["spec"]["template"]["spec"]["containers"]:
-                yield from _container_findings(doc, container, docs)
-        if doc["kind"] == "ScaledObject":
-            yield from _scaling_findings(doc, docs)
-
-
-def _scaling_findings(doc: Doc, docs: Sequence[Doc]) -> Iterator[Finding]:
-    """A pod that refuses calls before it has as many as the threshold is never scaled."""
-    target = doc["spec"]["scaleTargetRef"]["name"]
-    for deployment in docs:
-        if (deployment["kind"], deployment["metadata"]["name"]) != ("Deployment", target):
-            continue
-        (container,) = deployment["spec"]["template"]["spec"]["containers"]
-        settings = settings_class(_program(container))
-        prefix = settings.model_config.get("env_prefix")
-        default = settings.model_fields["max_in_flight"].default
-        admitted = float(_variables(container, docs).get(f"{prefix}MAX_IN_FLIGHT", default))
-        for trigger in doc["spec"]["triggers"]:
-            if float(trigger["metadata"]["threshold"]) > admitted:
-                rule = f"{trigger['metadata']['threshold']} is more than {prefix}MAX_IN_FLIGHT, {admitted:g}"
-                yield Finding(_where(doc), "triggers.threshold", rule)
-
-
-def _program(container: Doc) -> str:
-    """Its name in assay.stack.settings; empty if it is none that has settings."""
-    module = container["args"][1]
-    return next((name for name, each in MODULES.items() if each == module and name != "client"), "")
-
-
-def _container_findings(doc: Doc, container: Doc, docs: Sequence[Doc]) -> Iterator[Finding]:
-    program = _program(container)
-    if not program:
-        return
-    variables = _variables(container, docs)
-    prefix = str(settings_class(program).model_config.get("env_prefix"))
-    yield from _setting_findings(doc, program, variables)
-    own = {name.removeprefix(prefix): value for name, value in variables.items()}
-    yield from _port_findings(doc, container, own)
-    yield from _peer_findings(doc, own, docs)
-    yield from _grace_findings(doc, container, own)
-    names = _HEALTH_NAMES.get(program, set()) | {LIVE}
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        asked = container.get(probe, {}).get("grpc", {})
-        if asked and asked.get("service") not in names:
-            rule = f"{asked.get('service')!r} is no service of {program}; there are {', '.join(sorted(names))}"
-            yield Finding(_where(doc), f"{probe}.grpc.service", rule)
-        if asked and str(asked["port"]) != _port(own.get("HEALTH_ADDRESS", "")):
-            rule = f"port {asked['port']} is not that of {prefix}HEALTH_ADDRESS, {own.get('HEALTH_ADDRESS')}"
-            yield Finding(_where(doc), f"{probe}.grpc.port", rule)
-
-
-def _variables(container: Doc, docs: Sequence[Doc]) -> dict[str, str]:
-    maps = {doc["metadata"]["name"]: doc.get("data", {}) for doc in docs if doc["kind"] == "ConfigMap"}
-    found: dict[str, str] = {}
-    for source in container.get("envFrom", []):
-        found |= maps.get(source.get("configMapRef", {}).get("name", ""), {})
-    return found | {each["name"]: each.get("value", "") for each in container.get("env", [])}
-
-
-def _setting_findings(doc: Doc, program: str, variables: dict[str, str]) -> Iterator[Finding]:
-    """The program's own settings class reads them. What a `_FILE` names is in the cluster only, so its name counts."""
-    files = {name for name in variables if name.endswith("_FILE")}
-    values = {name: value for name, value in variables.items() if name not in files}
-    prefix = settings_class(program).model_config.get("env_prefix")
-    known = {f"{prefix}{name}".upper() for name in leaves(settings_class(program))}
-    with mock.patch.dict(os.environ, values, clear=True):
-        try:
-            load(settings_class(program))
-        except SettingsError as wrong:
-            yield Finding(_where(doc), f"envFrom.{wrong.field}", wrong.message)
-    for name in files - {f"{each}_FILE" for each in known}:
-        yield Finding(_where(doc), f"envFrom.{name}", f"{name} is no setting")
-
-
-def _port_findings(doc: Doc, container: Doc, own: dict[str, str]) -> Iterator[Finding]:
-    settings = {
-        "grpc": ("ADDRESS", "GRPC_PORT"),
-        "health": ("HEALTH_ADDRESS",),
-        "metrics": ("METRICS_ADDRESS", "METRICS_PORT"),
-    }
-    for port in container.get("ports", []):
-        served = [_port(own[name]) for name in settings.get(port["name"], ()) if name in own]
-        if str(port["containerPort"]) not in served:
-            rule = (
-                f"the program serves {port['name']} on {', '.join(served) or 'no port'}, not on {port['containerPort']}"
-            )
-            yield Finding(_where(doc), f"ports.{port['name']}", rule)
-
-
-def _peer_findings(doc: Doc, own: dict[str, str], docs: Sequence[Doc]) -> Iterator[Finding]:
-    services = {
-        doc["metadata"]["name"]: [str(p["port"]) for p in doc["spec"]["ports"]]
-        for doc in docs
-        if doc["kind"] == "Service"
-    }
-    for name in _PEERS:
-        host, _, port = own.get(name, "").removeprefix("dns:///").rpartition(":")
-        if host and port not in services.get(host.split(".")[0], []):
-            yield Finding(_where(doc), f"envFrom.{name}", f"there is no Service {host} with port {port}")
-
-
-def _grace_findings(doc: Doc, container: Doc, own: dict[str, str]) -> Iterator[Finding]:
-    pause = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    needed = pause + float(own.get("GRACE_SECONDS", 0)) + float(own.get("LAME_DUCK_SECONDS", 0))
-    has = doc["spec"]["template"]["spec"].get("terminationGracePeriodSeconds", 30)
-    if has <= needed:
-        rule = f"{has} s is not longer than preStop, lame duck and grace together, {needed:g} s"
-        yield Finding(_where(doc), "terminationGracePeriodSeconds", rule)
-
-
-def _port(address: str) -> str:
-    return address.rpartition(":")[2]
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """PyYAML takes the last of two equal keys without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if twice := {str(key) for key in keys if keys.count(key) > 1}:
-            line = node.start_mark.line + 1
-            raise yaml.YAMLError(f"line {line}: {', '.join(sorted(twice))} stands twice")
-        return super().construct_mapping(node, deep)
-
-
-def file_findings(root: Path) -> Iterator[Finding]:
-    """Keys that stand twice in one file."""
-    for path in sorted(root.rglob("*.yaml")):
-        try:
-            list(yaml.load_all(path.read_text(), Loader=_UniqueKeys))
-        except yaml.YAMLError as wrong:
-            yield Finding(str(path.relative_to(root)), "keys", str(wrong))
-    for path in sorted(root.rglob("*.env")):
-        names = [line.partition("=")[0] for line in path.read_text().splitlines() if line and not line.startswith("#")]
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            yield Finding(str(path.relative_to(root)), name, f"{name} stands twice")
 
 
 def container_findings(directory: Path) -> Iterator[Finding]:
@@ -273,7 +94,7 @@ def alert_findings(observability: Path) -> Iterator[Finding]:
     """What the component `monitoring` has other than `observability/`, and what promtool says where it is installed."""
     rule = yaml.safe_load((HERE / "components" / "monitoring" / "alerts.yaml").read_text())
     if rule["spec"] != yaml.safe_load((observability / "alerts.yaml").read_text()):
-        yield Finding(_where(rule), "spec", "is not observability/alerts.yaml; run `python -m k8s.alerts`")
+        yield Finding(where(rule), "spec", "is not observability/alerts.yaml; run `python -m k8s.alerts`")
     if promtool := shutil.which("promtool"):
         tested = subprocess.run(
             [promtool, "test", "rules", str(observability / "alerts_test.yaml")],
@@ -282,23 +103,16 @@ def alert_findings(observability: Path) -> Iterator[Finding]:
             text=True,
         )
         if tested.returncode:
-            yield Finding(
-                _where(rule), "spec.groups", f"promtool test rules: {(tested.stdout + tested.stderr).strip()}"
-            )
-
-
-def directories() -> list[Path]:
-    """All that is rendered."""
-    return sorted(path.parent for kind in ("overlays", "tests") for path in (HERE / kind).glob("*/kustomization.yaml"))
+            yield Finding(where(rule), "spec.groups", f"promtool test rules: {(tested.stdout + tested.stderr).strip()}")
 
 
 def main() -> int:
     """0 if nothing was found."""
-    beside = HERE.parent
+    checkout = HERE.parent
     alone = (
         *file_findings(HERE),
-        *container_findings(beside / "containers"),
-        *alert_findings(beside / "observability"),
+        *container_findings(checkout / "containers"),
+        *alert_findings(checkout / "observability"),
     )
     found = [("files", each) for each in alone]
     with ThreadPoolExecutor() as pool:

@@ -24,7 +24,7 @@ from PIL import Image
 from assay.client import AsyncClient
 from assay.errors import AssayError
 from gateway.decode.protocol import PERMITTED
-from k8s.check import HERE, render
+from k8s.manifests import HERE, render
 from k8s.podman import Pod, Podman, is_ready, log, podman, until_ready
 
 DEMO = HERE.parent / "demo"
@@ -56,7 +56,7 @@ class Findings:
         print(f"{'ok  ' if is_good else 'BAD '} {line}", flush=True)
 
 
-class Stack:
+class PodStack:
     """The pods of the overlay, one of each at first."""
 
     def __init__(self, player: Podman) -> None:
@@ -143,7 +143,7 @@ def calls(pod: Pod, name: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(counter))
 
 
-async def show_hardening(stack: Stack, found: Findings) -> None:
+async def show_hardening(stack: PodStack, found: Findings) -> None:
     for name, pod in stack.pods.items():
         status = await podman("exec", pod.container, "cat", "/proc/1/status")
         held = {line.split(":")[0]: line.split()[1] for line in status.splitlines() if len(line.split()) > 1}
@@ -157,7 +157,7 @@ async def show_hardening(stack: Stack, found: Findings) -> None:
         found.add(is_held, f"{name}: uid {held['Uid']}, capabilities {held['CapEff']}, seccomp, read-only root")
 
 
-async def show_scores(stack: Stack, found: Findings) -> None:
+async def show_scores(stack: PodStack, found: Findings) -> None:
     async with AsyncClient(stack.gateways()) as client:
         for path in sorted(DEMO.glob("*.[jm]p*")):
             judgement = await client.score(path)
@@ -165,7 +165,7 @@ async def show_scores(stack: Stack, found: Findings) -> None:
             found.add(0.0 < score <= 10.0, f"{path.name} scores {score:.2f}, {len(judgement.attributes)} attributes")
 
 
-async def show_sandbox(stack: Stack, found: Findings) -> None:
+async def show_sandbox(stack: PodStack, found: Findings) -> None:
     container = stack.pods["gateway"].container
     said = await podman("exec", "-i", container, "/opt/venv/bin/python", "-", stdin=_ESCAPES)
     outcomes: dict[str, str] = json.loads(said.splitlines()[-1])
@@ -174,7 +174,7 @@ async def show_sandbox(stack: Stack, found: Findings) -> None:
     found.add(not left, f"gateway: {len(denied)} of {len(outcomes)} escapes from the sandbox are denied {left or ''}")
 
 
-async def show_scaling_and_sigterm(stack: Stack, found: Findings, name: str) -> None:
+async def show_scaling_and_sigterm(stack: PodStack, found: Findings, name: str) -> None:
     """A second pod is found by those that call the first, which is then stopped under load."""
     old, new = stack.pods[name], await stack.add(name)
     before = calls(new, name)
@@ -203,7 +203,7 @@ async def _until(holds: Callable[[], bool], within_seconds: float) -> None:
         await asyncio.sleep(0.5)
 
 
-async def show_restart(stack: Stack, found: Findings, name: str) -> None:
+async def show_restart(stack: PodStack, found: Findings, name: str) -> None:
     pod = stack.pods[name]
     await podman("restart", "-t", "0", pod.container)
     await asyncio.sleep(1)
@@ -236,7 +236,7 @@ def _half_copied(directory: Path) -> tuple[Path, str]:
     return copied, weights.name
 
 
-async def show_weights(stack: Stack, found: Findings) -> None:
+async def show_weights(stack: PodStack, found: Findings) -> None:
     """A pod with the wrong weights is never ready, and its log says why."""
     with tempfile.TemporaryDirectory() as directory:
         half, weights = _half_copied(Path(directory))
@@ -271,7 +271,7 @@ async def main() -> int:
     docs = render(HERE / "overlays" / "local")
     names = [doc["metadata"]["name"] for doc in docs if doc["kind"] == "Deployment"]
     async with Podman(docs) as player:
-        stack = Stack(player)
+        stack = PodStack(player)
         await stack.start(names)
         await show_hardening(stack, found)
         await show_scores(stack, found)

@@ -1,4 +1,4 @@
-"""k8s/check.py: one planted mistake per rule, each named with its place; nothing is named where nothing is wrong."""
+"""k8s/check.py and programs.py: one planted mistake per rule, each named with its place; nothing is named elsewhere."""
 
 import copy
 from collections.abc import Callable, Iterable
@@ -7,18 +7,9 @@ from typing import Any
 
 import pytest
 
-from k8s.check import (
-    HERE,
-    Doc,
-    Finding,
-    container_findings,
-    file_findings,
-    findings,
-    program_findings,
-    render,
-    rule_findings,
-    schema_findings,
-)
+from k8s.check import container_findings, findings, rule_findings, schema_findings
+from k8s.manifests import HERE, Doc, Finding, file_findings, render
+from k8s.programs import program_findings
 
 
 @pytest.fixture(scope="module")
