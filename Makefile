@@ -31,27 +31,32 @@ serve: setup ## Run the whole stack on this machine until Ctrl-C
 	@$(BIN)/assay up
 
 # Four processes, two at a time: what one test leaves behind in its process reaches fewer others, and both cores work.
+# What fails is run once more, for a machine that stalls: it is named then, and fails for good if it fails again.
 JOBS ?= 2
 PYTEST := $(BIN)/python -u -m pytest -m "not gpu and not vllm and not browser_full and not alone"
 ENGINE_TESTS := tests/assay/engine tests/assay/decoding tests/triton_models
 GATEWAY_TESTS := tests/gateway tests/ingest tests/media tests/hostile
 RESEARCH_TESTS := tests/training tests/data tests/evaluation tests/benchmarks tests/test_paper_miniature.py
+OTHER_TESTS := tests $(addprefix --ignore=,$(ENGINE_TESTS) $(GATEWAY_TESTS) $(RESEARCH_TESTS))
+run_tests = @{ $(PYTEST) -o cache_dir=.pytest_cache/$(1) $(2); code=$$?; \
+	if [ $$code = 1 ]; then echo 'once more, what failed'; \
+	$(PYTEST) -o cache_dir=.pytest_cache/$(1) --last-failed $(2); code=$$?; fi; exit $$code; } | sed -u 's/^/$(1): /'
 
 test: setup ## Run all tests but those that need a GPU
 	@$(MAKE) --no-print-directory --keep-going --jobs=$(JOBS) test-research test-others test-gateway test-engine
 	$(BIN)/python -m pytest -m alone tests/gateway
 
 test-research:
-	@$(PYTEST) $(RESEARCH_TESTS) | sed -u 's/^/research: /'
+	$(call run_tests,research,$(RESEARCH_TESTS))
 
 test-gateway:
-	@$(PYTEST) $(GATEWAY_TESTS) | sed -u 's/^/gateway: /'
+	$(call run_tests,gateway,$(GATEWAY_TESTS))
 
 test-engine:
-	@$(PYTEST) $(ENGINE_TESTS) | sed -u 's/^/engine: /'
+	$(call run_tests,engine,$(ENGINE_TESTS))
 
 test-others:
-	@$(PYTEST) tests $(addprefix --ignore=,$(ENGINE_TESTS) $(GATEWAY_TESTS) $(RESEARCH_TESTS)) | sed -u 's/^/others: /'
+	$(call run_tests,others,$(OTHER_TESTS))
 
 browser: setup ## Run every test of the page in a real Chromium
 	$(BIN)/python -m pytest -m "browser or browser_full" tests/gateway/http tests/e2e/test_page.py

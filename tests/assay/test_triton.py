@@ -197,13 +197,13 @@ async def test_silence_is_cut_off_and_cancelled_in_band():
 
 
 @pytest.mark.parametrize("script", [["hang"], [WROTE, "hang"]], ids=["before the first event", "between events"])
-async def test_a_server_that_is_stopped_is_unavailable_within_two_seconds(script, monkeypatch):
+async def test_a_server_that_is_stopped_is_unavailable_long_before_the_idle_timeout(script, monkeypatch):
     monkeypatch.setattr(triton, "_CANCEL_TIMEOUT_SECONDS", 0.1)
     async with connected(*script, is_live=False, idle_timeout_seconds=20) as (_, generator):
         started = time.monotonic()
         with pytest.raises(ModelUnavailable, match="does not answer at the moment"):
             await asyncio.gather(*(read(generator) for _ in range(3)))
-        assert time.monotonic() - started < 2.0
+        assert time.monotonic() - started < 10  # of 20; two, where the machine has time
 
 
 async def test_a_silent_model_is_waited_for_while_its_server_lives():
@@ -238,7 +238,7 @@ async def test_a_cancelled_task_ends_at_whatever_point_it_is(turns):
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(task, 1)
+            await asyncio.wait_for(task, 10)
 
 
 async def test_a_server_that_ignores_the_cancel_is_torn_off(monkeypatch):
@@ -267,7 +267,7 @@ async def test_ready_tells_the_fingerprint_of_the_checkpoint():
 
 
 @pytest.mark.parametrize("listens", [False, True], ids=["nobody there", "never answers"])
-async def test_a_server_that_is_not_there_is_unavailable_within_the_second(listens):
+async def test_a_server_that_is_not_there_is_unavailable_after_the_connect_timeout(listens):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         if listens:
@@ -276,7 +276,7 @@ async def test_a_server_that_is_not_there_is_unavailable_within_the_second(liste
         started = time.monotonic()
         with pytest.raises(ModelUnavailable, match="cannot be reached"):
             await generator.ready()
-        assert time.monotonic() - started < 1.0
+        assert 0.4 < time.monotonic() - started < 10
         await generator.close()
 
 

@@ -31,6 +31,8 @@ PICTURE = Clip((Frame(np.full((112, 112, 3), 90, np.uint8)),), is_video=False)
 QUESTION = Conversation("How good is this?")
 FORM = Form((Literal("Score:"), Choice("clutter", (" a", " b")), Digits("score", lead=" "), Free("why", max_tokens=8)))
 ENDLESS = Form((Free("why", max_tokens=1500, stops=("no such words",)),))
+IDLE_SECONDS = 20.0
+"""Of the client: what comes by then was noticed by nothing else. A free machine takes two seconds."""
 _numbers = itertools.count()
 
 
@@ -41,7 +43,7 @@ def new_question() -> Conversation:
 
 @pytest.fixture
 async def generator(triton_server):
-    connected = TritonGenerator(triton_server.address, idle_timeout_seconds=20, connect_timeout_seconds=5)
+    connected = TritonGenerator(triton_server.address, idle_timeout_seconds=IDLE_SECONDS, connect_timeout_seconds=5)
     yield connected
     await connected.close()
 
@@ -166,7 +168,7 @@ async def test_leaving_cancels_in_the_engine(generator, how):
     # As many as the engine has places. If they went on, they would take eight times as long as one.
     await asyncio.gather(*(leave() for _ in range(8)))
     await generator.close()  # waits for the server's word on each of them
-    assert time.monotonic() - started < max(2 * whole_seconds, 1.0)
+    assert time.monotonic() - started < max(4 * whole_seconds, 2.0)
     assert await answer(generator)
 
 
@@ -200,7 +202,7 @@ async def test_a_killed_stub_fails_what_is_in_flight_and_is_replaced(generator, 
     killed = time.monotonic()
     with pytest.raises(ModelUnavailable):
         await anext_until_cancelled(events)
-    assert time.monotonic() - killed < 2
+    assert time.monotonic() - killed < IDLE_SECONDS / 3
     # The next one too, while it loads.
     stub = await asyncio.to_thread(next_stub, triton_server, before["stub"])
     os.kill(stub, signal.SIGKILL)
@@ -221,7 +223,7 @@ async def test_a_stopped_process_that_goes_on_is_not_replaced(generator, triton_
         reported = await asyncio.gather(*(seconds_to_unavailable(each) for each in asked))
     finally:
         os.kill(before[who], signal.SIGCONT)
-    assert max(reported) < 2
+    assert max(reported) < IDLE_SECONDS / 3
     await ready_again(generator)
     assert isinstance((await answer(generator))[-1], Finished)
     assert triton_server.pids() == before
