@@ -88,4 +88,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main()))
+    sys.exit(run("gateway", main()))

@@ -43,4 +43,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main()))
+    sys.exit(run("ingest", main()))

@@ -15,7 +15,7 @@ from assay.errors import AssayError, SettingsError
 from assay.rpc.access import is_loopback
 from assay.rpc.health import Health, VersionedHealth
 from assay.rpc.logs import log_to_stderr
-from assay.rpc.serve import health_alone
+from assay.rpc.serve import command_line, health_alone
 from assay.rpc.settings import load
 from triton_server.install import install
 from triton_server.ports import choose_ports
@@ -25,14 +25,15 @@ from triton_server.supervisor import supervise
 
 
 def main(arguments: list[str]) -> int:
-    """0 after SIGTERM or SIGINT, 1 with a sentence on standard error if it cannot serve, 2 for a wrong command line."""
-    if arguments not in ([], ["install"]):
-        print("usage: python -m triton_server [install]", file=sys.stderr)
-        return 2
+    """0 after SIGTERM or SIGINT, 1 with a sentence on standard error if it cannot serve; SystemExit by --help (0), or
+    by a wrong command line (2)."""
+    parser = command_line("triton_server")
+    parser.add_argument("command", nargs="?", choices=["install"], help="fetch the Triton server instead of running it")
+    command = parser.parse_args(arguments).command
     log_to_stderr("triton_server")
     try:
         settings = load(TritonServerSettings)
-        if arguments == ["install"]:
+        if command == "install":
             is_new = install(settings.directory.absolute())
             print(f"Triton {'installed into' if is_new else 'is already in'} {settings.directory}", file=sys.stderr)
         else:

@@ -5,6 +5,7 @@ import logging
 import signal
 import socket
 import sys
+from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -34,14 +35,34 @@ DRAIN_BYTES = 64 << 20
 with 256 KiB 6 of 100 refusals arrived, with 64 MiB 100 of 100."""
 
 
-def run(program: Coroutine[Any, Any, None]) -> int:
-    """Runs a program to its end. Exit code 0, or 2 with one sentence on stderr if it cannot start as it is set up."""
+def run(module: str, program: Coroutine[Any, Any, None], arguments: Sequence[str] | None = None) -> int:
+    """Runs `python -m module` to its end. Exit code 0, or 2 with a sentence on stderr if it cannot start as it is set.
+
+    Its settings are environment variables: of a command line (`arguments`, else the process's) it knows --help and
+    --version alone. SystemExit after these (0) and for anything else (2).
+    """
+    try:
+        command_line(module).parse_args(arguments)
+    except SystemExit:
+        program.close()
+        raise
     try:
         asyncio.run(program)
     except AssayError as error:
         print(error.message, file=sys.stderr)
         return 2
     return 0
+
+
+def command_line(module: str) -> ArgumentParser:
+    """Of a program that is set up by its environment: it knows --help and --version alone."""
+    name = module.rpartition(".")[2]
+    described = (
+        f"Runs until SIGTERM. Settings are environment variables {name.upper()}_…, listed by `assay settings {name}`."
+    )
+    parser = ArgumentParser(prog=f"python -m {module}", description=described, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"{name} {assay.__version__}")
+    return parser
 
 
 async def serve(

@@ -37,4 +37,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(main()))
+    raise SystemExit(run("services.attribute_extraction", main()))

@@ -41,4 +41,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(main()))
+    raise SystemExit(run("services.scoring", main()))

@@ -188,5 +188,25 @@ def test_a_program_that_cannot_start_says_why_and_exits_with_2(capfd):
     async def program() -> None:
         raise SettingsError("BAKERY_HEAT is '-1'; allowed is a number above 0")
 
-    assert run(program()) == 2
+    assert run("bakery", program(), []) == 2
     assert capfd.readouterr().err == "BAKERY_HEAT is '-1'; allowed is a number above 0\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["--help"], 0), (["--version"], 0), (["--port=1"], 2), (["start"], 2)]
+)
+def test_a_command_line_never_starts_a_program_by_accident(arguments, code, capfd):
+    started = []
+
+    async def program() -> None:
+        started.append(arguments)
+
+    with pytest.raises(SystemExit) as ended:
+        run("bakery", program(), arguments)
+    assert (ended.value.code, started) == (code, [])
+
+
+def test_the_help_of_a_program_says_where_its_settings_are_listed(capfd):
+    with pytest.raises(SystemExit):
+        run("services.bakery", asyncio.sleep(0), ["--help"])
+    assert "BAKERY_…, listed by `assay settings bakery`" in " ".join(capfd.readouterr().out.split())
