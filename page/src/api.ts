@@ -6,13 +6,25 @@ import type { ScoreEvent } from "../gen/assay/v1/event_pb.ts";
 import { type ScoreConfig, ScoreConfigSchema } from "../gen/assay/v1/assay_pb.ts";
 import { UploadService } from "../gen/assay/v1/upload_pb.ts";
 import { create } from "@bufbuild/protobuf";
+import { authorization } from "./token.ts";
 
 const SLICE_BYTES = 4 << 20;
 /** The page's own: what it shows of a file without having to open it. */
 const CONFIG: ScoreConfig = create(ScoreConfigSchema, { thumbnails: { longestSidePx: 256 }, omitDigitDistributions: true });
 const RETRY_MS = [500, 1000, 2000, 4000];
 
-export const uploads = createClient(UploadService, createConnectTransport({ baseUrl: location.origin }));
+export const uploads = createClient(
+  UploadService,
+  createConnectTransport({
+    baseUrl: location.origin,
+    interceptors: [
+      (next) => (request) => {
+        for (const [name, value] of Object.entries(authorization())) request.header.set(name, value);
+        return next(request);
+      },
+    ],
+  }),
+);
 
 /** What a person is told; `status` is 0 where no answer came. */
 export class Problem extends Error {
@@ -31,23 +43,37 @@ export class Problem extends Error {
 export function problemOf(wrong: unknown): Problem {
   if (wrong instanceof Problem) return wrong;
   if (wrong instanceof ConnectError) {
-    // Without an answer connect-web says unknown or unavailable, with the browser's own words.
-    // A server that stops cancels what it is asked.
-    const isLost = wrong.cause instanceof TypeError || wrong.code === Code.Canceled || (wrong.code === Code.Unknown && !wrong.details.length);
+    if (wrong.code === Code.Unauthenticated) return refused();
+    if (wrong.code === Code.PermissionDenied) return notAllowed();
     if (wrong.code === Code.NotFound) return new Problem(sentence(wrong), 404);
-    return isLost ? lost() : new Problem(sentence(wrong), 500);
+    if (wrong.details.length && wrong.code !== Code.Canceled) return new Problem(sentence(wrong), 500);
+    // Every error of the gateway has details. Without them it is that of a connection that broke, or of a proxy that
+    // does not reach the gateway. A server that stops cancels what it is asked.
+    const isForeign = wrong.code === Code.Unimplemented || wrong.code === Code.Internal;
+    return isForeign ? new Problem("This page and the server are not of one version. Reload the page.", 500) : lost();
   }
   if (wrong instanceof TypeError) return lost();
   return new Problem("The page failed; reload it and try again.", 500);
 }
 
 function sentence(wrong: ConnectError): string {
-  const text = wrong.rawMessage;
+  return sentenceOf(wrong.rawMessage);
+}
+
+function sentenceOf(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 }
 
 function lost(): Problem {
   return new Problem("The server cannot be reached.", 0);
+}
+
+function refused(): Problem {
+  return new Problem("The server asks for a token.", 401);
+}
+
+function notAllowed(): Problem {
+  return new Problem("The token in use is not allowed to do this. Forget it and use another one.", 403);
 }
 
 async function put(
@@ -61,24 +87,27 @@ async function put(
   await new Promise<void>((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("PUT", `/v1/uploads/${uploadId}?offset=${offset}`);
+    for (const [name, value] of Object.entries(authorization())) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => progress(offset + event.loaded);
     signal?.addEventListener("abort", () => request.abort(), { once: true });
     request.onabort = () => reject(lost());
     request.onerror = () => reject(lost());
     request.onload = () => {
       if (request.status === 200) return resolve();
-      reject(new Problem(detailOf(request.responseText), request.status));
+      if (request.status === 401) return reject(refused());
+      const detail = detailOf(request.responseText);
+      reject(detail ? new Problem(detail, request.status) : lost());
     };
     request.send(slice);
   });
 }
 
+/** The gateway's sentence; nothing if another program answered, such as a proxy that does not reach it. */
 function detailOf(text: string): string {
   try {
-    const detail = String(JSON.parse(text).detail);
-    return detail.charAt(0).toUpperCase() + detail.slice(1) + (/[.!?]$/.test(detail) ? "" : ".");
+    return sentenceOf(String(JSON.parse(text).detail));
   } catch {
-    return "The server gave an answer that cannot be read.";
+    return "";
   }
 }
 

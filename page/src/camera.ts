@@ -4,6 +4,7 @@ import { problemOf, putPiece, scoreLive, untilBack, uploads } from "./api.ts";
 import { el, fill } from "./dom.ts";
 import { feed, nothing } from "./judgement.ts";
 import { Timeline } from "./timeline.ts";
+import { anotherToken, currentToken } from "./token.ts";
 import { Explanation, showAttributes, showScores } from "./views.ts";
 import { clock, seconds } from "./words.ts";
 
@@ -64,6 +65,7 @@ export class Camera {
   private async once(type: string): Promise<void> {
     const attempt = new AbortController();
     const signal = AbortSignal.any([this.stop.signal, attempt.signal]);
+    const shown = currentToken();
     try {
       const { upload } = await uploads.createUpload({}, { signal });
       this.say("");
@@ -73,6 +75,10 @@ export class Camera {
     } catch (wrong) {
       if (this.stop.signal.aborted) return;
       const problem = problemOf(wrong);
+      if (problem.status === 401) {
+        this.stage.textContent = "Waiting for a token that the server accepts.";
+        return await anotherToken(shown);
+      }
       if (!problem.isLost && problem.status !== 404) throw problem;
       this.say("The server cannot be reached. What was told stays here, and scoring goes on when it is back.");
       await untilBack(this.stop.signal);

@@ -5,6 +5,7 @@ import { el, fill, refill } from "./dom.ts";
 import { asCsv, asJson, asPng, save } from "./download.ts";
 import { feed, type Judgement, nothing } from "./judgement.ts";
 import { Timeline } from "./timeline.ts";
+import { anotherToken, currentToken } from "./token.ts";
 import { Explanation, mediaView, showAttributes, showScores } from "./views.ts";
 import { size } from "./words.ts";
 
@@ -76,6 +77,7 @@ export class Card {
   async run(handle?: Handle): Promise<void> {
     this.handle = handle;
     while (!this.stop.signal.aborted) {
+      const shown = currentToken();
       try {
         await this.once();
         return;
@@ -84,6 +86,11 @@ export class Card {
         const problem = problemOf(wrong);
         if (problem.status === 404 && this.file) {
           this.begin(undefined);
+          continue;
+        }
+        if (problem.status === 401) {
+          this.stage.textContent = "Waiting for a token that the server accepts.";
+          await anotherToken(shown);
           continue;
         }
         if (!problem.isLost) return this.fail(problem);
