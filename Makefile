@@ -166,7 +166,7 @@ generated: setup
 	@$(BIN)/assay settings --markdown | diff docs/settings.md - || { echo 'docs/settings.md is not of this code; run `make gen`'; exit 1; }
 
 gen: setup ## Make assay/v1 from protos/ and docs/settings.md from the code again
-	$(BIN)/python k8s containers protos/generate.py
+	$(BIN)/python protos/generate.py
 	$(BIN)/assay settings --markdown > docs/settings.md
 
 rehearse-7b: setup ## Take random weights of the 7B's true shape from files to scores (OPTIONS="--depth 4")

@@ -1,4 +1,4 @@
-"""Words: what the reasoning says of each grade, read from its text alone, without the grades that came beside it."""
+"""Words: what the reasoning says of each grade, read from its text alone, without the grades that came with it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -80,8 +80,8 @@ def bucket_in_words(form_name: FormName, name: str, reason: str) -> int | None:
         said = (bucket for bucket, word in enumerate(words) if phrase.format(word) in reason)
     else:
         # The longest phrase first, should one begin like another.
-        told = [
+        matches = [
             (len(text), bucket) for bucket, texts in _REASONS[name].items() for text in texts if text.strip() in reason
         ]
-        said = (bucket for _, bucket in sorted(told, reverse=True))
+        said = (bucket for _, bucket in sorted(matches, reverse=True))
     return next(said, None)

@@ -115,7 +115,7 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
         is_video: bool,
         admitted: Callable[[tuple[()]], Awaitable[None]] | None = None,
     ) -> None:
-        """`admitted` is called with initial metadata once a place is had: a client may wait for it with its bytes."""
+        """`admitted` is called, with initial metadata, once there is room: a client may wait for it with its bytes."""
         request, deadlines = request_options(config), self.settings.deadlines
         meter, waiting = usage_meter(), begin_span("admission")
 

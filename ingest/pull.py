@@ -48,7 +48,7 @@ class Origin(Protocol):
     """Where a stream comes from."""
 
     failure: AssayError | None
-    """Why it, or a part of it, could not be had, in our words."""
+    """Why it, or a part of it, could not be fetched, in our words."""
 
     def media(self) -> InputContainer:
         """Opens it; called from the thread that remuxes."""

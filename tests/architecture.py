@@ -54,23 +54,16 @@ SMALL_FILES: Mapping[str, str] = {
     "training/served.py": "shared by evaluation and self-labelling of nano",
 }
 """Files under 30 lines, and why they stand alone."""
+LARGE_FILES: Mapping[str, str] = {
+    "assay/cli/__init__.py": "no reason yet; split it or give one",
+    "assay/triton.py": "no reason yet; split it or give one",
+    "gateway/decode/jobs.py": "no reason yet; split it or give one",
+    "training/__main__.py": "no reason yet; split it or give one",
+}
+"""Files over 320 lines, and why they are one."""
 CIRCLES: frozenset[frozenset[str]] = frozenset()
 """Siblings of one package that import each other today, hidden imports included."""
-_HOME_MADE = re.compile(r"(?<![a-zA-Z])(told|beside|whoever|looked|kept|seen)(?![a-zA-Z])", re.IGNORECASE)
-UNREAD = (
-    "assay/decoding/",
-    "assay/engine/",
-    "assay/rpc/",
-    "assay/triton.py",
-    "assay/vllm/",
-    "docs/kubernetes.md",
-    "docs/settings.md",  # made of triton_server's settings, too
-    "evaluation/words.py",
-    "training/",
-    "triton_models/",
-    "triton_server/",
-)
-"""Where home-made words in place of the field's have not been searched for yet."""
+_HOME_MADE = re.compile(r"(?<![a-zA-Z])(told|beside|whoever|looked|kept|seen|be had|is had)(?![a-zA-Z])", re.IGNORECASE)
 
 
 def classes() -> dict[str, list[str]]:
@@ -89,13 +82,18 @@ def small_files() -> dict[str, int]:
     return {file: count for file, count in lines.items() if count < 30 and not file.endswith("__init__.py")}
 
 
+def large_files() -> dict[str, int]:
+    """File -> lines, of those over 320."""
+    lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    return {file: count for file, count in lines.items() if count > 320}
+
+
 def home_made_words() -> list[str]:
     """FILE:LINE: WORD of those that stand in code or documents for a word of the field."""
     pages = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
     return [
-        f"{name}:{number}: {found.group(1)}"
+        f"{path.relative_to(ROOT)}:{number}: {found.group(1)}"
         for path in (*SOURCES, *pages)
-        if not (name := str(path.relative_to(ROOT))).startswith(UNREAD)
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         for found in _HOME_MADE.finditer(line)
     ]
@@ -203,6 +201,7 @@ def main() -> None:
     for what, listed, found in (
         ("class defined once", SAME_NAMES, classes().keys()),
         ("file of 30 lines or more", SMALL_FILES.keys(), small_files().keys()),
+        ("file of 320 lines or fewer", LARGE_FILES.keys(), large_files().keys()),
         ("circle that is open", CIRCLES, circles()),
     ):
         for gone in sorted(map(str, set(listed) - set(found))):

@@ -112,6 +112,11 @@ def test_no_file_is_small_without_a_reason():
     assert {file: lines for file, lines in found.items() if file not in architecture.SMALL_FILES} == {}
 
 
+def test_no_file_is_large_without_a_reason():
+    found = architecture.large_files()
+    assert {file: lines for file, lines in found.items() if file not in architecture.LARGE_FILES} == {}
+
+
 def test_nothing_imports_itself_in_a_circle():
     assert [sorted(circle) for circle in architecture.circles() if circle not in architecture.CIRCLES] == []
 

@@ -72,7 +72,7 @@ class Picture:
     kind: str
     """What parts the pair it belongs to; "" for a single."""
     made: Made
-    looks: labels.Looks
+    statistics: labels.PixelStatistics
     native: Pixels | None = None
     """The picture before it was brought to the served size, where the teacher is to see it."""
     is_plain: bool = False
@@ -87,8 +87,8 @@ class Rated:
     row: int
     mos: float
     quality: float
-    told: Mapping[str, float] = field(default_factory=dict)
-    """Places of attributes that somebody graded, or the stage-1 model: labels.Made.told."""
+    content: Mapping[str, float] = field(default_factory=dict)
+    """Places of attributes that somebody graded, or the stage-1 model: labels.Made.content."""
     graded: Mapping[str, float] = field(default_factory=dict)
     """Places of all other attributes that somebody graded: of the photo as it was."""
 
@@ -185,15 +185,21 @@ class Batches(Dataset[list[Picture]]):
         before: Pixels | None = None,
     ) -> Picture:
         made = Made(
-            rated.mos, rated.quality, framing.tilt_degrees, framing.cut, done, told=rated.told, graded=rated.graded
+            rated.mos,
+            rated.quality,
+            framing.tilt_degrees,
+            framing.cut,
+            done,
+            content=rated.content,
+            graded=rated.graded,
         )
-        seen = labels.looks(framing.pixels if before is None else before)
+        statistics = labels.pixel_statistics(framing.pixels if before is None else before)
         pixels = framing.pixels
         for degradation in done:
             pixels = degrade.degraded(pixels, degradation, rng)
         frames = resized(enlarged(pixels, self._enlarge_first_pixels), tray.height_px, tray.width_px)[None]
         native = pixels if self._with_native else None
-        return Picture(frames, labels.truth(made, seen), rated.row, kind, made, seen, native)
+        return Picture(frames, labels.truth(made, statistics), rated.row, kind, made, statistics, native)
 
     def _clip_pair(self, tray: Tray, rated: Rated, pixels: Pixels, rng: np.random.Generator) -> list[Picture]:
         pan = clips.Pan.drawn(pixels, tray.frames, tray.height_px / tray.width_px, rng)
@@ -220,7 +226,7 @@ class Batches(Dataset[list[Picture]]):
         rng = np.random.default_rng(seed)
         # Damaged at about the size of a small video, then brought to the size that the model takes.
         frames = pan.frames(motion, tray.height_px * 3 // 2, tray.width_px * 3 // 2, rng)
-        seen = labels.looks(frames[0])
+        statistics = labels.pixel_statistics(frames[0])
         for degradation in done:
             frames = [degrade.degraded(frame, degradation, rng) for frame in frames]
         made = Made(
@@ -228,11 +234,11 @@ class Batches(Dataset[list[Picture]]):
             rated.quality,
             degradations=done,
             motion_damage=motion.damage(),
-            told=rated.told,
+            content=rated.content,
             graded=rated.graded,
         )
         shown = np.stack([resized(frame, tray.height_px, tray.width_px) for frame in frames])
-        return Picture(shown, labels.truth(made, seen), rated.row, kind, made, seen)
+        return Picture(shown, labels.truth(made, statistics), rated.row, kind, made, statistics)
 
 
 def _two(kind: str, rng: np.random.Generator) -> tuple[tuple[Degradation, ...], tuple[Degradation, ...]]:

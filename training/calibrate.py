@@ -3,7 +3,7 @@
 `python -m training.calibrate --data ../shared/data --checkpoint checkpoints/nano --pictures 300` asks the engine about
 held-out photos as they are served, with damage of known strength (half of them: none), in the regular form, fits
 one temperature and a bias for each grade of each attribute to the labels by construction, and writes them into
-assay.toml. Errors are printed of pictures that the fit has not seen (two halves, each calibrated by the other).
+assay.toml. Errors are printed of pictures that were left out of the fit (two halves, each calibrated by the other).
 """
 
 import argparse

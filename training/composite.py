@@ -4,12 +4,12 @@
     python -m training.composite feedback.csv --judgements scores.jsonl --tenant acme --out composites
 
 The table is a CSV with a column `feedback` and either a column per graded attribute (its ordinal, counted from 1, or
-the grade in words) or a column `file`, looked up in the lines that `assay score --json` has written. The result is
+the grade in words) or a column `file`, found in the lines that `assay score --json` has written. The result is
 OUT/TENANT.json, which the scoring service reads from SCORING_COMPOSITES; assay/composite.py says how grades are coded.
 
 Attributes go together (a clear picture is rarely badly exposed), which makes single least-squares weights unstable;
 partial least squares fits a few directions instead. How many is chosen by cross-validation, and the error that it
-found on rows that were left out is printed and kept in the file's note: next to that of always saying the mean.
+found on rows that were left out is printed and written into the file's note: next to that of always saying the mean.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def read_table(path: Path, judgements: Path | None = None) -> Table:
         rows = list(csv.DictReader(file))
     if not rows or FEEDBACK not in rows[0]:
         raise ValueError(f"{path} needs rows and a column {FEEDBACK!r}")
-    graded, fingerprint = ([*rows], "") if judgements is None else _looked_up(rows, judgements)
+    graded, fingerprint = ([*rows], "") if judgements is None else _graded_by(rows, judgements)
     kinds = [kind for kind in KINDS.values() if kind.is_graded and kind.name in graded[0]]
     if not kinds:
         raise ValueError(f"{path} has no column of a graded attribute; with a column file, give --judgements")
@@ -81,16 +81,16 @@ def read_table(path: Path, judgements: Path | None = None) -> Table:
     return Table(names, np.array(columns, float).T, feedback, fingerprint)
 
 
-def _looked_up(rows: Sequence[Mapping[str, str]], judgements: Path) -> tuple[list[dict[str, str]], str]:
+def _graded_by(rows: Sequence[Mapping[str, str]], judgements: Path) -> tuple[list[dict[str, str]], str]:
     """The grades of each row's file, and the one checkpoint that gave them."""
-    told = {each["file"]: each for each in map(json.loads, judgements.read_text(encoding="utf-8").splitlines())}
+    by_file = {each["file"]: each for each in map(json.loads, judgements.read_text(encoding="utf-8").splitlines())}
     graded = []
     for row in rows:
-        judged = told.get(row.get("file", ""), {})
+        judged = by_file.get(row.get("file", ""), {})
         if "attributes" not in judged:
             raise ValueError(f"{judgements} has no judgement of {row.get('file')!r}")
         graded.append({name: each["grade"] for name, each in judged["attributes"].items() if each["grade"]})
-    fingerprints = {told[row["file"]]["model"]["checkpoint_fingerprint"] for row in rows}
+    fingerprints = {by_file[row["file"]]["model"]["checkpoint_fingerprint"] for row in rows}
     if len(fingerprints) > 1:
         raise ValueError(f"{judgements} mixes the grades of checkpoints {', '.join(sorted(fingerprints))}")
     return graded, fingerprints.pop()
@@ -146,12 +146,12 @@ def _left_out(features: Floats, feedback: Floats, folds: NDArray[np.int64], comp
     """Root mean square error over all folds, each predicted from the others; 0 components: from their mean."""
     squares = []
     for fold in range(_FOLDS):
-        left, kept = folds == fold, folds != fold
+        left, others = folds == fold, folds != fold
         if components:
-            coefficients, intercept = _regressed(features[kept], feedback[kept], components)
+            coefficients, intercept = _regressed(features[others], feedback[others], components)
             predicted = features[left] @ coefficients + intercept
         else:
-            predicted = np.full(left.sum(), feedback[kept].mean())
+            predicted = np.full(left.sum(), feedback[others].mean())
         squares.extend((feedback[left] - predicted) ** 2)
     return float(np.sqrt(np.mean(squares)))
 

@@ -1,6 +1,6 @@
 """Degradations of known strength, applied to a photo at its native size, and how much each one hurts.
 
-Strength is continuous and starts at nothing, so that mild steps are seen as often as strong ones. Lengths are given
+Strength is continuous and starts at nothing, so that mild steps occur as often as strong ones. Lengths are given
 in pixels of a picture whose shorter side is 512, whatever size the photo has: that is what stays the same when the
 picture is brought to the size that the model takes. The borders between grades of clarity, exposure and saturation are
 visible units, and the same as those that evaluation/truth.py states.
@@ -31,7 +31,7 @@ class Degradation:
     kind: str
     amount: float
     """Gaussian sigma (blur), the sigma that leaves as many lines (downscale), length (motion): pixels of a picture
-    whose shorter side is 512. Levels of 255, seen at that size (noise); quality 1..100 (jpeg, webp); stops of light
+    whose shorter side is 512. Levels of 255 at that size (noise); quality 1..100 (jpeg, webp); stops of light
     (underexpose, overexpose); colour factor (desaturate < 1, oversaturate > 1)."""
 
     def clarity_left(self) -> float:
@@ -68,7 +68,7 @@ _NOISES = (2.0, 14.0, 36.0, 80.0, 200.0)
 _JPEG_QUALITIES = (1, 8, 25, 60, 90, 100)
 _WEBP_QUALITIES = (0, 6, 22, 55, 88, 100)
 _QUALITY_PLACES = (0.15, 1.0, 2.0, 3.0, 3.8, 4.0)
-# Stricter than JPEG's own borders by up to half a grade: in a photo that is brought down much of it cannot be seen, and
+# Stricter than JPEG's own borders by up to half a grade: in a photo that is brought down much of it is invisible, and
 # a model that is not sure says "very clear".
 _JPEG_PLACES = (0.1, 0.7, 1.6, 2.5, 3.75, 4.0)
 # kind -> (stops that do 63 % of the damage, steepness)

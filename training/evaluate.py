@@ -1,6 +1,6 @@
 """What a checkpoint is worth on photos that were never trained on: SRCC with raters, and order along ladders.
 
-Looks at the direct score alone, by the dense path, so that it is quick enough to run beside the training:
+Looks at the direct score alone, by the dense path, so that it is quick enough to run during the training:
 `python -m training.evaluate --data ../shared/data --checkpoint checkpoints/nano`.
 What the programs serve (all forms, digits in full) is measured through the gateway by evaluation/.
 """
@@ -62,7 +62,7 @@ class Judge:
     def scores(self, pictures: Sequence[Pixels]) -> NDArray[np.float64]:
         """Expected score of each (height, width, 3) picture of one size: first digit plus one half."""
         with torch.autocast("cpu", self._dtype, enabled=self._dtype is not torch.float32):
-            seen = dense_tower(self._model.model.visual, normalised(torch.from_numpy(np.stack(pictures))))
+            vision = dense_tower(self._model.model.visual, normalised(torch.from_numpy(np.stack(pictures))))
         height, width = pictures[0].shape[0] // 14, pictures[0].shape[1] // 14
         embed = self._model.model.language_model.embed_tokens
         batch = len(pictures)
@@ -79,7 +79,7 @@ class Judge:
             dim=1,
         )
         hidden = self._model.model.language_model(
-            inputs_embeds=torch.cat([before, seen.float(), after], dim=1),
+            inputs_embeds=torch.cat([before, vision.float(), after], dim=1),
             position_ids=positions.unsqueeze(1).expand(-1, batch, -1),
             use_cache=False,
         ).last_hidden_state[:, -1]

@@ -17,7 +17,7 @@ from training.head import Head, head_loss
 from training.loader_worker import batches_of, end_with_training
 from training.loop import Progress, paced, quicker_dtype, resume, save
 from training.schedule import Schedule
-from training.watching import Teacher, Watched, kept_tokens
+from training.watching import Teacher, Watched, visible_tokens
 
 _HEAD_RATE = 1e-3
 _SAVE_EVERY_STEPS = 100
@@ -29,7 +29,7 @@ class WatchedBatch:
 
     pictures: list[Picture]
     watched: Watched
-    kept: Tensor | None
+    visible: Tensor | None
 
 
 class WatchedBatches(Dataset[WatchedBatch]):
@@ -43,9 +43,9 @@ class WatchedBatches(Dataset[WatchedBatch]):
 
     def __getitem__(self, step: int) -> WatchedBatch:
         pictures = self._batches[step]
-        kept = kept_tokens(pictures[0], np.random.default_rng(step))
+        visible = visible_tokens(pictures[0], np.random.default_rng(step))
         watched = self._teacher.watch(pictures)
-        return WatchedBatch([replace(picture, native=None) for picture in pictures], watched, kept)
+        return WatchedBatch([replace(picture, native=None) for picture in pictures], watched, visible)
 
 
 def train_eyes(
@@ -70,8 +70,8 @@ def train_eyes(
     for batch in batches_of(loader):
         factor = paced(optimizer, rates, schedule, time.time())
         with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
-            tokens = vision_tokens(model, batch.pictures, batch.kept)
-        loss, values = head_loss(head(tokens.float()), batch.pictures, batch.watched, batch.kept)
+            tokens = vision_tokens(model, batch.pictures, batch.visible)
+        loss, values = head_loss(head(tokens.float()), batch.pictures, batch.watched, batch.visible)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([*visual.parameters(), *head.parameters()], 1.0)
         optimizer.step()

@@ -1,4 +1,4 @@
-"""Forward: a batch of trees through the model, every picture looked at once."""
+"""Forward: a batch of trees through the model, the vision tower run once for each picture."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ from training.tree import Forest
 
 
 def vision_tokens(
-    model: Qwen2VLForConditionalGeneration, pictures: Sequence[Picture], kept: Tensor | None = None
+    model: Qwen2VLForConditionalGeneration, pictures: Sequence[Picture], visible: Tensor | None = None
 ) -> Tensor:
-    """(batch, tokens, width): all temporal patches of a video one after the other; of a still, the kept tokens."""
+    """(batch, tokens, width): all temporal patches of a video one after the other; of a still, the visible tokens."""
     frames = torch.from_numpy(np.stack([picture.frames for picture in pictures])).to(model.device)
     batch, count = frames.shape[:2]
     if count == 1:
-        return dense_tower(model.model.visual, normalised(frames[:, 0]), kept=kept)
+        return dense_tower(model.model.visual, normalised(frames[:, 0]), visible=visible)
     first, second = frames[:, 0::2].flatten(0, 1), frames[:, 1::2].flatten(0, 1)
     tokens = dense_tower(model.model.visual, normalised(first), normalised(second))
     return tokens.reshape(batch, -1, tokens.shape[-1])

@@ -30,9 +30,9 @@ def turn(pixels: Pixels, degrees: float, room_degrees: float, height_px: int, wi
     sine, cosine = np.sin(np.radians(room_degrees)), np.cos(np.radians(room_degrees))
     # The largest crop of this aspect that stays inside a rectangle turned about its middle, less the interpolation's
     # own border.
-    kept = min(height / (cosine + aspect * sine), width / (aspect * cosine + sine)) - 3
+    crop = min(height / (cosine + aspect * sine), width / (aspect * cosine + sine)) - 3
     return Framing(
-        _cropped(np.asarray(whole), (height - kept) / 2, (width - kept * aspect) / 2, kept, kept * aspect), degrees
+        _cropped(np.asarray(whole), (height - crop) / 2, (width - crop * aspect) / 2, crop, crop * aspect), degrees
     )
 
 

@@ -31,7 +31,7 @@ _MOVED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class HeadOutput:
     """What the head says of a batch."""
 
     labels: Tensor
@@ -54,42 +54,42 @@ class Head(nn.Module):
         self.token_norm = nn.LayerNorm(width)
         self.taps = nn.Linear(width, CHANNELS)
 
-    def forward(self, tokens: Tensor) -> Told:
+    def forward(self, tokens: Tensor) -> HeadOutput:
         """tokens (batch, tokens, width)."""
         tokens = tokens.float()
         out = self.linear(self.norm(torch.cat([tokens.mean(1), tokens.std(1)], dim=1)))
         spread, centre = _SPREAD.to(out.device), _CENTRE.to(out.device)
         labels = out[:, : len(TRUTH_NAMES)] * spread + centre
-        return Told(labels, out[:, -3:-1], out[:, -1] * _TURN_DEGREES, self.taps(self.token_norm(tokens)))
+        return HeadOutput(labels, out[:, -3:-1], out[:, -1] * _TURN_DEGREES, self.taps(self.token_norm(tokens)))
 
 
 def head_loss(
-    told: Told, pictures: Sequence[Picture], watched: Watched | None, kept: Tensor | None = None
+    output: HeadOutput, pictures: Sequence[Picture], watched: Watched | None, visible: Tensor | None = None
 ) -> tuple[Tensor, dict[str, float]]:
     """Squared error of labels and turn, of what the teacher sees and judges (where it watched), and the error of
     differences within pairs.
 
-    kept: places of the tokens that the head was shown, None for all.
+    visible: places of the tokens that the head was shown, None for all.
 
     -> (loss, its parts for the log).
     """
-    labels = told.labels
+    labels = output.labels
     wanted = torch.from_numpy(np.stack([truth_vector(picture.truth) for picture in pictures])).to(labels.device)
     errors = ((labels - wanted) / _SPREAD.to(labels.device)).square()
     pair = pair_loss(labels, wanted, pictures)
     turned = torch.tensor([picture.made.tilt_degrees for picture in pictures], device=labels.device)
-    turning = ((told.turn - turned) / _TURN_DEGREES).square().mean()
+    turning = ((output.turn - turned) / _TURN_DEGREES).square().mean()
     loss = (errors * _WEIGHT.to(labels.device)).mean() + 0.5 * pair + _TURN_WEIGHT * turning
     parts = {"turn": turning, "score": errors[:, 0].mean(), "pair": pair}
     if watched is not None:
         # The mean over the picture is what the teacher's judgement is made of; the tokens say where it comes from.
-        mean = functional.mse_loss(told.taps.mean(1), watched.means.to(labels.device))
-        judged = functional.mse_loss(told.judged, watched.judged.to(labels.device))
+        mean = functional.mse_loss(output.taps.mean(1), watched.means.to(labels.device))
+        judged = functional.mse_loss(output.judged, watched.judged.to(labels.device))
         loss = loss + mean + judged
         parts |= {"mean": mean, "judged": judged}
         if watched.grids is not None:
             grids = watched.grids.to(labels.device)
-            dense = functional.smooth_l1_loss(told.taps, (grids if kept is None else grids[:, kept]).float())
+            dense = functional.smooth_l1_loss(output.taps, (grids if visible is None else grids[:, visible]).float())
             loss = loss + 2 * dense
             parts["dense"] = dense
     return loss, {name: float(value.detach()) for name, value in parts.items()}

@@ -11,7 +11,7 @@ from training.batches import Batches, Picture
 from training.rows import Branch, Stage, Writer
 from training.tower import MERGE, PATCH_PX
 from training.tree import Forest, forest
-from training.watching import Teacher, Watched, kept_tokens
+from training.watching import Teacher, Watched, visible_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Lesson:
 
     pictures: list[Picture]
     forest: Forest
-    kept: Tensor | None = None
+    visible: Tensor | None = None
     """Places of the vision tokens that are computed; all if None."""
     watched: Watched | None = None
     """None for clips, which the teacher does not know."""
@@ -51,9 +51,9 @@ class Lessons(Dataset[Lesson]):
         branches = self._branches(pictures, rng)
         is_watched = self._teacher is not None and len(pictures[0].frames) == 1
         watched = self._teacher.watch(pictures) if self._teacher is not None and is_watched else None
-        kept = kept_tokens(pictures[0], rng) if is_watched else None
-        trees = laid_out(pictures[0], branches, self._writer, self._vocabulary, kept)
-        return Lesson([replace(picture, native=None) for picture in pictures], trees, kept, watched)
+        visible = visible_tokens(pictures[0], rng) if is_watched else None
+        trees = laid_out(pictures[0], branches, self._writer, self._vocabulary, visible)
+        return Lesson([replace(picture, native=None) for picture in pictures], trees, visible, watched)
 
     def _branches(self, pictures: Sequence[Picture], rng: np.random.Generator) -> list[list[Branch]]:
         # Prose is the same grades once more: a third of the lessons is enough for it. Of photos as they are, which are
@@ -69,12 +69,12 @@ def laid_out(
     branches: Sequence[Sequence[Branch]],
     writer: Writer,
     vocabulary: int,
-    kept: Tensor | None = None,
+    visible: Tensor | None = None,
 ) -> Forest:
-    """Trees of pictures that are as large as the first; with the kept vision tokens alone, if that is given."""
+    """Trees of pictures that are as large as the first; with the visible vision tokens alone, if that is given."""
     frames, height, width, _ = first.frames.shape
     grid = ((frames + 1) // 2, height // PATCH_PX, width // PATCH_PX)
-    tokens = grid[0] * grid[1] * grid[2] // MERGE**2 if kept is None else len(kept)
+    tokens = grid[0] * grid[1] * grid[2] // MERGE**2 if visible is None else len(visible)
     prefix = writer.prefix(frames > 1, tokens)
     vision = slice(len(prefix) - 1 - tokens, len(prefix) - 1)
-    return forest(prefix, vision, grid, branches, vocabulary, kept=kept)
+    return forest(prefix, vision, grid, branches, vocabulary, visible=visible)

@@ -56,11 +56,11 @@ def train(
         factor = paced(optimizer, rates, schedule, time.time())
         lesson = replace(lesson, forest=lesson.forest.to(device))
         with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
-            tokens = vision_tokens(model, lesson.pictures, lesson.kept)
+            tokens = vision_tokens(model, lesson.pictures, lesson.visible)
             logits = answer_logits(model, tokens, lesson.forest)
         loss, losses = lesson_loss(logits, lesson, digits)
-        beside, more = head_loss(head(tokens), lesson.pictures, lesson.watched, lesson.kept)
-        (loss + 0.4 * beside).backward()  # type: ignore[no-untyped-call]
+        auxiliary, more = head_loss(head(tokens), lesson.pictures, lesson.watched, lesson.visible)
+        (loss + 0.4 * auxiliary).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([*model.parameters(), *head.parameters()], 1.0)
         optimizer.step()
         optimizer.zero_grad()

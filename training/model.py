@@ -120,7 +120,7 @@ def preprocessor_config(checkpoint: Checkpoint) -> dict[str, object]:
 
 
 def export(model: Qwen2VLForConditionalGeneration, tokenizer_dir: Path, checkpoint: Checkpoint, out: Path) -> None:
-    """Write the checkpoint's files beside assay.toml, each replaced whole; weights as float16."""
+    """Write the checkpoint's files next to assay.toml, each replaced whole; weights as float16."""
     temporary = out.parent / f".{out.name}.part"
     temporary.mkdir(parents=True, exist_ok=True)
     halved: Any = copy.deepcopy(model)

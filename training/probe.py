@@ -1,7 +1,7 @@
 """Where is correlation lost: in the tower, or behind it?
 
 `python -m training.probe --data ../shared/data --runs runs/nano --state words.pt` asks the linear head that trains
-beside the words (its score, and what it says of the teacher's judgement) about held-out photos, and the teacher itself.
+along with the words (its score, and its guess of the teacher's judgement) about held-out photos, and the teacher.
 `python -m training.evaluate` asks for the digits of the same photos.
 """
 
@@ -33,8 +33,8 @@ def asked(tower: torch.nn.Module, head: Head, held_out: Sequence[Photo], checkpo
         pixels = torch.from_numpy(served(photo.decode(), checkpoint.pixels))[None]
         with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
             tokens = dense_tower(tower, normalised(pixels))  # type: ignore[arg-type]  # a tower, typed as any module
-        told = head(tokens.float())
-        found.append([*told.labels[0, :1].tolist(), *told.judged[0].tolist()])
+        output = head(tokens.float())
+        found.append([*output.labels[0, :1].tolist(), *output.judged[0].tolist()])
     return np.array(found)
 
 

@@ -37,10 +37,10 @@ class Gallery:
 
 
 def gallery(data: Path, runs: Path) -> Gallery:
-    """Reads the data folder; the teacher's look at it (minutes) is kept in runs."""
+    """Reads the data folder; what the teacher sees in it (minutes) is cached in runs."""
     para, native, sharp = photos.para_photos(data), photos.native_photos(data), photos.open_photos(data)
     every = (*para, *native, *sharp)
-    features, logits, ranked = _looked(every, runs)
+    features, logits, ranked = _features(every, runs)
     learnt = np.array([not photo.is_held_out for photo in every])
     source = np.array([photo.source for photo in every])
     said = np.array([[photo.mos or 0, photo.quality or 0] for photo in every], np.float64)
@@ -58,7 +58,7 @@ def gallery(data: Path, runs: Path) -> Gallery:
     return Gallery(rated, features, logits, judge, held_out)
 
 
-def _looked(every: Sequence[Photo], runs: Path) -> tuple[teacher.Floats, teacher.Floats, teacher.Ranked]:
+def _features(every: Sequence[Photo], runs: Path) -> tuple[teacher.Floats, teacher.Floats, teacher.Ranked]:
     cache = runs / "teacher.npz"
     names = [photo.file for photo in every]
     if not cache.exists():
@@ -71,10 +71,10 @@ def _looked(every: Sequence[Photo], runs: Path) -> tuple[teacher.Floats, teacher
         teacher.save(
             cache, features=features, logits=logits.astype(np.float16), ladders=ranked.means, files=np.array(names)
         )
-    with np.load(cache) as kept:
-        if kept["files"].tolist() != names:
+    with np.load(cache) as cached:
+        if cached["files"].tolist() != names:
             raise ValueError(f"{cache} was made from other photos; remove it")
-        return kept["features"], kept["logits"].astype(np.float32), teacher.Ranked(kept["ladders"])
+        return cached["features"], cached["logits"].astype(np.float32), teacher.Ranked(cached["ladders"])
 
 
 def _labels(

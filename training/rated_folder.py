@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from assay.attribute import KINDS
 from training import pieces, teacher
 from training.batches import Rated
-from training.labels import TOLD
+from training.labels import CONTENT
 from training.lite0 import Lite0
 from training.photos import Photo
 from training.rated import Gallery
@@ -123,25 +123,25 @@ def _encoded(path: Path) -> bytes:
 
 
 def gallery_of(lines: Sequence[Line], photos: Sequence[Photo], runs: Path) -> Gallery:
-    """What training/rated.py makes of PARA, of these photos: the teacher looks at them once (kept in runs)."""
+    """What training/rated.py makes of PARA, of these photos: the teacher looks at them once (cached in runs)."""
     cache = runs / "teacher.npz"
     names = [photo.file for photo in photos]
     if not cache.exists():
         features, logits = teacher.look(photos, Taps(Lite0(pieces.fetch(pieces.LITE0, runs / "pieces"))))
         teacher.save(cache, features=features, logits=logits, files=np.array(names))
-    with np.load(cache) as kept:
-        if kept["files"].tolist() != names:
+    with np.load(cache) as cached:
+        if cached["files"].tolist() != names:
             raise BadTable(f"{cache} was made from other photos; choose another --runs or remove it")
         rated = list(_rated(lines, photos))
         said = np.array([[each.mos, each.quality] for each in rated])
-        judge = teacher.TapRegression([(kept["features"][[each.row for each in rated]], said, 1.0)], ranked=None)
-        return Gallery(rated, kept["features"], kept["logits"], judge)
+        judge = teacher.TapRegression([(cached["features"][[each.row for each in rated]], said, 1.0)], ranked=None)
+        return Gallery(rated, cached["features"], cached["logits"], judge)
 
 
 def _rated(lines: Sequence[Line], photos: Sequence[Photo]) -> Iterator[Rated]:
     for row, (line, photo) in enumerate(zip(lines, photos, strict=True)):
         if photo.is_held_out:
             continue
-        told = {name: place for name, place in line.places.items() if name in TOLD}
-        graded = {name: place for name, place in line.places.items() if name not in TOLD}
-        yield Rated(photo, row, line.mos, line.quality, told, graded)
+        content = {name: place for name, place in line.places.items() if name in CONTENT}
+        graded = {name: place for name, place in line.places.items() if name not in CONTENT}
+        yield Rated(photo, row, line.mos, line.quality, content, graded)

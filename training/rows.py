@@ -36,7 +36,7 @@ _CLAIM_WEIGHT, _JOINING_WEIGHT = 1.0, 0.1
 """Of the token that decides what a claim says, and of the words around it, which are nearly always the same."""
 _LITERAL_SHARE, _LITERAL_WEIGHT = 0.2, 0.25
 """Of the branches, in which text that is put in without asking is learnt too: two thirds of all tokens."""
-# Seen by nothing but the turn, and long taken for its more frequent grade.
+# Shown by nothing but the turn, and long taken for its more frequent grade.
 _CHOICE_WEIGHTS = {"level_shot": 5.0}
 _DIGIT_WEIGHTS = (2.5, 0.5, 0.1)
 
@@ -84,7 +84,7 @@ class Writer:
         """Stage 1: questions about attributes. Stage 2: the direct row and the reasoned ones, in prose too if asked.
 
         Stage 2 goes on asking for the level shot by itself: behind a whole answer it is easier guessed from the words
-        about composition than seen, and where the words are the model's own, they know nothing of it.
+        about composition than from the picture, and where the words are the model's own, they know nothing of it.
         """
         if stage == 1:
             return [self.attribute_branch(picture, task, rng) for task in stage1.drawn(rng)]
@@ -113,8 +113,8 @@ class Writer:
 
     def _fill(self, sheet: "_Sheet", form: Form, picture: Picture, rng: np.random.Generator) -> None:
         grades = _drawn_grades(picture.truth, rng)
-        told = claims.measured(picture.frames[len(picture.frames) // 2])
-        texts = self._texts(picture, grades, told)
+        stated = claims.measured(picture.frames[len(picture.frames) // 2])
+        texts = self._texts(picture, grades, stated)
         likely: dict[str, NDArray[np.float32]] = {}
         segments = list(form)
         for place, segment in enumerate(segments):
@@ -127,7 +127,7 @@ class Writer:
                     sheet.add(others, sheet.literal_weight)
                 case Free(name):
                     pieces, gives_away = texts[name]
-                    self._write_pieces(sheet, pieces, told)
+                    self._write_pieces(sheet, pieces, stated)
                     for attribute, by_grade in gives_away.items():
                         likely[attribute] = np.array([by_grade[g] for g in KINDS[attribute].grades], np.float32)
                 case Digits():
@@ -144,24 +144,24 @@ class Writer:
                     sheet.choose(ways, shares / shares.sum(), drawn, follow, weight)
 
     def _texts(
-        self, picture: Picture, grades: Mapping[str, str], told: Claims
+        self, picture: Picture, grades: Mapping[str, str], stated: Claims
     ) -> Mapping[str, tuple[Sequence[Piece], wording.Likelihood]]:
         """Free text -> its pieces, and what they give away of the grades behind them."""
         return {
             "composition_reason": wording.composition_reason(grades),
             "eye_catching_reason": wording.eye_catching_reason(grades),
             "subject": ([subject(self._logits[picture.row])], {}),
-            "background": ([wording.background(told)], {}),
+            "background": ([wording.background(stated)], {}),
         }
 
-    def _write_pieces(self, sheet: "_Sheet", pieces: Sequence[Piece], told: Claims) -> None:
+    def _write_pieces(self, sheet: "_Sheet", pieces: Sequence[Piece], stated: Claims) -> None:
         """What a claim says is decided where its values part; there it is learnt, the rest of it hardly."""
         for place, piece in enumerate(pieces):
             if isinstance(piece, str):
                 sheet.add(self.tokens(piece), _WEIGHTS["free"] if place == 0 else _JOINING_WEIGHT)
                 continue
             ways = [self.tokens(wording.said(piece, value)) for value in piece.words]
-            drawn = list(piece.words).index(told[piece.name])
+            drawn = list(piece.words).index(stated[piece.name])
             shares = np.eye(len(ways), dtype=np.float32)[drawn]
             sheet.choose(ways, shares, drawn, self._end, _CLAIM_WEIGHT, _JOINING_WEIGHT)
 

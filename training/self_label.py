@@ -1,6 +1,6 @@
 """Self-labelling: what the stage-1 model says of each photo as it is, where nobody graded it and nothing was done.
 
-Stage 2 then trains on these places instead of those made from the density of edges (labels.Made.told).
+Stage 2 then trains on these places instead of those made from the density of edges (labels.Made.content).
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from assay.form import Choice
 from training import labels, stage1, teacher
 from training.batches import Picture, Rated
 from training.forward import answer_logits, vision_tokens
-from training.labels import TOLD, Made
+from training.labels import CONTENT, Made
 from training.lessons import laid_out
 from training.loop import quicker_dtype
 from training.rows import Branch, Writer
@@ -35,7 +35,7 @@ def self_labelled(
     most: int,
     cache: Path,
 ) -> list[Rated]:
-    """The same photos, `most` of them (evenly drawn) with the model's places of labels.TOLD beside what people said.
+    """The same photos, `most` of them (evenly drawn) with the model's places of labels.CONTENT in addition to people's.
 
     What was asked already is read from `cache`.
     """
@@ -43,32 +43,32 @@ def self_labelled(
     if not cache.exists():
         rows = np.array([each.row for each in chosen])
         teacher.save(cache, rows=rows, places=_places(model, writer, checkpoint, chosen))
-    with np.load(cache) as kept:
-        told = {
-            int(row): dict(zip(TOLD, map(float, places), strict=True))
-            for row, places in zip(kept["rows"], kept["places"], strict=True)
+    with np.load(cache) as cached:
+        labelled = {
+            int(row): dict(zip(CONTENT, map(float, places), strict=True))
+            for row, places in zip(cached["rows"], cached["places"], strict=True)
         }
     # What somebody graded stays.
-    return [replace(each, told={**told.get(each.row, {}), **each.told}) for each in rated]
+    return [replace(each, content={**labelled.get(each.row, {}), **each.content}) for each in rated]
 
 
 @torch.inference_mode()
 def _places(
     model: Qwen2VLForConditionalGeneration, writer: Writer, checkpoint: Checkpoint, rated: Sequence[Rated]
 ) -> NDArray[np.float32]:
-    """(photos, len(TOLD)) float32, places as in labels.Truth."""
-    found = np.zeros((len(rated), len(TOLD)), np.float32)
-    options = {name: _first_tokens(writer, checkpoint, name) for name in TOLD}
+    """(photos, len(CONTENT)) float32, places as in labels.Truth."""
+    found = np.zeros((len(rated), len(CONTENT)), np.float32)
+    options = {name: _first_tokens(writer, checkpoint, name) for name in CONTENT}
     dtype = quicker_dtype(model.device)
     done = 0
     for places, pictures in _batches(rated, checkpoint):
         rng = np.random.default_rng(places[0])
-        branches = [[writer.attribute_branch(picture, name, rng) for name in TOLD] for picture in pictures]
+        branches = [[writer.attribute_branch(picture, name, rng) for name in CONTENT] for picture in pictures]
         trees = laid_out(pictures[0], branches, writer, model.lm_head.out_features).to(model.device)
         with torch.autocast(model.device.type, dtype, enabled=dtype is not torch.float32):
             logits = answer_logits(model, vision_tokens(model, pictures), trees).float().cpu()
         for row, target in _choice_targets(trees, branches):
-            for column, name in enumerate(TOLD):
+            for column, name in enumerate(CONTENT):
                 shares = logits[target[name]][options[name]].softmax(-1).numpy()
                 found[places[row], column] = shares @ (np.arange(len(shares)) + 0.5)
         done += len(places)
@@ -82,11 +82,11 @@ def _batches(rated: Sequence[Rated], checkpoint: Checkpoint) -> Iterator[tuple[l
     waiting: dict[tuple[int, ...], tuple[list[int], list[Picture]]] = {}
     for place, each in enumerate(rated):
         pixels = each.photo.decode()
-        made, seen = Made(each.mos, each.quality), labels.looks(pixels)
+        made, statistics = Made(each.mos, each.quality), labels.pixel_statistics(pixels)
         shown = served(pixels, checkpoint.pixels)[None]
         places, pictures = waiting.setdefault(shown.shape, ([], []))
         places.append(place)
-        pictures.append(Picture(shown, labels.truth(made, seen), each.row, "", made, seen))
+        pictures.append(Picture(shown, labels.truth(made, statistics), each.row, "", made, statistics))
         if len(places) == _BATCH:
             yield waiting.pop(shown.shape)
     yield from waiting.values()

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 UNSURE = " the scene"
 _SURE_FROM = 0.6
-"""Of the teacher's probabilities, that of a word's classes together. Seen by eye on 48 photos above and 48 below .65:
+"""Of the teacher's probabilities, that of a word's classes together. Checked on 48 photos above and 48 below .65:
 above, six of seven words are right."""
 
 # ImageNet's 1,000 classes in their usual order, grouped: word -> class numbers and ranges of them (ends included).

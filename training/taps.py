@@ -66,7 +66,7 @@ def _windows(side: int, parts: int) -> Tensor:
 
 
 class Taps:
-    """The teacher, compiled for each size of picture when that is first seen."""
+    """The teacher, compiled for each size of picture when that first occurs."""
 
     def __init__(self, net: Lite0, threads: int = 1) -> None:
         self._net, self._threads = net, threads

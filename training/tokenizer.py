@@ -38,8 +38,8 @@ _CHAT_TEMPLATE = (
 def pruned(source: Path, texts: Iterable[str], english_merges: int) -> dict[str, Any]:
     """A tokenizer.json that reads `texts` exactly as the source does, with few tokens.
 
-    Kept: 256 bytes, everything that the texts use, the first `english_merges` merges that are plain ASCII words, and
-    whatever those are merged from.
+    These are 256 bytes, everything that the texts use, the first `english_merges` merges that are plain ASCII words,
+    and whatever those are merged from.
     """
     whole: dict[str, Any] = json.loads(source.read_text(encoding="utf-8"))
     merges = [tuple(merge) for merge in whole["model"]["merges"]]
@@ -49,14 +49,14 @@ def pruned(source: Path, texts: Iterable[str], english_merges: int) -> dict[str,
     words = ("".join(merge) for merge in merges)
     english = [word for word in words if word.removeprefix("Ġ").isascii() and word.removeprefix("Ġ").isalpha()]
     wanted.update(english[:english_merges])
-    kept: set[str] = set()
+    used: set[str] = set()
     while wanted:
         token = wanted.pop()
-        if token not in kept:
-            kept.add(token)
+        if token not in used:
+            used.add(token)
             wanted.update(made_from.get(token, ()))
     vocabulary: dict[str, int] = whole["model"]["vocab"]
-    order = sorted((token for token in vocabulary if token in kept or len(token) == 1), key=vocabulary.__getitem__)
+    order = sorted((token for token in vocabulary if token in used or len(token) == 1), key=vocabulary.__getitem__)
     whole["model"]["vocab"] = {token: index for index, token in enumerate(order)}
     present = whole["model"]["vocab"]
     whole["model"]["merges"] = [

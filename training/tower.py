@@ -72,7 +72,7 @@ def start_from_vit(tower: Qwen2VisionTransformerPretrainedModel, vit: Mapping[st
 def lean_to_first_frame(tower: Qwen2VisionTransformerPretrainedModel, share: float) -> None:
     """Let a temporal patch show that share of its first frame and the rest of its second.
 
-    A still picture, which is its own second frame, is seen as before.
+    A still picture, which is its own second frame, is encoded as before.
     """
     kernel = tower.patch_embed.proj.weight
     whole = kernel.sum(2, keepdim=True)
@@ -110,12 +110,13 @@ def dense_tower(
     tower: Qwen2VisionTransformerPretrainedModel,
     first: Tensor,
     second: Tensor | None = None,
-    kept: Tensor | None = None,
+    visible: Tensor | None = None,
 ) -> Tensor:
     """Pictures of one size -> (batch, merged tokens, language width), tokens in transformers' order.
 
     first, second: (batch, 3, height, width) normalised; the two frames of a temporal patch. A still picture is its
-    own second frame. kept: places of the merged tokens that are computed, as if the picture had no others; all if None.
+    own second frame. visible: places of the merged tokens that are computed, as if there were no others;
+    all if None.
     """
     _, _, height, width = first.shape
     rows, columns = height // PATCH_PX, width // PATCH_PX
@@ -126,9 +127,9 @@ def dense_tower(
         x = functional.conv2d(first, kernel[:, :, 0], stride=PATCH_PX) + functional.conv2d(
             second, kernel[:, :, 1], stride=PATCH_PX
         )
-    # Patches in the order of merged tokens, the four of each beside one another; attention does not mind any order.
+    # Patches in the order of merged tokens, the four of each adjacent; attention does not mind any order.
     order = _merged_order(rows, columns).to(x.device)
-    order = (order if kept is None else order[kept]).flatten()
+    order = (order if visible is None else order[visible]).flatten()
     x = x.flatten(2).transpose(1, 2)[:, order]
     cos, sin = (angles[order] for angles in _rotary(tower, rows, columns))
     blocks: Any = tower.blocks

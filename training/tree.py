@@ -1,6 +1,6 @@
 """A batch of conversations as trees: one prefix (system, picture) and several branches (question, answer) behind it.
 
-The picture is looked at once and its tokens are in the sequence once; a branch sees the prefix and itself. Positions
+The picture is encoded once and its tokens are in the sequence once; a branch sees the prefix and itself. Positions
 are those of transformers' get_rope_index (tests/training/test_tree.py proves it).
 """
 
@@ -60,18 +60,18 @@ def forest(
     branches: Sequence[Sequence[Branch]],
     vocabulary: int,
     merge: int = 2,
-    kept: Tensor | None = None,
+    visible: Tensor | None = None,
 ) -> Forest:
     """Lay out the batch: the same prefix for all, each picture with its own branches.
 
-    kept: places of the picture's tokens that are there, each at its own position; all if None.
+    visible: places of the picture's tokens that are there, each at its own position; all if None.
     """
     batch = len(branches)
     lengths = [len(prefix) + sum(len(branch.ids) for branch in row) for row in branches]
     ids = torch.zeros(batch, max(lengths), dtype=torch.long)
     positions = torch.zeros(3, batch, max(lengths), dtype=torch.long)
     owner = torch.full((batch, max(lengths)), -1, dtype=torch.long)
-    of_prefix = _prefix_positions(len(prefix), vision, grid_thw, merge, kept)
+    of_prefix = _prefix_positions(len(prefix), vision, grid_thw, merge, visible)
     after = int(of_prefix[:, -1].max()) + 1
     targets: list[tuple[int, int, Branch, int]] = []
     digits: list[list[int]] = [[] for _ in branches]
@@ -110,14 +110,14 @@ def forest(
 
 
 def _prefix_positions(
-    length: int, vision: slice, grid_thw: tuple[int, int, int], merge: int, kept: Tensor | None
+    length: int, vision: slice, grid_thw: tuple[int, int, int], merge: int, visible: Tensor | None
 ) -> Tensor:
     before = torch.arange(vision.start).expand(3, -1)
-    seen = vision_positions(vision.start, grid_thw, merge)
-    seen = seen if kept is None else seen[:, kept]
+    of_vision = vision_positions(vision.start, grid_thw, merge)
+    of_vision = of_vision if visible is None else of_vision[:, visible]
     next_position = vision.start + max(grid_thw[1], grid_thw[2]) // merge
     behind = torch.arange(next_position, next_position + length - vision.stop).expand(3, -1)
-    return torch.cat([before, seen, behind], dim=1)
+    return torch.cat([before, of_vision, behind], dim=1)
 
 
 def _tree_mask(owner: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from training.taps import Taps
 from training.teacher import TapRegression
 from training.tower import MERGE, PATCH_PX
 
-_KEPT_SHARE = 0.4
+_VISIBLE_SHARE = 0.4
 _WHOLE_SHARE = 0.15
 """Of the batches, in which every token is computed, as it is when the model is served."""
 
@@ -49,20 +49,20 @@ class Teacher:
         self._taps = self._taps or self._make()
         _, height_px, width_px, _ = pictures[0].frames.shape
         grid = (height_px // PATCH_PX // MERGE, width_px // PATCH_PX // MERGE)
-        seen = [self._taps(picture.native, grid) for picture in pictures if picture.native is not None]
-        grids = [(each.grid - self._judge.mean) / self._judge.std for each in seen if each.grid is not None]
+        readings = [self._taps(picture.native, grid) for picture in pictures if picture.native is not None]
+        grids = [(each.grid - self._judge.mean) / self._judge.std for each in readings if each.grid is not None]
         table = torch.from_numpy(np.stack(grids)).clamp(-20, 20).half()
-        return self._of_means(table, np.stack([each.means for each in seen]))
+        return self._of_means(table, np.stack([each.means for each in readings]))
 
     def _of_means(self, grids: Tensor | None, means: NDArray[np.float32]) -> Watched:
         units = torch.from_numpy((means - self._judge.mean) / self._judge.std).float()
         return Watched(grids, units, torch.from_numpy(self._judge(means)).float())
 
 
-def kept_tokens(picture: Picture, rng: np.random.Generator) -> Tensor | None:
+def visible_tokens(picture: Picture, rng: np.random.Generator) -> Tensor | None:
     """Places of the tokens of a still that are computed, in order; None for all."""
     frames, height_px, width_px, _ = picture.frames.shape
     if frames > 1 or rng.random() < _WHOLE_SHARE:
         return None
     tokens = height_px * width_px // (PATCH_PX * MERGE) ** 2
-    return torch.from_numpy(np.sort(rng.permutation(tokens)[: round(tokens * _KEPT_SHARE)]))
+    return torch.from_numpy(np.sort(rng.permutation(tokens)[: round(tokens * _VISIBLE_SHARE)]))

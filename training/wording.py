@@ -1,4 +1,4 @@
-"""Wording: a picture's grades and claims told in words.
+"""Wording: a picture's grades and claims put into words.
 
 A reason stands in front of the grade that it speaks of, and must agree with it: it begins with a word that is made from
 the grade that will be written, and what that gives away goes into the soft target there. The rest of it are claims
@@ -46,9 +46,9 @@ def eye_catching_reason(grades: Grades) -> tuple[list[Piece], Likelihood]:
     return [*pieces, " and", claims.ENDS], _likely("eye_catching", grades)
 
 
-def written(pieces: Sequence[Piece], told: Claims) -> str:
+def written(pieces: Sequence[Piece], stated: Claims) -> str:
     """The pieces as text, each claim with the value that was measured."""
-    return "".join(each if isinstance(each, str) else said(each, told[each.name]) for each in pieces)
+    return "".join(each if isinstance(each, str) else said(each, stated[each.name]) for each in pieces)
 
 
 def said(kind: ClaimKind, value: str) -> str:
@@ -61,9 +61,9 @@ def _likely(name: str, grades: Grades) -> Likelihood:
     return {name: {grade: float(bucket_of(grade) == bucket) for grade in KINDS[name].grades}}
 
 
-def background(told: Claims) -> str:
+def background(stated: Claims) -> str:
     """How busy it is and its colour."""
-    words = claims.SURROUNDINGS.words[told["surroundings"]] + told["hue"]
+    words = claims.SURROUNDINGS.words[stated["surroundings"]] + stated["hue"]
     return f" {'an' if words[0] in 'aeiou' else 'a'} {words} background"
 
 

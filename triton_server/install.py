@@ -1,7 +1,7 @@
 """Install: NVIDIA's Triton server from PyPI, by hash, into a directory of its own. A second run is instant.
 
 The wheel carries the server, the python backend and one stub per Python version. Two things are missing for it to run:
-the stub has to lie beside the backend, and it has to find the libpython of the interpreter whose packages it imports.
+the stub has to lie next to the backend, and it has to find the libpython of the interpreter whose packages it imports.
 
 A server that is there already, as in NVIDIA's images, is started as it stands.
 """
@@ -37,7 +37,7 @@ class CannotInstall(AssayError):
 def binaries(directory: Path) -> Path:
     """The folder with bin/tritonserver and backends/: the directory itself, or what install() put into it.
 
-    Where the default directory has nothing, NVIDIA's image is looked into. CannotInstall if there is no server, or one
+    Where the default directory has nothing, NVIDIA's image is searched. CannotInstall if there is no server, or one
     whose models run in another Python than this.
     """
     if directory == DEFAULT_DIRECTORY and not (directory / _STAMP).is_file() and has_server(IMAGE_DIRECTORY):
@@ -147,7 +147,7 @@ def _fetch(target: Path) -> None:
 
 
 def _fit(target: Path) -> None:
-    """Puts the stub beside the backend (a copy: Triton does not follow a link) and libpython where the stub looks."""
+    """Puts the stub next to the backend (a copy: Triton does not follow a link) and libpython where the stub looks."""
     server = target / "pytriton" / "tritonserver"
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     stub = server / "python_backend_stubs" / version / "triton_python_backend_stub"

@@ -76,7 +76,7 @@ class Server:
         try:
             async with asyncio.timeout(self._settings.start_timeout_seconds):
                 await self._until_live()
-                told = await self._load()
+                refusal = await self._load()
         except TimeoutError:
             raise ModelUnavailable(
                 f"The model was not loaded within {self._settings.start_timeout_seconds:g} s "
@@ -84,8 +84,8 @@ class Server:
             ) from None
         if self._leash.returncode is not None:
             raise ServerDied("tritonserver ended while it loaded the model.")
-        if told:
-            raise _why_not_loaded(told)
+        if refusal:
+            raise _why_not_loaded(refusal)
         self._watched = tuple(_server_and_stubs(self._leash.pid))
 
     def hold_while_stopped(self) -> bool:
@@ -189,7 +189,7 @@ def _command(settings: TritonServerSettings, ports: Ports, shm_prefix: str) -> l
         "--grpc-http2-max-ping-strikes=0",
         "--grpc-keepalive-time=10000",
         "--grpc-keepalive-timeout=5000",
-        # Whoever asks looks the name up again, and finds servers that were added. Streams go on to their end.
+        # Clients resolve the name again, and find servers that were added. Streams go on to their end.
         "--grpc-max-connection-age=30000",
         # Who may ask for scores may not load models, map memory or change logging.
         f"--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:admin={secrets.token_hex(16)}",
@@ -267,12 +267,12 @@ def _post(url: str, body: bytes) -> str:
         raise ServerDied(f"tritonserver ended while it loaded the model ({lost}).") from lost
 
 
-def _why_not_loaded(told: str) -> AssayError:
+def _why_not_loaded(refusal: str) -> AssayError:
     """The error that model.py wrote into Triton's message as `assay_error {...}`, or one with all of the message."""
     try:
-        text: str = json.loads(told)["error"]
+        text: str = json.loads(refusal)["error"]
     except (ValueError, KeyError, TypeError):
-        text = told
+        text = refusal
     _, mark, ours = text.partition("assay_error ")
     if not mark and _STUB_DIED in text:
         return ServerDied(f"the process of the model died while it loaded ({text.strip()})")

@@ -31,7 +31,7 @@ class TritonServerSettings(BaseSettings):
     insecure: bool = False
     """Listen beyond loopback, although Triton's port has neither TLS nor callers that it knows."""
     grpc_port: Port = 0
-    """Where generations are asked for. 0 picks a free port, which is kept through restarts."""
+    """Where generations are asked for. 0 picks a free port, the same after each restart."""
     http_port: Port = 0
     """Where this program loads the model; 0: a free one."""
     health_address: OptionalAddress = ""
@@ -43,7 +43,7 @@ class TritonServerSettings(BaseSettings):
     max_in_flight: Annotated[int, Field(ge=1, le=256)] = 8
     """Generations that are advanced together."""
     max_waiting: Annotated[int, Field(ge=0, le=4096)] = 32
-    """Generations that are kept until there is room; beyond them Busy."""
+    """Generations in the queue; beyond them Busy."""
     threads: Annotated[int | None, Field(ge=1, le=1024, description="a whole number from 1 to 1024")] = None
     """Threads of torch; its own choice if not set."""
     instances: Annotated[int, Field(ge=1, le=64)] = 1

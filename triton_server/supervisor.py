@@ -25,7 +25,7 @@ _log = logging.getLogger("triton_server")
 
 _WATCH_SECONDS = 0.1
 _MAX_FAILED_STARTS = 5
-"""In a row; then the program ends, so that whoever started it sees that it cannot help itself."""
+"""In a row; then the program ends, so that its own supervisor sees that restarts do not help."""
 _MAX_FAILED_CANARIES = 3
 
 
@@ -35,8 +35,8 @@ async def supervise(
     announce: Callable[[str], None],
     set_health: Callable[[bool], Awaitable[None]],
 ) -> None:
-    """Serve until cancelled. `announce` is told once, with the gRPC address, when the model has answered; `set_health`
-    whenever it begins or ceases to.
+    """Serve until cancelled. `announce` is called once, with the gRPC address, when the model has answered;
+    `set_health` whenever it begins or ceases to.
 
     Raises the AssayError of a start that will not go better; otherwise after _MAX_FAILED_STARTS that failed in a row.
     """

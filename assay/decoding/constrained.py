@@ -121,7 +121,7 @@ def _ended(node: TrieNode) -> str:
 def write_number(history: TokenHistory, number: DigitTokens) -> Decoding:
     """Append the greedy digits; Wrote for the whole number, as a part of one says nothing, and NumberWritten.
 
-    One forward a position: all prefixes that are looked into have the same length, and are read side by side.
+    One forward a position: all prefixes that are explored have the same length, and are read in one batch.
     """
     segment = number.segment
     if segment.lead:
@@ -147,7 +147,7 @@ def write_number(history: TokenHistory, number: DigitTokens) -> Decoding:
 def _longer(
     joints: dict[str, float], by_prefix: dict[str, Tens], written: str, least: float
 ) -> Iterator[tuple[str, float]]:
-    """The prefixes of one digit more that are looked into, and their probabilities: what is written, and all others
+    """The prefixes of one digit more that are explored, and their probabilities: what is written, and all others
     at least so probable."""
     for prefix, joint in joints.items():
         for digit, probability in enumerate(by_prefix[prefix]):

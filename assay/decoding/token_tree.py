@@ -52,7 +52,7 @@ class TokenTree:
     keep: int
     token_ids: tuple[int, ...]
     parents: tuple[int, ...] = ()
-    """For each token the place (in token_ids) of the one that it follows, -1 for the last that was kept; empty where
+    """For each token the place (in token_ids) of the one that it follows, -1 for the last of the sequence; empty where
     each follows the one in front of it. Tokens that share a parent are alternatives and do not attend to each other."""
     logit_positions: tuple[int, ...] = ()
     """Places of the tokens behind which something is asked; empty for the last one alone."""
@@ -117,7 +117,7 @@ class TokenTree:
         return next(others, len(self.token_ids))
 
     def path(self, place: int) -> tuple[int, ...]:
-        """Places from the first token behind those kept to this one."""
+        """Places from the first token of the tree to this one."""
         found = []
         while place >= 0:
             found.append(place)

@@ -13,7 +13,7 @@ class LRU(LRUCache[Key, Value]):
     """Not for several threads. `get` makes a value the most recently used."""
 
     hits = misses = evictions = 0
-    """In pieces of whatever is counted; the first two by whoever asks."""
+    """In pieces of whatever is counted; the first two by the caller."""
 
     def __init__(self, max_bytes: int, size_bytes: Callable[[Value], int]) -> None:
         super().__init__(max_bytes, size_bytes)

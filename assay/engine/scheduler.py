@@ -102,7 +102,7 @@ class Scheduler:
             else:
                 assert running.tree is not None
                 running.tree = running.tree.split(len(tree.token_ids))[1]
-        # Whoever was left out comes first the next time.
+        # Sequences that were left out come first the next time.
         self._running.sort(key=lambda running: running in batch)
 
     def drop_cancelled(self) -> None:

@@ -35,7 +35,7 @@ def inherited(prefixes: Iterable[str]) -> dict[str, str]:
 
 
 def show_gpu(number: str) -> None:
-    """This process, and what it starts, use one GPU; to be called before a library has looked for any."""
+    """This process, and what it starts, use one GPU; to be called before a library enumerates them."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[int(number)] if visible else number
 

@@ -50,7 +50,7 @@ def seconds(once: Callable[[], object], rounds: int) -> float:
 
 
 def measured_peaks() -> Peaks:
-    """By one large product and one large copy, best of ten: what can be had, which is less than what is advertised."""
+    """By one large product and one large copy, best of ten: less than what is advertised."""
     side, count = 1024, 1 << 26
     a, b = torch.randn(2, side, side)
     there, here = torch.empty(2, count, dtype=torch.uint8)

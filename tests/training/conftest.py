@@ -45,5 +45,5 @@ def model(tokenizer_file: Path) -> Qwen2VLForConditionalGeneration:
 def picture_of(height: int = 56, width: int = 84, frames: int = 1, mos: float = 3.0, kind: str = "") -> Picture:
     """Coloured noise that is rated `mos`."""
     pixels = np.random.default_rng(0).integers(0, 255, (frames, height, width, 3), np.uint8)
-    made, seen = Made(mos, mos), labels.looks(pixels[0])
-    return Picture(pixels, labels.truth(made, seen), 0, kind, made, seen)
+    made, statistics = Made(mos, mos), labels.pixel_statistics(pixels[0])
+    return Picture(pixels, labels.truth(made, statistics), 0, kind, made, statistics)

@@ -12,13 +12,13 @@ from training.labels import Made
 from training.taps import CHANNELS
 from training.watching import Watched
 
-LOOKS = labels.looks(np.full((28, 28, 3), 120, np.uint8))
+STATISTICS = labels.pixel_statistics(np.full((28, 28, 3), 120, np.uint8))
 
 
 def turned(degrees: float) -> Picture:
     made = Made(3.0, 3.0, tilt_degrees=degrees)
     frames = np.zeros((1, 28, 28, 3), np.uint8)
-    return Picture(frames, labels.truth(made, LOOKS), 0, "", made, LOOKS)
+    return Picture(frames, labels.truth(made, STATISTICS), 0, "", made, STATISTICS)
 
 
 def test_a_turn_to_the_left_and_one_to_the_right_are_told_apart_after_some_steps() -> None:

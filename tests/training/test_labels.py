@@ -7,9 +7,9 @@ import pytest
 
 from training import degrade, labels
 from training.degrade import Degradation
-from training.labels import Looks, Made, Truth
+from training.labels import Made, PixelStatistics, Truth
 
-SEEN = Looks(luma=0.45, chroma=0.2, middle_edges=0.1, border_edges=0.1)
+SEEN = PixelStatistics(luma=0.45, chroma=0.2, middle_edges=0.1, border_edges=0.1)
 RISING = {
     "blur": (0.3, 1, 2, 4, 8),
     "motion": (2, 6, 12, 24),
@@ -68,12 +68,12 @@ def test_exposure_is_graded_by_stops(stops: float, grade: int) -> None:
 
 
 def test_what_the_stage_1_model_says_stands_for_an_untouched_photo() -> None:
-    told = labels.truth(Made(3, 3, told={"background_clutter": 0.5}), SEEN)
+    told = labels.truth(Made(3, 3, content={"background_clutter": 0.5}), SEEN)
     assert told.background_clutter == 0.5
 
 
 def test_a_tilt_outweighs_what_the_stage_1_model_says_of_the_level_photo() -> None:
-    assert labels.truth(Made(3, 3, tilt_degrees=5, told={"level_shot": 1.5}), SEEN).level_shot < 1
+    assert labels.truth(Made(3, 3, tilt_degrees=5, content={"level_shot": 1.5}), SEEN).level_shot < 1
 
 
 def test_a_grade_that_somebody_gave_falls_with_blur() -> None:

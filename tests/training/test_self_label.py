@@ -10,16 +10,16 @@ from transformers import Qwen2VLForConditionalGeneration
 
 from assay.checkpoint import Checkpoint
 from training.batches import Rated
-from training.labels import TOLD
+from training.labels import CONTENT
 from training.photos import Photo
 from training.rows import Writer
 from training.self_label import self_labelled
 
 
-def rated(row: int, told: dict[str, float]) -> Rated:
+def rated(row: int, content: dict[str, float]) -> Rated:
     file = io.BytesIO()
     Image.fromarray(np.full((60, 90 - row, 3), 40 * row, np.uint8)).save(file, "PNG")
-    return Rated(Photo(f"{row}.png", "rated", file.getvalue(), 3.0, 3.0), row, 3.0, 3.0, told)
+    return Rated(Photo(f"{row}.png", "rated", file.getvalue(), 3.0, 3.0), row, 3.0, 3.0, content)
 
 
 @pytest.fixture
@@ -31,15 +31,15 @@ def labelled(
 
 
 def test_every_photo_gets_a_place_for_what_nothing_decides(labelled: list[Rated]) -> None:
-    assert all(set(each.told) == set(TOLD) for each in labelled)
+    assert all(set(each.content) == set(CONTENT) for each in labelled)
 
 
 def test_a_place_lies_between_the_middles_of_the_first_and_the_last_grade(labelled: list[Rated]) -> None:
-    assert all(0.5 <= each.told["subject_clutter"] <= 2.5 for each in labelled)
+    assert all(0.5 <= each.content["subject_clutter"] <= 2.5 for each in labelled)
 
 
 def test_what_somebody_graded_stays(labelled: list[Rated]) -> None:
-    assert labelled[1].told["level_shot"] == 0.5
+    assert labelled[1].content["level_shot"] == 0.5
 
 
 def test_a_model_is_not_asked_twice(
@@ -47,6 +47,6 @@ def test_a_model_is_not_asked_twice(
 ) -> None:
     cache = tmp_path / "labels.npz"
     once = self_labelled(model, writer, checkpoint, [rated(0, {})], 1, cache)
-    np.savez(cache, rows=[0], places=[[9.0] * len(TOLD)])
+    np.savez(cache, rows=[0], places=[[9.0] * len(CONTENT)])
     again = self_labelled(model, writer, checkpoint, [rated(0, {})], 1, cache)
-    assert (once[0].told["level_shot"] < 2, again[0].told["level_shot"]) == (True, 9.0)
+    assert (once[0].content["level_shot"] < 2, again[0].content["level_shot"]) == (True, 9.0)

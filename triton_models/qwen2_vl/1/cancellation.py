@@ -35,7 +35,7 @@ class Cancellation:
 
     @contextmanager
     def submitting(self, request_id: str) -> Iterator[None]:
-        """The request is handed to this instance's engine inside; a cancel that was quicker than it is kept."""
+        """The request is handed to this instance's engine inside; a cancel that arrived before it is remembered."""
         with self._lock:
             self._here.add(request_id)
         try:
@@ -49,7 +49,7 @@ class Cancellation:
             self._cancel(request_id)
 
     def end(self, request_id: str) -> None:
-        """The request has told its last event."""
+        """The request has sent its last event."""
         with self._lock:
             self._here.discard(request_id)
             self._asked.pop(request_id, None)

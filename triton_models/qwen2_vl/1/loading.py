@@ -50,7 +50,7 @@ def _vllm(settings: _Settings, device: str) -> Any:
     from assay.vllm.engine import VllmEngine, VllmOptions
 
     options = VllmOptions(max_in_flight=settings.max_in_flight, max_waiting=settings.max_waiting)
-    # Triton does not start a dead model again, but whoever watches this process does.
+    # Triton does not start a dead model again, but the supervisor of this process does.
     return VllmEngine.load(settings.checkpoint, options, on_death=lambda: os._exit(1))
 
 

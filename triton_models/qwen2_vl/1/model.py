@@ -32,8 +32,8 @@ class TritonPythonModel:
             self._engine, self._metrics = load_engine(args)
             self._cancellation = Cancellation(args["model_instance_name"], self._engine.cancel)
         except AssayError as error:
-            told = json.dumps({"reason": error.reason, "message": error.message})
-            raise pb_utils.TritonModelException(f"assay_error {told}") from error
+            sent = json.dumps({"reason": error.reason, "message": error.message})
+            raise pb_utils.TritonModelException(f"assay_error {sent}") from error
 
     def execute(self, requests: list[Any]) -> None:
         """Hand the requests to the engine at once: Triton wants its thread back."""
