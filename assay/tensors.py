@@ -5,6 +5,7 @@ declares the same names and types; a test compares the two. Only numpy is import
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -34,6 +35,12 @@ class GenerationRequest:
     clip: Clip
     conversation: Conversation
     form: Form
+    seconds_left: float = math.inf
+    """Until nobody wants it any more."""
+    priority: int = 0
+    """Its class; higher ones go first."""
+    traceparent: str = ""
+    """The span that the engine's are below; w3.org/TR/trace-context. Empty: nothing is traced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,9 @@ def request_to_tensors(request: GenerationRequest) -> dict[str, NDArray[Any]]:
         **({"ANSWERED": _texts(*conversation.answered)} if conversation.answered else {}),
         "FORM": _texts(form_to_json(request.form)),
         "TENANT": _texts(conversation.tenant),
+        "SECONDS_LEFT": np.array([request.seconds_left], np.float64),
+        "PRIORITY": np.array([request.priority], np.int64),
+        "TRACEPARENT": _texts(request.traceparent),
     }
 
 
@@ -79,7 +89,15 @@ def request_from_tensors(tensors: Tensors) -> GenerationRequest | Cancel:
     )
     try:
         form = form_from_json(_text(tensors, "FORM"))
-        return GenerationRequest(request_id, _clip_from_tensors(tensors), conversation, form)
+        return GenerationRequest(
+            request_id,
+            _clip_from_tensors(tensors),
+            conversation,
+            form,
+            seconds_left=float(_one(tensors, "SECONDS_LEFT")) if "SECONDS_LEFT" in tensors else math.inf,
+            priority=int(_one(tensors, "PRIORITY")) if "PRIORITY" in tensors else 0,
+            traceparent=_text(tensors, "TRACEPARENT") if "TRACEPARENT" in tensors else "",
+        )
     except (ValueError, TypeError, RecursionError) as unreadable:
         raise InvalidRequest(f"The request cannot be read: {unreadable}.") from unreadable
 

@@ -28,13 +28,13 @@ from google.protobuf import json_format, text_format
 from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
-from assay.errors import AssayError, ModelUnavailable, OverLimit
+from assay.errors import AssayError, ModelUnavailable, OutOfTime, OverLimit
 from assay.form import Form, Free
 from assay.frame import Clip, Frame
 from assay.generator import Conversation, Event, Finished
 from assay.liveness import Liveness
-from assay.rpc.call import request_id
-from assay.rpc.tracing import begin_span
+from assay.rpc.call import PRIORITIES, priority, remaining_seconds, request_id
+from assay.rpc.tracing import span, traceparent
 from assay.tensors import Cancel, GenerationRequest, Tensors, cancel_to_tensors, events_from_tensors, request_to_tensors
 
 _log = logging.getLogger(__name__)
@@ -131,10 +131,34 @@ class TritonGenerator:
     async def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
         """The Generator port. aclose(), and cancelling the task that reads, cancel the generation in the engine.
 
-        Besides the engine's own errors: OverLimit if the clip is larger than 256 MiB; ModelUnavailable if the server
+        The current call's deadline, class and span go along. Besides the engine's own errors: OutOfTime if that
+        deadline has passed; OverLimit if the clip is larger than 256 MiB; ModelUnavailable if the server
         cannot be reached, dies or is stopped, or is silent for idle_timeout_seconds.
         """
-        request = GenerationRequest(_engine_id(), clip, conversation, form)
+        with span("generation") as stage:
+            request = GenerationRequest(
+                _engine_id(),
+                clip,
+                conversation,
+                form,
+                seconds_left=_seconds_left(),
+                priority=len(PRIORITIES) - 1 - PRIORITIES.index(priority.get()),
+                traceparent=traceparent(stage),
+            )
+            stream = await self._begun(request)
+            try:
+                while True:
+                    event = await self._next_event(stream)
+                    if isinstance(event, AssayError):
+                        raise event
+                    yield event
+                    if isinstance(event, Finished):
+                        return
+            finally:
+                stream.leave()
+
+    async def _begun(self, request: GenerationRequest) -> "_Stream":
+        """Once the server of its clip is connected."""
         message = _message(self._model, request_to_tensors(request))
         cancel = _message(self._model, cancel_to_tensors(Cancel(request.request_id)))
         if message.ByteSize() > _MAX_MESSAGE_BYTES:
@@ -143,30 +167,13 @@ class TritonGenerator:
                 f"The frames of a clip may have {_MAX_MESSAGE_BYTES} bytes together, got {message.ByteSize()}; "
                 "send fewer or smaller ones."
             )
-        affinity = _affinity(clip)
+        affinity = _affinity(request.clip)
         stub = await self._connected(affinity)
         stream = _Stream(stub.ModelStreamInfer(metadata=_metadata(affinity)), message, cancel)
         self._streams[affinity].add(stream)
         stream.ended.add_done_callback(lambda _: self._streams[affinity].discard(stream))
         self._watch(affinity)
-        stage = begin_span("engine: vision and prefill")
-        is_first = True
-        try:
-            while True:
-                event = await self._next_event(stream)
-                if isinstance(event, AssayError):
-                    raise event
-                if stage and is_first:
-                    stage.end()
-                    stage = begin_span("engine: decode steps")
-                is_first = False
-                yield event
-                if isinstance(event, Finished):
-                    return
-        finally:
-            stream.leave()
-            if stage:
-                stage.end()
+        return stream
 
     async def ready(self) -> Finished:
         """The end of the answer, if the model answers a tiny request now.
@@ -245,6 +252,12 @@ class TritonGenerator:
                 "try again, with fewer requests at a time if the server is busy."
             )
         return ModelUnavailable("The model server cancelled the request; try again.") if event is None else event
+
+
+def _seconds_left() -> float:
+    if (left := remaining_seconds()) > 0:
+        return left
+    raise OutOfTime("the deadline had passed before the model was asked; allow more time")
 
 
 def _engine_id() -> str:

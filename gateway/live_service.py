@@ -9,6 +9,7 @@ from typing import Any
 
 from assay.errors import Busy, InvalidRequest
 from assay.rpc.admission import ConcurrencyLimit
+from assay.rpc.call import priority
 from assay.rpc.streams import Put, batches
 from assay.v1 import event_pb2, live_pb2, live_pb2_grpc
 from gateway.decode.jobs import DecodePool
@@ -57,6 +58,7 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
             raise Busy("this server takes no live streams: GATEWAY_MAX_LIVE_STREAMS is 0")
         # A tenant that does not exist is refused before the stream begins.
         await self.upstream.spec_for(request_options(first.config.config))
+        priority.set("live")
         with self.places.one():
             await context.send_initial_metadata(())
             second = await clock.wait(anext(requests, None))

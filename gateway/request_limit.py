@@ -5,16 +5,12 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Literal
 
 from assay.errors import Busy
 from assay.rpc import metrics
-from assay.rpc.call import remaining_seconds
+from assay.rpc.call import PRIORITIES, Priority, remaining_seconds
 from assay.rpc.usage import usage_meter
 
-Priority = Literal["live", "interactive", "batch"]
-PRIORITIES: tuple[Priority, ...] = ("live", "interactive", "batch")
-"""Classes of requests; the first goes first."""
 _WEIGHT_OF_LAST = 0.2
 _LONGEST_RETRY_SECONDS = 60.0
 _PATIENCE_SECONDS = 0.1

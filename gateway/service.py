@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from assay.errors import InvalidRequest
 from assay.magic import is_picture
 from assay.rpc import metrics
-from assay.rpc.call import within
+from assay.rpc.call import priority, within
 from assay.rpc.streams import Put, batches
 from assay.rpc.tracing import begin_span
 from assay.rpc.usage import UsageMeter, usage_meter
@@ -118,6 +118,7 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
         """`admitted` is called, with initial metadata, once there is room: a client may wait for it with its bytes."""
         request, deadlines = request_options(config), self.settings.deadlines
         meter, waiting = usage_meter(), begin_span("admission")
+        priority.set(request.priority)
 
         async def put_with_usage(event: Event) -> None:
             if event.HasField("result"):

@@ -13,7 +13,7 @@ import grpc
 from assay.checkpoint import FormName
 from assay.errors import CheckpointError
 from assay.frame import Clip
-from assay.rpc.call import identity, request_id
+from assay.rpc.call import Priority, identity, request_id
 from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
 from assay.rpc.tls import PemFiles
@@ -22,7 +22,6 @@ from assay.rpc.usage import usage_meter
 from assay.v1 import assay_pb2, attribute_extraction_pb2_grpc, attribute_pb2, clip_pb2, scoring_pb2, scoring_pb2_grpc
 from assay.v1 import attribute_extraction_pb2 as extraction_pb2
 from assay.wire import FORM_TO_WIRE, clip_header, form_from_wire, pixel_slices
-from gateway.request_limit import Priority
 
 _SPEC_SECONDS = 1.0
 """How long what both services said of their model is believed. They themselves ask it every 10 s who it is."""

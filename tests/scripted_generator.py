@@ -11,6 +11,7 @@ from assay.errors import AssayError
 from assay.form import Choice, Digits, Form, Free, Literal, Segment
 from assay.frame import Clip
 from assay.generator import Chose, Conversation, Event, Finished, FinishReason, NumberWritten, Wrote
+from assay.rpc.call import Priority, priority
 
 FINGERPRINT = "5c819ed5c819ed00"
 
@@ -39,6 +40,7 @@ class ScriptedGenerator:
 
     asked: list[Conversation] = field(default_factory=list)
     clips: list[Clip] = field(default_factory=list)
+    priorities: list[Priority] = field(default_factory=list)
     in_flight: int = 0
     abandoned: int = 0
     """Generations that were closed before they had finished."""
@@ -54,6 +56,7 @@ class ScriptedGenerator:
     async def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
         self.asked.append(conversation)
         self.clips.append(clip)
+        self.priorities.append(priority.get())
         self.in_flight += 1
         self.began.set()
         is_finished = False

@@ -17,7 +17,7 @@ import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 ROOT = Path(__file__).parent.parent
-PROGRAMS = {"gateway", "attribute_extraction", "scoring"}
+PROGRAMS = {"gateway", "attribute_extraction", "scoring", "engine"}
 _MAX_GAP = 0.05
 
 

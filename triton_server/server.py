@@ -31,8 +31,9 @@ _STUB_SECONDS = 2.0
 """Longer than Triton takes from the order to load until it has started a stub."""
 _STUB_DIED = "is not healthy"
 """Triton's word for a stub that has ended without a word of its own."""
-_PASSED = ("CUDA_", "NVIDIA_", "NCCL_", "PYTORCH_", "TORCH_", "TMPDIR")
-"""Beginnings of the variables that reach Triton and the model: which GPUs there are and how they are used."""
+_PASSED = ("CUDA_", "NVIDIA_", "NCCL_", "PYTORCH_", "TORCH_", "TMPDIR", "OTEL_")
+"""Beginnings of the variables that reach Triton and the model: which GPUs there are and how they are used, and where
+spans are sent."""
 _KILL_SECONDS = 10.0
 """Given to the leash beyond the grace period."""
 

@@ -1,9 +1,10 @@
 """EventStream: an engine that calls back from its own thread, as an asynchronous generator."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from assay.errors import AssayError
 from assay.form import Form
@@ -14,6 +15,28 @@ EngineEvent = Event | AssayError | None
 """The last one is Finished, an error, or None: was cancelled."""
 OnEvents = Callable[[Sequence[EngineEvent]], None]
 """Is called with events in order, all that come of one forward at once."""
+
+Stage = Literal["queue", "vision", "prefill", "decode steps"]
+OnStage = Callable[[Stage, float, float], None]
+"""Is called with a stage that has ended: its name, begin and end by time.monotonic()."""
+
+
+class StageClock:
+    """Times the stages of one generation, each from the end of the one before."""
+
+    def __init__(self, on_stage: OnStage | None) -> None:
+        self._on_stage = on_stage
+        self._stage: Stage | None = "queue"
+        self._began_seconds = time.monotonic()
+
+    def begin(self, stage: Stage | None) -> None:
+        """None: the last one has ended."""
+        if stage == self._stage:
+            return
+        now = time.monotonic()
+        if self._on_stage and self._stage:
+            self._on_stage(self._stage, self._began_seconds, now)
+        self._stage, self._began_seconds = stage, now
 
 
 class CallbackEngine(Protocol):

@@ -1,5 +1,6 @@
 """Engine: several answers at once from one model, on one thread of its own."""
 
+import math
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from threading import Condition, Thread, current_thread
 
 import torch
 
-from assay.decoding.event_stream import OnEvents, stream_events
+from assay.decoding.event_stream import OnEvents, OnStage, StageClock, stream_events
 from assay.engine.model.loading import LoadedModel, load_model
 from assay.engine.model.vision import VisionWeights
 from assay.engine.runner import RunnerName, make_runner
@@ -72,8 +73,9 @@ class Engine:
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Cache hits, misses and sizes since the start."""
-        return self._runner.counters
+        """Cache hits, misses and sizes since the start, and what is in flight now."""
+        running, waiting = self._scheduler.running, len(self._waiting)
+        return {**self._runner.counters, "running": running, "waiting": waiting, "batch": self._scheduler.batch}
 
     def submit(
         self,
@@ -83,11 +85,15 @@ class Engine:
         form: Form,
         on_events: OnEvents,
         *,
-        priority: int | None = None,
+        priority: int = 0,
+        deadline_seconds: float = math.inf,
+        on_stage: OnStage | None = None,
     ) -> None:
-        """Ask for an answer; returns at once. Higher priorities are taken first, equal ones in order.
+        """Ask for an answer; returns at once. Higher priorities are taken first; of equal ones a conversation that goes
+        on (somebody has been waiting for it), then in order.
 
-        Without a priority a conversation that goes on (somebody has been waiting for it) has 1, a new one 0.
+        By `deadline_seconds` (time.monotonic()) it ends, or OutOfTime comes as soon as it is clear that it cannot.
+        `on_stage` is called on the engine's thread with each stage that has ended.
 
         `on_events` is called on the engine's thread: events in order, those that come of one forward at once, and last
         of all Finished, or one AssayError, or None if the request was cancelled. If it raises, its request is cancelled
@@ -101,9 +107,8 @@ class Engine:
                 raise InvalidRequest(f"request id {request_id!r} is in use", field="request_id")
             if len(self._requests) >= self._capacity:
                 raise Busy(f"{len(self._requests)} requests are in flight or waiting, and there is room for no more")
-            if priority is None:
-                priority = 1 if conversation.answered else 0
-            request = EngineRequest(request_id, clip, conversation, form, on_events, priority)
+            rank, stages = 2 * priority + bool(conversation.answered), StageClock(on_stage)
+            request = EngineRequest(request_id, clip, conversation, form, on_events, rank, deadline_seconds, stages)
             self._requests[request_id] = request
             self._waiting.append(request)
             self._news.notify()
@@ -133,7 +138,7 @@ class Engine:
             self._runner.warm_up()
             while self._wait_for_work():
                 self._admit()
-                self._scheduler.drop_cancelled()
+                self._scheduler.drop_unwanted()
                 if not self._scheduler.is_idle:
                     self._scheduler.step()
         finally:
@@ -147,13 +152,13 @@ class Engine:
 
     def _admit(self) -> None:
         with self._news:
-            cancelled = [request for request in self._waiting if request.is_cancelled]
-            waiting = [request for request in self._waiting if not request.is_cancelled]
+            unwanted = [request for request in self._waiting if self._scheduler.is_unwanted(request)]
+            waiting = [request for request in self._waiting if request not in unwanted]
             admitted = sorted(waiting, key=lambda request: -request.priority)[: self._scheduler.room]
             self._waiting = [request for request in waiting if request not in admitted]
         # Outside of the lock: listeners may call back.
-        for request in cancelled:
-            self._scheduler.end(request, None)
+        for request in unwanted:
+            self._scheduler.end(request, self._scheduler.why_unwanted(request))
         for request in admitted:
             self._scheduler.admit(request)
 

@@ -1,12 +1,14 @@
 """Scheduler: continuous batching. All running answers advance with every forward; of long prompts, one chunk does."""
 
 import logging
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 
-from assay.decoding.event_stream import EngineEvent, OnEvents
+from assay.decoding.event_stream import EngineEvent, OnEvents, StageClock
 from assay.decoding.lookahead import Decoding
 from assay.decoding.sequence import Sequence as Answer
 from assay.decoding.speculation import Speculation
@@ -14,7 +16,7 @@ from assay.decoding.token_tree import TokenTree
 from assay.engine.kv_cache import SequenceState
 from assay.engine.model_runner import Logits
 from assay.engine.runner import Runner
-from assay.errors import AssayError, ModelUnavailable
+from assay.errors import AssayError, ModelUnavailable, OutOfTime
 from assay.form import Form
 from assay.frame import Clip
 from assay.generator import Conversation, Finished
@@ -24,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 CHUNK_TOKENS = 256
 """A longer tree is read in chunks of this size while others are running, so that they need not wait for all of it."""
+_FORGETTING = 1.1
+"""By which the quickest forward counts as slower with each one that follows."""
 SHORT_TOKENS = 64
 """Trees up to this length take part in every forward; of the longer ones a single one does."""
 
@@ -39,6 +43,9 @@ class EngineRequest:
     on_events: OnEvents
     priority: int = 0
     """Higher ones are admitted first, and prefilled first."""
+    deadline_seconds: float = math.inf
+    """By time.monotonic(); one that cannot end by then is dropped."""
+    stages: StageClock = field(default_factory=lambda: StageClock(None))
     is_cancelled: bool = False
     """Set by any thread; read between two forwards."""
 
@@ -54,6 +61,8 @@ class _Running:
     """What is to be read next; None before it has begun."""
     has_begun: bool = False
     """Runner.begin was called."""
+    has_logits: bool = False
+    """Its prompt was read."""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +75,10 @@ class Scheduler:
     forget: Callable[[str], None]
     """Called with the id of a request right before its last event."""
     speculation: Speculation = field(default_factory=Speculation)
+    quickest_step_seconds: float = field(default=0.0, init=False)
+    """Of the last forwards: no answer that lacks one takes less."""
+    batch: int = field(default=0, init=False)
+    """Sequences in the last forward."""
     _running: list[_Running] = field(default_factory=list, init=False)
     """Those that have waited longest come first."""
 
@@ -74,12 +87,18 @@ class Scheduler:
         return not self._running
 
     @property
+    def running(self) -> int:
+        """Requests in flight."""
+        return len(self._running)
+
+    @property
     def room(self) -> int:
         """Requests that can still be admitted."""
         return self.max_in_flight - len(self._running)
 
     def admit(self, request: EngineRequest) -> None:
         """Take a request in flight; what is wrong with it becomes its last event."""
+        request.stages.begin("vision")
         try:
             speculation = self.speculation if self.runner.has_tree_attention else None
             answer = Answer.begin(self.model, request.clip, request.conversation, request.form, speculation)
@@ -94,7 +113,12 @@ class Scheduler:
         """One forward for those whose turn it is, and the events that come of it."""
         batch = self._next_batch()
         trees = [self._chunk(running) for running in batch]
-        for running, tree, outcome in zip(batch, trees, self._run(batch, trees), strict=True):
+        for running in batch:
+            running.request.stages.begin("decode steps" if running.has_logits else "prefill")
+        began, outcomes = time.monotonic(), self._run(batch, trees)
+        step_seconds, self.batch = time.monotonic() - began, len(batch)
+        self.quickest_step_seconds = min(step_seconds, self.quickest_step_seconds * _FORGETTING or step_seconds)
+        for running, tree, outcome in zip(batch, trees, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 self._end(running, _as_error(outcome, running.request))
             elif running.tree is tree:
@@ -105,13 +129,23 @@ class Scheduler:
         # Sequences that were left out come first the next time.
         self._running.sort(key=lambda running: running in batch)
 
-    def drop_cancelled(self) -> None:
-        """End those that were cancelled."""
-        for running in [running for running in self._running if running.request.is_cancelled]:
-            self._end(running, None)
+    def drop_unwanted(self) -> None:
+        """End those that were cancelled, and those that cannot end in time."""
+        for running in [*self._running]:
+            if self.is_unwanted(running.request):
+                self._end(running, self.why_unwanted(running.request))
+
+    def is_unwanted(self, request: EngineRequest) -> bool:
+        """Nobody will hear its end."""
+        return request.is_cancelled or time.monotonic() + self.quickest_step_seconds > request.deadline_seconds
+
+    def why_unwanted(self, request: EngineRequest) -> OutOfTime | None:
+        """Its last event."""
+        return None if request.is_cancelled else OutOfTime("the model cannot end this in time; allow more time")
 
     def end(self, request: EngineRequest, *events: EngineEvent) -> None:
         """Emit the request's last events."""
+        request.stages.begin(None)
         self.forget(request.request_id)
         _emit(request, events)
 
@@ -158,6 +192,7 @@ class Scheduler:
     def _advance(self, running: _Running, logits: torch.Tensor | None) -> None:
         """Emit what the logits make certain, up to the next tree or the end of the answer."""
         events: list[EngineEvent] = []
+        running.has_logits = logits is not None
         try:
             item = running.decoding.send(None if logits is None else [Logits(row) for row in logits])
             while not isinstance(item, TokenTree | Finished):

@@ -5,10 +5,11 @@ import math
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Literal
 
 from assay.errors import InvalidRequest, OutOfTime, PermissionDenied, ServiceUnavailable
 from assay.rpc.tracing import TRACEPARENT, traceparent
@@ -22,6 +23,11 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 SCOPES = ("score", "live", "uri")
+Priority = Literal["live", "interactive", "batch"]
+PRIORITIES: tuple[Priority, ...] = ("live", "interactive", "batch")
+"""Classes of requests; the first goes first."""
+_PRIORITY_KEY = "assay-priority-class"
+"""Between our programs; the gateway takes it from the config alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,8 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Of the call that the current task answers; the same in every program."""
 identity: ContextVar[Identity] = ContextVar("identity", default=ANYBODY)
 """Who makes the call that the current task answers."""
+priority: ContextVar[Priority] = ContextVar("priority", default="interactive")
+"""The class of the call that the current task answers."""
 _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 
 
@@ -68,6 +76,12 @@ def check_metadata(pairs: Iterable[tuple[str, str | bytes]]) -> None:
         raise InvalidRequest(
             f"the metadata of a call has at most {MAX_METADATA_BYTES} bytes, got {size}; send less of it"
         )
+
+
+def set_priority(metadata: Mapping[str, str]) -> None:
+    """As the program that calls says; interactive if it says nothing."""
+    named = metadata.get(_PRIORITY_KEY)
+    priority.set(named if named in PRIORITIES else "interactive")
 
 
 def set_deadline(seconds: float | None) -> None:
@@ -102,8 +116,8 @@ def remaining_seconds() -> float:
 
 
 def upstream_metadata() -> tuple[tuple[str, str], ...]:
-    """What goes with every call that is made for the current one: its id and its span."""
-    pairs = ((REQUEST_ID_KEY, request_id.get()), (TRACEPARENT, traceparent()))
+    """What goes with every call that is made for the current one: its id, its span and its class."""
+    pairs = ((REQUEST_ID_KEY, request_id.get()), (TRACEPARENT, traceparent()), (_PRIORITY_KEY, priority.get()))
     return tuple(pair for pair in pairs if pair[1])
 
 

@@ -9,7 +9,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from assay.rpc.call import (
     request_id,
     request_id_of,
     set_deadline,
+    set_priority,
 )
 from assay.rpc.errors import abort_with
 from assay.rpc.incoming import CancellableReader
@@ -122,7 +123,7 @@ class Edge(grpc.aio.ServerInterceptor):
         if method.is_ours:
             metrics.IN_FLIGHT.labels(method.name).inc()
         # Around the refusals too: an interceptor of OpenTelemetry's would have to stand behind this, and not see them.
-        with call_span(method.name, said if method.is_ours else {}) as span:
+        with call_span(method.name, said) if method.is_ours else nullcontext() as span:
             try:
                 self._admit(method, said, context)
                 yield readable
@@ -151,6 +152,7 @@ class Edge(grpc.aio.ServerInterceptor):
         """Whose call it is, and under which id. InvalidRequest, Unauthenticated, PermissionDenied."""
         check_metadata(context.invocation_metadata())
         request_id.set(request_id_of(said.get(REQUEST_ID_KEY, "")))
+        set_priority(said)
         spiffe_id = b"".join(context.auth_context().get("peer_spiffe_id", ())[:1]).decode("ascii", "replace")
         identity.set(self._security.identity_of(method.name, said.get("authorization", ""), spiffe_id))
 

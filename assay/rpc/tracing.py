@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -94,9 +95,18 @@ def begin_span(name: str, **attributes: str | int | float) -> Any:
     return _tracer.start_span(name, _context(traceparent()), attributes=attributes)
 
 
-def traceparent() -> str:
-    """Of the current call's span; empty if it has none."""
-    parent = _current.get()
+def record_span(name: str, parent: str, begin_seconds: float, end_seconds: float) -> None:
+    """A stage that has ended, by time.monotonic(), below the span of that traceparent; nothing if there is none."""
+    if _tracer is None or not parent:
+        return
+    began_ago, ended_ago = (time.monotonic() - seconds for seconds in (begin_seconds, end_seconds))
+    span = _tracer.start_span(name, _context(parent), start_time=time.time_ns() - round(began_ago * 1e9))
+    span.end(time.time_ns() - round(ended_ago * 1e9))
+
+
+def traceparent(of: Any = None) -> str:
+    """Of a span, or of the current call's; empty if there is none."""
+    parent = of or _current.get()
     if parent is None:
         return ""
     context = parent.get_span_context()

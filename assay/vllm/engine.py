@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +15,10 @@ from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.inputs.engine import tokens_input
 from vllm.v1.engine.exceptions import EngineDeadError
 
-from assay.decoding.event_stream import EngineEvent, OnEvents, stream_events
+from assay.decoding.event_stream import EngineEvent, OnEvents, OnStage, StageClock, stream_events
 from assay.decoding.sequence import Sequence as Answering
 from assay.decoding.token_tree import TokenTree
-from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable
+from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable, OutOfTime
 from assay.form import Form
 from assay.frame import Clip
 from assay.generator import Conversation, Event, Finished
@@ -64,6 +66,8 @@ class _Generation:
     form: Form
     on_events: OnEvents
     priority: int
+    deadline_seconds: float
+    stages: StageClock
     task: "asyncio.Task[None] | None" = None
     """None until it has begun: a task that is cancelled before its first step would never end its request."""
     is_cancelled: bool = False
@@ -127,8 +131,9 @@ class VllmEngine:
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """As the other engine's: of the tokens of all requests to vLLM, how many were cached."""
-        return {"prefix_tokens_found": self._prefix_tokens_found}
+        """As the other engine's: of the tokens of all requests to vLLM, how many were cached; and what is in flight."""
+        found, waiting = self._prefix_tokens_found, len(self._waiting)
+        return {"prefix_tokens_found": found, "running": self._running, "waiting": waiting}
 
     def submit(
         self,
@@ -138,12 +143,13 @@ class VllmEngine:
         form: Form,
         on_events: OnEvents,
         *,
-        priority: int | None = None,
+        priority: int = 0,
+        deadline_seconds: float = math.inf,
+        on_stage: OnStage | None = None,
     ) -> None:
-        """As assay.engine.Engine.submit."""
-        if priority is None:
-            priority = 1 if conversation.answered else 0
-        generation = _Generation(request_id, clip, conversation, form, on_events, priority)
+        """As assay.engine.Engine.submit; vision is part of the prefill."""
+        rank, stages = 2 * priority + bool(conversation.answered), StageClock(on_stage)
+        generation = _Generation(request_id, clip, conversation, form, on_events, rank, deadline_seconds, stages)
         with self._lock:
             if self._is_closed:
                 raise ModelUnavailable(_CLOSING)
@@ -220,7 +226,11 @@ class VllmEngine:
         try:
             if generation.is_cancelled:
                 raise asyncio.CancelledError
-            last = await self._write(generation)
+            left_seconds = generation.deadline_seconds - time.monotonic()
+            async with asyncio.timeout(None if math.isinf(left_seconds) else left_seconds):
+                last = await self._write(generation)
+        except TimeoutError:
+            last = [OutOfTime("the model cannot end this in time; allow more time")]
         except asyncio.CancelledError:
             last = [ModelUnavailable(_CLOSING) if self._is_closed else None]
         except AssayError as wrong:
@@ -242,6 +252,7 @@ class VllmEngine:
         # vLLM takes the lowest number first.
         asker = TreeAsker(self._llm, generation.request_id, clip, priority=-generation.priority, ends=self._model.ends)
         decoding, answers, events = sequence.write(), None, list[EngineEvent]()
+        generation.stages.begin("prefill")
         try:
             while True:
                 item = decoding.send(answers)
@@ -251,6 +262,7 @@ class VllmEngine:
                         generation.on_events(events)
                     events = []
                     answers = await asker.ask(item)
+                    generation.stages.begin("decode steps")
                 else:
                     events.append(item)
                     if isinstance(item, Finished):
@@ -260,6 +272,7 @@ class VllmEngine:
             self._prefix_tokens_found += asker.cached_tokens
 
     def _end(self, generation: _Generation, *events: EngineEvent) -> None:
+        generation.stages.begin(None)
         with self._lock:
             self._requests.pop(generation.request_id, None)
         try:

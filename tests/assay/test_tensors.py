@@ -50,7 +50,8 @@ FORM = Form((Literal("Score:"), Choice("clutter", (" a", " b")), Digits("score",
 def request(pixels=None, question="How good?") -> GenerationRequest:
     frames = np.zeros((2, 4, 6, 3), np.uint8) if pixels is None else pixels
     clip = Clip(tuple(Frame(picture, index / 3) for index, picture in enumerate(frames)), is_video=True)
-    return GenerationRequest("an id", clip, Conversation(question, "a system", ("what", " stands"), "acme"), FORM)
+    asks = Conversation(question, "a system", ("what", " stands"), "acme")
+    return GenerationRequest("an id", clip, asks, FORM, seconds_left=1.5, priority=2, traceparent="00-a-b-01")
 
 
 @given(st.lists(events, min_size=1, max_size=4))

@@ -16,10 +16,11 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import deserialize_bytes_tensor, np_to_triton_dtype, serialize_byte_tensor, triton_to_np_dtype
 
 from assay import triton
-from assay.errors import BadMedia, Busy, InvalidRequest, ModelUnavailable, OverLimit
+from assay.errors import BadMedia, Busy, InvalidRequest, ModelUnavailable, OutOfTime, OverLimit
 from assay.form import Form, Free
 from assay.frame import Clip, Frame
 from assay.generator import Conversation, Finished, Wrote
+from assay.rpc.call import priority, set_deadline
 from assay.tensors import Cancel, GenerationRequest, events_to_tensors, request_from_tensors
 from assay.triton import TritonGenerator
 
@@ -119,6 +120,23 @@ async def test_the_request_arrives_and_the_events_come_back():
         np.testing.assert_array_equal(asked.clip.stacked(), CLIP.stacked())
         assert (asked.conversation, asked.form, asked.clip.is_video) == (QUESTION, FORM, False)
         assert (scripted.half_closed, scripted.torn_off) == (1, 0)
+
+
+async def test_the_calls_deadline_and_class_go_along():
+    set_deadline(60)
+    priority.set("live")
+    async with connected(FINISHED) as (scripted, generator):
+        await read(generator)
+    assert 0 < scripted.asked[0].seconds_left <= 60
+    assert scripted.asked[0].priority == 2
+
+
+async def test_a_model_is_not_asked_once_the_deadline_has_passed():
+    set_deadline(0)
+    async with connected(FINISHED) as (scripted, generator):
+        with pytest.raises(OutOfTime):
+            await read(generator)
+    assert not scripted.asked
 
 
 async def test_events_that_come_in_one_message_are_all_read():

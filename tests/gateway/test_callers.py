@@ -110,6 +110,16 @@ async def test_a_result_says_what_it_has_cost(pool):
     assert usage.decoding.ToNanoseconds() > 0
 
 
+async def test_the_class_of_a_request_goes_to_the_model(pool):
+    model = ScriptedGenerator()
+    batch = assay_pb2.ScoreConfig(form=2, priority_class="PRIORITY_CLASS_BATCH")
+    async with gateway(pool, model, model) as client:
+        request = assay_pb2.ScoreImageRequest(image=media("jpeg.jpg").read_bytes(), config=batch)
+        # What a stranger says between the lines does not count.
+        await client.stub.ScoreImage(request, metadata=[("assay-priority-class", "live")])
+    assert set(model.priorities) == {"batch"}
+
+
 async def test_less_time_than_an_answer_takes_is_refused_before_decoding(pool):
     model = ScriptedGenerator()
     async with gateway(pool, model, model, deadlines={"least_seconds": 100}) as client:

@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from assay.engine.model.loading import load_model
-from assay.engine.model_runner import ModelRunner
+from assay.engine import Engine, EngineOptions
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 # Its folder is named by a version, as Triton wants it.
@@ -73,9 +72,21 @@ def test_what_has_not_changed_is_not_told_again(heard: list[tuple[str, str, floa
     assert len(heard) == 2
 
 
-def test_everything_that_the_runner_counts_has_a_description(tmp_path: Path) -> None:
-    counters = set(ModelRunner(load_model(write_tiny_checkpoint(tmp_path), "cpu").model).counters)
-    assert counters | {"responses"} == set(DESCRIPTIONS)
+def test_everything_that_the_engine_counts_has_a_description(tmp_path: Path) -> None:
+    engine = Engine.load(write_tiny_checkpoint(tmp_path), EngineOptions(threads=1, device="cpu"))
+    counters = set(engine.counters)
+    engine.close()
+    seconds = {f"{stage}_seconds" for stage in ("queue", "vision", "prefill", "decode")}
+    assert counters | seconds | {"responses"} == set(DESCRIPTIONS)
+
+
+def test_seconds_are_added_up_by_stage(heard: list[tuple[str, str, float]]) -> None:
+    metrics = Metrics(ScriptedFamily)
+    for stage, seconds in (("vision", 0.5), ("decode steps", 2.0), ("decode steps", 1.0)):
+        metrics.spent(stage, seconds)
+    metrics.responded({}, is_last=True)
+    assert ("assay_engine_vision_seconds_total", "increment", 0.5) in heard
+    assert ("assay_engine_decode_seconds_total", "increment", 3.0) in heard
 
 
 def test_responses_are_counted_at_the_end_of_an_answer_and_at_most_once_a_second(

@@ -13,10 +13,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from assay.errors import AssayError, InvalidRequest, ModelUnavailable, SettingsError
+from assay.errors import AssayError, InvalidRequest, ModelUnavailable, OutOfTime, SettingsError
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip, Frame
 from assay.generator import Chose, Conversation, Finished, NumberWritten, Wrote
+from assay.rpc.call import set_deadline
 from assay.triton import TritonGenerator
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.triton import Triton, running_triton, start_triton, until_gone
@@ -144,6 +145,13 @@ async def test_what_the_engine_refuses_is_the_same_error_here(generator):
 async def test_frames_of_ten_megabytes_are_one_request(generator):
     clip = Clip(tuple(Frame(np.zeros((448, 448, 3), np.uint8), float(second)) for second in range(16)), is_video=True)
     assert isinstance((await answer(generator, clip=clip))[-1], Finished)
+
+
+async def test_the_engine_drops_what_cannot_end_in_time(generator):
+    set_deadline(0.2)
+    # Each is more than the engine can do in that time, and nobody waits for their silence.
+    endings = (answer(generator, conversation=new_question(), form=ENDLESS) for _ in range(4))
+    assert {type(ending) for ending in await asyncio.gather(*endings, return_exceptions=True)} == {OutOfTime}
 
 
 @pytest.mark.parametrize("how", ["aclose", "cancelled task", "at once"])

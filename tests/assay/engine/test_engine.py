@@ -1,7 +1,9 @@
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from assay.engine import Engine, EngineOptions
 from assay.engine.kv_cache import ScheduledStep
 from assay.engine.model.loading import LoadedModel
 from assay.engine.model_runner import ModelRunner
-from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable
+from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable, OutOfTime
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip
 from assay.generator import Conversation, Event, Finished
@@ -239,7 +241,7 @@ def test_the_more_urgent_request_is_taken_first(tiny_directory: Path, image: Cli
     engine = Engine.load(tiny_directory, EngineOptions(threads=1, device="cpu", max_in_flight=1, max_waiting=3))
     order: list[str] = []
 
-    def submit(request_id: str, asks: Conversation = RATE, priority: int | None = None) -> Listener:
+    def submit(request_id: str, asks: Conversation = RATE, priority: int = 0) -> Listener:
         listener = Listener()
 
         def on_events(events: Sequence[Event | AssayError | None]) -> None:
@@ -261,6 +263,21 @@ def test_the_more_urgent_request_is_taken_first(tiny_directory: Path, image: Cli
         listener.wait()
     engine.close()
     assert order == (["going on", "new"] if is_going_on else ["urgent", "going on", "new"])
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.2], ids=["waiting", "running"])
+def test_what_cannot_end_in_time_is_dropped(engine: Engine, image: Clip, seconds: float) -> None:
+    listener = Listener()
+    engine.submit("late", image, RATE, LONG, listener, deadline_seconds=time.monotonic() + seconds)
+    assert isinstance(listener.wait()[-1], OutOfTime)
+
+
+def test_the_stages_of_an_answer_follow_one_another(engine: Engine, image: Clip) -> None:
+    listener, stages = Listener(), list[tuple[str, float, float]]()
+    engine.submit("a", image, RATE, FORM, listener, on_stage=lambda *stage: stages.append(stage))
+    listener.wait()
+    assert [name for name, *_ in stages] == ["queue", "vision", "prefill", "decode steps"]
+    assert all(end == begin for (*_, end), (_, begin, _) in pairwise(stages))
 
 
 def test_what_was_kept_is_counted(engine: Engine, video: Clip) -> None:

@@ -1,6 +1,7 @@
 """Metrics: the engine's counters as a server's own, for Prometheus."""
 
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,9 +16,17 @@ DESCRIPTIONS = {
     "frame_groups_missed": "Pairs of frames that went through the vision tower.",
     "frame_groups_evicted": "Pairs of frames that were evicted from the encoder cache.",
     "frame_group_bytes": "Size of the encoder cache.",
+    "running": "Generations in flight.",
+    "waiting": "Generations that wait until there is room.",
+    "batch": "Sequences in the last forward.",
+    "queue_seconds": "Seconds that generations have waited for room.",
+    "vision_seconds": "Seconds until clips were encoded.",
+    "prefill_seconds": "Seconds until prompts were read.",
+    "decode_seconds": "Seconds from the first logits to the end of the answer.",
     "responses": "Responses that were sent, each with the events of one forward; shows that the engine advances.",
 }
-"""Those that end in _bytes go up and down; the others only up, and get _total behind their names."""
+"""Those that end in _bytes and those of now go up and down; the others only up, and get _total behind their names."""
+_NOW = ("running", "waiting", "batch")
 
 
 class Metrics:
@@ -28,18 +37,23 @@ class Metrics:
         # A family that is garbage collected is taken off the server.
         self._families = {name: _family(family, name) for name in DESCRIPTIONS}
         self._metrics = {name: each.Metric(labels={}) for name, each in self._families.items()}
-        self._sent: dict[str, int] = {}
+        self._sent: dict[str, float] = {}
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         self._responses = 0
         self._updated_at_seconds = 0.0
+
+    def spent(self, stage: str, seconds: float) -> None:
+        """A generation has been in a stage for so long."""
+        self._seconds[f"{stage.removesuffix(' steps')}_seconds"] += seconds
 
     def responded(self, counters: Mapping[str, int], *, is_last: bool) -> None:
         """A response was sent; `is_last` of its answer."""
         self._responses += 1
         if is_last or time.monotonic() - self._updated_at_seconds > 1.0:
             self._updated_at_seconds = time.monotonic()
-            self.update({**counters, "responses": self._responses})
+            self.update({**counters, **self._seconds, "responses": self._responses})
 
-    def update(self, counters: Mapping[str, int]) -> None:
+    def update(self, counters: Mapping[str, float]) -> None:
         """Only what has changed: each is a message to the server. A runner without caches has no counters."""
         for name, value in counters.items():
             if (change := value - self._sent.get(name, 0)) and _is_gauge(name):
@@ -55,4 +69,4 @@ def _family(family: Any, name: str) -> Any:
 
 
 def _is_gauge(name: str) -> bool:
-    return name.endswith("_bytes")
+    return name.endswith("_bytes") or name in _NOW

@@ -8,16 +8,18 @@ import json
 import logging
 import os
 import sys
+import time
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
 from cancellation import Cancellation
 from loading import load_engine
 
-from assay import tensors
+from assay import __version__, tensors
 from assay.errors import AssayError
 from assay.generator import Finished
 from assay.rpc.logs import log_to_stderr
+from assay.rpc.tracing import record_span, trace_to_collector
 
 
 class TritonPythonModel:
@@ -29,6 +31,7 @@ class TritonPythonModel:
         # Runs last of all at exit: taking down an interpreter with torch in it would hold up Triton for seconds.
         atexit.register(os._exit, 0)
         try:
+            trace_to_collector("engine", __version__)
             self._engine, self._metrics = load_engine(args)
             self._cancellation = Cancellation(args["model_instance_name"], self._engine.cancel)
         except AssayError as error:
@@ -69,8 +72,22 @@ class TritonPythonModel:
                 self._engine.cancel(wish.request_id)
 
         logging.info("generation", extra={"facts": {"request_id": wish.request_id, "frames": len(wish.clip.frames)}})
+
+        def on_stage(stage: str, begin_seconds: float, end_seconds: float) -> None:
+            self._metrics.spent(stage, end_seconds - begin_seconds)
+            record_span(stage, wish.traceparent, begin_seconds, end_seconds)
+
         with self._cancellation.submitting(wish.request_id):
-            self._engine.submit(wish.request_id, wish.clip, wish.conversation, wish.form, on_events)
+            self._engine.submit(
+                wish.request_id,
+                wish.clip,
+                wish.conversation,
+                wish.form,
+                on_events,
+                priority=wish.priority,
+                deadline_seconds=time.monotonic() + wish.seconds_left,
+                on_stage=on_stage,
+            )
 
     def _tell(self, sender: Any, *events: Any) -> bool:
         """Send the events in one response; True if the last one is among them."""
