@@ -142,8 +142,8 @@ class FreeRules(_Strict):
     stops: tuple[str, ...] = ("\n",)
 
 
-class Checkpoint(_Strict):
-    """assay.toml, read and checked."""
+class ModelSpec(_Strict):
+    """assay.toml, read and checked: what the wire's ModelSpec is made of."""
 
     name: Annotated[str, Field(min_length=1)]
     summary: str = ""
@@ -193,7 +193,7 @@ class Checkpoint(_Strict):
         return hashlib.sha256(settings.encode()).hexdigest()[:16]
 
 
-def read_checkpoint(directory: Path) -> Checkpoint:
+def read_checkpoint(directory: Path) -> ModelSpec:
     """Reads `directory`/assay.toml. CheckpointError names the file and the key that is missing or misspelt."""
     path = directory / "assay.toml"
     try:
@@ -211,9 +211,9 @@ def read_checkpoint(directory: Path) -> Checkpoint:
     return checked[chosen] if chosen else _checked(path, written)
 
 
-def _checked(path: Path, settings: dict[str, Any], within: str = "") -> Checkpoint:
+def _checked(path: Path, settings: dict[str, Any], within: str = "") -> ModelSpec:
     try:
-        return Checkpoint.model_validate(settings)
+        return ModelSpec.model_validate(settings)
     except ValidationError as wrong:
         first = wrong.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.checkpoint import Checkpoint
+from assay.checkpoint import ModelSpec
 from assay.weight_shapes import check_weights, text_shape, vision_shape
 from assay.weights import check_config, check_files, read_json, stored_tensors
 
@@ -62,7 +62,7 @@ def check_stored(directory: Path) -> None:
 
 
 def model_memory(
-    directory: Path, checkpoint: Checkpoint, *, number_bytes: int, requests: int, cache_bytes: int
+    directory: Path, checkpoint: ModelSpec, *, number_bytes: int, requests: int, cache_bytes: int
 ) -> ModelMemory:
     """`number_bytes`: of a weight or activation where it is computed. CheckpointError if files are not as they say."""
     config = read_json(directory / "config.json")
@@ -85,7 +85,7 @@ def model_memory(
     )
 
 
-def _text_tokens(checkpoint: Checkpoint) -> Iterator[int]:
+def _text_tokens(checkpoint: ModelSpec) -> Iterator[int]:
     for form in checkpoint.form.values():
         free = sum(rules.max_tokens for name, rules in checkpoint.free.items() if f"{{{name}}}" in form.answer)
         written = max(len(form.question_image), len(form.question_video)) + len(form.answer)

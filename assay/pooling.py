@@ -84,7 +84,7 @@ class AttributePool:
     """
 
     def __init__(self, quantiles: Mapping[str, float] | None = None) -> None:
-        """`quantiles`: see `Checkpoint.grade_quantiles`; an attribute that is not in it gets its likeliest grade."""
+        """`quantiles`: see `ModelSpec.grade_quantiles`; an attribute that is not in it gets its likeliest grade."""
         self._quantiles = quantiles or {}
         self._grades: dict[str, _PooledGrade] = {}
 

@@ -1,9 +1,9 @@
-"""Checkpoint + form name -> what is asked, and the form in which it is answered."""
+"""Model specification + form name -> what is asked, and the form in which it is answered."""
 
 from string import Formatter
 
 from assay.attribute import KINDS
-from assay.checkpoint import AnswerTemplate, Checkpoint, DigitRules, FormName, FreeRules, GradeCalibration
+from assay.checkpoint import AnswerTemplate, DigitRules, FormName, FreeRules, GradeCalibration, ModelSpec
 from assay.errors import CheckpointError
 from assay.form import Choice, Digits, Form, Free, Literal, Segment
 
@@ -14,13 +14,13 @@ REASON = "_reason"
 FREE_NAMES = ("subject", "background", "reasoning", *(f"{name}{REASON}" for name in KINDS))
 
 
-def question(checkpoint: Checkpoint, form_name: FormName, is_video: bool) -> str:
+def question(checkpoint: ModelSpec, form_name: FormName, is_video: bool) -> str:
     """The user's turn. CheckpointError if the checkpoint has no such form."""
     template = _template(checkpoint, form_name)
     return template.question_video if is_video else template.question_image
 
 
-def answer_form(checkpoint: Checkpoint, form_name: FormName) -> Form:
+def answer_form(checkpoint: ModelSpec, form_name: FormName) -> Form:
     """The template as segments, in order. CheckpointError names what means nothing, or a missing {score}."""
     template = _template(checkpoint, form_name)
     for attribute in checkpoint.grade_quantile:
@@ -39,12 +39,12 @@ def answer_form(checkpoint: Checkpoint, form_name: FormName) -> Form:
     return form
 
 
-def grade_of_option(checkpoint: Checkpoint, attribute_name: str, option: str) -> str:
+def grade_of_option(checkpoint: ModelSpec, attribute_name: str, option: str) -> str:
     """The grade that an option of the attribute's choice stands for."""
     return next(grade for grade in KINDS[attribute_name].grades if _option(checkpoint, attribute_name, grade) == option)
 
 
-def _refuse_unknown_grades(checkpoint: Checkpoint) -> None:
+def _refuse_unknown_grades(checkpoint: ModelSpec) -> None:
     for attribute, calibration in checkpoint.grade_calibration.items():
         known = KINDS[attribute].grades if attribute in KINDS else ()
         strange = sorted(set(calibration.bias) - set(known))
@@ -53,14 +53,14 @@ def _refuse_unknown_grades(checkpoint: Checkpoint) -> None:
             raise CheckpointError(f"checkpoint {checkpoint.name!r}: grade_calibration: {attribute!r} {what}")
 
 
-def _template(checkpoint: Checkpoint, form_name: FormName) -> AnswerTemplate:
+def _template(checkpoint: ModelSpec, form_name: FormName) -> AnswerTemplate:
     if form_name not in checkpoint.form:
         known = ", ".join(checkpoint.form)
         raise CheckpointError(f"checkpoint {checkpoint.name!r} has no form {form_name!r}; it has {known}")
     return checkpoint.form[form_name]
 
 
-def _segment(checkpoint: Checkpoint, form_name: FormName, name: str) -> Segment:
+def _segment(checkpoint: ModelSpec, form_name: FormName, name: str) -> Segment:
     if name == SCORE:
         rules = checkpoint.digits.get(name, DigitRules())
         lead = checkpoint.form[form_name].score_lead
@@ -77,5 +77,5 @@ def _segment(checkpoint: Checkpoint, form_name: FormName, name: str) -> Segment:
     raise CheckpointError(f"form {form_name!r} of checkpoint {checkpoint.name!r}: {{{name}}} means nothing")
 
 
-def _option(checkpoint: Checkpoint, attribute_name: str, grade: str) -> str:
+def _option(checkpoint: ModelSpec, attribute_name: str, grade: str) -> str:
     return checkpoint.wording.get(attribute_name, {}).get(grade, f" {grade}")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from assay.attribute import KINDS, Attribute, Level
-from assay.checkpoint import Checkpoint, FormName
+from assay.checkpoint import FormName, ModelSpec
 from assay.errors import InvalidRequest
 from assay.frame import Clip, Frame
 from assay.score import Scale, Score
@@ -175,7 +175,7 @@ class ClipAssembler:
 
 
 def spec_to_wire(
-    checkpoint: Checkpoint, checkpoint_fingerprint: str, warnings: Sequence[str] = ()
+    checkpoint: ModelSpec, checkpoint_fingerprint: str, warnings: Sequence[str] = ()
 ) -> clip_pb2.ModelSpec:
     pixels = checkpoint.pixels
     spec = clip_pb2.ModelSpec(

@@ -13,17 +13,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from assay.attribute import KINDS
-from assay.checkpoint import Checkpoint, FormName
+from assay.checkpoint import FormName, ModelSpec
 from assay.errors import AssayError, ServiceUnavailable, UnreadableVerdict
 from assay.form import Choice, Form, Free, Literal, Segment
 from assay.frame import Clip, Frame
 from assay.prompt import SCORE, answer_form
 from assay.transcript import Transcript
-from assay.v1 import attribute_extraction_pb2, scoring_pb2
+from assay.v1 import attribute_extraction_pb2, clip_pb2, scoring_pb2
 from assay.wire import transcript_from_wire, transcript_to_wire
 from evaluation.measure import UNREADABLE_FILE, Failed
 from gateway.decode.jobs import DecodePool, DecodeSpec, Target
-from gateway.upstream import Explanation, ModelSpec, RequestOptions, Upstream
+from gateway.upstream import Explanation, RequestOptions, Upstream
 
 Part = tuple[Segment, str]
 """A segment and the text that it wrote; "" where a free text wrote nothing."""
@@ -131,7 +131,7 @@ class _Answer:
 class Editor:
     """Reads pictures, has them reasoned about, and scores them after edits."""
 
-    def __init__(self, checkpoint: Checkpoint, decoder: DecodePool, upstream: Upstream, form: FormName) -> None:
+    def __init__(self, checkpoint: ModelSpec, decoder: DecodePool, upstream: Upstream, form: FormName) -> None:
         """ValueError for the direct form: it has no reasoning to edit."""
         if form == "direct":
             raise ValueError("the direct form has no reasoning to edit")
@@ -174,7 +174,7 @@ class Editor:
         if edit == AS_WRITTEN:
             row.scores[DIRECT] = final.direct_score.value
 
-    async def _answer(self, path: Path, spec: ModelSpec) -> _Answer | Failed:
+    async def _answer(self, path: Path, spec: clip_pb2.ModelSpec) -> _Answer | Failed:
         try:
             clip = await self._clip(await asyncio.to_thread(path.read_bytes), spec)
             transcript = transcript_from_wire(await self._transcript(clip))
@@ -188,7 +188,7 @@ class Editor:
         except ValueError as error:
             return Failed("UNEXPECTED_TRANSCRIPT", str(error))
 
-    async def _clip(self, content: bytes, spec: ModelSpec) -> Clip:
+    async def _clip(self, content: bytes, spec: clip_pb2.ModelSpec) -> Clip:
         target = Target(spec.image_min_pixels, spec.image_max_pixels, spec.factor_px)
         frames = await decoded(self._decoder, DecodeSpec(is_video=False, target=target), content)
         return Clip((frames[0],), is_video=False)
@@ -229,7 +229,7 @@ async def decoded(decoder: DecodePool, spec: DecodeSpec, content: bytes) -> list
 
 
 async def edited_rows(
-    addresses: Mapping[str, str], checkpoint: Checkpoint, form: FormName, files: Sequence[tuple[str, Path, float]]
+    addresses: Mapping[str, str], checkpoint: ModelSpec, form: FormName, files: Sequence[tuple[str, Path, float]]
 ) -> list[EditedRow]:
     """`addresses` has "attribute_extraction" and "scoring", as assay.stack.Stack.addresses does."""
     upstream = Upstream(addresses["attribute_extraction"], addresses["scoring"])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from assay.checkpoint import Checkpoint
+from assay.checkpoint import ModelSpec
 from assay.client import AsyncClient, Judgement, Model, NoServer, Source, VideoOptions
 from assay.errors import AssayError, UnreadableVerdict
 from data.tables import BadDataSet
@@ -87,7 +87,7 @@ def models(outcomes: Iterable[Outcome]) -> list[Model]:
     return list(dict.fromkeys(outcome.model for outcome in outcomes if isinstance(outcome, Judgement)))
 
 
-def refuse_another_checkpoint(checkpoint: Checkpoint, outcomes: Sequence[Outcome]) -> None:
+def refuse_another_checkpoint(checkpoint: ModelSpec, outcomes: Sequence[Outcome]) -> None:
     """BadDataSet where the answers are of other settings than these: the words would be read by the wrong headings."""
     for model in models(outcomes):
         if model.preprocessing_fingerprint != checkpoint.preprocessing_fingerprint:

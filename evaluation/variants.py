@@ -16,12 +16,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from assay.checkpoint import Checkpoint, read_checkpoint
+from assay.checkpoint import ModelSpec, read_checkpoint
 
 SETTINGS = "assay.toml"
 
 
-def write_variant(checkpoint: Path, directory: Path, changes: Mapping[str, Any]) -> Checkpoint:
+def write_variant(checkpoint: Path, directory: Path, changes: Mapping[str, Any]) -> ModelSpec:
     """Makes `directory` a checkpoint that differs in its settings alone; raises as write_settings does."""
     changed = write_settings(checkpoint, directory, changes)
     link_files(checkpoint, directory)
@@ -35,7 +35,7 @@ def link_files(checkpoint: Path, directory: Path) -> None:
             (directory / path.name).symlink_to(path.resolve())
 
 
-def write_settings(checkpoint: Path, directory: Path, changes: Mapping[str, Any]) -> Checkpoint:
+def write_settings(checkpoint: Path, directory: Path, changes: Mapping[str, Any]) -> ModelSpec:
     """Writes `directory`/assay.toml: that of `checkpoint` with changes by dotted key ("clip.max_frames").
 
     Returns what it now says. KeyError for a key that the settings do not have, CheckpointError for a bad value.
@@ -105,7 +105,7 @@ class Levers:
         clips = f", {clip} clips of <= {self.max_frames}" if self.modality == VIDEO else ""
         return f"{self.modality}, {self.frame_pixels} px, {self.frames_per_second:g} fps{clips}, says {self.wording}"
 
-    def changes(self, checkpoint: Checkpoint) -> dict[str, Any]:
+    def changes(self, checkpoint: ModelSpec) -> dict[str, Any]:
         """Dotted keys of assay.toml to their values in this setting."""
         # A least area of one merged patch: nothing is enlarged, or the size of a frame would not be what it says.
         least = checkpoint.pixels.factor_px**2

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from assay.attribute import KINDS
-from assay.checkpoint import Checkpoint, FormName
+from assay.checkpoint import FormName, ModelSpec
 from assay.cot import CotReader, GradeRead
 from assay.form import Choice, Free, Literal
 from assay.prompt import REASON, answer_form
@@ -41,7 +41,7 @@ _PROSE = {
 }
 
 
-def grades_in(checkpoint: Checkpoint, form_name: FormName, reasoning: str) -> dict[str, str]:
+def grades_in(checkpoint: ModelSpec, form_name: FormName, reasoning: str) -> dict[str, str]:
     """Attribute -> grade as the text says; an attribute of which it says nothing readable is not there."""
     if form_name == "natural":
         reader = CotReader(checkpoint.reading)
@@ -51,7 +51,7 @@ def grades_in(checkpoint: Checkpoint, form_name: FormName, reasoning: str) -> di
     return {name: text for name, text in texts.items() if name in KINDS and text in KINDS[name].grades}
 
 
-def reasons_in(checkpoint: Checkpoint, form_name: FormName, reasoning: str) -> dict[str, str]:
+def reasons_in(checkpoint: ModelSpec, form_name: FormName, reasoning: str) -> dict[str, str]:
     """Attribute -> the words of its reason (regular form), or of the whole text (natural form)."""
     if form_name == "natural":
         return dict.fromkeys(_REASONS, reasoning)
@@ -59,7 +59,7 @@ def reasons_in(checkpoint: Checkpoint, form_name: FormName, reasoning: str) -> d
     return {name: texts[name + REASON] for name in _REASONS if name + REASON in texts}
 
 
-def _after_headings(checkpoint: Checkpoint, form_name: FormName, reasoning: str) -> dict[str, str]:
+def _after_headings(checkpoint: ModelSpec, form_name: FormName, reasoning: str) -> dict[str, str]:
     """Name of each choice or free text of the form -> the rest of the line behind the heading before it."""
     found: dict[str, str] = {}
     heading = ""

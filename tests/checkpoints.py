@@ -2,7 +2,7 @@
 
 import tomllib
 
-from assay.checkpoint import Checkpoint
+from assay.checkpoint import ModelSpec
 
 ASSAY_TOML = '''
 name = "test"
@@ -46,5 +46,5 @@ no = "The camera is tilted"
 '''
 
 
-def small_checkpoint() -> Checkpoint:
-    return Checkpoint.model_validate(tomllib.loads(ASSAY_TOML))
+def small_checkpoint() -> ModelSpec:
+    return ModelSpec.model_validate(tomllib.loads(ASSAY_TOML))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from assay.attribute import KINDS
-from assay.checkpoint import Checkpoint, read_checkpoint
+from assay.checkpoint import ModelSpec, read_checkpoint
 from assay.engine import Engine, EngineOptions
 from assay.frame import Clip, Frame
 from assay.generator import Chose, Conversation
@@ -83,7 +83,7 @@ def grade_of(picture: Picture, name: str) -> int:
     return int(np.clip(np.floor(place), 0, len(KINDS[name].grades) - 1))
 
 
-async def asked(engine: Engine, checkpoint: Checkpoint, pictures: Sequence[Picture]) -> dict[str, Numbers]:
+async def asked(engine: Engine, checkpoint: ModelSpec, pictures: Sequence[Picture]) -> dict[str, Numbers]:
     """Attribute -> (pictures, grades) logarithms of the probabilities, without any calibration."""
     bare = checkpoint.model_copy(update={"grade_calibration": {}})
     form, gate = answer_form(bare, "regular"), asyncio.Semaphore(_AT_ONCE)

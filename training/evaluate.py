@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from tokenizers import Tokenizer
 from transformers import Qwen2VLForConditionalGeneration
 
-from assay.checkpoint import Checkpoint, read_checkpoint
+from assay.checkpoint import ModelSpec, read_checkpoint
 from assay.form import Literal
 from assay.prompt import answer_form, question
 from training import degrade, photos
@@ -40,7 +40,7 @@ LADDERS: Mapping[str, Sequence[float]] = {
 class Judge:
     """Direct scores of pictures, in batches of one size."""
 
-    def __init__(self, model: Qwen2VLForConditionalGeneration, tokenizer: Tokenizer, checkpoint: Checkpoint) -> None:
+    def __init__(self, model: Qwen2VLForConditionalGeneration, tokenizer: Tokenizer, checkpoint: ModelSpec) -> None:
         self._model, self._tokenizer = model, tokenizer
         self._dtype = quicker_dtype(model.device)
         literal = next(iter(answer_form(checkpoint, "direct")))
@@ -88,7 +88,7 @@ class Judge:
 
 
 def rated_correlations(
-    judge: Judge, held_out: Sequence[photos.Photo], checkpoint: Checkpoint, batch: int = 32
+    judge: Judge, held_out: Sequence[photos.Photo], checkpoint: ModelSpec, batch: int = 32
 ) -> dict[str, float]:
     """SRCC of the direct score with the raters' two means."""
     scores = np.concatenate(
@@ -103,7 +103,7 @@ def rated_correlations(
     }
 
 
-def ladder_correlations(judge: Judge, held_out: Sequence[photos.Photo], checkpoint: Checkpoint) -> dict[str, float]:
+def ladder_correlations(judge: Judge, held_out: Sequence[photos.Photo], checkpoint: ModelSpec) -> dict[str, float]:
     """Kind -> Spearman of falling score with the step, per photo, averaged."""
     found: dict[str, list[float]] = {kind: [] for kind in LADDERS}
     rng = np.random.default_rng(0)
@@ -116,7 +116,7 @@ def ladder_correlations(judge: Judge, held_out: Sequence[photos.Photo], checkpoi
     return {kind: float(np.mean(values)) for kind, values in found.items()}
 
 
-def load(directory: Path) -> tuple[Judge, Checkpoint]:
+def load(directory: Path) -> tuple[Judge, ModelSpec]:
     """A judge over a checkpoint directory."""
     checkpoint = read_checkpoint(directory)
     model = Qwen2VLForConditionalGeneration.from_pretrained(directory, dtype=torch.float32)

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import GenerationConfig, Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
-from assay.checkpoint import Checkpoint
+from assay.checkpoint import ModelSpec
 from training.tower import vision_config
 
 
@@ -96,7 +96,7 @@ def _spelt_anew(model: Qwen2VLForConditionalGeneration, old_file: Path, new_file
     model.generation_config.eos_token_id, model.generation_config.pad_token_id = ends, ends[1]
 
 
-def preprocessor_config(checkpoint: Checkpoint) -> dict[str, object]:
+def preprocessor_config(checkpoint: ModelSpec) -> dict[str, object]:
     """preprocessor_config.json of transformers' image processor, from assay.toml."""
     pixels = checkpoint.pixels
     return {
@@ -119,7 +119,7 @@ def preprocessor_config(checkpoint: Checkpoint) -> dict[str, object]:
     }
 
 
-def export(model: Qwen2VLForConditionalGeneration, tokenizer_dir: Path, checkpoint: Checkpoint, out: Path) -> None:
+def export(model: Qwen2VLForConditionalGeneration, tokenizer_dir: Path, checkpoint: ModelSpec, out: Path) -> None:
     """Write the checkpoint's files next to assay.toml, each replaced whole; weights as float16."""
     temporary = out.parent / f".{out.name}.part"
     temporary.mkdir(parents=True, exist_ok=True)

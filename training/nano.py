@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2VLForConditionalGeneration
 
-from assay.checkpoint import Checkpoint, read_checkpoint
+from assay.checkpoint import ModelSpec, read_checkpoint
 from assay.form import Choice, Literal
 from assay.prompt import answer_form
 from training import pieces, tokenizer
@@ -50,7 +50,7 @@ _HEAD_FIRST_SECONDS = 120.0
 """A head of random weights would tear up what the tower starts with."""
 
 
-def texts_of(checkpoint: Checkpoint) -> list[str]:
+def texts_of(checkpoint: ModelSpec) -> list[str]:
     """All that is ever asked and answered, in the pieces in which it is tokenised."""
     texts = [*every_text(), *WORDS, *(f"{word} before a" for word in WORDS), f"system\n{SYSTEM}\nuser\nassistant\n"]
     for name, template in checkpoint.form.items():
@@ -92,7 +92,7 @@ def main() -> None:
 
 def run(
     settings: Settings,
-    checkpoint: Checkpoint,
+    checkpoint: ModelSpec,
     photos: Gallery,
     out: Path,
     runs: Path,
@@ -153,7 +153,7 @@ def _teacher(photos: Gallery, runs: Path) -> Teacher:
 
 def see(
     settings: Settings,
-    checkpoint: Checkpoint,
+    checkpoint: ModelSpec,
     photos: Gallery,
     model: Qwen2VLForConditionalGeneration,
     runs: Path,

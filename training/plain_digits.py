@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoTokenizer, Qwen2VLForConditionalGeneration, Qwen2VLImageProcessor
 
-from assay.checkpoint import Checkpoint, read_checkpoint
+from assay.checkpoint import ModelSpec, read_checkpoint
 from assay.engine import Engine, EngineOptions
 from assay.frame import Clip, Frame
 from assay.generator import Conversation, NumberWritten
@@ -34,7 +34,7 @@ _ACTIVATION = "quick_gelu"
 Ten = NDArray[np.float64]
 
 
-def by_transformers(directory: Path, checkpoint: Checkpoint, pictures: Sequence[Pixels]) -> list[Ten]:
+def by_transformers(directory: Path, checkpoint: ModelSpec, pictures: Sequence[Pixels]) -> list[Ten]:
     """Probabilities of the first digit, by transformers' own classes alone."""
     tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
     processor = Qwen2VLImageProcessor.from_pretrained(directory, local_files_only=True)
@@ -61,7 +61,7 @@ def by_transformers(directory: Path, checkpoint: Checkpoint, pictures: Sequence[
     return found
 
 
-def by_engine(directory: Path, checkpoint: Checkpoint, pictures: Sequence[Pixels]) -> list[Ten]:
+def by_engine(directory: Path, checkpoint: ModelSpec, pictures: Sequence[Pixels]) -> list[Ten]:
     """The same, by the engine that serves."""
     engine = Engine.load(directory, EngineOptions(max_in_flight=1, threads=1))
     conversation, form = Conversation(question(checkpoint, "direct", is_video=False)), answer_form(checkpoint, "direct")

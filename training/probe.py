@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from assay.checkpoint import Checkpoint, read_checkpoint
+from assay.checkpoint import ModelSpec, read_checkpoint
 from training import photos, rated
 from training.head import Head
 from training.loop import quicker_dtype
@@ -26,7 +26,7 @@ Numbers = NDArray[np.float64]
 
 
 @torch.inference_mode()
-def asked(tower: torch.nn.Module, head: Head, held_out: Sequence[Photo], checkpoint: Checkpoint) -> Numbers:
+def asked(tower: torch.nn.Module, head: Head, held_out: Sequence[Photo], checkpoint: ModelSpec) -> Numbers:
     """(photos, 3): the head's score, and its two guesses of the teacher's judgement."""
     dtype, found = quicker_dtype(torch.device("cpu")), []
     for photo in held_out:

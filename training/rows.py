@@ -16,7 +16,7 @@ from scipy.stats import norm
 from tokenizers import Tokenizer
 
 from assay.attribute import KINDS
-from assay.checkpoint import Checkpoint, FormName
+from assay.checkpoint import FormName, ModelSpec
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.prompt import answer_form, question
 from training import claims, stage1, wording
@@ -62,7 +62,7 @@ class Branch:
 class Writer:
     """Turns pictures into branches, by the forms of a checkpoint."""
 
-    def __init__(self, checkpoint: Checkpoint, tokenizer_file: Path, logits: NDArray[np.float32]) -> None:
+    def __init__(self, checkpoint: ModelSpec, tokenizer_file: Path, logits: NDArray[np.float32]) -> None:
         """logits: (photos, 1000), the teacher's, by Picture.row."""
         self._checkpoint, self._logits = checkpoint, logits
         tokenizer = Tokenizer.from_file(str(tokenizer_file))

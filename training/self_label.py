@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import Qwen2VLForConditionalGeneration
 
-from assay.checkpoint import Checkpoint
+from assay.checkpoint import ModelSpec
 from assay.form import Choice
 from training import labels, stage1, teacher
 from training.batches import Picture, Rated
@@ -30,7 +30,7 @@ _BATCH = 24
 def self_labelled(
     model: Qwen2VLForConditionalGeneration,
     writer: Writer,
-    checkpoint: Checkpoint,
+    checkpoint: ModelSpec,
     rated: Sequence[Rated],
     most: int,
     cache: Path,
@@ -54,7 +54,7 @@ def self_labelled(
 
 @torch.inference_mode()
 def _places(
-    model: Qwen2VLForConditionalGeneration, writer: Writer, checkpoint: Checkpoint, rated: Sequence[Rated]
+    model: Qwen2VLForConditionalGeneration, writer: Writer, checkpoint: ModelSpec, rated: Sequence[Rated]
 ) -> NDArray[np.float32]:
     """(photos, len(CONTENT)) float32, places as in labels.Truth."""
     found = np.zeros((len(rated), len(CONTENT)), np.float32)
@@ -77,7 +77,7 @@ def _places(
     return found
 
 
-def _batches(rated: Sequence[Rated], checkpoint: Checkpoint) -> Iterator[tuple[list[int], list[Picture]]]:
+def _batches(rated: Sequence[Rated], checkpoint: ModelSpec) -> Iterator[tuple[list[int], list[Picture]]]:
     """(places in `rated`, pictures of one size as they are served)."""
     waiting: dict[tuple[int, ...], tuple[list[int], list[Picture]]] = {}
     for place, each in enumerate(rated):
@@ -92,7 +92,7 @@ def _batches(rated: Sequence[Rated], checkpoint: Checkpoint) -> Iterator[tuple[l
     yield from waiting.values()
 
 
-def _first_tokens(writer: Writer, checkpoint: Checkpoint, name: str) -> list[int]:
+def _first_tokens(writer: Writer, checkpoint: ModelSpec, name: str) -> list[int]:
     """The first token of each grade. ValueError if two grades begin alike: one look would not tell them apart."""
     choice = next(s for s in stage1.answer(checkpoint, name) if isinstance(s, Choice) and s.name == name)
     first = [writer.tokens(option)[0] for option in choice.options]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from assay.attribute import KINDS
-from assay.checkpoint import Checkpoint
+from assay.checkpoint import ModelSpec
 from assay.form import Form, Literal, Segment
 from assay.prompt import REASON, answer_form
 from training.recipe.example import stage1_question
@@ -39,7 +39,7 @@ def question(task: str, is_video: bool) -> str:
     return stage1_question(task, is_video)
 
 
-def answer(checkpoint: Checkpoint, task: str) -> Form:
+def answer(checkpoint: ModelSpec, task: str) -> Form:
     """The named segments of the regular form, each behind its own heading."""
     segments = list(answer_form(checkpoint, "regular"))
     places = {segment.name: place for place, segment in enumerate(segments) if not isinstance(segment, Literal)}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from assay.checkpoint import Checkpoint, read_checkpoint
+from assay.checkpoint import ModelSpec, read_checkpoint
 from assay.frame import Clip, Frame
 from assay.generator import Conversation
 from assay.prompt import answer_form, question
@@ -39,7 +39,7 @@ async def warm_up(address: str, settings: TritonServerSettings) -> None:
         await generator.close()
 
 
-def largest_clips(checkpoint: Checkpoint) -> Iterator[Clip]:
+def largest_clips(checkpoint: ModelSpec) -> Iterator[Clip]:
     """A picture and a video clip of as many pixels and frames as the checkpoint allows, grey."""
     pixels, budget = checkpoint.pixels, checkpoint.clip
     unit_px = pixels.patch_px * pixels.merge

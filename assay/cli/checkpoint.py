@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from assay.checkpoint import Checkpoint, read_checkpoint
+from assay.checkpoint import ModelSpec, read_checkpoint
 from assay.cot import CotReader
 from assay.errors import CheckpointError
 from assay.form import Literal
@@ -59,7 +59,7 @@ def _memory_lines(sheet: ModelMemory) -> dict[str, float]:
     }
 
 
-def check_servable(directory: Path, checkpoint: Checkpoint) -> None:
+def check_servable(directory: Path, checkpoint: ModelSpec) -> None:
     """What the programs refuse at their start, found without a model in memory. CheckpointError names it."""
     check_stored(directory)
     for form_name in ("direct", *checkpoint.form):
@@ -71,7 +71,7 @@ def check_servable(directory: Path, checkpoint: Checkpoint) -> None:
     _compare_pixels(directory, checkpoint)
 
 
-def _compare_pixels(directory: Path, checkpoint: Checkpoint) -> None:
+def _compare_pixels(directory: Path, checkpoint: ModelSpec) -> None:
     config, pixels = read_json(directory / "preprocessor_config.json"), checkpoint.pixels
     said = {
         "image_mean": list(pixels.mean),
@@ -85,7 +85,7 @@ def _compare_pixels(directory: Path, checkpoint: Checkpoint) -> None:
             raise CheckpointError(f"preprocessor_config.json: {key} is {config[key]}, assay.toml says {expected}")
 
 
-def _said(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
+def _said(checkpoint: ModelSpec) -> Iterator[tuple[str, str]]:
     """Name and value of every line about assay.toml."""
     pixels, clip, score = checkpoint.pixels, checkpoint.clip, checkpoint.score
     yield "name", checkpoint.name + (f", variant {checkpoint.variant}" if checkpoint.variant else "")

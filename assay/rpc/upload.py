@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from assay.checkpoint import Checkpoint
+from assay.checkpoint import ModelSpec
 from assay.errors import InvalidRequest, OverLimit
 from assay.frame import Clip
 from assay.v1 import clip_pb2
@@ -35,7 +35,7 @@ class Upload(Generic[C]):
         config: C = first.config
         return config
 
-    async def clip(self, header: clip_pb2.ClipHeader, checkpoint: Checkpoint) -> Clip:
+    async def clip(self, header: clip_pb2.ClipHeader, checkpoint: ModelSpec) -> Clip:
         """The clip, once its last byte is there. InvalidRequest before any pixel if the model does not take such."""
         refuse_unfit(header, checkpoint)
         assembler = ClipAssembler(header)
@@ -75,7 +75,7 @@ class Upload(Generic[C]):
             ) from None
 
 
-def refuse_unfit(header: clip_pb2.ClipHeader, checkpoint: Checkpoint) -> None:
+def refuse_unfit(header: clip_pb2.ClipHeader, checkpoint: ModelSpec) -> None:
     """InvalidRequest if the frames are not of a size and number that the checkpoint takes."""
     pixels = checkpoint.pixels
     size = f"{header.width_px} x {header.height_px}"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from assay.checkpoint import Checkpoint, FormName
+from assay.checkpoint import FormName, ModelSpec
 from assay.form import Choice, Form
 from assay.frame import Clip, Frame
 from assay.generator import Conversation
@@ -34,7 +34,7 @@ class Ask:
     form: Form
 
 
-def asks(name: str, checkpoint: Checkpoint, count: int, seed: int) -> list[Ask]:
+def asks(name: str, checkpoint: ModelSpec, count: int, seed: int) -> list[Ask]:
     """So many requests of a workload. KeyError if there is no such workload."""
     form_name = _FORMS[name]
     form, pixels = _greedy(answer_form(checkpoint, form_name)), checkpoint.pixels

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from PIL import Image
 
-from assay.checkpoint import Checkpoint
+from assay.checkpoint import ModelSpec
 from assay.client import AsyncClient
 from assay.cot import Reasoning
 from assay.form import Form
@@ -57,7 +57,7 @@ class OfTenant:
                 yield event
 
 
-def by_generator(generator: Generator, checkpoint: Checkpoint) -> Judge:
+def by_generator(generator: Generator, checkpoint: ModelSpec) -> Judge:
     """What both services do, in this process: the early score next to the reasoning, and the reasoned one after it."""
 
     async def judge(picture: BenchmarkPicture) -> Judged:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from assay.checkpoint import Checkpoint, FormName, read_checkpoint
+from assay.checkpoint import FormName, ModelSpec, read_checkpoint
 from assay.client import Window
 from data.command_line import with_options
 from evaluation import options
@@ -24,7 +24,7 @@ _UNNAMED = UNSURE.strip()
 
 async def claimed(
     photos: Sequence[Path],
-    checkpoint: Checkpoint,
+    checkpoint: ModelSpec,
     form_name: FormName,
     settings: MeasureOptions,
     page: Path | None = None,
@@ -59,7 +59,7 @@ def _write(page: Path, answered: Sequence[PagePhoto]) -> None:
     page.write_text(claims_page(answered), encoding="utf-8")
 
 
-def _checked_photo(photo: Path, outcome: Outcome, checkpoint: Checkpoint, form_name: FormName) -> PagePhoto | None:
+def _checked_photo(photo: Path, outcome: Outcome, checkpoint: ModelSpec, form_name: FormName) -> PagePhoto | None:
     if isinstance(outcome, Failed):
         return None
     window = outcome.windows[0]

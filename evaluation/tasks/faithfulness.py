@@ -10,7 +10,7 @@ import typer
 from PIL import Image
 
 from assay.attribute import KINDS
-from assay.checkpoint import Checkpoint, FormName, read_checkpoint
+from assay.checkpoint import FormName, ModelSpec, read_checkpoint
 from assay.client import Judgement, Window
 from data.command_line import with_options
 from evaluation import options
@@ -29,7 +29,7 @@ BLUR_SIGMA = 6.3
 
 
 async def faithful(
-    photos: Sequence[Path], checkpoint: Checkpoint, form_name: FormName, settings: MeasureOptions
+    photos: Sequence[Path], checkpoint: ModelSpec, form_name: FormName, settings: MeasureOptions
 ) -> Report:
     """Asks for every photo as it is, shuffled and blurred: numbers, outcomes and the table."""
     whole = await measure([partial(_file, photo, "") for photo in photos], settings)
@@ -71,7 +71,7 @@ def _file(photo: Path, change: str) -> bytes | Path:
     return encoded(_CHANGES[change](original(photo)), "PNG") if change else photo
 
 
-def _agreement(name: str, checkpoint: Checkpoint, form_name: FormName, windows: Sequence[Window]) -> dict[str, Any]:
+def _agreement(name: str, checkpoint: ModelSpec, form_name: FormName, windows: Sequence[Window]) -> dict[str, Any]:
     graded = [window for window in windows if name in window.attributes]
     said = [grades_in(checkpoint, form_name, window.reasoning).get(name) for window in graded]
     equal = sum(words == window.attributes[name].grade for words, window in zip(said, graded, strict=True))
@@ -84,7 +84,7 @@ def _total(each: Any) -> dict[str, Any]:
     return {"n": n, "equal": equal, "share": share(equal, n)}
 
 
-def _reasons(name: str, checkpoint: Checkpoint, form_name: FormName, windows: Sequence[Window]) -> dict[str, Any]:
+def _reasons(name: str, checkpoint: ModelSpec, form_name: FormName, windows: Sequence[Window]) -> dict[str, Any]:
     """How far the words of a reason stand from its grade, in fifths of the scale."""
     apart: list[int] = []
     unknown = 0

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
 from assay.attribute import Attribute
-from assay.checkpoint import Checkpoint, FormName
+from assay.checkpoint import FormName, ModelSpec
 from assay.cot import CotReader, GradeRead, Reasoning
 from assay.errors import CheckpointError, ModelUnavailable
 from assay.form import Choice, Form, Free, Literal
@@ -18,7 +18,7 @@ from assay.transcript import Transcript
 Extracted = Reasoning | Attribute | Transcript
 
 
-def refuse_unusable(checkpoint: Checkpoint) -> None:
+def refuse_unusable(checkpoint: ModelSpec) -> None:
     """CheckpointError if a form of the checkpoint cannot be asked or read; for the start of the program."""
     for form_name in checkpoint.form:
         answer_form(checkpoint, form_name)
@@ -29,7 +29,7 @@ def refuse_unusable(checkpoint: Checkpoint) -> None:
 
 
 async def extract(
-    generator: Generator, checkpoint: Checkpoint, form_name: FormName, clip: Clip, tenant: str = ""
+    generator: Generator, checkpoint: ModelSpec, form_name: FormName, clip: Clip, tenant: str = ""
 ) -> AsyncGenerator[Extracted, None]:
     """Text as it is written, attributes as soon as they are certain, the transcript last."""
     form = answer_form(checkpoint, form_name).before(SCORE)
@@ -50,7 +50,7 @@ async def extract(
 class _Listener:
     """Makes attributes of what is written: typed where the form has a choice, read where the text is free prose."""
 
-    def __init__(self, checkpoint: Checkpoint, form: Form) -> None:
+    def __init__(self, checkpoint: ModelSpec, form: Form) -> None:
         self._checkpoint = checkpoint
         self._is_prose = not any(isinstance(segment, Choice) for segment in form)
         self._prose = CotReader(checkpoint.reading if self._is_prose else {})

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 
 from assay.attribute import Attribute
-from assay.checkpoint import Checkpoint
+from assay.checkpoint import ModelSpec
 from assay.cot import Reasoning
 from assay.generator import Generator
 from assay.rpc.admission import ConcurrencyLimit
@@ -32,7 +32,7 @@ class AttributeExtractionService(AttributeExtractionServiceServicer):
     def __init__(
         self,
         generator: Generator,
-        checkpoint: Checkpoint,
+        checkpoint: ModelSpec,
         model: LiveModel,
         *,
         max_in_flight: int = 16,

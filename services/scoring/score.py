@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from assay.attribute import Attribute
-from assay.checkpoint import Checkpoint, FormName
+from assay.checkpoint import FormName, ModelSpec
 from assay.composite import CompositeWeights, composite_score
 from assay.digits import score_from_digits
 from assay.errors import CheckpointError, InvalidRequest, ModelUnavailable, UnreadableVerdict
@@ -48,7 +48,7 @@ class Composite:
     """Awaited after the transcript."""
 
 
-def refuse_unusable(checkpoint: Checkpoint) -> None:
+def refuse_unusable(checkpoint: ModelSpec) -> None:
     """CheckpointError if a form of the checkpoint cannot be asked; for the start of the program."""
     for form_name in ("direct", *checkpoint.form):
         answer_form(checkpoint, form_name)
@@ -56,7 +56,7 @@ def refuse_unusable(checkpoint: Checkpoint) -> None:
 
 async def score_clip(
     generator: Generator,
-    checkpoint: Checkpoint,
+    checkpoint: ModelSpec,
     form_name: FormName,
     clip: Clip,
     transcript: Callable[[], Awaitable[Transcript | None]],
@@ -80,7 +80,7 @@ async def score_clip(
 
 
 async def _ask(
-    generator: Generator, checkpoint: Checkpoint, clip: Clip, conversation: Conversation, form: Form
+    generator: Generator, checkpoint: ModelSpec, clip: Clip, conversation: Conversation, form: Form
 ) -> tuple[Score, str]:
     """The score that the model writes, and the fingerprint of the checkpoint that wrote it."""
     score, started = None, time.perf_counter()

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 
 from assay.attribute import Attribute
-from assay.checkpoint import Checkpoint, FormName
+from assay.checkpoint import FormName, ModelSpec
 from assay.composite import CompositeWeights
 from assay.errors import InvalidRequest
 from assay.generator import Generator
@@ -33,7 +33,7 @@ class ScoringService(ScoringServiceServicer):
     def __init__(
         self,
         generator: Generator,
-        checkpoint: Checkpoint,
+        checkpoint: ModelSpec,
         model: LiveModel,
         *,
         max_in_flight: int = 32,

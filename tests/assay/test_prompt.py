@@ -1,4 +1,4 @@
-"""Checkpoint + form name -> question and form."""
+"""Model specification + form name -> question and form."""
 
 import pytest
 

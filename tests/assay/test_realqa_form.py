@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.checkpoint import Checkpoint, FormName, read_checkpoint
+from assay.checkpoint import FormName, ModelSpec, read_checkpoint
 from assay.cot import CotReader, GradeRead
 from assay.decoding.grammar import grammar_of, longest_answer
 from assay.form import Choice, Digits, Form, Literal
@@ -18,7 +18,7 @@ FREE = " a dog"
 
 
 @pytest.fixture(scope="module")
-def checkpoint() -> Checkpoint:
+def checkpoint() -> ModelSpec:
     return read_checkpoint(ROOT / "checkpoints/realqa-7b")
 
 
@@ -46,7 +46,7 @@ def _other(segment: object, free: str) -> str:
 
 @pytest.mark.parametrize("form_name", ["direct", "regular", "natural"])
 def test_segments_are_tokenised_as_the_whole_text_is(
-    form_name: FormName, checkpoint: Checkpoint, text: TextTokenizer
+    form_name: FormName, checkpoint: ModelSpec, text: TextTokenizer
 ) -> None:
     for segments in answers(answer_form(checkpoint, form_name)):
         apart = [token for segment in segments for token in text.encode(segment)]
@@ -55,7 +55,7 @@ def test_segments_are_tokenised_as_the_whole_text_is(
 
 @pytest.mark.parametrize(("form_name", "joined"), [("regular", [".,"] * 4), ("natural", [])])
 def test_a_full_stop_at_the_end_of_a_free_text_is_the_only_place_where_they_differ(
-    form_name: FormName, joined: list[str], checkpoint: Checkpoint, text: TextTokenizer
+    form_name: FormName, joined: list[str], checkpoint: ModelSpec, text: TextTokenizer
 ) -> None:
     segments = answers(answer_form(checkpoint, form_name), f"{FREE}.")[0]
     apart = [text.bytes_of(token).decode() for segment in segments for token in text.encode(segment)]
@@ -65,7 +65,7 @@ def test_a_full_stop_at_the_end_of_a_free_text_is_the_only_place_where_they_diff
 
 @pytest.mark.parametrize(("form_name", "most"), [("direct", 16), ("regular", 512), ("natural", 560)])
 def test_an_answer_fits_into_the_tokens_that_the_authors_trained_with(
-    form_name: FormName, most: int, checkpoint: Checkpoint, text: TextTokenizer
+    form_name: FormName, most: int, checkpoint: ModelSpec, text: TextTokenizer
 ) -> None:
     # Their cut-off is 2,048, of which an image takes up to 512.
     assert longest_answer(grammar_of(answer_form(checkpoint, form_name), text)) <= most
@@ -75,7 +75,7 @@ def test_a_score_of_seven_is_a_space_and_a_digit(text: TextTokenizer) -> None:
     assert [text.bytes_of(token) for token in text.encode(" 7")] == [b" ", b"7"]
 
 
-def test_the_questions_are_the_papers(checkpoint: Checkpoint) -> None:
+def test_the_questions_are_the_papers(checkpoint: ModelSpec) -> None:
     asked = [question(checkpoint, name, is_video=False) for name in ("natural", "regular")]
     assert asked == [
         "Rate the aesthetics and quality of this image step by step.",
@@ -83,7 +83,7 @@ def test_the_questions_are_the_papers(checkpoint: Checkpoint) -> None:
     ]
 
 
-def test_the_grades_of_the_papers_prose_are_read(checkpoint: Checkpoint) -> None:
+def test_the_grades_of_the_papers_prose_are_read(checkpoint: ModelSpec) -> None:
     prose = (
         "The composition is well-thought-out, earning a score of 7, and the overall eye-catching quality is strong, "
         "with a score of 8. "
@@ -92,7 +92,7 @@ def test_the_grades_of_the_papers_prose_are_read(checkpoint: Checkpoint) -> None
     assert read == [GradeRead("composition", "7"), GradeRead("eye_catching", "8")]
 
 
-def test_the_longer_of_two_grades_is_read(checkpoint: Checkpoint) -> None:
+def test_the_longer_of_two_grades_is_read(checkpoint: ModelSpec) -> None:
     events = CotReader(checkpoint.reading).feed("The exposure is slightly overexposed, with ultra-high saturation. ")
     read = {event.name: event.grade for event in events if isinstance(event, GradeRead)}
     assert read == {"exposure": "slightly overexposed", "saturation": "ultra-high"}

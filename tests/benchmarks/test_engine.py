@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assay.checkpoint import Checkpoint as Served
+from assay.checkpoint import ModelSpec as Served
 from assay.checkpoint import read_checkpoint
 from assay.engine.model.loading import load_model
 from assay.form import Choice, Digits, Form, Free, Literal

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from assay.checkpoint import Checkpoint
+from assay.checkpoint import ModelSpec
 from assay.composite import CompositeWeights
 from assay.errors import AssayError
 from assay.rpc.admission import ConcurrencyLimit
@@ -48,7 +48,7 @@ async def gateway(
     extraction: ScriptedGenerator | None = None,
     scoring: ScriptedGenerator | None = None,
     composites: Mapping[str, CompositeWeights] | None = None,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: ModelSpec | None = None,
     security: Security = OPEN,
     **settings: Any,
 ) -> AsyncIterator["Caller"]:
@@ -103,7 +103,7 @@ async def services(model: ScriptedGenerator) -> AsyncIterator[tuple[str, str]]:
 
 @asynccontextmanager
 async def upstream_service(
-    checkpoint: Checkpoint, generator: ScriptedGenerator | None, kind: Any, stubs: Any, **options: Any
+    checkpoint: ModelSpec, generator: ScriptedGenerator | None, kind: Any, stubs: Any, **options: Any
 ) -> AsyncIterator[str]:
     if generator is None:
         yield NOWHERE

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import Qwen2VLForConditionalGeneration
 
-from assay.checkpoint import Checkpoint, read_checkpoint
+from assay.checkpoint import ModelSpec, read_checkpoint
 from training import labels
 from training.batches import Picture
 from training.labels import Made
@@ -22,7 +22,7 @@ FORMS = Path(__file__).parents[2] / "training" / "configs"
 
 
 @pytest.fixture(scope="session")
-def checkpoint() -> Checkpoint:
+def checkpoint() -> ModelSpec:
     return read_checkpoint(FORMS)
 
 
@@ -32,7 +32,7 @@ def tokenizer_file() -> Path:
 
 
 @pytest.fixture(scope="session")
-def writer(checkpoint: Checkpoint, tokenizer_file: Path) -> Writer:
+def writer(checkpoint: ModelSpec, tokenizer_file: Path) -> Writer:
     return Writer(checkpoint, tokenizer_file, np.zeros((8, 1000), np.float32))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from assay.checkpoint import Checkpoint, FormName
+from assay.checkpoint import FormName, ModelSpec
 from tests.training.conftest import picture_of
 from training import claims, wording
 from training.rows import Writer
@@ -28,7 +28,7 @@ def test_the_first_digit_is_expected_at_the_score(writer: Writer) -> None:
     assert mean == pytest.approx(picture.truth.score, abs=0.1)
 
 
-def test_the_direct_answer_reads_as_its_template(writer: Writer, tokenizer_file: Path, checkpoint: Checkpoint) -> None:
+def test_the_direct_answer_reads_as_its_template(writer: Writer, tokenizer_file: Path, checkpoint: ModelSpec) -> None:
     branch = writer.branch(picture_of(), "direct", np.random.default_rng(0))
     text = Tokenizer.from_file(str(tokenizer_file)).decode(list(branch.ids), skip_special_tokens=False)
     begin = checkpoint.form["direct"].answer.split("{")[0]

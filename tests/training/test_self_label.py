@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from transformers import Qwen2VLForConditionalGeneration
 
-from assay.checkpoint import Checkpoint
+from assay.checkpoint import ModelSpec
 from training.batches import Rated
 from training.labels import CONTENT
 from training.photos import Photo
@@ -24,7 +24,7 @@ def rated(row: int, content: dict[str, float]) -> Rated:
 
 @pytest.fixture
 def labelled(
-    model: Qwen2VLForConditionalGeneration, writer: Writer, checkpoint: Checkpoint, tmp_path: Path
+    model: Qwen2VLForConditionalGeneration, writer: Writer, checkpoint: ModelSpec, tmp_path: Path
 ) -> list[Rated]:
     photos = [rated(0, {}), rated(1, {"level_shot": 0.5}), rated(2, {})]
     return self_labelled(model, writer, checkpoint, photos, 3, tmp_path / "labels.npz")
@@ -43,7 +43,7 @@ def test_what_somebody_graded_stays(labelled: list[Rated]) -> None:
 
 
 def test_a_model_is_not_asked_twice(
-    model: Qwen2VLForConditionalGeneration, writer: Writer, checkpoint: Checkpoint, tmp_path: Path
+    model: Qwen2VLForConditionalGeneration, writer: Writer, checkpoint: ModelSpec, tmp_path: Path
 ) -> None:
     cache = tmp_path / "labels.npz"
     once = self_labelled(model, writer, checkpoint, [rated(0, {})], 1, cache)

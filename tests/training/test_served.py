@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
-from assay.checkpoint import Checkpoint
+from assay.checkpoint import ModelSpec
 from gateway.decode.spec import Target
 from gateway.decode.worker.resize import resize_picture
 from tests.training.test_loop import noise_photo
@@ -14,14 +14,14 @@ from training.served import served, served_size
 
 
 @pytest.mark.parametrize("size", [(224, 224), (675, 900), (3000, 4000), (100, 90), (1080, 1920), (30, 600)])
-def test_the_size_is_that_of_the_processor(checkpoint: Checkpoint, size: tuple[int, int]) -> None:
+def test_the_size_is_that_of_the_processor(checkpoint: ModelSpec, size: tuple[int, int]) -> None:
     budget = checkpoint.pixels
     theirs = smart_resize(*size, factor=28, min_pixels=budget.min_pixels, max_pixels=budget.max_pixels)
     assert served_size(*size, budget) == theirs
 
 
 @pytest.mark.parametrize("size", [(224, 224), (100, 90), (130, 300), (675, 900)])
-def test_the_pixels_are_those_of_the_gateway(checkpoint: Checkpoint, size: tuple[int, int]) -> None:
+def test_the_pixels_are_those_of_the_gateway(checkpoint: ModelSpec, size: tuple[int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     budget = checkpoint.pixels
     assert budget.enlarge_first_pixels

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from assay.checkpoint import Checkpoint
+from assay.checkpoint import ModelSpec
 from assay.form import Choice, Literal
 from assay.prompt import answer_form
 from training import stage1
@@ -14,17 +14,17 @@ def test_there_are_nine_attributes_three_levels_and_one_mix() -> None:
 
 
 @pytest.mark.parametrize("task", stage1.TASKS)
-def test_every_question_has_wording_and_an_answer(task: str, checkpoint: Checkpoint) -> None:
+def test_every_question_has_wording_and_an_answer(task: str, checkpoint: ModelSpec) -> None:
     assert stage1.question(task, is_video=True)
     assert stage1.answer(checkpoint, task).segments
 
 
-def test_the_whole_answer_is_the_regular_one_without_its_score(checkpoint: Checkpoint) -> None:
+def test_the_whole_answer_is_the_regular_one_without_its_score(checkpoint: ModelSpec) -> None:
     *before, _, _, _ = answer_form(checkpoint, "regular")
     assert list(stage1.answer(checkpoint, "mix")) == before
 
 
-def test_an_answer_begins_with_its_heading_and_not_with_a_blank_line(checkpoint: Checkpoint) -> None:
+def test_an_answer_begins_with_its_heading_and_not_with_a_blank_line(checkpoint: ModelSpec) -> None:
     heading, grade = stage1.answer(checkpoint, "clarity")
     assert (heading, isinstance(grade, Choice)) == (Literal("3.1 Image Clarity:"), True)
 

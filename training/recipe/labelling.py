@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assay.checkpoint import Checkpoint
+from assay.checkpoint import ModelSpec
 from assay.form import Digits, Form, Literal
 from assay.generator import Generator
 from assay.prompt import SCORE, answer_form, question
@@ -33,7 +33,7 @@ class Labeller:
     """The stage-1 model with the forms it is asked to fill in."""
 
     generator: Generator
-    checkpoint: Checkpoint
+    checkpoint: ModelSpec
     pictures: PictureSettings
 
     async def rows(self, path: Path, score: float) -> list[ConversationRow]:

@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 
 from assay.attribute import KINDS
-from assay.checkpoint import Checkpoint, read_checkpoint
+from assay.checkpoint import ModelSpec, read_checkpoint
 from assay.digits import score_from_digits
 from assay.engine import Engine
 from assay.form import Form, Free
@@ -57,7 +57,7 @@ class Asker:
     """A model and what it is asked. `attributes` is the question of Mix in the regular form, up to the score."""
 
     generator: Generator
-    checkpoint: Checkpoint
+    checkpoint: ModelSpec
     pictures: PictureSettings
     asked: Asked
 
@@ -77,7 +77,7 @@ class Asker:
         return [*items, *([score_label(file, said.score, by)] if said.score is not None else [])]
 
 
-async def answered(generator: Generator, checkpoint: Checkpoint, clip: Clip, asked: str, form: Form) -> Said:
+async def answered(generator: Generator, checkpoint: ModelSpec, clip: Clip, asked: str, form: Form) -> Said:
     """The form filled in."""
     texts: list[str] = []
     values: dict[str, str] = {segment.name: "" for segment in form if isinstance(segment, Free)}
@@ -96,7 +96,7 @@ async def answered(generator: Generator, checkpoint: Checkpoint, clip: Clip, ask
     return Said("".join(texts), {name: value.strip() for name, value in values.items()}, score)
 
 
-def with_decimals(checkpoint: Checkpoint, digits: int) -> Checkpoint:
+def with_decimals(checkpoint: ModelSpec, digits: int) -> ModelSpec:
     """The same forms with a number of M = `digits` digits, as a model of the digit ablation writes it."""
     rules = checkpoint.digits[SCORE].model_copy(update={"decimals": digits - 1})
     return checkpoint.model_copy(update={"digits": {**checkpoint.digits, SCORE: rules}})
