@@ -1,8 +1,7 @@
-"""The public edge for live streams: reads messages, numbers events, translates nothing else."""
+"""The public edge for live streams: reads messages, writes events, translates nothing else."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 from assay.errors import Busy, InvalidRequest
 from assay.rpc.admission import ConcurrencyLimit
 from assay.rpc.call import priority
-from assay.rpc.streams import Put, batches
-from assay.v1 import event_pb2, live_pb2, live_pb2_grpc
+from assay.rpc.streams import Put, responses
+from assay.v1 import live_pb2, live_pb2_grpc
 from gateway.decode.jobs import DecodePool
 from gateway.decode.spec import RAW_FRAME
 from gateway.live import Event, LiveStream
@@ -37,17 +36,11 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
         """Ends every stream as its client would: what has come is judged, and the end says that the server stops."""
         self._stops.set()
 
-    async def ScoreLive(  # noqa: N802 - named by the contract
+    def ScoreLive(  # noqa: N802 - named by the contract
         self, requests: AsyncIterator[Request], context: Any
     ) -> AsyncGenerator[live_pb2.ScoreLiveResponse, None]:
-        sequence = 0
-        judging = batches(partial(self._judge, requests, context), self.settings.heartbeat_seconds)
-        async with aclosing(judging) as moments:
-            async for moment in moments:
-                events = moment or [Event(heartbeat=event_pb2.Heartbeat())]
-                for sequence, event in enumerate(events, start=sequence + 1):  # noqa: B020 it goes on
-                    event.sequence = sequence
-                yield live_pb2.ScoreLiveResponse(events=events)
+        judge = partial(self._judge, requests, context)
+        return responses(live_pb2.ScoreLiveResponse, Event, judge, self.settings.heartbeat_seconds)
 
     async def _judge(self, requests: AsyncIterator[Request], context: Any, put: Put[Event]) -> None:
         clock = UploadClock(self.settings.live_limits())

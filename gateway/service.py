@@ -1,4 +1,4 @@
-"""The public edge: reads uploads, numbers events, translates nothing else."""
+"""The public edge: reads uploads, writes events, translates nothing else."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
@@ -10,7 +10,7 @@ from assay.errors import InvalidRequest
 from assay.magic import is_picture
 from assay.rpc import metrics
 from assay.rpc.call import priority, within
-from assay.rpc.streams import Put, batches
+from assay.rpc.streams import Put, responses
 from assay.rpc.tracing import begin_span
 from assay.rpc.usage import UsageMeter, usage_meter
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
@@ -29,7 +29,6 @@ from gateway.upstream import RequestOptions, Upstream, request_options
 
 Context = Any  # grpc.aio.ServicerContext; its two type parameters differ from method to method
 R = TypeVar("R")
-"""A response that holds events."""
 UploadRequest = assay_pb2.StreamImageRequest | assay_pb2.StreamVideoRequest
 
 
@@ -75,17 +74,10 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
     ) -> AsyncGenerator[assay_pb2.ScoreUriResponse, None]:
         return self._responses(assay_pb2.ScoreUriResponse, partial(self._uri, request, context.peer()))
 
-    async def _responses(
+    def _responses(
         self, response: Callable[..., R], assess: Callable[[Put[Event]], Coroutine[Any, Any, None]]
     ) -> AsyncGenerator[R, None]:
-        """The one writer of a call: numbers the events, writes those that are ready in one message, fills silence."""
-        sequence = 0
-        async with aclosing(batches(assess, self.settings.heartbeat_seconds)) as moments:
-            async for moment in moments:
-                events = moment or [Event(heartbeat=event_pb2.Heartbeat())]
-                for sequence, event in enumerate(events, start=sequence + 1):  # noqa: B020 it goes on
-                    event.sequence = sequence
-                yield response(events=events)
+        return responses(response, Event, assess, self.settings.heartbeat_seconds)
 
     async def _stream(
         self, requests: AsyncIterator[UploadRequest], context: Context, put: Put[Event], *, is_video: bool

@@ -6,11 +6,16 @@ Between programs a message costs more than its content, so the items that are re
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from assay.v1 import event_pb2, live_pb2
+
 T = TypeVar("T")
+R = TypeVar("R")
+"""A response that holds events."""
+E = TypeVar("E", event_pb2.ScoreEvent, live_pb2.LiveEvent)
 Put = Callable[[T], Awaitable[None]]
 """Takes an item; returns once there is room for the next one."""
 _MAX_UNREAD = 64
@@ -54,6 +59,22 @@ async def batches(
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def responses(
+    response: Callable[..., R],
+    event: type[E],
+    produce: Callable[[Put[E]], Coroutine[Any, Any, None]],
+    silence_seconds: float,
+) -> AsyncGenerator[R, None]:
+    """The one writer of a call: numbers the events, writes those that are ready in one message, fills silence."""
+    sequence = 0
+    async with aclosing(batches(produce, silence_seconds)) as ready:
+        async for batch in ready:
+            events = batch or [event(heartbeat=event_pb2.Heartbeat())]
+            for sequence, each in enumerate(events, start=sequence + 1):  # noqa: B020 it goes on
+                each.sequence = sequence
+            yield response(events=events)
 
 
 async def _ready(outbox: asyncio.Queue[T], silence_seconds: float | None) -> list[T]:
