@@ -1,7 +1,7 @@
 // The camera as a live upload, window by window.
 import type { LiveWindow } from "../gen/assay/v1/live_pb.ts";
 import { problemOf, putPiece, scoreLive, untilBack, uploads } from "./api.ts";
-import { el, fill } from "./dom.ts";
+import { el, fill, paced } from "./dom.ts";
 import { feed, nothing } from "./judgement.ts";
 import { Timeline } from "./timeline.ts";
 import { anotherToken, currentToken } from "./token.ts";
@@ -26,7 +26,7 @@ export class Camera {
   private known = nothing();
   private latest?: LiveWindow;
   private dropped = 0n;
-  private isDrawn = true;
+  private readonly draw = paced(() => this.render());
   private stream?: MediaStream;
   private recorder?: MediaRecorder;
 
@@ -124,17 +124,11 @@ export class Camera {
     this.known.early = undefined;
   }
 
-  /** Once a frame at most. */
-  private draw(): void {
-    if (!this.isDrawn) return;
-    this.isDrawn = false;
-    requestAnimationFrame(() => {
-      this.isDrawn = true;
-      showScores(this.scores, "Latest score", this.latest?.window?.score, this.known.early);
-      this.words.show(this.known);
-      showAttributes(this.grades, this.known);
-      this.timeline.show(this.known);
-    });
+  private render(): void {
+    showScores(this.scores, "Latest score", this.latest?.window?.score, this.known.early);
+    this.words.show(this.known);
+    showAttributes(this.grades, this.known);
+    this.timeline.show(this.known);
   }
 
   /** Sends what is recorded; returns never, and throws what a piece failed with. */

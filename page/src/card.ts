@@ -1,7 +1,7 @@
 // One file from choice to score.
 import { type Problem, problemOf, score, send, untilBack, uploads } from "./api.ts";
 import type { Thumbnail } from "../gen/assay/v1/event_pb.ts";
-import { el, fill, refill } from "./dom.ts";
+import { el, fill, paced, refill } from "./dom.ts";
 import { asCsv, asJson, asPng, save } from "./download.ts";
 import { feed, type Judgement, nothing } from "./judgement.ts";
 import { Timeline } from "./timeline.ts";
@@ -33,7 +33,7 @@ export class Card {
   private readonly remove: HTMLButtonElement;
   private window?: number;
   private handle?: Handle;
-  private isDrawn = true;
+  private readonly draw = paced(() => this.render());
   private isShown = false;
 
   constructor(
@@ -179,16 +179,6 @@ export class Card {
 
   private say(sentence: string): void {
     this.trouble.textContent = sentence;
-  }
-
-  /** Once a frame at most: tokens may come faster than anybody sees. */
-  private draw(): void {
-    if (!this.isDrawn) return;
-    this.isDrawn = false;
-    requestAnimationFrame(() => {
-      this.isDrawn = true;
-      this.render();
-    });
   }
 
   private render(): void {

@@ -29,3 +29,24 @@ export function refill(element: Element, key: unknown[], make: () => Content[]):
   keys.set(element, written);
   fill(element, ...make());
 }
+
+const SHOWN_MS = 50;
+
+/** A function that has `draw` called before a frame soon, and not more often than anybody can read what has come. */
+export function paced(draw: () => void): () => void {
+  let isDue = false;
+  let drawnAt = -SHOWN_MS;
+  const atNextFrame = () =>
+    requestAnimationFrame(() => {
+      isDue = false;
+      drawnAt = performance.now();
+      draw();
+    });
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    const early = drawnAt + SHOWN_MS - performance.now();
+    if (early > 0) setTimeout(atNextFrame, early);
+    else atNextFrame();
+  };
+}
