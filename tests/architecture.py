@@ -51,7 +51,6 @@ SMALL_FILES: Mapping[str, str] = {
     "k8s/alerts.py": "a command by itself",
     "services/attribute_extraction/settings.py": "a program's settings stand by themselves",
     "services/scoring/tenants.py": "files on disk, which the service must not know",
-    "training/served.py": "shared by evaluation and self-labelling of nano",
 }
 """Files under 30 lines, and why they stand alone."""
 LARGE_FILES: Mapping[str, str] = {

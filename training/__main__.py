@@ -78,63 +78,53 @@ def weights(
     return Weights(base, hub, adapter, forms, language_only)
 
 
-def _stage(chosen: Settings, base: str | None, hub: bool, adapter: Path | None, out: Path, steps: int | None) -> Any:
-    from training.recipe.stages import StageOptions
+@dataclass(frozen=True, slots=True)
+class StageRun:
+    """What a stage starts from, and where its results go."""
 
-    found = Weights(base, hub, adapter, None, False).find(chosen)
-    return StageOptions(chosen, found, out, adapter, steps, say=_say)
+    base: str | None
+    hub: bool
+    adapter: Path | None
+    out: Path
+    steps: int | None
+
+    def options(self, chosen: Settings) -> Any:
+        """StageOptions. CheckpointError says how to get the base."""
+        from training.recipe.stages import StageOptions
+
+        found = Weights(self.base, self.hub, self.adapter, None, False).find(chosen)
+        return StageOptions(chosen, found, self.out, self.adapter, self.steps, say=_say)
 
 
-@command_line.with_options(configured)
-def stage1(
-    chosen: Settings,
-    data: Data,
-    out: Out,
-    rows: Rows = None,
-    base: Base = None,
-    hub: Hub = False,
-    adapter: Adapter = None,
-    steps: Steps = None,
-) -> int:
+def stage_run(out: Out, base: Base = None, hub: Hub = False, adapter: Adapter = None, steps: Steps = None) -> StageRun:
+    """What every stage is asked."""
+    return StageRun(base, hub, adapter, out, steps)
+
+
+@command_line.with_options(configured, stage_run)
+def stage1(chosen: Settings, run: StageRun, data: Data, rows: Rows = None) -> int:
     """Learn the attributes, from RealQA's conversations."""
     from training.recipe import stages
 
-    stages.stage1(_stage(chosen, base, hub, adapter, out, steps), load_conversations(rows or data))
+    stages.stage1(run.options(chosen), load_conversations(rows or data))
     return 0
 
 
-@command_line.with_options(configured)
-def stage2(
-    chosen: Settings,
-    data: Data,
-    out: Out,
-    rows: Rows = None,
-    base: Base = None,
-    hub: Hub = False,
-    adapter: Adapter = None,
-    steps: Steps = None,
-) -> int:
+@command_line.with_options(configured, stage_run)
+def stage2(chosen: Settings, run: StageRun, data: Data, rows: Rows = None) -> int:
     """Learn direct and reasoned scores, mixed, from labelled rows."""
     from training.recipe import stages
 
-    stages.stage2(_stage(chosen, base, hub, adapter, out, steps), load_conversations(rows or data))
+    stages.stage2(run.options(chosen), load_conversations(rows or data))
     return 0
 
 
-@command_line.with_options(configured)
-def regression(
-    chosen: Settings,
-    data: Data,
-    out: Out,
-    base: Base = None,
-    hub: Hub = False,
-    adapter: Adapter = None,
-    steps: Steps = None,
-) -> int:
+@command_line.with_options(configured, stage_run)
+def regression(chosen: Settings, run: StageRun, data: Data) -> int:
     """Learn scores by a head instead of digits: the paper's baseline."""
     from training.recipe import stages
 
-    stages.regression(_stage(chosen, base, hub, adapter, out, steps), scored(chosen, data))
+    stages.regression(run.options(chosen), scored(chosen, data))
     return 0
 
 

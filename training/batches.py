@@ -4,19 +4,17 @@ More than half of each batch are pairs: one photo twice with the same damage at 
 for the difference (a ladder) and not only for the level. A clip is a pan over a photo (training/clips.py).
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from torch.utils.data import Dataset
 
 from training import clips, degrade, labels
 from training.clips import Motion
 from training.degrade import Degradation, Pixels
-from training.framing import Framing, framed, turn
+from training.framing import Framing, enlarged, framed, resized, turn
 from training.labels import Made, Truth
 from training.photos import Photo
 
@@ -259,23 +257,6 @@ def _wrapped(pixels: Pixels, rng: np.random.Generator) -> Pixels:
         return pixels[:, ::-1]
     y, x = rng.integers(0, 1 + np.array([height, width]) // 50, (2, 2)).T
     return np.ascontiguousarray(pixels[y[0] : height - y[1], x[0] : width - x[1]])
-
-
-def resized(pixels: Pixels, height_px: int, width_px: int) -> Pixels:
-    """Bicubic with antialiasing, as the picture is resized when it is served."""
-    if pixels.shape[:2] == (height_px, width_px):
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize((width_px, height_px), Image.Resampling.BICUBIC))
-
-
-def enlarged(pixels: Pixels, area_px: int) -> Pixels:
-    """A picture below the area, brought up to it, as the gateway does where `enlarge_first_pixels` says so."""
-    height_px, width_px, _ = pixels.shape
-    if height_px * width_px >= area_px:
-        return pixels
-    factor = math.sqrt(area_px / (height_px * width_px))
-    height_px, width_px = (max(1, round(side * factor)) for side in (height_px, width_px))
-    return resized(pixels, height_px, width_px)
 
 
 def truth_vector(truth: Truth) -> NDArray[np.float32]:

@@ -24,8 +24,8 @@ from assay.frame import Clip, Frame
 from assay.generator import Chose, Conversation
 from assay.prompt import answer_form, question
 from training.batches import TRAYS, Batches, Picture
+from training.framing import served
 from training.rated import gallery
-from training.served import served
 
 Numbers = NDArray[np.float64]
 _AT_ONCE = 4

@@ -1,13 +1,15 @@
-"""Forward: a batch of trees through the model, the vision tower run once for each picture."""
+"""Forward: a batch of trees through the model, the vision tower run once for each picture; and the answers' loss."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers import Qwen2VLForConditionalGeneration
 
 from training.batches import Picture
+from training.lessons import Lesson
 from training.tower import dense_tower, normalised
 from training.tree import Forest
 
@@ -37,3 +39,24 @@ def answer_logits(model: Qwen2VLForConditionalGeneration, tokens: Tensor, trees:
     ).last_hidden_state
     logits: Tensor = model.lm_head(hidden[trees.rows, trees.places]).float()
     return logits
+
+
+def lesson_loss(logits: Tensor, lesson: Lesson, digits: Tensor) -> tuple[Tensor, Mapping[str, float]]:
+    """Cross entropy of the soft targets, error of the expected first digit, and of its differences within pairs.
+
+    logits (targets, vocabulary) float32; digits (10,) int64, the tokens of 0..9; all on the device of the forest.
+    """
+    trees = lesson.forest
+    entropy = -(trees.wanted * logits.log_softmax(-1)).sum(-1)
+    words = (entropy * trees.weights).sum() / trees.weights.sum()
+    if not trees.digits.numel():
+        return words, {"words": float(words.detach())}
+    tens = logits[trees.digits][..., digits].softmax(-1)
+    expected = tens @ (torch.arange(10, device=tens.device) + 0.5)
+    level = functional.smooth_l1_loss(expected, trees.expected, beta=0.5)
+    pairs = sum(1 for picture in lesson.pictures if picture.kind)
+    steps = (trees.expected[0:pairs:2] - trees.expected[1:pairs:2]).clamp(min=0)
+    error = (expected[0:pairs:2] - expected[1:pairs:2] - steps) / (0.3 + steps)
+    pair = functional.smooth_l1_loss(error, torch.zeros_like(error), beta=0.5) if pairs else expected.sum() * 0
+    loss = words + 0.3 * level + 0.6 * pair
+    return loss, {"words": float(words.detach()), "level": float(level.detach()), "pair": float(pair.detach())}

@@ -1,10 +1,13 @@
-"""Framing: which part of a photo is shown, turned by how much. No view shows a black corner."""
+"""Framing: which part of a photo is shown, turned by how much, and at which size. No view shows a black corner."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
+from assay.checkpoint import Pixels as Budget
 from training.degrade import Pixels
 
 
@@ -72,3 +75,27 @@ def _through_middle(pixels: Pixels, crop_height: float, aspect: float, rng: np.r
 def _cropped(pixels: Pixels, top: float, left: float, height: float, width: float) -> Pixels:
     y, x = max(0, round(top)), max(0, round(left))
     return np.ascontiguousarray(pixels[y : y + max(8, round(height)), x : x + max(8, round(width))])
+
+
+def resized(pixels: Pixels, height_px: int, width_px: int) -> Pixels:
+    """Bicubic with antialiasing, as the picture is resized when it is served."""
+    if pixels.shape[:2] == (height_px, width_px):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((width_px, height_px), Image.Resampling.BICUBIC))
+
+
+def enlarged(pixels: Pixels, area_px: int) -> Pixels:
+    """A picture below the area, brought up to it, as the gateway does where `enlarge_first_pixels` says so."""
+    height_px, width_px, _ = pixels.shape
+    if height_px * width_px >= area_px:
+        return pixels
+    factor = math.sqrt(area_px / (height_px * width_px))
+    height_px, width_px = (max(1, round(side * factor)) for side in (height_px, width_px))
+    return resized(pixels, height_px, width_px)
+
+
+def served(pixels: Pixels, budget: Budget) -> Pixels:
+    """The picture at the size the model gets, by the rule of Qwen2-VL's processor."""
+    pixels = enlarged(pixels, budget.enlarge_first_pixels or 0)
+    height_px, width_px, _ = pixels.shape
+    return resized(pixels, *smart_resize(height_px, width_px, budget.factor_px, budget.min_pixels, budget.max_pixels))

@@ -15,11 +15,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from transformers import Qwen2VLForConditionalGeneration
 
-from training.forward import answer_logits, vision_tokens
+from training.forward import answer_logits, lesson_loss, vision_tokens
 from training.head import Head, head_loss
 from training.lessons import Lesson, Lessons
 from training.loader_worker import batches_of, end_with_training
-from training.loss import lesson_loss
 from training.schedule import Schedule
 
 _DECAY = 0.99

@@ -16,13 +16,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from scipy.stats import spearmanr
 
 from assay.checkpoint import read_checkpoint
 from training.batches import TRAYS, VIDEO_TRAYS
-from training.evaluate import load, rated_correlations
+from training.framing import served
 from training.nano import FORMS, run
-from training.photos import is_held_out, split
+from training.photos import Photo, is_held_out, split
+from training.plain_digits import by_engine
 from training.rated_folder import BadTable, Line, gallery_of, photos_of, read_table
 from training.settings import read_settings
 
@@ -83,11 +86,18 @@ def _train(options: argparse.Namespace) -> None:
     _write_held_out(lines, runs / "held-out.csv", options)
     print(f"{len(photos) - len(held_out)} photos to train on, {len(held_out)} held out", flush=True)
     run(settings, read_checkpoint(options.out), gallery_of(lines, photos, runs), options.out, runs, trays=OWN_TRAYS)
-    judge, checkpoint = load(options.out)
     if len(held_out) > 2:
-        found = rated_correlations(judge, held_out, checkpoint, batch=1)
-        print(f"SRCC with the ratings of {len(held_out)} held-out photos (direct score): {found['aesthetic']:.3f}")
+        srcc = _correlation(options.out, held_out)
+        print(f"SRCC with the ratings of {len(held_out)} held-out photos (direct score): {srcc:.3f}")
     print(f"the checkpoint is in {options.out}; serve it with: assay up --checkpoint {options.out}")
+
+
+def _correlation(directory: Path, held_out: Sequence[Photo]) -> float:
+    """SRCC of the direct score's first digit with the photos' mean opinion scores."""
+    checkpoint = read_checkpoint(directory)
+    pictures = [served(photo.decode(), checkpoint.pixels) for photo in held_out]
+    digits = np.array(by_engine(directory, checkpoint, pictures))
+    return float(spearmanr(digits @ np.arange(10), [photo.mos for photo in held_out]).statistic)
 
 
 def _write_forms(options: argparse.Namespace, photos: int) -> None:

@@ -27,7 +27,7 @@ from assay.frame import Clip, Frame
 from assay.generator import Conversation, NumberWritten
 from assay.prompt import answer_form, question
 from training.degrade import Pixels
-from training.served import served
+from training.framing import served
 
 LARGEST = 1e-4
 _ACTIVATION = "quick_gelu"

@@ -2,7 +2,6 @@
 
 `python -m training.probe --data ../shared/data --runs runs/nano --state words.pt` asks the linear head that trains
 along with the words (its score, and its guess of the teacher's judgement) about held-out photos, and the teacher.
-`python -m training.evaluate` asks for the digits of the same photos.
 """
 
 import argparse
@@ -16,10 +15,10 @@ from scipy.stats import spearmanr
 
 from assay.checkpoint import ModelSpec, read_checkpoint
 from training import photos, rated
+from training.framing import served
 from training.head import Head
 from training.loop import quicker_dtype
 from training.photos import Photo
-from training.served import served
 from training.tower import dense_tower, new_tower, normalised
 
 Numbers = NDArray[np.float64]

@@ -17,11 +17,11 @@ from assay.form import Choice
 from training import labels, stage1, teacher
 from training.batches import Picture, Rated
 from training.forward import answer_logits, vision_tokens
+from training.framing import served
 from training.labels import CONTENT, Made
 from training.lessons import laid_out
 from training.loop import quicker_dtype
 from training.rows import Branch, Writer
-from training.served import served
 from training.tree import Forest
 
 _BATCH = 24
