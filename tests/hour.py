@@ -24,7 +24,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from assay.cli.video import video_options
+from assay.cli.options import video_options
 from assay.client import AsyncClient, Judgement, VideoOptions
 from assay.stack import Stack
 from assay.stack.program import Program

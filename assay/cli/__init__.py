@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec
@@ -13,93 +12,37 @@ import typer
 from typer.exceptions import TyperException
 
 from assay import __version__
-from assay.attribute import KINDS
-from assay.cli.video import Hop, KeepRepeats, KeyFramesOption, Pool, SamplingOption, Window, video_options
+from assay.cli.options import (
+    EXIT_CODES,
+    JSON,
+    Attributes,
+    Cert,
+    CheckpointDirectory,
+    Form,
+    Hop,
+    KeepRepeats,
+    KeyFramesOption,
+    Lateness,
+    Logs,
+    Pool,
+    Priority,
+    SamplingOption,
+    Server,
+    Tenant,
+    TlsCa,
+    TokenFile,
+    Window,
+    above_0,
+    known_attributes,
+    video_options,
+)
 from assay.errors import AssayError
 
 P = ParamSpec("P")
 
-_EXIT_CODES = """\
-exit codes:
-  0  every file was scored
-  1  some file could not be scored; stderr says which and why
-  2  wrong use
-  3  no server answers, or it went away
-"""
-_JSON = """\
---json prints one object per file and line:
-  file, score{value, stddev, scale{minimum, maximum}}, attributes{NAME: {grade, probabilities, text}},
-  windows[{start_seconds, end_seconds, frame_count, repeated_frames, is_repeat, score, direct_score, reasoned_score,
-  attributes, reasoning}], media, model
-  of a video also pooling{method, percentile or worst_count}, worst and best{window_index, start_seconds, end_seconds,
-  score}, video{sampling, frames_per_second, frame_count, key_frames, window_seconds, hop_seconds, repeated_frames,
-  scene_cuts, skipped_packets}, partial{budget, message, reached_seconds, received_bytes} or null
-  with --tenant also composite (as score), at the top and in windows[]; absent where prose left out an attribute
-and for a file that could not be scored:
-  file, error{reason, message}
-"""
-
-
-class AnswerForm(StrEnum):
-    """As `assay.checkpoint.FormName`."""
-
-    DIRECT = "direct"
-    REGULAR = "regular"
-    NATURAL = "natural"
-
-
-class PriorityClass(StrEnum):
-    """As `assay.client.PRIORITIES`."""
-
-    LIVE = "live"
-    INTERACTIVE = "interactive"
-    BATCH = "batch"
-
-
-class Lateness(StrEnum):
-    """Of windows that come faster than they are judged."""
-
-    DROP = "drop"
-    WAIT = "wait"
-
-
-Form = Annotated[
-    AnswerForm,
-    typer.Option(
-        help="direct: the number alone, fastest. regular: ten attributes with reasons. natural: the same in prose."
-    ),
-]
-Attributes = Annotated[
-    str, typer.Option(metavar="A,B,…", help=f"Report these attributes only; known are {', '.join(KINDS)}.")
-]
-Tenant = Annotated[
-    str, typer.Option(metavar="NAME", help="Also a composite score, with the weights stored under this name.")
-]
-Server = Annotated[
-    str,
-    typer.Option(metavar="HOST:PORT", help="The gateway (default: the variable ASSAY_SERVER, or 127.0.0.1:50051)."),
-]
-TlsCa = Annotated[
-    str,
-    typer.Option(
-        metavar="PEM",
-        help="Speak TLS; the file holds the authorities of the server's certificate, `system` means this machine's "
-        "(default: ASSAY_TLS_CA).",
-    ),
-]
-Cert = Annotated[str, typer.Option(metavar="PEM", help="Our own certificate with its key (default: ASSAY_CERT).")]
-TokenFile = Annotated[
-    str, typer.Option(metavar="FILE", help="Holds the token or API key to show (default: ASSAY_TOKEN_FILE).")
-]
-CheckpointDirectory = Annotated[
-    Path | None, typer.Option("--checkpoint", metavar="DIR", help="The model (default checkpoints/nano).")
-]
-Logs = Annotated[Path | None, typer.Option(metavar="DIR", help="One log per program (default runs/logs).")]
-
-
 app = typer.Typer(
     help="Scores how good images and videos look to people, and says why.",
-    epilog=_EXIT_CODES,
+    epilog=EXIT_CODES,
     rich_markup_mode="rich",
     add_completion=False,
     no_args_is_help=True,
@@ -155,7 +98,7 @@ def assay(
     pass
 
 
-@app.command(epilog=f"{_JSON}\n{_EXIT_CODES}")
+@app.command(epilog=f"{JSON}\n{EXIT_CODES}")
 @_exit_code
 def score(
     paths: Annotated[
@@ -166,7 +109,7 @@ def score(
             "itself (https://…, s3://…) if it is set up to.",
         ),
     ],
-    form: Form = AnswerForm.REGULAR,
+    form: Form = "regular",
     attributes: Attributes = "",
     tenant: Tenant = "",
     server: Server = "",
@@ -179,9 +122,7 @@ def score(
     ] = False,
     concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="Files in flight at once.")] = 1,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Longest time per file.")] = 1800.0,
-    priority: Annotated[
-        PriorityClass, typer.Option(help="Who goes first where requests wait at the server; the token may lower it.")
-    ] = PriorityClass.INTERACTIVE,
+    priority: Priority = "interactive",
     sampling: SamplingOption = "",
     key_frames: KeyFramesOption = None,
     window: Window = None,
@@ -190,7 +131,7 @@ def score(
     keep_repeats: KeepRepeats = False,
 ) -> int:
     """Score pictures and videos: scores go to stdout, a line each; reasoning and attributes to stderr."""
-    names, seconds = _known_attributes(attributes), _above_0("--timeout", timeout)
+    names, seconds = known_attributes(attributes), above_0("--timeout", timeout)
     video = video_options(sampling, key_frames, window, hop, pool, keep_repeats)
     _silence_grpc()
     from assay.cli.connection import connection_of
@@ -201,7 +142,7 @@ def score(
     return asyncio.run(score_files(address, paths, options, credentials))
 
 
-@app.command(epilog=_EXIT_CODES)
+@app.command(epilog=EXIT_CODES)
 @_exit_code
 def live(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="- for stdin, or a file.")],
@@ -212,10 +153,8 @@ def live(
     hop: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="From window to window (default: one window).")
     ] = None,
-    lateness: Annotated[
-        Lateness, typer.Option(help="When windows come faster than they are judged: drop the oldest, or read slower.")
-    ] = Lateness.DROP,
-    form: Form = AnswerForm.DIRECT,
+    lateness: Lateness = "drop",
+    form: Form = "direct",
     attributes: Attributes = "",
     tenant: Tenant = "",
     server: Server = "",
@@ -225,15 +164,13 @@ def live(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per window.")] = False,
 ) -> int:
     """Score a stream of MPEG-TS, fragmented MP4, Matroska, WebM or FLV for as long as it goes on, a line per window."""
-    names = _known_attributes(attributes)
-    window_seconds, hop_seconds = _above_0("--window", window or 0.0, window), _above_0("--hop", hop or 0.0, hop)
+    names = known_attributes(attributes)
+    window_seconds, hop_seconds = above_0("--window", window or 0.0, window), above_0("--hop", hop or 0.0, hop)
     _silence_grpc()
     from assay.cli.connection import connection_of
     from assay.cli.live import LiveOptions, score_live
 
-    options = LiveOptions(
-        source, window_seconds, hop_seconds, lateness is Lateness.WAIT, pace, form, names, tenant, as_json
-    )
+    options = LiveOptions(source, window_seconds, hop_seconds, lateness == "wait", pace, form, names, tenant, as_json)
     address, credentials = connection_of(server, tls_ca, cert, token_file)
     return asyncio.run(score_live(address, options, credentials))
 
@@ -370,18 +307,3 @@ def _silence_grpc() -> None:
     # gRPC's C core logs to stderr, which is the reader's here, and says nothing that our own sentences do not. It reads
     # this when it is loaded.
     os.putenv("GRPC_VERBOSITY", "NONE")
-
-
-def _known_attributes(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if unknown := [name for name in names if name not in KINDS]:
-        raise typer.BadParameter(
-            f"unknown attribute {', '.join(unknown)}; known are {', '.join(KINDS)}", param_hint="--attributes"
-        )
-    return names
-
-
-def _above_0(option: str, seconds: float, given: float | None = 1.0) -> float:
-    if given is not None and not 0.0 < seconds < float("inf"):
-        raise typer.BadParameter(f"must be a number of seconds above 0, got {seconds:g}", param_hint=option)
-    return seconds

@@ -1,0 +1,175 @@
+"""Options that several commands have, and those about videos, whose texts become VideoOptions."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import typer
+
+from assay.attribute import KINDS
+from assay.errors import InvalidRequest
+from assay.video import KeyFrames, Pooling, Sampling, VideoOptions
+
+E = TypeVar("E", bound=StrEnum)
+_PANEL = "Videos (the server's defaults where nothing is given)"
+
+EXIT_CODES = """\
+exit codes:
+  0  every file was scored
+  1  some file could not be scored; stderr says which and why
+  2  wrong use
+  3  no server answers, or it went away
+"""
+JSON = """\
+--json prints one object per file and line:
+  file, score{value, stddev, scale{minimum, maximum}}, attributes{NAME: {grade, probabilities, text}},
+  windows[{start_seconds, end_seconds, frame_count, repeated_frames, is_repeat, score, direct_score, reasoned_score,
+  attributes, reasoning}], media, model
+  of a video also pooling{method, percentile or worst_count}, worst and best{window_index, start_seconds, end_seconds,
+  score}, video{sampling, frames_per_second, frame_count, key_frames, window_seconds, hop_seconds, repeated_frames,
+  scene_cuts, skipped_packets}, partial{budget, message, reached_seconds, received_bytes} or null
+  with --tenant also composite (as score), at the top and in windows[]; absent where prose left out an attribute
+and for a file that could not be scored:
+  file, error{reason, message}
+"""
+Form = Annotated[
+    Literal["direct", "regular", "natural"],
+    typer.Option(
+        help="direct: the number alone, fastest. regular: ten attributes with reasons. natural: the same in prose."
+    ),
+]
+Attributes = Annotated[
+    str, typer.Option(metavar="A,B,…", help=f"Report these attributes only; known are {', '.join(KINDS)}.")
+]
+Tenant = Annotated[
+    str, typer.Option(metavar="NAME", help="Also a composite score, with the weights stored under this name.")
+]
+Server = Annotated[
+    str,
+    typer.Option(metavar="HOST:PORT", help="The gateway (default: the variable ASSAY_SERVER, or 127.0.0.1:50051)."),
+]
+TlsCa = Annotated[
+    str,
+    typer.Option(
+        metavar="PEM",
+        help="Speak TLS; the file holds the authorities of the server's certificate, `system` means this machine's "
+        "(default: ASSAY_TLS_CA).",
+    ),
+]
+Cert = Annotated[str, typer.Option(metavar="PEM", help="Our own certificate with its key (default: ASSAY_CERT).")]
+TokenFile = Annotated[
+    str, typer.Option(metavar="FILE", help="Holds the token or API key to show (default: ASSAY_TOKEN_FILE).")
+]
+CheckpointDirectory = Annotated[
+    Path | None, typer.Option("--checkpoint", metavar="DIR", help="The model (default checkpoints/nano).")
+]
+Logs = Annotated[Path | None, typer.Option(metavar="DIR", help="One log per program (default runs/logs).")]
+Priority = Annotated[
+    Literal["live", "interactive", "batch"],
+    typer.Option(help="Who goes first where requests wait at the server; the token may lower it."),
+]
+Lateness = Annotated[
+    Literal["drop", "wait"],
+    typer.Option(help="When windows come faster than they are judged: drop the oldest, or read slower."),
+]
+SamplingOption = Annotated[
+    str,
+    typer.Option(
+        metavar="HOW:N",
+        help="fps, or fps:RATE frames per second; uniform:COUNT frames over the whole video; scene:RATE: as fps, but "
+        "no clip shows two scenes.",
+        rich_help_panel=_PANEL,
+    ),
+]
+KeyFramesOption = Annotated[
+    KeyFrames | None,
+    typer.Option(
+        help="Whether the codec's key frames may stand for others. exact: never; auto: where it is worth while; only: "
+        "nothing else is decoded.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Window = Annotated[float | None, typer.Option(metavar="SECONDS", help="Length of a clip.", rich_help_panel=_PANEL)]
+Hop = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="From one clip's start to the next's.", rich_help_panel=_PANEL),
+]
+Pool = Annotated[
+    str,
+    typer.Option(
+        metavar="HOW:N",
+        help="How clips' scores become one. mean; percentile:P, the score at P percent of the time, counted from the "
+        "worst; worst:K, the mean of the worst K.",
+        rich_help_panel=_PANEL,
+    ),
+]
+KeepRepeats = Annotated[
+    bool,
+    typer.Option(
+        "--keep-repeats",
+        help="Score frames again that are nearly the same as the last.",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+
+def known_attributes(text: str) -> tuple[str, ...]:
+    """Names of a list with commas. BadParameter names those that do not exist."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if unknown := [name for name in names if name not in KINDS]:
+        raise typer.BadParameter(
+            f"unknown attribute {', '.join(unknown)}; known are {', '.join(KINDS)}", param_hint="--attributes"
+        )
+    return names
+
+
+def above_0(option: str, seconds: float, given: float | None = 1.0) -> float:
+    """The seconds. BadParameter names the option unless they are above 0, or nothing is `given`."""
+    if given is not None and not 0.0 < seconds < float("inf"):
+        raise typer.BadParameter(f"must be a number of seconds above 0, got {seconds:g}", param_hint=option)
+    return seconds
+
+
+def video_options(
+    sampling: str = "",
+    key_frames: KeyFrames | None = None,
+    window: float | None = None,
+    hop: float | None = None,
+    pool: str = "",
+    keep_repeats: bool = False,
+) -> VideoOptions:
+    """BadParameter for what cannot be read; InvalidRequest names the option that is out of range."""
+    how, number = _named("--sampling", sampling, Sampling)
+    pooling, refined = _named("--pool", pool, Pooling)
+    if pooling is Pooling.MEAN and refined is not None:
+        raise typer.BadParameter(f"the mean takes no number, got {pool!r}", param_hint="--pool")
+    return VideoOptions(
+        sampling=how,
+        frames_per_second=number if how in (Sampling.FPS, Sampling.SCENE) else None,
+        frame_count=_whole(number) if how is Sampling.UNIFORM else None,
+        key_frames=key_frames,
+        keep_repeats=keep_repeats or None,
+        window_seconds=window,
+        hop_seconds=hop,
+        pooling=pooling,
+        percentile=refined if pooling is Pooling.PERCENTILE else None,
+        worst_count=_whole(refined) if pooling is Pooling.WORST else None,
+    )
+
+
+def _named(option: str, text: str, known: type[E]) -> tuple[E | None, float | None]:
+    if not text:
+        return None, None
+    name, colon, number = text.partition(":")
+    if name not in [*known]:
+        raise typer.BadParameter(f"unknown {name!r}; known are {', '.join(known)}", param_hint=option)
+    try:
+        return known(name), float(number) if colon else None
+    except ValueError:
+        raise typer.BadParameter(f"expected a number after ':', got {number!r}", param_hint=option) from None
+
+
+def _whole(number: float | None) -> int | None:
+    if number is not None and not number.is_integer():
+        raise InvalidRequest(f"expected a whole number, got {number}")
+    return None if number is None else int(number)
