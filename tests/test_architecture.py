@@ -51,7 +51,7 @@ def test_a_noun_imports_nothing_of_ours_but_errors(noun):
         ("av", ("gateway/decode", "ingest/pull.py", "evaluation/clips.py", "benchmarks/decode/clips.py")),
         ("torch", ("assay/engine/", "assay/vllm/", "triton_models/", "training/", "benchmarks/")),
         ("vllm", ("assay/vllm/", "benchmarks/engine/peers/")),
-        ("tritonclient", ("assay/triton.py",)),
+        ("tritonclient", ("assay/triton/",)),
         ("httpcore2", ("assay/web/",)),
         ("obstore", ("services/fetch/",)),
         ("scenedetect", ("gateway/scenes.py",)),

@@ -15,14 +15,14 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import deserialize_bytes_tensor, np_to_triton_dtype, serialize_byte_tensor, triton_to_np_dtype
 
-from assay import triton
 from assay.errors import BadMedia, Busy, InvalidRequest, ModelUnavailable, OutOfTime, OverLimit
 from assay.form import Form, Free
 from assay.frame import Clip, Frame
 from assay.generator import Conversation, Finished, Wrote
 from assay.rpc.call import priority, set_deadline
 from assay.tensors import Cancel, GenerationRequest, events_to_tensors, request_from_tensors
-from assay.triton import TritonGenerator
+from assay.triton import TritonGenerator, stream
+from assay.triton import generator as triton_generator
 
 CLIP = Clip((Frame(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)),), is_video=False)
 QUESTION = Conversation("How good is this „really“?")
@@ -155,7 +155,7 @@ async def test_a_request_of_ten_megabytes_is_one_message():
 
 
 async def test_a_request_beyond_the_limit_of_a_message_says_so(monkeypatch):
-    monkeypatch.setattr(triton, "_MAX_MESSAGE_BYTES", 1000)
+    monkeypatch.setattr(triton_generator, "_MAX_MESSAGE_BYTES", 1000)
     clip = Clip((Frame(np.zeros((100, 100, 3), np.uint8)),), is_video=False)
     async with connected(FINISHED) as (_, generator):
         with pytest.raises(OverLimit, match="may have 1000 bytes"):
@@ -216,7 +216,7 @@ async def test_silence_is_cut_off_and_cancelled_in_band():
 
 @pytest.mark.parametrize("script", [["hang"], [WROTE, "hang"]], ids=["before the first event", "between events"])
 async def test_a_server_that_is_stopped_is_unavailable_long_before_the_idle_timeout(script, monkeypatch):
-    monkeypatch.setattr(triton, "_CANCEL_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(stream, "_CANCEL_TIMEOUT_SECONDS", 0.1)
     async with connected(*script, is_live=False, idle_timeout_seconds=20) as (_, generator):
         started = time.monotonic()
         with pytest.raises(ModelUnavailable, match="does not answer at the moment"):
@@ -260,7 +260,7 @@ async def test_a_cancelled_task_ends_at_whatever_point_it_is(turns):
 
 
 async def test_a_server_that_ignores_the_cancel_is_torn_off(monkeypatch):
-    monkeypatch.setattr(triton, "_CANCEL_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(stream, "_CANCEL_TIMEOUT_SECONDS", 0.2)
     async with connected(WROTE, "hang", heeds_cancel=False) as (scripted, generator):
         events = generator.generate(CLIP, QUESTION, FORM)
         await anext(events)

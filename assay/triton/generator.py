@@ -1,5 +1,4 @@
-"""TritonGenerator: the Generator port behind a Triton server that has `triton_models/qwen2_vl`. The one importer of
-tritonclient; never loads torch.
+"""TritonGenerator: the Generator port behind a Triton server that has `triton_models/qwen2_vl`. Never loads torch.
 
 One bidirectional stream per generation: the request, then events until the last one, then both sides close. A gRPC
 cancel that meets the end of a stream can crash Triton 24.10. So a generation is cancelled by a second message on its
@@ -12,21 +11,16 @@ so that requests about it find its prefix in that server's cache; while that one
 import asyncio
 import hashlib
 import json
-import logging
-import math
 import os
-import struct
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any
 
 import grpc
 import numpy as np
-from google.protobuf import json_format, text_format
-from numpy.typing import NDArray
-from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from assay.errors import AssayError, ModelUnavailable, OutOfTime, OverLimit
 from assay.form import Form, Free
@@ -35,12 +29,9 @@ from assay.generator import Conversation, Event, Finished
 from assay.liveness import Liveness
 from assay.rpc.call import PRIORITIES, priority, remaining_seconds, request_id
 from assay.rpc.tracing import span, traceparent
-from assay.tensors import Cancel, GenerationRequest, Tensors, cancel_to_tensors, events_from_tensors, request_to_tensors
-
-_log = logging.getLogger(__name__)
-
-_DATATYPES = {"O": "BYTES", "b1": "BOOL", "u1": "UINT8", "<i8": "INT64", "<f8": "FP64"}
-_DTYPES = {name: np.dtype(code) for code, name in _DATATYPES.items()}
+from assay.tensors import Cancel, GenerationRequest, cancel_to_tensors, request_to_tensors
+from assay.triton.messages import request_message
+from assay.triton.stream import TritonStream
 
 _AFFINITY = "assay-affinity"
 """The metadata key whose value chooses the server."""
@@ -89,9 +80,6 @@ _CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
     # Every generator has a connection of its own, so that closing one does not close another's.
     ("grpc.use_local_subchannel_pool", 1),
 ]
-_CANCEL_TIMEOUT_SECONDS = 10.0
-"""How long the server may take to end a generation that was cancelled."""
-
 _CANARY = (
     Clip((Frame(np.full((56, 56, 3), 127, np.uint8)),), is_video=False),
     Conversation(question="What is this?"),
@@ -122,7 +110,7 @@ class TritonGenerator:
         self._connect_timeout_seconds = connect_timeout_seconds
         self._channel: grpc.aio.Channel | None = None
         self._stub: service_pb2_grpc.GRPCInferenceServiceStub | None = None
-        self._streams: defaultdict[str, set[_Stream]] = defaultdict(set)
+        self._streams: defaultdict[str, set[TritonStream]] = defaultdict(set)
         """By affinity: those of one value have one server."""
         self._liveness: dict[str, Liveness] = {}
         self._probe: Any = None
@@ -157,10 +145,10 @@ class TritonGenerator:
             finally:
                 stream.leave()
 
-    async def _begun(self, request: GenerationRequest) -> "_Stream":
+    async def _begun(self, request: GenerationRequest) -> TritonStream:
         """Once the server of its clip is connected."""
-        message = _message(self._model, request_to_tensors(request))
-        cancel = _message(self._model, cancel_to_tensors(Cancel(request.request_id)))
+        message = request_message(self._model, request_to_tensors(request))
+        cancel = request_message(self._model, cancel_to_tensors(Cancel(request.request_id)))
         if message.ByteSize() > _MAX_MESSAGE_BYTES:
             # grpc itself would only say INTERNAL.
             raise OverLimit(
@@ -169,7 +157,7 @@ class TritonGenerator:
             )
         affinity = _affinity(request.clip)
         stub = await self._connected(affinity)
-        stream = _Stream(stub.ModelStreamInfer(metadata=_metadata(affinity)), message, cancel)
+        stream = TritonStream(stub.ModelStreamInfer(metadata=_metadata(affinity)), message, cancel)
         self._streams[affinity].add(stream)
         stream.ended.add_done_callback(lambda _: self._streams[affinity].discard(stream))
         self._watch(affinity)
@@ -238,7 +226,7 @@ class TritonGenerator:
             return failure.code() is not grpc.StatusCode.DEADLINE_EXCEEDED
         return True
 
-    async def _next_event(self, stream: "_Stream") -> Event | AssayError:
+    async def _next_event(self, stream: TritonStream) -> Event | AssayError:
         try:
             # Mostly the events of one message are there together, and a timer costs more than a look.
             if stream.events.empty():
@@ -265,76 +253,6 @@ def _engine_id() -> str:
     return f"{request_id.get() or 'own'}:{uuid.uuid4().hex[:12]}"
 
 
-class _Stream:
-    """One call, spoken by a task of its own, because grpc.aio cancels a call when its reader is cancelled."""
-
-    def __init__(
-        self, call: Any, request: service_pb2.ModelInferRequest, cancel: service_pb2.ModelInferRequest
-    ) -> None:
-        self.events: asyncio.Queue[Event | AssayError | None] = asyncio.Queue()
-        """The engine's events; the last is Finished, an error, or None if cancelled, and is always there."""
-        self.begun_at_seconds = asyncio.get_running_loop().time()
-        self.heard_at_seconds = -math.inf
-        """When the server last said something; see assay.liveness.Stream."""
-        self._call = call
-        self._cancel = cancel
-        self._requested = asyncio.Event()
-        self._is_half_closed = False
-        self._leaving: asyncio.Task[None] | None = None
-        self.ended = asyncio.create_task(self._speak(request))
-        """Done when the server has closed its side, or is gone; never raises."""
-
-    def leave(self) -> None:
-        """No more events are wanted. Returns at once; `ended` tells when the server is through with the request."""
-        if self._leaving is None and not self.ended.done():
-            self._leaving = asyncio.create_task(self._cancel_in_band())
-
-    def fail(self, error: AssayError) -> None:
-        """Wakes the tasks that wait for an event. What the server still sends is read and dropped."""
-        self.heard_at_seconds = math.inf
-        self.events.put_nowait(error)
-
-    async def _speak(self, request: service_pb2.ModelInferRequest) -> None:
-        try:
-            await self._call.write(request)
-            self._requested.set()
-            while (response := await self._call.read()) is not grpc.aio.EOF:
-                self.heard_at_seconds = max(self.heard_at_seconds, asyncio.get_running_loop().time())
-                for event in _events(response):
-                    self.events.put_nowait(event)
-                    if event is None or isinstance(event, Finished | AssayError):
-                        await self._half_close()
-            if not self._is_half_closed:
-                raise ConnectionResetError("the server closed the stream before the last event")
-        except Exception as failure:  # noqa: BLE001 - the tasks that wait for events have to be woken
-            why = failure.details() if isinstance(failure, grpc.aio.AioRpcError) else repr(failure)
-            _log.warning("the stream to the model server failed: %s", why)
-            self.events.put_nowait(
-                ModelUnavailable("The model server died or lost the connection while it worked on this; try again.")
-            )
-        finally:
-            self._requested.set()
-
-    async def _cancel_in_band(self) -> None:
-        try:
-            async with asyncio.timeout(_CANCEL_TIMEOUT_SECONDS):
-                await self._requested.wait()
-                if not self._is_half_closed and not self.ended.done():
-                    await self._call.write(self._cancel)
-                    await self._half_close()
-                await asyncio.shield(self.ended)
-        except TimeoutError:
-            _log.warning("the model server did not end a cancelled request in %g s", _CANCEL_TIMEOUT_SECONDS)
-            self._call.cancel()
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError) as ended_meanwhile:
-            _log.debug("nothing left to cancel: %r", ended_meanwhile)
-
-    async def _half_close(self) -> None:
-        if not self._is_half_closed:
-            self._is_half_closed = True
-            await self._call.done_writing()
-
-
 def _affinity(clip: Clip) -> str:
     """Of the pixels alone, so that every question about a clip has the same."""
     digest = hashlib.blake2b(digest_size=8)
@@ -345,48 +263,3 @@ def _affinity(clip: Clip) -> str:
 
 def _metadata(affinity: str) -> tuple[tuple[str, str], ...]:
     return ((_AFFINITY, affinity),)
-
-
-def config_with_instances(pbtxt: str, kind: str, count: int, gpus: Sequence[int] = ()) -> str:
-    """A model's config.pbtxt with other instances, as the JSON that Triton's load takes; `kind` such as KIND_GPU."""
-    config = text_format.Parse(pbtxt, model_config_pb2.ModelConfig())
-    del config.instance_group[:]
-    config.instance_group.add(kind=kind, count=count, gpus=gpus)
-    written: str = json_format.MessageToJson(config, preserving_proto_field_name=True, indent=None)
-    return written
-
-
-def _message(model: str, tensors: Tensors) -> service_pb2.ModelInferRequest:
-    message = service_pb2.ModelInferRequest(model_name=model)
-    for name, array in tensors.items():
-        message.inputs.add(name=name, datatype=_DATATYPES[array.dtype.str.lstrip("|")], shape=array.shape)
-        message.raw_input_contents.append(_packed(array))
-    return message
-
-
-def _events(response: service_pb2.ModelStreamInferResponse) -> Sequence[Event | AssayError | None]:
-    """The events in a response, at least one. ValueError, KeyError or TypeError if it holds none."""
-    if response.error_message:
-        # Not the engine's words: Triton itself refused, because the model is not loaded or its process has died.
-        _log.warning("Triton: %s", response.error_message)
-        return [ModelUnavailable("The model is not running at the moment; try again in a few seconds.")]
-    outputs = zip(response.infer_response.outputs, response.infer_response.raw_output_contents, strict=True)
-    return events_from_tensors({output.name: _unpacked(output, raw) for output, raw in outputs})
-
-
-def _packed(array: NDArray[Any]) -> bytes:
-    """Triton's raw form: little-endian elements in C order; a text is its length as uint32 and its bytes."""
-    if array.dtype != np.object_:
-        return array.tobytes()
-    return b"".join(struct.pack("<I", len(text)) + text for text in array.flat)
-
-
-def _unpacked(output: Any, raw: bytes) -> NDArray[Any]:
-    if output.datatype != "BYTES":
-        return np.frombuffer(raw, _DTYPES[output.datatype]).reshape(tuple(output.shape))
-    texts, start = [], 0
-    while start < len(raw):
-        (length,) = struct.unpack_from("<I", raw, start)
-        texts.append(raw[start + 4 : start + 4 + length])
-        start += 4 + length
-    return np.array(texts, np.object_).reshape(tuple(output.shape))
