@@ -20,6 +20,7 @@ from triton_server.gpus import chosen_gpus
 from triton_server.install import binaries, is_from_wheel
 from triton_server.ports import Ports
 from triton_server.processes import Process, children_of
+from triton_server.relay import MAX_LINE_BYTES, Relay
 from triton_server.settings import TritonServerSettings
 
 MODEL = "qwen2_vl"
@@ -50,6 +51,8 @@ class Server:
         self._admin = f"http://127.0.0.1:{ports.http}/v2"
         self._metrics = f"http://{reachable(settings.host)}:{ports.metrics}/metrics"
         self._leash = leash
+        assert leash.stdout is not None
+        self.relay = Relay(leash.stdout)
         self._watched: tuple[Process, ...] = ()
         self._is_held = False
 
@@ -61,7 +64,9 @@ class Server:
             *(sys.executable, "-I", "-S", str(_LEASH), prefix, str(settings.grace_seconds)),
             *_command(settings, ports, prefix),
             stdin=subprocess.PIPE,
-            stdout=sys.stderr,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            limit=MAX_LINE_BYTES,
             env=_environment(settings),
             # The stub has its working directory on sys.path: it imports the same `assay` as this program.
             cwd=Path(assay.__file__).parents[1],
@@ -133,6 +138,7 @@ class Server:
             # Only if the leash itself was killed. A stub does not see that its server has died (leash.py).
             with contextlib.suppress(ProcessLookupError):
                 os.kill(left.pid, signal.SIGKILL)
+        await self.relay.end()
 
     async def kill(self) -> None:
         """SIGKILL at once, for a server whose streams hang."""

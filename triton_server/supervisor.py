@@ -84,6 +84,9 @@ async def _serve_once(
         is_well = True
         trouble = await _watch(server, address, settings, set_health)
         is_well = False
+        # Should one of them come up again and again, it is what ends the model.
+        for request_id in sorted(set(server.relay.generations.values())):
+            _log.error("the model was at this request: %s", trouble, extra={"facts": {"request_id": request_id}})
         return trouble
     finally:
         await set_health(False)

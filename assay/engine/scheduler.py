@@ -218,7 +218,9 @@ def _emit(request: EngineRequest, events: Sequence[EngineEvent]) -> None:
         request.on_events(events)
     except Exception:  # noqa: BLE001 - whatever is wrong with one listener must not end the others
         # Most often it has left: a closed event loop, a broken connection.
-        _log.warning("request %s is cancelled, as its listener failed", request.request_id, exc_info=True)
+        _log.warning(
+            "cancelled, as its listener failed", exc_info=True, extra={"facts": {"request_id": request.request_id}}
+        )
         request.is_cancelled = True
 
 
@@ -226,5 +228,5 @@ def _as_error(wrong: Exception, request: EngineRequest) -> AssayError:
     """For the client; the log has the rest."""
     if isinstance(wrong, AssayError):
         return wrong
-    _log.error("request %s failed", request.request_id, exc_info=wrong)
+    _log.error("a generation failed", exc_info=wrong, extra={"facts": {"request_id": request.request_id}})
     return ModelUnavailable("the model failed while it wrote this answer; the same request may succeed again")

@@ -3,14 +3,20 @@ a client's is ever logged."""
 
 import json
 import logging
+import os
 import sys
 import time
+from types import TracebackType
 
 from assay.rpc.call import request_id
 
 
 class JsonLines(logging.Formatter):
-    """`log.info("…", extra={"facts": {…}})` becomes one object with time, level, program, request_id and the facts."""
+    """`log.info("…", extra={"facts": {…}})` becomes one object with time, level, program, request_id and the facts.
+
+    The facts may name another program and request, those on whose behalf a line is written; `ID:NAME` is a generation
+    of the request ID.
+    """
 
     def __init__(self, program: str) -> None:
         super().__init__()
@@ -23,17 +29,28 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "program": self._program,
             "message": record.getMessage(),
+            "request_id": request_id.get(),
         }
-        if request_id.get():
-            line["request_id"] = request_id.get()
         line.update(getattr(record, "facts", {}))
+        line["request_id"], _, line["generation"] = str(line["request_id"]).partition(":")
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps({key: value for key, value in line.items() if value != ""}, ensure_ascii=False)
 
 
 def log_to_stderr(program: str, level: str = "info") -> None:
-    """Sends every log record of this process to stderr."""
+    """Sends every log record of this process to stderr, warnings and what ends the process or a thread too."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(program))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    # gRPC's own lines are no JSON, and what they tell comes as a status as well.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, Exception):
+        logging.getLogger(__name__).critical("the program ends by an error", exc_info=(kind, error, trace))
+    else:
+        sys.__excepthook__(kind, error, trace)

@@ -24,6 +24,7 @@ QUOTA_STORE_FAILURES = Counter(
 QUEUED = Gauge("assay_requests_queued", "Requests whose files are there and that wait for a place.", ["priority_class"])
 QUEUE_SECONDS = Histogram("assay_queue_seconds", "Wait for a place.", ["priority_class"], buckets=_BUCKETS_SECONDS)
 RECEIVED_BYTES = Counter("assay_received_bytes_total", "Bytes of files that were received.")
+DECODE_CPU_SECONDS = Counter("assay_decode_cpu_seconds_total", "Processor time of decode workers.")
 FRAMES = Counter("assay_frames_total", "Frames, by kind: decoded, or sampled for the model.", ["kind"])
 TOKENS = Counter("assay_tokens_total", "Tokens, by kind: prompt (read) or answer (written).", ["kind"])
 STAGE_SECONDS = Histogram(

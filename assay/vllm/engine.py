@@ -238,7 +238,7 @@ class VllmEngine:
         except EngineDeadError:
             last = [ModelUnavailable(_STOPPED)]
         except Exception:  # noqa: BLE001 - whatever is wrong with one request must not end the others
-            _log.exception("request %s failed", generation.request_id)
+            _log.exception("a generation failed", extra={"facts": {"request_id": generation.request_id}})
             last = [ModelUnavailable(_STOPPED)]
         self._running -= 1
         self._end(generation, *last)
@@ -279,7 +279,7 @@ class VllmEngine:
             generation.on_events(events)
         except Exception:  # noqa: BLE001 - whatever is wrong with one listener must not end the others
             # Most often it has left: a closed event loop, a broken connection.
-            _log.warning("the listener of request %s failed", generation.request_id, exc_info=True)
+            _log.warning("its listener failed", exc_info=True, extra={"facts": {"request_id": generation.request_id}})
 
     async def _end_all(self) -> None:
         for generation in [*self._waiting]:

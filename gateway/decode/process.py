@@ -9,6 +9,8 @@ from typing import Self
 
 from assay.errors import AssayError
 from assay.frame import Frame
+from assay.rpc import metrics
+from assay.rpc.call import request_id
 from gateway.decode import protocol
 from gateway.decode.protocol import PERMITTED, Kind
 from gateway.decode.slots import FrameSlots
@@ -20,6 +22,9 @@ _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0
 SETTLE_SECONDS = 2.0
 """From asking a worker to stop until it is killed."""
+_LINE_BYTES = 4096
+_MAX_LINES = 64
+"""Of a worker's standard error that are logged for each job."""
 _ENVIRONMENT = {
     # The worker gets nothing of the gateway's environment: there may be secrets in it.
     "PYTHONPATH": str(_ROOT),
@@ -56,6 +61,10 @@ class DecodeWorker:
         self._writer = writer
         self._slots = slots
         self._frames_taken = 0
+        self._request_id, self._is_at_job, self._cpu_seconds = "", False, 0.0
+        self._lines_left = _MAX_LINES
+        assert process.stderr is not None
+        self._logging = asyncio.create_task(self._log_stderr(process.stderr))
         self.jobs = 0
         self.resident_bytes = 0
         self.landlock_version = 0
@@ -82,6 +91,7 @@ class DecodeWorker:
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
                 pass_fds=handed,
                 env=_ENVIRONMENT,
             )
@@ -109,7 +119,8 @@ class DecodeWorker:
         if self._writer.is_closing():
             raise ConnectionError("the decode worker was killed before its job")
         self.is_ready = False
-        self._frames_taken = 0
+        self._frames_taken, self._lines_left = 0, _MAX_LINES
+        self._request_id, self._is_at_job = request_id.get(), True
         self.jobs += 1
         self._slots.grow(protocol.slot_bytes(spec))
         await self._send(Kind.JOB, protocol.job_body(spec, self._slots.slot_bytes))
@@ -131,10 +142,32 @@ class DecodeWorker:
         body = await self._reader.readexactly(size)
         self._head = b""
         if kind is Kind.READY:
-            self.is_ready, self.resident_bytes = True, int.from_bytes(body, "big")
+            self._end_job(*protocol.ready_from_body(body))
         elif kind is Kind.LOCKED:
             self.landlock_version = int.from_bytes(body, "big")
         return kind, body
+
+    def _end_job(self, resident_bytes: int, cpu_seconds: float) -> None:
+        """It is ready for one; what it did before, its start and its attempts to escape, is nobody's."""
+        spent_seconds, self._cpu_seconds = max(0.0, cpu_seconds - self._cpu_seconds), cpu_seconds
+        self.is_ready, self.resident_bytes = True, resident_bytes
+        if self._is_at_job:
+            self._is_at_job = False
+            metrics.DECODE_CPU_SECONDS.inc(spent_seconds)
+            facts = {"cpu_seconds": round(spent_seconds, 4), "frames": self._frames_taken}
+            log.info("decode job ended", extra=self._facts(**facts))
+
+    def _facts(self, **more: float) -> dict[str, object]:
+        """Of a log line on behalf of the worker, which can open no log of its own."""
+        return {"facts": {"program": "decode_worker", "pid": self.pid, "request_id": self._request_id, **more}}
+
+    async def _log_stderr(self, written: asyncio.StreamReader) -> None:
+        """What it prints, mostly where it crashed; no more than a few lines a job, as a hostile file may write them."""
+        while said := await written.read(_LINE_BYTES):
+            for line in said.decode(errors="replace").splitlines():
+                self._lines_left -= 1
+                if self._lines_left >= 0:
+                    log.warning("%s", line, extra=self._facts())
 
     async def take(self, body: bytes) -> Frame:
         """The frame that a FRAME message tells of; its slot will be free again."""

@@ -10,6 +10,7 @@ ABANDON, and before READY, is about a job that is over.
 
 import dataclasses
 import json
+import math
 import struct
 from enum import IntEnum
 from typing import Any
@@ -24,6 +25,7 @@ HEADER = struct.Struct(">BI")
 """Kind of message, length of its body in bytes."""
 JOB = struct.Struct(">Q")
 """Bytes of a slot for frames, see `gateway.decode.slots`; then the `DecodeSpec`."""
+_READY = struct.Struct(">Qd")
 FRAME = struct.Struct(">dIII")
 """pts in seconds, height and width in pixels, slot that holds the height x width x 3 bytes RGB."""
 MAX_CHUNK_BYTES = MIB
@@ -51,6 +53,7 @@ class Kind(IntEnum):
     """Try to break out of the sandbox and tell how far it went."""
     # from the worker
     READY = 16
+    """It waits for a job. Its resident memory, and the processor time that it has taken since it was started."""
     WANT = 17
     INFO = 18
     FRAME = 19
@@ -69,6 +72,21 @@ class ProtocolError(Exception):
 def pack(kind: Kind, body: bytes = b"") -> bytes:
     """One whole message."""
     return HEADER.pack(kind, len(body)) + body
+
+
+def ready_body(resident_bytes: int, cpu_seconds: float) -> bytes:
+    return _READY.pack(resident_bytes, cpu_seconds)
+
+
+def ready_from_body(body: bytes) -> tuple[int, float]:
+    """Bytes and seconds. ProtocolError for nonsense."""
+    try:
+        resident_bytes, cpu_seconds = _READY.unpack(body)
+    except struct.error:
+        raise ProtocolError(f"READY of {len(body)} bytes") from None
+    if not 0 <= cpu_seconds < math.inf:
+        raise ProtocolError("READY after an impossible time")
+    return resident_bytes, cpu_seconds
 
 
 def slot_bytes(spec: DecodeSpec) -> int:

@@ -221,7 +221,9 @@ def main() -> None:
     try:
         while True:
             gc.collect()
-            connection.send(protocol.pack(Kind.READY, memory.resident_bytes().to_bytes(8, "big")))
+            connection.send(
+                protocol.pack(Kind.READY, protocol.ready_body(memory.resident_bytes(), time.process_time()))
+            )
             serve(connection, memory)
     except (GatewayGone, BrokenPipeError, ConnectionResetError):
         os._exit(0)

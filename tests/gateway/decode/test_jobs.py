@@ -11,6 +11,7 @@ import pytest
 
 from assay.errors import AssayError, BadMedia, InvalidRequest, OverLimit, ServiceUnavailable
 from assay.frame import Frame
+from assay.rpc.call import request_id
 from gateway.decode.jobs import DecodeLimits, DecodePool, DecodeSpec, DecodeSummary, MediaInfo
 from tests.gateway.decode.upload import PICTURE, TARGET, VIDEO, decode
 from tests.media.build import media
@@ -132,6 +133,16 @@ async def test_a_worker_that_is_killed_fails_its_own_upload_and_no_other():
         frames = [event async for event in other.events() if isinstance(event, Frame)]
         await finishing
     assert len(frames) == 8
+
+
+async def test_what_a_worker_prints_when_it_crashes_is_logged_with_its_request(caplog):
+    request_id.set("crash-1")
+    async with DecodePool(workers=1, spares=0) as pool, pool.open(VIDEO) as job:
+        await begun(job, media("mp4_faststart.mp4").read_bytes()[:100_000])
+        os.kill(job.worker_pid, signal.SIGSEGV)
+        await until(lambda: any("Segmentation fault" in record.getMessage() for record in caplog.records))
+    crash = next(record for record in caplog.records if "Segmentation fault" in record.getMessage())
+    assert (crash.facts["program"], crash.facts["request_id"]) == ("decode_worker", "crash-1")
 
 
 async def test_a_worker_that_hangs_is_killed_when_its_time_is_up():

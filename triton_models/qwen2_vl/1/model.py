@@ -67,11 +67,14 @@ class TritonPythonModel:
             self._metrics.responded(self._engine.counters, is_last=is_last)
             if is_last:
                 self._cancellation.end(wish.request_id)
+                reason = events[-1].reason if isinstance(events[-1], AssayError | Finished) else "CANCELLED"
+                logging.info("generation ended", extra={"facts": {**whose, "reason": reason}})
             elif next(turns) % 16 == 0 and sender.is_cancelled():  # asking costs more than telling the events
                 logging.info("the client has left", extra={"facts": {"request_id": wish.request_id}})
                 self._engine.cancel(wish.request_id)
 
-        logging.info("generation", extra={"facts": {"request_id": wish.request_id, "frames": len(wish.clip.frames)}})
+        whose = {"request_id": wish.request_id, "frames": len(wish.clip.frames)}
+        logging.info("generation begins", extra={"facts": whose})
 
         def on_stage(stage: str, begin_seconds: float, end_seconds: float) -> None:
             self._metrics.spent(stage, end_seconds - begin_seconds)
