@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from assay.score import Scale
 from data import published
@@ -86,6 +87,19 @@ def held_out(dataset: DataSet, share: float = 0.2) -> DataSet:
     test = tuple(each for each in dataset.test if _draw(each.path.name) < share)
     train = tuple(each for each in dataset.test if _draw(each.path.name) >= share)
     return replace(dataset, train=train, test=test)
+
+
+def pictures(
+    name: str, root: Path, part: Literal["train", "test"], held_out_share: float | None = None
+) -> tuple[RatedFile, ...]:
+    """One part of a set of pictures, or of `held_out`'s split. BadDataSet as in `load`, and if there is none."""
+    data_set = load(name, root)
+    if held_out_share:
+        data_set = held_out(data_set, held_out_share)
+    files = data_set.train if part == "train" else data_set.test
+    if not files or any(file.is_video for file in files):
+        raise BadDataSet(f"{name} has no {part} split of pictures under {root}")
+    return files
 
 
 def _draw(name: str) -> float:

@@ -13,17 +13,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from data import command_line
-from data.conversations import ConversationRow, load_conversations, save_conversations
-from data.rated import RatedFile, held_out, load
+from data.conversations import load_conversations, save_conversations
+from data.rated import pictures
 from training.recipe import ablations as ablation_runs
-from training.recipe.settings import RecipeError, Settings, read_settings
+from training.recipe.settings import Settings, read_settings
 
 CONFIGS = Path(__file__).parent / "recipe" / "configs"
 
@@ -149,13 +149,9 @@ def label(chosen: Settings, asked: Weights, data: Data, out: Out, files: Files =
             rows = asyncio.run(labelled(Labeller(engine, forms, chosen.pictures), rated[:files], _say))
         finally:
             engine.close()
-    save_conversations([_resolved(row) for row in rows], out)
+    save_conversations([replace(row, path=row.path.resolve()) for row in rows], out)
     print(f"{out}: {len(rows)} rows of {len(rows) // 3} files written")
     return 0
-
-
-def _resolved(row: ConversationRow) -> ConversationRow:
-    return ConversationRow(row.path.resolve(), row.question, row.answer, row.task, row.score)
 
 
 @command_line.with_options(configured, weights)
@@ -275,15 +271,7 @@ def shape(chosen: Settings) -> int:
 
 
 COMMANDS: Mapping[str, Callable[..., int]] = {
-    "stage1": stage1,
-    "label": label,
-    "stage2": stage2,
-    "regression": regression,
-    "merge": merge,
-    "plot": plot,
-    "shape": shape,
-    "score": score,
-    "ablations": ablations,
+    each.__name__: each for each in (stage1, label, stage2, regression, merge, plot, shape, score, ablations)
 }
 
 app = command_line.application("RealQA's recipe (arXiv 2503.06141) for Qwen2-VL-7B, and its ablations.")
@@ -302,22 +290,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def scored(chosen: Settings, root: Path) -> list[tuple[Path, float]]:
     """Pictures of the training split, with scores in [0, 10)."""
-    return [(file.path, file.score) for file in _pictures(chosen.data_set, root, chosen, "train")]
+    return [(file.path, file.score) for file in pictures(chosen.data_set, root, "train", chosen.held_out_share)]
 
 
 def test_files(name: str, root: Path, chosen: Settings) -> list[Path]:
     """Pictures of the test split, which is the whole set where none was published and none is held out."""
-    return [file.path for file in _pictures(name, root, chosen, "test")]
-
-
-def _pictures(name: str, root: Path, chosen: Settings, part: Literal["train", "test"]) -> tuple[RatedFile, ...]:
-    data_set = load(name, root)
-    if chosen.held_out_share and name == chosen.data_set:
-        data_set = held_out(data_set, chosen.held_out_share)
-    files = data_set.train if part == "train" else data_set.test
-    if not files or any(file.is_video for file in files):
-        raise RecipeError(f"{name} has no {part} split of pictures under {root}")
-    return files
+    share = chosen.held_out_share if name == chosen.data_set else None
+    return [file.path for file in pictures(name, root, "test", share)]
 
 
 def _say(line: str) -> None:
