@@ -22,7 +22,8 @@ from assay.transcript import Transcript
 from assay.v1 import attribute_extraction_pb2, clip_pb2, scoring_pb2
 from assay.wire import transcript_from_wire, transcript_to_wire
 from evaluation.measure import UNREADABLE_FILE, Failed
-from gateway.decode.jobs import DecodePool, DecodeSpec, Target
+from gateway.decode.jobs import DecodePool
+from gateway.decode.spec import DecodeSpec, Target
 from gateway.upstream import Explanation, RequestOptions, Upstream
 
 Part = tuple[Segment, str]

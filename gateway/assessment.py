@@ -15,7 +15,8 @@ from assay.video import Sampling, VideoOptions
 from assay.video_wire import duration
 from assay.wire import attribute_name
 from gateway.clip_scoring import ClipScorer, Event, Scoring
-from gateway.decode.jobs import DecodeEvent, DecodeJob, DecodePool
+from gateway.decode.events import DecodeEvent
+from gateway.decode.jobs import DecodeJob, DecodePool
 from gateway.decode.spec import DecodeLimits, DecodeSummary, MediaInfo
 from gateway.repeats import Repeats
 from gateway.request_limit import RequestPlace

@@ -35,7 +35,8 @@ def ours(key_frames: str = "auto") -> Decoder:
     """The pool that serves: a locked worker, bytes in chunks as a client sends them, frames through shared memory."""
     from assay.frame import Frame
     from assay.video import KeyFrames
-    from gateway.decode.jobs import DecodeJob, DecodeLimits, DecodePool, DecodeSpec, Target
+    from gateway.decode.jobs import DecodeJob, DecodePool
+    from gateway.decode.spec import DecodeLimits, DecodeSpec, Target
 
     loop = asyncio.new_event_loop()
     pool = DecodePool(workers=1, spares=0)

@@ -31,7 +31,8 @@ from evaluation.rated import files_to_test, label, run_of
 from evaluation.runs import FINAL, POOLINGS, Run, RunRow, exit_code, pooled, write_run
 from evaluation.tables import COUNTS, ReportTable, coefficient, correlated, show, write_markdown
 from evaluation.variants import AUTHORS, FRAMES, VIDEO, WHOLE_SECONDS, Levers, grid, write_variant
-from gateway.decode.jobs import DecodePool, DecodeSpec, Target
+from gateway.decode.jobs import DecodePool
+from gateway.decode.spec import DecodeSpec, Target
 
 SERVED_POOLING = "frame mean"
 

@@ -1,6 +1,7 @@
-"""Events on their way from a worker to the task that reads them."""
+"""Events on their way from a worker to the task that reads them, and the wait of a job for whatever comes next."""
 
 import asyncio
+from collections.abc import Callable
 
 from assay.frame import Frame
 from gateway.decode.spec import DecodeSummary, Lost, MediaInfo
@@ -53,3 +54,34 @@ class EventQueue:
         if isinstance(event, Frame):
             self._frames_ahead -= 1
         return event
+
+
+class TakenBack(Exception):
+    """Another job could go on with the worker, while this one waits for its client."""
+
+
+class Wait:
+    """One task's wait for a condition, which is checked when the others call `wake`."""
+
+    def __init__(self) -> None:
+        self._future: asyncio.Future[None] | None = None
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Returns once it holds. TakenBack if it was interrupted before."""
+        while not condition():
+            self._future = asyncio.get_running_loop().create_future()
+            try:
+                await self._future
+            finally:
+                self._future = None
+
+    def wake(self) -> None:
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    def interrupt(self) -> bool:
+        """False if nobody waits."""
+        if self._future is None or self._future.done():
+            return False
+        self._future.set_exception(TakenBack())
+        return True

@@ -15,8 +15,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
-from types import TracebackType
+from collections.abc import AsyncIterator
 from typing import Self
 
 from assay.errors import AssayError, BadMedia, OverLimit, ServiceUnavailable, UploadStalled
@@ -25,23 +24,11 @@ from assay.rpc.tracing import begin_span
 from assay.rpc.usage import usage_meter
 from gateway.decode import protocol
 from gateway.decode.clock import WallBudget
-from gateway.decode.events import DecodeEvent, EventQueue
+from gateway.decode.events import DecodeEvent, EventQueue, TakenBack, Wait
 from gateway.decode.lending import LendingPool
-from gateway.decode.process import DecodeWorker
+from gateway.decode.process import BROKE_OFF, DecodeWorker, error_of_exit
 from gateway.decode.protocol import Kind
-from gateway.decode.spec import DecodeLimits, DecodeSource, DecodeSpec, DecodeSummary, Lost, MediaInfo, Target
-
-__all__ = [
-    "DecodeEvent",
-    "DecodeJob",
-    "DecodeLimits",
-    "DecodePool",
-    "DecodeSpec",
-    "DecodeSummary",
-    "Lost",
-    "MediaInfo",
-    "Target",
-]
+from gateway.decode.spec import DecodeSource, DecodeSpec
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +37,9 @@ _ONCE = {Kind.INFO, Kind.SUMMARY, Kind.ERROR, Kind.LOST}
 _FIRST_BYTES = 4096
 """Enough to recognise the file; with fewer no worker is asked for."""
 _SLICE_BYTES = protocol.MAX_CHUNK_BYTES
-"""What a worker is given for one turn at the processor."""
-_AHEAD_BYTES = protocol.MAX_CHUNK_BYTES
-"""That a worker has not read yet, before the writer has to wait."""
+"""What a worker is given for one turn at the processor, and has not read yet before the writer has to wait."""
 _PROGRESS_BYTES = 16 * 1024
 """With fewer a client that is slow does not count as one that sends."""
-_BROKE_OFF = "the decoder broke off while it read this file; the file is damaged, export it again"
 
 
 class DecodePool(LendingPool):
@@ -65,18 +49,6 @@ class DecodePool(LendingPool):
         """A job to be entered with `async with`; it asks for a worker when there is something to do for one."""
         return DecodeJob(self, spec)
 
-    async def escapes(self) -> dict[str, str]:
-        """What a worker can do to break out, tried by the one that would take the next upload."""
-        worker = await self.lend()
-        try:
-            return await worker.escapes()
-        finally:
-            self.take_back(worker)
-
-
-class _TakenBack(Exception):
-    """Another job could go on with the worker, while this one waits for its client."""
-
 
 class DecodeJob:
     """One upload. `write` and `end` belong to one task, `events` to another; leaving early ends the work."""
@@ -85,15 +57,16 @@ class DecodeJob:
         self._pool = pool
         self._spec = spec
         self._buffer = pool.buffer(can_replay=not spec.is_live)
-        self._decoded_bytes = 0
+        self.decoded_bytes = 0
+        """Bytes that the present worker was given."""
         self._wanted_bytes = 1 if spec.source is DecodeSource.FRAMES else _FIRST_BYTES
         """With so many a worker is asked for."""
         self._progress_bytes = 0
         self._room = asyncio.Event()
         """Cleared while `write` waits."""
         self._room.set()
-        self._wait: asyncio.Future[None] | None = None
-        """For bytes, or for somebody to take a frame."""
+        self._wait = Wait()
+        """For bytes, or for the reader to take a frame."""
         self._events = EventQueue()
         self._failure: AssayError | None = None
         self._budget: WallBudget
@@ -115,9 +88,7 @@ class DecodeJob:
         self._work.add_done_callback(self._finish)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         # Without an await, so that a handler that is being cancelled gives its worker back all the same.
         self._work.cancel()
 
@@ -130,11 +101,6 @@ class DecodeJob:
     def is_complete(self) -> bool:
         """All its bytes have arrived."""
         return self._buffer.has_ended
-
-    @property
-    def decoded_bytes(self) -> int:
-        """Bytes that the present worker was given."""
-        return self._decoded_bytes
 
     @property
     def can_begin_anew(self) -> bool:
@@ -180,7 +146,7 @@ class DecodeJob:
 
     def _end_here(self) -> None:
         self._buffer.has_ended = True
-        self._wake()
+        self._wait.wake()
 
     async def events(self) -> AsyncIterator[DecodeEvent]:
         """`MediaInfo`, then `Frame`s in order of time, then one `DecodeSummary`; of a live stream also `Lost`.
@@ -188,7 +154,7 @@ class DecodeJob:
         Raises the job's error after the frames that came before it.
         """
         while (event := await self._events.get()) is not None:
-            self._wake()
+            self._wait.wake()
             yield event
         if self._failure is not None:
             raise self._failure
@@ -196,20 +162,20 @@ class DecodeJob:
     async def _hand_on(self, piece: bytes) -> None:
         while not (self._work.done() or self._has_room(len(piece))):
             self._room.clear()
-            self._wake()  # for want of room, if for nothing else, a worker is asked for
+            self._wait.wake()  # for want of room, if for nothing else, a worker is asked for
             await self._room.wait()
         if self._failure is not None:
             raise self._failure
         if not self._work.done():
             self._buffer.append(piece)
-            self._wake()
+            self._wait.wake()
         if self._worker is None:
             await asyncio.sleep(0)  # it may be lent one now, after which less may wait here
 
     def _has_room(self, size: int) -> bool:
         if self._worker is None and self.gives_way:
             return self._buffer.can_keep(size)
-        return self._buffer.size - self._decoded_bytes < _AHEAD_BYTES
+        return self._buffer.size - self.decoded_bytes < _SLICE_BYTES
 
     def _fail(self, error: AssayError) -> None:
         self._failure = self._failure or error
@@ -233,17 +199,17 @@ class DecodeJob:
 
     async def _attempt(self) -> bool:
         """Decode with one worker; False if it was taken back. Raises the job's error."""
-        await self._until(self._is_worth_a_worker)
+        await self._wait.until(self._is_worth_a_worker)
         worker = await self._pool.lend(self)
         self._worker, self._budget = worker, WallBudget(self._spec, self._fail)
         self._events.begin_anew()
-        self._decoded_bytes = self._progress_bytes = 0
+        self.decoded_bytes = self._progress_bytes = 0
         self.waits_since = asyncio.get_running_loop().time()
         self._room.set()
         try:
             await self._converse(worker)
-        except _TakenBack:
-            self._wanted_bytes = 2 * self._decoded_bytes  # so that all beginnings together cost no more than the end
+        except TakenBack:
+            self._wanted_bytes = 2 * self.decoded_bytes  # so that all beginnings together cost no more than the end
             if not self.can_begin_anew:
                 raise UploadStalled(
                     "nothing came for a while, and others waited for the decoder; send the upload again without a pause"
@@ -252,7 +218,7 @@ class DecodeJob:
             raise await self._obituary(worker) from None
         except protocol.ProtocolError as problem:
             log.warning("decode worker %d broke the protocol: %s", worker.pid, problem)
-            raise BadMedia(_BROKE_OFF) from problem
+            raise BadMedia(BROKE_OFF) from problem
         else:
             return True
         finally:
@@ -267,24 +233,9 @@ class DecodeJob:
         has_enough = self._buffer.has_ended or self._buffer.size >= self._wanted_bytes
         return has_enough or not self._room.is_set()
 
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            self._wait = asyncio.get_running_loop().create_future()
-            try:
-                await self._wait
-            finally:
-                self._wait = None
-
-    def _wake(self) -> None:
-        if self._wait is not None and not self._wait.done():
-            self._wait.set_result(None)
-
     def interrupt(self) -> bool:
         """End its wait for bytes, so that its worker comes back. False if it does not wait any more."""
-        if self._wait is None or self._wait.done():
-            return False
-        self._wait.set_exception(_TakenBack())
-        return True
+        return self._wait.interrupt()
 
     async def _converse(self, worker: DecodeWorker) -> None:
         """Answer the worker until it is ready for another job. Raises the error that it reports or dies of."""
@@ -327,25 +278,25 @@ class DecodeJob:
         if not self._has_bytes():
             self._pool.pauses(worker, self)
             try:
-                await self._until(self._has_bytes)
+                await self._wait.until(self._has_bytes)
             finally:
                 self._pool.goes_on(worker)
         await self._begin_turn()
-        piece = self._buffer.read(self._decoded_bytes, _SLICE_BYTES)
-        self._decoded_bytes += len(piece)
-        if self._decoded_bytes - self._progress_bytes >= _PROGRESS_BYTES:
-            self._progress_bytes, self.waits_since = self._decoded_bytes, asyncio.get_running_loop().time()
+        piece = self._buffer.read(self.decoded_bytes, _SLICE_BYTES)
+        self.decoded_bytes += len(piece)
+        if self.decoded_bytes - self._progress_bytes >= _PROGRESS_BYTES:
+            self._progress_bytes, self.waits_since = self.decoded_bytes, asyncio.get_running_loop().time()
         self._room.set()
         await worker.feed(piece)
 
     def _has_bytes(self) -> bool:
-        return self._buffer.size > self._decoded_bytes or self._buffer.has_ended
+        return self._buffer.size > self.decoded_bytes or self._buffer.has_ended
 
     async def _hand_out(self, frame: Frame) -> None:
         """To the reader of `events`. While there are enough already, others may compute."""
         if not self._events.has_room:
             self._end_turn()
-            await self._until(lambda: self._events.has_room)
+            await self._wait.until(lambda: self._events.has_room)
             await self._begin_turn()
         self._events.put(frame)
 
@@ -364,10 +315,5 @@ class DecodeJob:
         if self._pool.is_closed:
             return ServiceUnavailable("the gateway is shutting down; send the request again")
         name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-        log.warning("decode worker %d died of %s after %d bytes", worker.pid, name, self._decoded_bytes)
-        if status == -signal.SIGXCPU:
-            limits = self._spec.limits
-            granted = limits.cpu_budget_seconds(self._spec.granted_media_seconds)
-            spent = f"decoding took more than the {granted:.0f} s of processor time granted"
-            return OverLimit(f"{spent}; send a shorter or smaller file", budget="max_cpu_seconds")
-        return BadMedia(_BROKE_OFF)
+        log.warning("decode worker %d died of %s after %d bytes", worker.pid, name, self.decoded_bytes)
+        return error_of_exit(status, self._spec)

@@ -131,6 +131,14 @@ class LendingPool(WorkerPool):
                 raise self._all_busy() from None
             raise
 
+    async def escapes(self) -> dict[str, str]:
+        """What a worker can do to break out, tried by the one that would take the next upload."""
+        worker = await self.lend()
+        try:
+            return await worker.escapes()
+        finally:
+            self.take_back(worker)
+
     def _withdraw(self, waiter: _WorkerRequest) -> None:
         if waiter in self._waiters:
             self._waiters.remove(waiter)

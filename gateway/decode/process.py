@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import signal
 import socket
 import sys
 from pathlib import Path
 from typing import Self
 
-from assay.errors import AssayError
+from assay.errors import AssayError, BadMedia, OverLimit
 from assay.frame import Frame
 from assay.rpc import metrics
 from assay.rpc.call import request_id
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0
+BROKE_OFF = "the decoder broke off while it read this file; the file is damaged, export it again"
 SETTLE_SECONDS = 2.0
 """From asking a worker to stop until it is killed."""
 _LINE_BYTES = 4096
@@ -227,3 +229,12 @@ class DecodeWorker:
     async def _send(self, kind: Kind, body: bytes) -> None:
         self._writer.write(protocol.pack(kind, body))
         await self._writer.drain()
+
+
+def error_of_exit(status: int, spec: DecodeSpec) -> AssayError:
+    """What the client gets to know about a worker that ended with this status, negative if by a signal."""
+    if status == -signal.SIGXCPU:
+        granted = spec.limits.cpu_budget_seconds(spec.granted_media_seconds)
+        spent = f"decoding took more than the {granted:.0f} s of processor time granted"
+        return OverLimit(f"{spent}; send a shorter or smaller file", budget="max_cpu_seconds")
+    return BadMedia(BROKE_OFF)

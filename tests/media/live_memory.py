@@ -9,8 +9,8 @@ import time
 
 import psutil
 
-from gateway.decode.jobs import DecodePool, DecodeSpec, Target
-from gateway.decode.spec import DecodeSource
+from gateway.decode.jobs import DecodePool
+from gateway.decode.spec import DecodeSource, DecodeSpec, Target
 from tests.media.live import FRAMES_PER_SECOND, endless
 
 SPEC = DecodeSpec(is_video=True, target=Target(56 * 56, 448 * 448), source=DecodeSource.STREAM)

@@ -12,7 +12,8 @@ import pytest
 from assay.errors import AssayError, BadMedia, InvalidRequest, OverLimit, ServiceUnavailable
 from assay.frame import Frame
 from assay.rpc.call import request_id
-from gateway.decode.jobs import DecodeLimits, DecodePool, DecodeSpec, DecodeSummary, MediaInfo
+from gateway.decode.jobs import DecodePool
+from gateway.decode.spec import DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo
 from tests.gateway.decode.upload import PICTURE, TARGET, VIDEO, decode
 from tests.media.build import media
 from tests.media.first_frame import film

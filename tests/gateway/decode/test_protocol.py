@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from assay.errors import BadMedia, OverLimit
 from assay.frame import Frame
 from gateway.decode import protocol
-from gateway.decode.jobs import DecodeSummary, MediaInfo
 from gateway.decode.slots import SLOTS, FrameSlots
-from gateway.decode.spec import Shrink
+from gateway.decode.spec import DecodeSummary, MediaInfo, Shrink
 from tests.gateway.decode.upload import VIDEO
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from assay.errors import AssayError
 from assay.frame import Frame
-from gateway.decode.jobs import DecodeJob, DecodePool, DecodeSpec, DecodeSummary, MediaInfo, Target
+from gateway.decode.jobs import DecodeJob, DecodePool
+from gateway.decode.spec import DecodeSpec, DecodeSummary, MediaInfo, Target
 from tests.media.build import media
 
 TARGET = Target(min_pixels=56 * 56, max_pixels=448 * 448)

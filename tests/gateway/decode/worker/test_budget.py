@@ -1,7 +1,7 @@
 import pytest
 
 from assay.errors import BadMedia, OverLimit
-from gateway.decode.jobs import DecodeLimits
+from gateway.decode.spec import DecodeLimits
 from gateway.decode.worker.budget import Budget
 from gateway.decode.worker.reader import UploadReader
 

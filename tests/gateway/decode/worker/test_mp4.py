@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import AssayError, BadMedia, OverLimit
-from gateway.decode.jobs import DecodeLimits
+from gateway.decode.spec import DecodeLimits
 from gateway.decode.worker import matroska, mp4
 from tests.media.build import media
 

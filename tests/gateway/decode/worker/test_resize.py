@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from assay.errors import BadMedia
-from gateway.decode.jobs import Target
-from gateway.decode.spec import Shrink
+from gateway.decode.spec import Shrink, Target
 from gateway.decode.worker.resize import Orientation, from_exif, from_matrix, resize_picture, smart_resize
 
 SIDE = st.integers(1, 5000)

@@ -6,8 +6,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from assay.errors import BadMedia, InvalidRequest, OverLimit
-from gateway.decode.jobs import DecodeLimits
-from gateway.decode.spec import Shrink
+from gateway.decode.spec import DecodeLimits, Shrink
 from tests.gateway.decode.upload import PICTURE, decode
 from tests.media.bombs import PICTURES as BOMBS
 from tests.media.build import media, picture

@@ -7,8 +7,7 @@ import pytest
 
 from assay.errors import BadMedia, InvalidRequest, OverLimit
 from assay.frame import Frame
-from gateway.decode.jobs import DecodeLimits
-from gateway.decode.spec import Shrink
+from gateway.decode.spec import DecodeLimits, Shrink
 from tests.gateway.decode.upload import VIDEO, Decoded, decode, upload
 from tests.media.build import large_video, level_at, media
 from tests.media.cases import case
