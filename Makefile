@@ -80,14 +80,18 @@ $(VLLM_VENV)/.complete: constraints-vllm.txt
 	@echo 'installing vLLM into $(VLLM_VENV); the first time takes minutes'
 	@$(PYTHON) -m venv $(VLLM_VENV)
 	@PYTHONWARNINGS=ignore $(VLLM_VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps -r $<
+	@site=$$($(VLLM_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+		cp benchmarks/engine/peers/site/sitecustomize.py $$site/torchvision_on_cpu.py; \
+		echo 'import torchvision_on_cpu' > $$site/torchvision_on_cpu.pth
 	@touch $@
 
-check-vllm: vllm ## Run the tests of the vLLM engine on this machine's CPU
-	PYTHONPATH=benchmarks/engine/peers/site:. VLLM_CPU_KVCACHE_SPACE=1 OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 \
+check-vllm: vllm setup ## Run the tests of the vLLM engine on this machine's CPU, then those of the stack with it
+	PYTHONPATH=. VLLM_CPU_KVCACHE_SPACE=1 OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 \
 		VLLM_WORKER_MULTIPROC_METHOD=spawn VLLM_LOGGING_LEVEL=ERROR $(VLLM_VENV)/bin/python -m pytest tests/assay/vllm
+	TRITON_SERVER_ENVIRONMENT=$(VLLM_VENV) $(BIN)/python -m pytest -m vllm tests/triton_server tests/e2e
 
 test-fast: setup ## Run the tests that take less than about 3 seconds each
-	$(BIN)/python -m pytest -m "not gpu and not slow and not browser and not browser_full"
+	$(BIN)/python -m pytest -m "not gpu and not vllm and not slow and not browser and not browser_full"
 
 sandbox: setup ## Show that a decode worker can do nothing but decode, and what that costs
 	@$(BIN)/python -m tests.hostile.sandbox

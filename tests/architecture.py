@@ -45,7 +45,6 @@ SMALL_FILES: Mapping[str, str] = {
     "assay/stack/leash.py": "run as a script by its path, so it imports nothing of ours",
     "assay/transcript.py": "a noun",
     "benchmarks/engine/peers/openvino_export.py": "run by another interpreter, as a script",
-    "benchmarks/engine/peers/site/sitecustomize.py": "found by another interpreter under this very name",
     "gateway/decode/worker/heap.py": "a workaround for glibc before 2.38, which can be deleted as it stands",
     "gateway/http/page.py": "no reason yet; merge it or give one",
     "k8s/alerts.py": "a command by itself",

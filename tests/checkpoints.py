@@ -1,8 +1,23 @@
-"""A small assay.toml for tests: every form, the wording of nano, no weights."""
+"""A small assay.toml for tests: every form, the wording of nano, no weights; and nano with another activation."""
 
+import json
+import shutil
 import tomllib
+from pathlib import Path
 
 from assay.checkpoint import ModelSpec
+
+NANO = Path(__file__).parents[1] / "checkpoints" / "nano"
+
+
+def nano_with(directory: Path, activation: str) -> Path:
+    """A copy of nano that says so of its vision tower; with `quick_gelu` it is as vLLM computes it."""
+    shutil.copytree(NANO, directory)
+    config = json.loads((directory / "config.json").read_text())
+    config["vision_config"]["hidden_act"] = activation
+    (directory / "config.json").write_text(json.dumps(config))
+    return directory
+
 
 ASSAY_TOML = '''
 name = "test"

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from triton_server.install import CannotInstall, check_machine
+from triton_server.model_environment import VLLM_ENVIRONMENT
 from triton_server.processes import children_of
 
 ROOT = Path(__file__).parent.parent
@@ -64,6 +65,14 @@ def running_triton(checkpoint: Path, log: Path, **variables: str) -> Iterator[Tr
         supervisor.terminate()
         status = supervisor.wait(30)
     assert not was_running or status == 0, log.read_text()
+
+
+def vllm_environment() -> Path:
+    """Where `make vllm` has installed it. Skipped where it has not."""
+    found = Path(os.environ.get("TRITON_SERVER_ENVIRONMENT") or VLLM_ENVIRONMENT)
+    if not found.is_dir():
+        pytest.skip(f"no vLLM in {found}; run `make vllm`")
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -1,33 +1,68 @@
 """Room: whether a checkpoint is whole and fits this machine, found before Triton is started."""
 
+from dataclasses import replace
+
 from assay.checkpoint import read_checkpoint
-from assay.errors import CheckpointError
+from assay.errors import CheckpointError, SettingsError
 from assay.machine import available_memory_bytes
 from assay.model_memory import BFLOAT16_BYTES, FLOAT32_BYTES, ModelMemory, check_stored, model_memory
 from assay.rpc.environment import inherited
+from assay.vllm.support import check_checkpoint, stored_dtype
 from triton_server.gpus import Gpu, chosen_gpus, visible_gpus
+from triton_server.model_environment import is_on_gpu, kv_cache_gib, model_environment, runs_vllm
 from triton_server.settings import TritonServerSettings
+
+VLLM_BYTES = 3 << 29
+"""Three processes that have imported vLLM, and its buffers, beyond weights and KV cache."""
 
 
 def check_room(settings: TritonServerSettings) -> None:
     """CheckpointError or SettingsError says what is missing, of another shape or too large, and what to do."""
     check_stored(settings.checkpoint)
     gpus = chosen_gpus(settings)
+    _check_spread(settings, len(gpus))
+    if runs_vllm(settings):
+        check_checkpoint(settings.checkpoint, settings.tensor_parallel)
+        model_environment(settings)
     if not (settings.checkpoint / "assay.toml").is_file():
         return
-    is_on_gpu = bool(gpus) or (settings.device or "").startswith("cuda")
-    need = model_memory(
-        settings.checkpoint,
-        read_checkpoint(settings.checkpoint),
-        number_bytes=BFLOAT16_BYTES if is_on_gpu else FLOAT32_BYTES,
-        requests=settings.max_in_flight,
-        cache_bytes=0 if is_on_gpu else settings.cache_mib << 20,
-    )
-    if not is_on_gpu:
+    need = _need(settings)
+    if not is_on_gpu(settings):
         _refuse(need, settings.instances, available_memory_bytes(), "memory")
     for gpu in visible_gpus(inherited(["CUDA_"])):
         if gpu.index in gpus:
-            _refuse(need, settings.instances, gpu.free_bytes, _named(gpu))
+            _refuse(need, settings.instances, gpu.free_bytes * settings.tensor_parallel, _named(gpu))
+
+
+def _need(settings: TritonServerSettings) -> ModelMemory:
+    is_gpu, is_vllm = is_on_gpu(settings), runs_vllm(settings)
+    is_rounded = is_gpu or (is_vllm and stored_dtype(settings.checkpoint) != "float32")
+    need = model_memory(
+        settings.checkpoint,
+        read_checkpoint(settings.checkpoint),
+        number_bytes=BFLOAT16_BYTES if is_rounded else FLOAT32_BYTES,
+        requests=settings.max_in_flight,
+        cache_bytes=0 if is_gpu else settings.cache_mib << 20,
+    )
+    # vLLM takes all of its KV cache at the start, and shares it among the requests.
+    return (
+        replace(need, requests=1, cache=(kv_cache_gib(settings) << 30) + VLLM_BYTES) if is_vllm and not is_gpu else need
+    )
+
+
+def _check_spread(settings: TritonServerSettings, gpus: int) -> None:
+    wanted = settings.tensor_parallel
+    if wanted > 1 and not runs_vllm(settings):
+        raise SettingsError(
+            f"TRITON_SERVER_TENSOR_PARALLEL is {wanted}, and only vLLM spreads a model; set TRITON_SERVER_ENGINE=vllm",
+            field="TRITON_SERVER_TENSOR_PARALLEL",
+        )
+    if gpus % wanted or (wanted > 1 and is_on_gpu(settings) and not gpus):
+        raise SettingsError(
+            f"TRITON_SERVER_TENSOR_PARALLEL is {wanted}, and the number of GPUs in use is {gpus}, which is no multiple "
+            "of it; set TRITON_SERVER_GPUS",
+            field="TRITON_SERVER_TENSOR_PARALLEL",
+        )
 
 
 def _named(gpu: Gpu) -> str:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import assay
 from assay.errors import AssayError, CheckpointError, ModelUnavailable, SettingsError
-from assay.rpc.environment import inherited
 from assay.triton import config_with_instances
 from triton_server.gpus import chosen_gpus
-from triton_server.install import binaries, is_from_wheel
+from triton_server.install import binaries
+from triton_server.model_environment import variables
 from triton_server.ports import Ports
 from triton_server.processes import Process, children_of
 from triton_server.relay import MAX_LINE_BYTES, Relay
@@ -32,9 +32,6 @@ _STUB_SECONDS = 2.0
 """Longer than Triton takes from the order to load until it has started a stub."""
 _STUB_DIED = "is not healthy"
 """Triton's word for a stub that has ended without a word of its own."""
-_PASSED = ("CUDA_", "NVIDIA_", "NCCL_", "PYTORCH_", "TORCH_", "TMPDIR", "OTEL_")
-"""Beginnings of the variables that reach Triton and the model: which GPUs there are and how they are used, and where
-spans are sent."""
 _KILL_SECONDS = 10.0
 """Given to the leash beyond the grace period."""
 
@@ -67,7 +64,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             limit=MAX_LINE_BYTES,
-            env=_environment(settings),
+            env=variables(settings),
             # The stub has its working directory on sys.path: it imports the same `assay` as this program.
             cwd=Path(assay.__file__).parents[1],
             start_new_session=True,
@@ -208,31 +205,8 @@ def _load_body(settings: TritonServerSettings) -> bytes:
     gpus = chosen_gpus(settings)
     kind = "KIND_GPU" if gpus else "KIND_MODEL"
     pbtxt = (settings.model_repository / MODEL / "config.pbtxt").read_text(encoding="utf-8")
-    config = config_with_instances(pbtxt, kind, settings.instances, gpus)
+    config = config_with_instances(pbtxt, kind, settings.instances, gpus[:: settings.tensor_parallel])
     return json.dumps({"parameters": {"config": config}}).encode()
-
-
-def _environment(settings: TritonServerSettings) -> dict[str, str]:
-    """Little is inherited: the stub finds its packages by PATH, and a stray LD_LIBRARY_PATH would break the wheel's."""
-    is_wheel = is_from_wheel(binaries(settings.directory.resolve()))
-    passed = _PASSED if is_wheel else (*_PASSED, "LD_LIBRARY_PATH")
-    names = ("max_in_flight", "max_waiting", "threads", "device", "engine", "cache_mib", "vision_weights")
-    limits = {name: getattr(settings, name) for name in names}
-    return {
-        "PATH": f"{sys.prefix}/bin:/usr/bin:/bin",
-        "LANG": "C.UTF-8",
-        # Threads of torch that wait by spinning take the cores from the decoder and from each other: on two busy
-        # cores one answer took 8 to 20 s with spinning threads and 0.5 s without.
-        "OMP_WAIT_POLICY": "PASSIVE",
-        # vLLM starts its core as a process, and neither asks a hub nor reports to anyone.
-        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
-        "VLLM_NO_USAGE_STATS": "1",
-        "VLLM_CPU_KVCACHE_SPACE": str(max(settings.cache_mib >> 10, 1)),
-        "HF_HUB_OFFLINE": "1",
-        "QWEN2_VL_CHECKPOINT": str(settings.checkpoint.resolve()),
-        **inherited(passed),
-        **{f"QWEN2_VL_{name.upper()}": str(value) for name, value in limits.items() if value is not None},
-    }
 
 
 def _server_and_stubs(leash_pid: int) -> list[Process]:

@@ -57,8 +57,14 @@ class TritonServerSettings(BaseSettings):
     engine: Literal["auto", "assay", "vllm", "transformers"] = "auto"
     """Our own (assay, on a CPU) or vLLM's; auto: ours on a CPU, vLLM on a GPU. transformers: its model, a request at a
     time, for a GPU without vLLM."""
+    environment: Annotated[Path | None, Field(description="the directory of a virtual environment")] = None
+    """Whose packages the model imports; this program's own if not set, and for vLLM, where that has none, `.venv-vllm`
+    as `make vllm` makes it."""
+    tensor_parallel: Annotated[int, Field(ge=1, le=64)] = 1
+    """GPUs that one model of vLLM is spread over; a divisor of its attention heads. Such a model is one engine."""
     cache_mib: Annotated[int, Field(ge=0, le=1 << 20)] = 256
-    """Size of our own engine's prefix and encoder caches, evicted least recently used first."""
+    """Size of our own engine's prefix and encoder caches, evicted least recently used first; of vLLM's KV cache on a
+    CPU, in whole GiB. On a GPU vLLM takes what is left."""
     vision_weights: Literal["stored", "bfloat16", "int8"] = "stored"
     """The vision tower's as the checkpoint has them, or rounded by our own engine: a little less exact, and quicker;
     int8 on any CPU with AVX2, bfloat16 on one that has products for it."""

@@ -6,7 +6,7 @@ Besides `NAME` each setting is taken from `NAME_FILE`, a file that holds the val
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from assay.errors import SettingsError
@@ -34,10 +34,11 @@ def inherited(prefixes: Iterable[str]) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(tuple(prefixes))}
 
 
-def show_gpu(number: str) -> None:
-    """This process, and what it starts, use one GPU; to be called before a library enumerates them."""
+def show_gpus(numbers: Sequence[str]) -> None:
+    """This process, and what it starts, use these GPUs; to be called before a library enumerates them."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[int(number)] if visible else number
+    names = visible.split(",")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names[int(number)] if visible else number for number in numbers)
 
 
 def variables(prefix: str, fields: Iterable[str]) -> Mapping[str, str]:

@@ -5,6 +5,7 @@ with Stack() as stack:
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,8 +56,8 @@ STAGES: Sequence[Sequence[Part]] = (
                 "TRITON_SERVER_HOST": "127.0.0.1",
                 "TRITON_SERVER_GRPC_PORT": known.get("triton_server", ":0").rpartition(":")[2],
             },
-            # Loading a large checkpoint takes minutes.
-            ready_seconds=300.0,
+            # Loading a large checkpoint takes minutes, and it gives up by itself (TRITON_SERVER_START_TIMEOUT_SECONDS).
+            ready_seconds=math.inf,
         ),
     ),
     (

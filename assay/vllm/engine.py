@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, TypeVar
@@ -35,6 +35,10 @@ BLOCK_TOKENS = 32
 on a CPU is 128, and wants multiples of 32 there."""
 SEQUENCES_PER_ANSWER = 4
 """Digit prefixes that vLLM reads side by side."""
+GPU_MEMORY = 0.9
+"""Part of a GPU's memory that is taken; what weights leave of it is KV cache."""
+FITTING = -1
+"""vLLM's word for the longest sequence that its KV cache holds."""
 _WATCH_SECONDS = 0.5
 _STOPPED = "the model stopped while it wrote this answer; the same request may succeed again"
 _CLOSING = "the model is shutting down"
@@ -51,9 +55,11 @@ class VllmOptions:
     max_waiting: int = 32
     """Requests that wait until there is room; beyond them Busy."""
     max_model_tokens: int | None = None
-    """Prompt and answer together; what the checkpoint can if None. Bounds vLLM's memory."""
+    """Prompt and answer together; if None what the checkpoint can, or the KV cache if that holds less."""
     tensor_parallel: int = 1
-    """GPUs that one model is spread over."""
+    """GPUs that one model is spread over; on a CPU processes."""
+    engines_per_gpu: int = 1
+    """That share its memory."""
 
 
 @dataclass(slots=True, eq=False)
@@ -81,7 +87,7 @@ class VllmEngine:
     ) -> None:
         self.checkpoint_fingerprint = model.fingerprint
         """Hash over weights, tokeniser and configuration: who wrote an answer."""
-        self._model, self._options, self._on_death = model, options, on_death
+        self._options, self._on_death = options, on_death
         self._pads = frozenset({model.text.special.image_pad, model.text.special.video_pad})
         self._lock = Lock()
         self._requests: dict[str, _Generation] = {}
@@ -94,6 +100,8 @@ class VllmEngine:
         self._thread.start()
         self._llm = self._on_loop(start(arguments))
         self._leash = Leash(self._llm)
+        # As many as its KV cache holds, which vLLM knows once it has started.
+        self._model = replace(model, max_tokens=self._llm.model_config.max_model_len)
         self._on_loop(self._warm_up())
         self._watching = asyncio.run_coroutine_threadsafe(self._watch(), self._loop)
 
@@ -109,14 +117,15 @@ class VllmEngine:
         directory, options = Path(directory), options or VllmOptions()
         check_release()
         model = read_model_info(directory)
-        check_checkpoint(directory)
+        check_checkpoint(directory, options.tensor_parallel)
         arguments = AsyncEngineArgs(
             model=str(directory),
             dtype=stored_dtype(directory),
-            max_model_len=min(model.max_tokens, options.max_model_tokens or model.max_tokens),
+            max_model_len=options.max_model_tokens or FITTING,
             max_num_seqs=options.max_in_flight * SEQUENCES_PER_ANSWER,
             block_size=BLOCK_TOKENS,
             tensor_parallel_size=options.tensor_parallel,
+            gpu_memory_utilization=GPU_MEMORY / options.engines_per_gpu,
             scheduling_policy="priority",
             enable_prefix_caching=True,
             logprobs_mode="processed_logprobs",

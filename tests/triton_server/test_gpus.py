@@ -1,10 +1,13 @@
 """Which GPUs get engines, by what nvidia-smi prints."""
 
+import json
+
 import pytest
 
 from assay.errors import SettingsError
 from triton_server import gpus
 from triton_server.gpus import chosen_gpus, visible_gpus
+from triton_server.server import _load_body
 from triton_server.settings import TritonServerSettings
 
 PRINTED = """\
@@ -51,3 +54,10 @@ def test_a_gpu_on_a_machine_without_one_is_refused_before_the_model_is_loaded(ch
     monkeypatch.setattr(gpus, "_asked", lambda: "")
     with pytest.raises(SettingsError, match=r"none \(nvidia-smi lists no GPU\)"):
         chosen_gpus(TritonServerSettings(**chosen))
+
+
+@pytest.mark.parametrize(("tensor_parallel", "first"), [(1, [0, 1]), (2, [0])])
+def test_an_engine_is_asked_for_on_the_first_gpu_of_each_group(tensor_parallel, first):
+    body = json.loads(_load_body(TritonServerSettings(tensor_parallel=tensor_parallel)))
+    (group,) = json.loads(body["parameters"]["config"])["instance_group"]
+    assert (group["kind"], group["gpus"]) == ("KIND_GPU", first)

@@ -1,8 +1,11 @@
 """assay/rpc/environment.py: what Kubernetes injects next to a Service, and what is a mistake."""
 
+import os
+
 import pytest
 
 from assay.errors import SettingsError
+from assay.rpc.environment import show_gpus
 from assay.rpc.settings import load
 from services.scoring.settings import ScoringSettings
 from triton_server.settings import TritonServerSettings
@@ -91,3 +94,12 @@ def test_a_setting_and_its_file_together_are_a_mistake(setting, tmp_path):
 def test_a_file_for_no_setting_is_refused(setting):
     with pytest.raises(SettingsError, match="SCORING_PROT_FILE is no setting"):
         setting(SCORING_PROT_FILE="/nowhere")
+
+
+@pytest.mark.parametrize(("visible", "shown"), [("", "0,2"), ("4,GPU-b,6", "4,6")])
+def test_gpus_are_shown_to_a_process_by_the_names_that_they_have_outside(
+    monkeypatch: pytest.MonkeyPatch, visible: str, shown: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    show_gpus(["0", "2"])
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == shown

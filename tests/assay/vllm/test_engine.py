@@ -24,8 +24,11 @@ from assay.form import Choice, Digits, Form, Free, Literal  # noqa: E402
 from assay.frame import Clip  # noqa: E402
 from assay.generator import Chose, Conversation, Event, Finished, NumberWritten  # noqa: E402
 from assay.prompt import answer_form, question  # noqa: E402
+from assay.qwen2_vl.tokenizer import TextTokenizer  # noqa: E402
 from assay.vllm.engine import VllmEngine, VllmOptions  # noqa: E402
+from benchmarks.rehearsal.weights import miniature_shape, write_base  # noqa: E402
 from tests.assay.engine.oracle import Oracle, engine_events, texts  # noqa: E402
+from tests.checkpoints import NANO  # noqa: E402
 
 MakeClip = Callable[..., Clip]
 RATE = Conversation("Rate this image.")
@@ -88,6 +91,34 @@ async def test_a_form_of_every_kind_is_answered_as_by_full_forwards_of_transform
     oracle, events = Oracle.write(loaded, clip, RATE, FORKED), await _events(engine, clip, RATE, FORKED)
     assert texts(events) == texts(oracle.events)
     assert _probabilities(events) == _about(oracle.events, 1e-4)
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The 7B's shape in small (grouped heads, embeddings of their own), random weights, computed in float32."""
+    special = TextTokenizer.read(NANO / "tokenizer.json").special
+    ids = {f"<|{name}|>": getattr(special, name) for name in ("vision_start", "vision_end", "image_pad", "video_pad")}
+    ends = {"<|im_end|>": special.im_end, "<|endoftext|>": special.im_end}
+    shape = miniature_shape(NANO / "tokenizer.json", ids | ends)
+    shape.config["torch_dtype"] = "float32"
+    directory = tmp_path_factory.mktemp("7b") / "base"
+    write_base(shape, directory, lambda line: None)
+    return directory
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_the_7b_in_miniature_is_answered_as_by_transformers_also_when_it_is_spread(
+    miniature: Path, image: Clip, video: Clip, processes: int
+) -> None:
+    loaded, options = load_model(miniature, "cpu"), VllmOptions(max_model_tokens=2048, tensor_parallel=processes)
+    engine = VllmEngine.load(miniature, options)
+    try:
+        for clip in (image, video):
+            oracle, events = Oracle.write(loaded, clip, RATE, FORKED), await _events(engine, clip, RATE, FORKED)
+            assert texts(events) == texts(oracle.events)
+            assert _probabilities(events) == _about(oracle.events, 1e-4)
+    finally:
+        engine.close()
 
 
 async def test_batch_mates_change_no_probability(engine: VllmEngine, make_clip: MakeClip) -> None:

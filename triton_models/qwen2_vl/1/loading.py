@@ -1,5 +1,6 @@
 """Loading: environment variables, and what Triton says of an instance, to an engine."""
 
+import locale
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,8 +11,9 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assay.errors import SettingsError
-from assay.rpc.environment import show_gpu
+from assay.rpc.environment import show_gpus
 from assay.rpc.settings import load
+from assay.vllm.support import check_release
 
 
 class _Settings(BaseSettings):
@@ -21,6 +23,9 @@ class _Settings(BaseSettings):
     max_waiting: Annotated[int, Field(ge=0, le=4096)] = 32
     threads: Annotated[int | None, Field(ge=1, le=1024)] = None
     device: Annotated[str | None, Field(description="torch's name of a device")] = None
+    gpus: Annotated[str, Field(description="CUDA's numbers of all that have engines, with commas")] = ""
+    instances: Annotated[int, Field(ge=1, le=64)] = 1
+    tensor_parallel: Annotated[int, Field(ge=1, le=64)] = 1
     engine: Literal["auto", "assay", "vllm", "transformers"] = "auto"
     cache_mib: Annotated[int, Field(ge=0, le=1 << 20, description="size of the prefix and encoder caches")] = 256
     vision_weights: Literal["stored", "bfloat16", "int8"] = "stored"
@@ -31,6 +36,8 @@ def load_engine(args: dict[str, str]) -> tuple[Any, Any]:
     import torch
     from metrics import Metrics
 
+    # The stub leaves the locale at C, in which text files would be read as ASCII.
+    locale.setlocale(locale.LC_CTYPE, "")
     # Triton's backend up to 24.10 loses the values of numpy 2 arrays, without an error.
     if pb_utils.Tensor.from_dlpack("a", pb_utils.Tensor("b", numpy.ones(1)).to_dlpack()).as_numpy() != numpy.ones(1):
         raise SettingsError(f"This release of Triton needs numpy < 2, this environment has {numpy.__version__}.")
@@ -42,21 +49,31 @@ def load_engine(args: dict[str, str]) -> tuple[Any, Any]:
 
 
 def _vllm(settings: _Settings, device: str) -> Any:
-    from assay.vllm.support import check_release
-
     check_release()
     if device.startswith("cuda"):
-        show_gpu(device.partition(":")[2] or "0")
+        show_gpus(_gpus(settings, device.partition(":")[2] or "0"))
     from assay.vllm.engine import VllmEngine, VllmOptions
 
-    options = VllmOptions(max_in_flight=settings.max_in_flight, max_waiting=settings.max_waiting)
+    options = VllmOptions(
+        max_in_flight=settings.max_in_flight,
+        max_waiting=settings.max_waiting,
+        tensor_parallel=settings.tensor_parallel,
+        engines_per_gpu=settings.instances,
+    )
     # Triton does not start a dead model again, but the supervisor of this process does.
     return VllmEngine.load(settings.checkpoint, options, on_death=lambda: os._exit(1))
+
+
+def _gpus(settings: _Settings, first: str) -> list[str]:
+    """Those of one engine: of all that are used so many in a row, from the one that Triton has named."""
+    every = settings.gpus.split(",") if settings.gpus else [first]
+    return every[every.index(first) :][: settings.tensor_parallel]
 
 
 def _ours(settings: _Settings, device: str) -> Any:
     from assay.engine import Engine, EngineOptions
 
-    chosen = settings.model_dump(exclude={"checkpoint", "engine", "device"})
+    others = {"checkpoint", "engine", "device", "gpus", "instances", "tensor_parallel"}
+    chosen = settings.model_dump(exclude=others)
     runner = {"assay": "lean", "transformers": "transformers"}.get(settings.engine, "auto")
     return Engine.load(settings.checkpoint, EngineOptions(device=device, runner=runner, **chosen))  # type: ignore[arg-type]
