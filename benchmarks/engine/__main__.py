@@ -22,7 +22,7 @@ from benchmarks.engine.peers.process import Measured, PeerProcess, Unavailable, 
 from benchmarks.engine.plot import Cell, plot
 from benchmarks.engine.workloads import NAMES, asks
 
-ENGINES = ("ours", "ours, uncached", "ours, int8", "transformers", "vllm", "vllm ngram", "openvino")
+ENGINES = ("ours", "ours, uncached", "ours, int8", "ours on vllm", "transformers", "vllm", "vllm ngram", "openvino")
 PICTURES_ONLY = ("vllm", "vllm ngram", "openvino")
 
 

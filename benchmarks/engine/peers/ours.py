@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.engine import Engine, EngineOptions
-from assay.generator import Wrote
+from assay.generator import Generator, Wrote
 from benchmarks.engine.batch import Wish, wishes
 from benchmarks.engine.peers.worker import Answer, Answers, serve
 
@@ -24,12 +24,13 @@ def load() -> Answer:
     engine = Engine.load(Path(checkpoint), options)
 
     def answer(batch: dict[str, Any], in_flight: int) -> Answers:
-        return asyncio.run(_all(engine, wishes(batch), in_flight))
+        return asyncio.run(answer_all(engine, wishes(batch), in_flight))
 
     return answer
 
 
-async def _all(engine: Engine, asked: list[Wish], in_flight: int) -> Answers:
+async def answer_all(engine: Generator, asked: list[Wish], in_flight: int) -> Answers:
+    """Texts and seconds of each, so many at a time."""
     gate = asyncio.Semaphore(in_flight)
 
     async def one(wish: Wish) -> tuple[str, float]:
