@@ -1,5 +1,6 @@
 """Loading: environment variables, and what Triton says of an instance, to an engine."""
 
+import gc
 import locale
 import os
 from pathlib import Path
@@ -45,6 +46,9 @@ def load_engine(args: dict[str, str]) -> tuple[Any, Any]:
     device = settings.device or (f"cuda:{gpu}" if gpu else "cuda" if torch.cuda.is_available() else "cpu")
     is_vllm = settings.engine == "vllm" or (settings.engine == "auto" and device.startswith("cuda"))
     engine = _vllm(settings, device) if is_vllm else _ours(settings, device)
+    # What libraries and weights have made stays: the collector would stop this process for it again and again.
+    gc.collect()
+    gc.freeze()
     return engine, Metrics(pb_utils.MetricFamily)
 
 

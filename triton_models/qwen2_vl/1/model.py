@@ -4,7 +4,6 @@ Torch is imported in initialize(), as Triton gives up on a stub that takes long 
 """
 
 import atexit
-import gc
 import json
 import logging
 import os
@@ -38,9 +37,6 @@ class TritonPythonModel:
         except AssayError as error:
             sent = json.dumps({"reason": error.reason, "message": error.message})
             raise pb_utils.TritonModelException(f"assay_error {sent}") from error
-        # What libraries and weights have made stays: the collector would stop this process for it again and again.
-        gc.collect()
-        gc.freeze()
 
     def execute(self, requests: list[Any]) -> None:
         """Hand the requests to the engine at once: Triton wants its thread back."""
