@@ -21,7 +21,7 @@ export class Camera {
   private readonly words = new Explanation();
   private readonly grades = el("div");
   private readonly list = el("ol", { class: "windows", reversed: true, tabindex: "0", "aria-label": "Windows" });
-  private readonly timeline = new Timeline(() => undefined);
+  private readonly timeline = new Timeline();
   private readonly stop = new AbortController();
   private known = nothing();
   private latest?: LiveWindow;
@@ -108,6 +108,8 @@ export class Camera {
   private show(value: LiveWindow): void {
     const { window, droppedWindows } = value;
     this.latest = value;
+    if (window) this.known.windows.push(window);
+    if (this.known.windows.length > MOST_SHOWN) this.known.windows.shift();
     this.dropped += droppedWindows;
     const score = window?.score?.value ?? NaN;
     const from = clock(seconds(window?.startOffset));

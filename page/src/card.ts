@@ -155,6 +155,8 @@ export class Card {
     this.say(hint);
     this.stage.textContent = "Not scored.";
     this.progress.hidden = true;
+    this.element.classList.add("failed");
+    this.scores.hidden = this.words.element.hidden = !this.known.early && !this.known.reasoning.length;
     this.nameRemove("Remove");
     if (this.file) fill(this.downloads, el("button", { type: "button", click: () => this.again() }, "Try again"));
     this.changed(this);
@@ -165,7 +167,8 @@ export class Card {
     this.say("");
     this.forget();
     this.begin(undefined);
-    this.progress.hidden = false;
+    this.progress.hidden = this.scores.hidden = this.words.element.hidden = false;
+    this.element.classList.remove("failed");
     this.nameRemove("Cancel");
     this.focus();
     this.draw();

@@ -27,9 +27,10 @@ export class Timeline {
   private state = "";
   private windows: WindowResult[] = [];
 
-  /** `choose` is called with a window and its start in seconds. */
-  constructor(private readonly choose: (window: number, start: number) => void) {
+  /** `choose` is called with a window and its start in seconds; without it there is nothing to choose. */
+  constructor(private readonly choose?: (window: number, start: number) => void) {
     fill(this.element, this.strip, this.holder, this.segments);
+    this.element.classList.toggle("still", !choose);
     this.strip.addEventListener("click", ({ clientX }) => {
       const { left, width } = this.strip.getBoundingClientRect();
       this.seek((this.end * (clientX - left)) / width);
@@ -46,7 +47,8 @@ export class Timeline {
     this.windows = known.result?.windows.length ? known.result.windows : known.windows;
     // A photo, and a video so short that all of it is one window, have no course.
     if (known.thumbnails.length < 2 && this.windows.length < 2) return;
-    const state = `${known.thumbnails[0]?.frameIndex} ${known.thumbnails.length} ${this.windows.length} ${Boolean(known.result)}`;
+    const { thumbnails, result } = known;
+    const state = [thumbnails[0]?.frameIndex, thumbnails.length, this.windows.at(-1)?.windowIndex, Boolean(result)].join(" ");
     if (state === this.state) return;
     this.state = state;
     this.element.hidden = false;
@@ -54,7 +56,7 @@ export class Timeline {
     if (!this.windows.length) return;
     if (this.plot) this.plot.setData(this.data());
     else this.make(this.data());
-    this.buttons(known);
+    if (this.choose) this.buttons(known);
   }
 
   /** The chart as an image. */
@@ -77,6 +79,11 @@ export class Timeline {
     for (const thumbnail of [...this.urls.keys()]) this.forget(thumbnail);
   }
 
+  /** Of a camera's windows the first ones are forgotten. */
+  private get start(): number {
+    return this.choose ? 0 : seconds(this.windows[0]?.startOffset);
+  }
+
   /** How far the video is known, in seconds. */
   private get end(): number {
     const last = this.known?.thumbnails.at(-1);
@@ -84,16 +91,21 @@ export class Timeline {
     return Math.max(seconds(this.known?.result?.media?.duration), seconds(window?.endOffset), seconds(last?.timeOffset), 0.1);
   }
 
-  /** As many thumbnails as there is room for, each nearest to the middle of its place. */
-  private showStrip(): void {
-    const { thumbnails } = this.known!;
-    const wide = (this.element.clientWidth || 300) - AXIS_PX - RIGHT_PX;
-    const places = Math.min(Math.max(2, Math.floor(wide / SLOT_PX)), thumbnails.length);
-    const shown = Array.from({ length: places }, (_, place) => {
+  /** Each of them nearest to the middle of its place. */
+  private spread(thumbnails: Thumbnail[], places: number): Thumbnail[] {
+    return Array.from({ length: places }, (_, place) => {
       const at = (this.end * (place + 0.5)) / places;
       const away = (each: Thumbnail) => Math.abs(seconds(each.timeOffset) - at);
       return thumbnails.reduce((best, each) => (away(each) < away(best) ? each : best));
     });
+  }
+
+  /** As many thumbnails as there is room for; of a camera the latest. */
+  private showStrip(): void {
+    const { thumbnails } = this.known!;
+    const wide = (this.element.clientWidth || 300) - AXIS_PX - RIGHT_PX;
+    const places = Math.min(Math.max(2, Math.floor(wide / SLOT_PX)), thumbnails.length);
+    const shown = this.choose ? this.spread(thumbnails, places) : thumbnails.slice(-places);
     while (this.strip.childElementCount > places) this.strip.lastElementChild!.remove();
     shown.forEach((thumbnail, place) => {
       const image = (this.strip.children[place] as HTMLImageElement) ?? this.strip.appendChild(el("img", { alt: "" }));
@@ -132,7 +144,7 @@ export class Timeline {
         padding: [10, RIGHT_PX, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { show: false } },
-        scales: { x: { time: false, range: () => [0, this.end] }, y: { range: () => [minimum, maximum] } },
+        scales: { x: { time: false, range: () => [this.start, this.end] }, y: { range: () => [minimum, maximum] } },
         axes: [
           { ...axis, size: 28, space: 64, values: (_, marks) => marks.map(clock) },
           { ...axis, size: AXIS_PX, space: 28 },
@@ -163,14 +175,14 @@ export class Timeline {
   private seek(at: number): void {
     const index = this.windows.findLastIndex((window) => seconds(window.startOffset) <= at);
     const window = this.windows[Math.max(0, index)];
-    if (window) this.choose(window.windowIndex, at);
+    if (window) this.choose?.(window.windowIndex, at);
   }
 
   private buttons(known: Judgement): void {
     const focused = this.segments.contains(document.activeElement);
     if (focused && this.segments.childElementCount) return; // what somebody is using does not change under the hand
     const button = (name: string, text: string, index: number, start: number) =>
-      el("button", { type: "button", class: name, click: () => this.choose(index, start) }, text);
+      el("button", { type: "button", class: name, click: () => this.choose?.(index, start) }, text);
     const segment = (label: string, name: string, { windowIndex, startOffset, endOffset, score }: Segment) => {
       const [start, end] = [seconds(startOffset), seconds(endOffset)];
       return button(name, `${label} ${(score?.value ?? NaN).toFixed(2)} · ${clock(start)} to ${clock(end)}`, windowIndex, start);

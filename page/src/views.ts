@@ -14,7 +14,7 @@ function scoreView(score: Score | undefined, title: string, isFinal: boolean): H
   const bottom = score?.scale?.minimum ?? 0;
   box.append(
     el("h3", {}, title),
-    el("p", { class: "number" }, score ? score.value.toFixed(isFinal ? 2 : 1) : "–", el("span", {}, ` of ${top}`)),
+    el("p", { class: score ? "number" : "number unknown" }, score ? score.value.toFixed(isFinal ? 2 : 1) : "–", el("span", {}, ` of ${top}`)),
   );
   box.append(scale(score, bottom, top));
   const spread = score ? `spread ±${score.standardDeviation.toFixed(2)}` : "not known yet";
@@ -97,7 +97,7 @@ export class Explanation {
     const { text, window: at } = explanationOf(known, window);
     const several = (known.result?.windows.length ?? known.startedWindows) > 1;
     refill(this.title, [several, at], () => [several ? `Explanation of window ${at + 1}` : "Explanation"]);
-    this.words.className = known.result ? "" : "writing";
+    this.words.className = known.result || !text ? "" : "writing";
     const shown = text || "The model has not begun to write.";
     if (this.text && shown.startsWith(this.text)) this.words.append(shown.slice(this.text.length));
     else this.words.textContent = shown;

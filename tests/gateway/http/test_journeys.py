@@ -134,6 +134,7 @@ async def test_the_camera_shows_what_is_written_of_a_window_and_the_frames_that_
         await page.click("#camera")
         await page.wait_for_selector(".camera .windows li", timeout=30_000)
         assert await page.locator(".camera .strip img").count() > 0
+        await page.wait_for_selector(".camera .chart canvas")  # the scores over time
         assert "calm" in await page.inner_text(".camera .explanation")
         assert await violations(page) == []
         await page.get_by_role("button", name="Stop camera").click()
@@ -153,6 +154,7 @@ async def test_after_a_failure_the_file_can_be_tried_again(browser, pool):
     async with page_with(browser, pool, model) as (_, page):
         await page.set_input_files("#file", PHOTO)
         assert await page.inner_text(f"article {TROUBLE}") == "The model is starting; try again in a moment."
+        assert not await page.is_visible("article .scores")  # no room for what will not come
         model.failures = {}
         await page.get_by_role("button", name="Try again").click()
         await page.get_by_role("button", name="JSON").wait_for()
