@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from assay.cli.live import LiveOptions, score_live
-from assay.cli.pace import clock_seconds, paced
+from assay.cli.live import LiveOptions, clock_seconds, paced, score_live
 from assay.client import AsyncClient
 from assay.errors import BadMedia, InvalidRequest
 from assay.frame import Frame
@@ -123,7 +122,7 @@ async def test_a_paced_recording_takes_its_time(monkeypatch):
     async def sleep(seconds):
         slept.append(seconds)
 
-    monkeypatch.setattr("assay.cli.pace.asyncio.sleep", sleep)
+    monkeypatch.setattr("assay.cli.live.asyncio.sleep", sleep)
 
     async def chunks():
         for start in range(0, len(live(6.0)), 1000):
