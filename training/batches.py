@@ -20,7 +20,7 @@ from training.photos import Photo
 
 
 @dataclass(frozen=True, slots=True)
-class Tray:
+class BatchShape:
     """One shape of batch."""
 
     source: str
@@ -35,22 +35,22 @@ class Tray:
 
 
 # All of about the one area that assay.toml sets: a photo and the same photo enlarged are then the same picture.
-TRAYS = (
-    Tray("rated", 336, 336, 24, 0.5, is_plain=True),
-    Tray("rated", 336, 336, 12, 0.2),
-    Tray("rated", 280, 392, 12, 0.03),
-    Tray("native", 280, 364, 12, 0.11),
-    Tray("native", 364, 280, 12, 0.03),
-    Tray("open", 280, 364, 12, 0.06),
-    Tray("open", 252, 392, 12, 0.09),
-    Tray("open", 392, 252, 12, 0.05),
-    Tray("open", 336, 336, 12, 0.04),
-    Tray("open", 252, 448, 12, 0.02),
+BATCH_SHAPES = (
+    BatchShape("rated", 336, 336, 24, 0.5, is_plain=True),
+    BatchShape("rated", 336, 336, 12, 0.2),
+    BatchShape("rated", 280, 392, 12, 0.03),
+    BatchShape("native", 280, 364, 12, 0.11),
+    BatchShape("native", 364, 280, 12, 0.03),
+    BatchShape("open", 280, 364, 12, 0.06),
+    BatchShape("open", 252, 392, 12, 0.09),
+    BatchShape("open", 392, 252, 12, 0.05),
+    BatchShape("open", 336, 336, 12, 0.04),
+    BatchShape("open", 252, 448, 12, 0.02),
 )
-VIDEO_TRAYS = (
-    Tray("open", 168, 280, 4, 0.03, frames=8),
-    Tray("native", 196, 252, 4, 0.03, frames=8),
-    Tray("open", 252, 168, 4, 0.01, frames=8),
+VIDEO_SHAPES = (
+    BatchShape("open", 168, 280, 4, 0.03, frames=8),
+    BatchShape("native", 196, 252, 4, 0.03, frames=8),
+    BatchShape("open", 252, 168, 4, 0.01, frames=8),
 )
 _VIDEO_KINDS = {
     "freeze": 0.32, "shake": 0.22, "webp": 0.14, "jpeg": 0.06, "downscale": 0.1, "blur": 0.05, "underexpose": 0.05,
@@ -99,14 +99,14 @@ class Batches(Dataset[list[Picture]]):
         rated: Sequence[Rated],
         steps: int,
         seed: int = 0,
-        trays: Sequence[Tray] = TRAYS,
+        shapes: Sequence[BatchShape] = BATCH_SHAPES,
         enlarge_first_pixels: int = 0,
         with_native: bool = False,
     ) -> None:
-        """Trays whose source has no photos are left out. An image below that area is enlarged to it before it is
-        brought to its tray, as when it is served."""
+        """Shapes whose source has no photos are left out. An image below that area is enlarged to it before it is
+        brought to the size of its shape, as when it is served."""
         self._rated = {source: [r for r in rated if r.photo.source == source] for source in ("rated", "native", "open")}
-        self._trays = [tray for tray in trays if self._rated[tray.source]]
+        self._shapes = [shape for shape in shapes if self._rated[shape.source]]
         self._steps, self._seed, self._enlarge_first_pixels = steps, seed, enlarge_first_pixels
         self._with_native = with_native
         self._decoded: dict[int, Pixels] = {}
@@ -116,22 +116,22 @@ class Batches(Dataset[list[Picture]]):
 
     def __getitem__(self, step: int) -> list[Picture]:
         rng = np.random.default_rng((self._seed, step))
-        shares = np.array([tray.share for tray in self._trays])
-        tray = self._trays[rng.choice(len(self._trays), p=shares / shares.sum())]
-        if tray.is_plain:
-            return [self._plain(tray, rng) for _ in range(tray.size)]
+        shares = np.array([shape.share for shape in self._shapes])
+        shape = self._shapes[rng.choice(len(self._shapes), p=shares / shares.sum())]
+        if shape.is_plain:
+            return [self._plain(shape, rng) for _ in range(shape.size)]
         # What people said of a photo is learnt from the photo as it is; those of PARA are many, and squashed and small.
-        share = (0.34 if tray.source == "rated" else 0.6) if tray.frames == 1 else 1.0
-        pairs = round(tray.size * share / 2)
+        share = (0.34 if shape.source == "rated" else 0.6) if shape.frames == 1 else 1.0
+        pairs = round(shape.size * share / 2)
         pictures: list[Picture] = []
         for _ in range(pairs):
-            pictures += self._pair(tray, rng)
-        while len(pictures) < tray.size:
-            pictures.append(self._single(tray, rng))
+            pictures += self._pair(shape, rng)
+        while len(pictures) < shape.size:
+            pictures.append(self._single(shape, rng))
         return pictures
 
-    def _pick(self, tray: Tray, rng: np.random.Generator) -> tuple[Rated, Pixels]:
-        photos = self._rated[tray.source]
+    def _pick(self, shape: BatchShape, rng: np.random.Generator) -> tuple[Rated, Pixels]:
+        photos = self._rated[shape.source]
         rated = photos[rng.integers(len(photos))]
         pixels = self._pixels(rated)
         return rated, pixels[:, ::-1] if rng.random() < 0.5 else pixels
@@ -143,38 +143,38 @@ class Batches(Dataset[list[Picture]]):
             self._decoded[rated.row] = rated.photo.decode()
         return self._decoded[rated.row]
 
-    def _pair(self, tray: Tray, rng: np.random.Generator) -> list[Picture]:
-        rated, pixels = self._pick(tray, rng)
-        if tray.frames > 1:
-            return self._clip_pair(tray, rated, pixels, rng)
+    def _pair(self, shape: BatchShape, rng: np.random.Generator) -> list[Picture]:
+        rated, pixels = self._pick(shape, rng)
+        if shape.frames > 1:
+            return self._clip_pair(shape, rated, pixels, rng)
         draw = rng.random()
         if draw < 0.22:
             tilt = float(rng.choice((-1, 1))) * (rng.uniform(2.5, 8) if rng.random() < 0.8 else rng.uniform(8, 14))
-            views = [turn(pixels, degrees, abs(tilt), tray.height_px, tray.width_px) for degrees in (0.0, tilt)]
-            return [self._picture(tray, rated, view, (), "tilt", rng) for view in views]
-        framing = framed(pixels, tray.height_px, tray.width_px, rng)
+            views = [turn(pixels, degrees, abs(tilt), shape.height_px, shape.width_px) for degrees in (0.0, tilt)]
+            return [self._picture(shape, rated, view, (), "tilt", rng) for view in views]
+        framing = framed(pixels, shape.height_px, shape.width_px, rng)
         if draw < 0.42:
             # The same photo in another wrapping must keep its score.
             other = replace(framing, pixels=_wrapped(framing.pixels, rng))
-            return [self._picture(tray, rated, view, (), "same", rng, framing.pixels) for view in (framing, other)]
+            return [self._picture(shape, rated, view, (), "same", rng, framing.pixels) for view in (framing, other)]
         kinds, shares = list(degrade.LADDERS), list(degrade.LADDERS.values())
         kind = str(rng.choice(kinds, p=shares) if rng.random() < 0.75 else rng.choice(degrade.KINDS))
         weaker, stronger = _two(kind, rng)
-        return [self._picture(tray, rated, framing, done, kind, rng) for done in (weaker, stronger)]
+        return [self._picture(shape, rated, framing, done, kind, rng) for done in (weaker, stronger)]
 
-    def _plain(self, tray: Tray, rng: np.random.Generator) -> Picture:
-        rated, pixels = self._pick(tray, rng)
-        return replace(self._picture(tray, rated, Framing(pixels), (), "", rng), native=None, is_plain=True)
+    def _plain(self, shape: BatchShape, rng: np.random.Generator) -> Picture:
+        rated, pixels = self._pick(shape, rng)
+        return replace(self._picture(shape, rated, Framing(pixels), (), "", rng), native=None, is_plain=True)
 
-    def _single(self, tray: Tray, rng: np.random.Generator) -> Picture:
-        rated, pixels = self._pick(tray, rng)
-        several = rng.choice(4, p=[0.75, 0.14, 0.08, 0.03]) if tray.source == "rated" else rng.choice(3)
+    def _single(self, shape: BatchShape, rng: np.random.Generator) -> Picture:
+        rated, pixels = self._pick(shape, rng)
+        several = rng.choice(4, p=[0.75, 0.14, 0.08, 0.03]) if shape.source == "rated" else rng.choice(3)
         done = tuple(degrade.draw(str(kind), rng) for kind in rng.choice(degrade.KINDS, several, replace=False))
-        return self._picture(tray, rated, framed(pixels, tray.height_px, tray.width_px, rng), done, "", rng)
+        return self._picture(shape, rated, framed(pixels, shape.height_px, shape.width_px, rng), done, "", rng)
 
     def _picture(
         self,
-        tray: Tray,
+        shape: BatchShape,
         rated: Rated,
         framing: Framing,
         done: tuple[Degradation, ...],
@@ -195,12 +195,12 @@ class Batches(Dataset[list[Picture]]):
         pixels = framing.pixels
         for degradation in done:
             pixels = degrade.degraded(pixels, degradation, rng)
-        frames = resized(enlarged(pixels, self._enlarge_first_pixels), tray.height_px, tray.width_px)[None]
+        frames = resized(enlarged(pixels, self._enlarge_first_pixels), shape.height_px, shape.width_px)[None]
         native = pixels if self._with_native else None
         return Picture(frames, labels.truth(made, statistics), rated.row, kind, made, statistics, native)
 
-    def _clip_pair(self, tray: Tray, rated: Rated, pixels: Pixels, rng: np.random.Generator) -> list[Picture]:
-        pan = clips.Pan.drawn(pixels, tray.frames, tray.height_px / tray.width_px, rng)
+    def _clip_pair(self, shape: BatchShape, rated: Rated, pixels: Pixels, rng: np.random.Generator) -> list[Picture]:
+        pan = clips.Pan.drawn(pixels, shape.frames, shape.height_px / shape.width_px, rng)
         kind = str(rng.choice(list(_VIDEO_KINDS), p=list(_VIDEO_KINDS.values())))
         if kind in clips.MOTIONS:
             amounts = sorted(clips.draw(kind, rng) for _ in range(2))
@@ -209,11 +209,11 @@ class Batches(Dataset[list[Picture]]):
         else:
             versions = [(Motion(), done) for done in _two(kind, rng)]
         seed = int(rng.integers(2**31))
-        return [self._clip(tray, rated, pan, motion, done, kind, seed) for motion, done in versions]
+        return [self._clip(shape, rated, pan, motion, done, kind, seed) for motion, done in versions]
 
     def _clip(
         self,
-        tray: Tray,
+        shape: BatchShape,
         rated: Rated,
         pan: clips.Pan,
         motion: Motion,
@@ -223,7 +223,7 @@ class Batches(Dataset[list[Picture]]):
     ) -> Picture:
         rng = np.random.default_rng(seed)
         # Damaged at about the size of a small video, then brought to the size that the model takes.
-        frames = pan.frames(motion, tray.height_px * 3 // 2, tray.width_px * 3 // 2, rng)
+        frames = pan.frames(motion, shape.height_px * 3 // 2, shape.width_px * 3 // 2, rng)
         statistics = labels.pixel_statistics(frames[0])
         for degradation in done:
             frames = [degrade.degraded(frame, degradation, rng) for frame in frames]
@@ -235,7 +235,7 @@ class Batches(Dataset[list[Picture]]):
             content=rated.content,
             graded=rated.graded,
         )
-        shown = np.stack([resized(frame, tray.height_px, tray.width_px) for frame in frames])
+        shown = np.stack([resized(frame, shape.height_px, shape.width_px) for frame in frames])
         return Picture(shown, labels.truth(made, statistics), rated.row, kind, made, statistics)
 
 

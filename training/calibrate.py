@@ -23,7 +23,7 @@ from assay.engine import Engine, EngineOptions
 from assay.frame import Clip, Frame
 from assay.generator import Chose, Conversation
 from assay.prompt import answer_form, question
-from training.batches import TRAYS, Batches, Picture
+from training.batches import BATCH_SHAPES, Batches, Picture
 from training.framing import served
 from training.rated import gallery
 
@@ -141,8 +141,8 @@ def main() -> None:
     options = parser.parse_args()
     checkpoint = read_checkpoint(options.checkpoint)
     held_out = gallery(options.data, options.runs).held_out
-    trays = [replace(tray, size=1) for tray in TRAYS if not tray.is_plain]
-    batches = Batches(held_out, options.pictures, 1, trays, with_native=True)
+    shapes = [replace(shape, size=1) for shape in BATCH_SHAPES if not shape.is_plain]
+    batches = Batches(held_out, options.pictures, 1, shapes, with_native=True)
     pictures = [batches[step][0] for step in range(options.pictures)]
     engine = Engine.load(options.checkpoint, EngineOptions(max_in_flight=_AT_ONCE, threads=1))
     logs = asyncio.run(asked(engine, checkpoint, pictures))

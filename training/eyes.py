@@ -12,27 +12,27 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import Qwen2VLForConditionalGeneration
 
 from training.batches import Batches, Picture
+from training.distillation import Teacher, TeacherTargets, visible_tokens
 from training.forward import vision_tokens
 from training.head import Head, head_loss
 from training.loader_worker import batches_of, end_with_training
 from training.loop import Progress, paced, quicker_dtype, resume, save
 from training.schedule import Schedule
-from training.watching import Teacher, Watched, visible_tokens
 
 _HEAD_RATE = 1e-3
 _SAVE_EVERY_STEPS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class WatchedBatch:
+class DistillationBatch:
     """One batch, and what the teacher sees in it."""
 
     pictures: list[Picture]
-    watched: Watched
+    teacher_targets: TeacherTargets
     visible: Tensor | None
 
 
-class WatchedBatches(Dataset[WatchedBatch]):
+class DistillationBatches(Dataset[DistillationBatch]):
     """Indexed by step."""
 
     def __init__(self, batches: Batches, teacher: Teacher) -> None:
@@ -41,15 +41,19 @@ class WatchedBatches(Dataset[WatchedBatch]):
     def __len__(self) -> int:
         return len(self._batches)
 
-    def __getitem__(self, step: int) -> WatchedBatch:
+    def __getitem__(self, step: int) -> DistillationBatch:
         pictures = self._batches[step]
         visible = visible_tokens(pictures[0], np.random.default_rng(step))
-        watched = self._teacher.watch(pictures)
-        return WatchedBatch([replace(picture, native=None) for picture in pictures], watched, visible)
+        teacher_targets = self._teacher.targets(pictures)
+        return DistillationBatch([replace(picture, native=None) for picture in pictures], teacher_targets, visible)
 
 
 def train_eyes(
-    model: Qwen2VLForConditionalGeneration, batches: WatchedBatches, schedule: Schedule, until: float, state_file: Path
+    model: Qwen2VLForConditionalGeneration,
+    batches: DistillationBatches,
+    schedule: Schedule,
+    until: float,
+    state_file: Path,
 ) -> None:
     """Until then, time.time() seconds. Goes on from state_file."""
     visual = model.model.visual
@@ -71,7 +75,7 @@ def train_eyes(
         factor = paced(optimizer, rates, schedule, time.time())
         with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
             tokens = vision_tokens(model, batch.pictures, batch.visible)
-        loss, values = head_loss(head(tokens.float()), batch.pictures, batch.watched, batch.visible)
+        loss, values = head_loss(head(tokens.float()), batch.pictures, batch.teacher_targets, batch.visible)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([*visual.parameters(), *head.parameters()], 1.0)
         optimizer.step()

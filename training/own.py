@@ -21,7 +21,7 @@ import torch
 from scipy.stats import spearmanr
 
 from assay.checkpoint import read_checkpoint
-from training.batches import TRAYS, VIDEO_TRAYS
+from training.batches import BATCH_SHAPES, VIDEO_SHAPES
 from training.framing import served
 from training.nano import FORMS, run
 from training.photos import Photo, is_held_out, split
@@ -33,7 +33,7 @@ _HERE = Path(__file__).parent
 _EYES_SHARE = 0.25
 """Of the minutes, in which the tower learns alone."""
 # Photos of one's own have their true shape, like the open ones.
-OWN_TRAYS = tuple(replace(tray, source="rated") for tray in (*TRAYS, *VIDEO_TRAYS) if tray.source == "open")
+OWN_SHAPES = tuple(replace(shape, source="rated") for shape in (*BATCH_SHAPES, *VIDEO_SHAPES) if shape.source == "open")
 _CARD = """# {name}
 
 A small Qwen2-VL of Assay, made from {photos} rated photos (a tenth of them held out) by
@@ -85,7 +85,7 @@ def _train(options: argparse.Namespace) -> None:
     _, held_out = split(photos)
     _write_held_out(lines, runs / "held-out.csv", options)
     print(f"{len(photos) - len(held_out)} photos to train on, {len(held_out)} held out", flush=True)
-    run(settings, read_checkpoint(options.out), gallery_of(lines, photos, runs), options.out, runs, trays=OWN_TRAYS)
+    run(settings, read_checkpoint(options.out), gallery_of(lines, photos, runs), options.out, runs, shapes=OWN_SHAPES)
     if len(held_out) > 2:
         srcc = _correlation(options.out, held_out)
         print(f"SRCC with the ratings of {len(held_out)} held-out photos (direct score): {srcc:.3f}")

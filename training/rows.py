@@ -103,15 +103,15 @@ class Writer:
 
     def _written(self, asked: str, form: Form, picture: Picture, rng: np.random.Generator) -> Branch:
         start = self.tokens(f"{asked}<|im_end|>\n<|im_start|>assistant\n")
-        sheet = _Sheet(list(start), [0.0] * len(start))
-        sheet.literal_weight = _LITERAL_WEIGHT if rng.random() < _LITERAL_SHARE else 0.0
-        self._fill(sheet, form, picture, rng)
-        sheet.add((self._end,), sheet.literal_weight)
+        builder = _BranchBuilder(list(start), [0.0] * len(start))
+        builder.literal_weight = _LITERAL_WEIGHT if rng.random() < _LITERAL_SHARE else 0.0
+        self._fill(builder, form, picture, rng)
+        builder.add((self._end,), builder.literal_weight)
         expected = float(_first_digit(picture.truth.score) @ (np.arange(10) + 0.5))
-        places = tuple(sheet.choices.items())
-        return Branch(tuple(sheet.ids), tuple(sheet.weights), sheet.soft, sheet.first_digit, expected, places)
+        places = tuple(builder.choices.items())
+        return Branch(tuple(builder.ids), tuple(builder.weights), builder.soft, builder.first_digit, expected, places)
 
-    def _fill(self, sheet: "_Sheet", form: Form, picture: Picture, rng: np.random.Generator) -> None:
+    def _fill(self, builder: "_BranchBuilder", form: Form, picture: Picture, rng: np.random.Generator) -> None:
         grades = _drawn_grades(picture.truth, rng)
         stated = claims.measured(picture.frames[len(picture.frames) // 2])
         texts = self._texts(picture, grades, stated)
@@ -123,25 +123,25 @@ class Writer:
                     # Behind free text the first token is the model's own: it is what ends the text.
                     is_stop = place > 0 and isinstance(segments[place - 1], Free)
                     first, *others = self.tokens(text)
-                    sheet.add((first,), _WEIGHTS["free"] if is_stop else sheet.literal_weight)
-                    sheet.add(others, sheet.literal_weight)
+                    builder.add((first,), _WEIGHTS["free"] if is_stop else builder.literal_weight)
+                    builder.add(others, builder.literal_weight)
                 case Free(name):
                     pieces, gives_away = texts[name]
-                    self._write_pieces(sheet, pieces, stated)
+                    self._write_pieces(builder, pieces, stated)
                     for attribute, by_grade in gives_away.items():
                         likely[attribute] = np.array([by_grade[g] for g in KINDS[attribute].grades], np.float32)
                 case Digits():
-                    sheet.add(self.tokens(segment.lead) if segment.lead else (), sheet.literal_weight)
-                    self._write_score(sheet, picture.truth.score, rng)
+                    builder.add(self.tokens(segment.lead) if segment.lead else (), builder.literal_weight)
+                    self._write_score(builder, picture.truth.score, rng)
                 case Choice(name, options):
                     after = segments[place + 1] if place + 1 < len(segments) else None
                     follow = self.tokens(after.text)[0] if isinstance(after, Literal) else self._end
                     shares = _shares(picture.truth, name) * likely.get(name, np.float32(1))
                     drawn = KINDS[name].grades.index(grades[name])
-                    sheet.choices[name] = len(sheet.ids)
+                    builder.choices[name] = len(builder.ids)
                     ways = [self.tokens(option) for option in options]
                     weight = _CHOICE_WEIGHTS.get(name, _WEIGHTS["choice"])
-                    sheet.choose(ways, shares / shares.sum(), drawn, follow, weight)
+                    builder.choose(ways, shares / shares.sum(), drawn, follow, weight)
 
     def _texts(
         self, picture: Picture, grades: Mapping[str, str], stated: Claims
@@ -154,32 +154,32 @@ class Writer:
             "background": ([wording.background(stated)], {}),
         }
 
-    def _write_pieces(self, sheet: "_Sheet", pieces: Sequence[Piece], stated: Claims) -> None:
+    def _write_pieces(self, builder: "_BranchBuilder", pieces: Sequence[Piece], stated: Claims) -> None:
         """What a claim says is decided where its values part; there it is learnt, the rest of it hardly."""
         for place, piece in enumerate(pieces):
             if isinstance(piece, str):
-                sheet.add(self.tokens(piece), _WEIGHTS["free"] if place == 0 else _JOINING_WEIGHT)
+                builder.add(self.tokens(piece), _WEIGHTS["free"] if place == 0 else _JOINING_WEIGHT)
                 continue
             ways = [self.tokens(wording.said(piece, value)) for value in piece.words]
             drawn = list(piece.words).index(stated[piece.name])
             shares = np.eye(len(ways), dtype=np.float32)[drawn]
-            sheet.choose(ways, shares, drawn, self._end, _CLAIM_WEIGHT, _JOINING_WEIGHT)
+            builder.choose(ways, shares, drawn, self._end, _CLAIM_WEIGHT, _JOINING_WEIGHT)
 
-    def _write_score(self, sheet: "_Sheet", score: float, rng: np.random.Generator) -> None:
+    def _write_score(self, builder: "_BranchBuilder", score: float, rng: np.random.Generator) -> None:
         written = f"{np.clip(rng.normal(score, _SCORE_SPREAD), 0, MAX_SCORE):.2f}"
-        sheet.first_digit = len(sheet.ids)
+        builder.first_digit = len(builder.ids)
         low, width = 0.0, 1.0
         for digit, weight in zip(written.replace(".", ""), _DIGIT_WEIGHTS, strict=True):
             shares = _digit_shares(score, low, width)
-            sheet.soft[len(sheet.ids)] = dict(zip(self.digits, shares.tolist(), strict=True))
-            sheet.add(self.tokens(digit), weight)
+            builder.soft[len(builder.ids)] = dict(zip(self.digits, shares.tolist(), strict=True))
+            builder.add(self.tokens(digit), weight)
             if width == 1.0:
-                sheet.add(self.tokens("."), sheet.literal_weight)
+                builder.add(self.tokens("."), builder.literal_weight)
             low, width = low + int(digit) * width, width / 10
 
 
 @dataclass(slots=True)
-class _Sheet:
+class _BranchBuilder:
     """A branch being written."""
 
     ids: list[int]

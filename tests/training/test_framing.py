@@ -8,7 +8,7 @@ from assay.checkpoint import ModelSpec
 from gateway.decode.spec import Target
 from gateway.decode.worker.resize import resize_picture
 from tests.training.test_loop import noise_photo
-from training.batches import Batches, Rated, Tray
+from training.batches import Batches, BatchShape, Rated
 from training.framing import framed, served, turn
 
 WHITE = np.full((300, 400, 3), 255, np.uint8)
@@ -52,7 +52,7 @@ def test_the_pixels_are_those_of_the_gateway(checkpoint: ModelSpec, size: tuple[
 def test_pictures_are_trained_on_as_they_are_served() -> None:
     small = Rated(noise_photo(0), 0, 3.0, 3.0)
     plain, enlarged = (
-        Batches([small], 1, trays=(Tray("rated", 56, 56, 4, 1.0),), enlarge_first_pixels=area)[0]
+        Batches([small], 1, shapes=(BatchShape("rated", 56, 56, 4, 1.0),), enlarge_first_pixels=area)[0]
         for area in (0, 40_000)
     )
     assert [picture.truth for picture in plain] == [picture.truth for picture in enlarged]

@@ -7,10 +7,10 @@ import torch
 
 from training import labels
 from training.batches import Picture
+from training.distillation import TeacherTargets
 from training.head import Head, head_loss
 from training.labels import Made
 from training.taps import CHANNELS
-from training.watching import Watched
 
 STATISTICS = labels.pixel_statistics(np.full((28, 28, 3), 120, np.uint8))
 
@@ -46,13 +46,13 @@ def test_the_teacher_is_asked_at_the_tokens_that_were_kept() -> None:
     tokens = torch.randn(1, 2, 16)
     grids = torch.zeros(1, 4, CHANNELS)
     grids[:, kept] = head(tokens).taps.detach()
-    watched = Watched(grids.half(), torch.zeros(1, CHANNELS), torch.zeros(1, 2))
-    _, parts = head_loss(head(tokens), [turned(0)], watched, kept)
+    teacher_targets = TeacherTargets(grids.half(), torch.zeros(1, CHANNELS), torch.zeros(1, 2))
+    _, parts = head_loss(head(tokens), [turned(0)], teacher_targets, kept)
     assert parts["dense"] < 1e-4
 
 
 def test_of_a_photo_as_it_is_the_teacher_s_means_are_enough() -> None:
     said = Head(16)(torch.randn(1, 4, 16))
-    watched = Watched(None, said.taps.mean(1).detach(), said.judged.detach())
-    _, parts = head_loss(said, [turned(0)], watched)
+    teacher_targets = TeacherTargets(None, said.taps.mean(1).detach(), said.judged.detach())
+    _, parts = head_loss(said, [turned(0)], teacher_targets)
     assert (parts["mean"], parts["judged"], "dense" in parts) == (0.0, 0.0, False)

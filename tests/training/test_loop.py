@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from training.batches import Batches, Rated, Tray
+from training.batches import Batches, BatchShape, Rated
 from training.head import Head
 from training.lessons import Lessons
 from training.loop import train
@@ -32,7 +32,7 @@ def test_three_seconds_move_every_part_of_the_model(writer: Writer, tokenizer_fi
     model = new_model(tokenizer_file, tower_depth=1, width=128, layers=1, feed_forward=128)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     rated = [Rated(noise_photo(row), row, 3.0, 3.0) for row in range(4)]
-    batches = Batches(rated, 10, 0, (Tray("rated", 56, 56, 4, 1.0),))
+    batches = Batches(rated, 10, 0, (BatchShape("rated", 56, 56, 4, 1.0),))
     now, means = time.time(), list[torch.nn.Module]()
     schedule = Schedule(now - 60, now + 600, tower_rate=1e-2, merger_rate=1e-2, language_rate=1e-2)
     train(
@@ -52,7 +52,9 @@ def test_three_seconds_move_every_part_of_the_model(writer: Writer, tokenizer_fi
 
 
 def test_of_most_photos_as_they_are_the_score_alone_is_asked(writer: Writer) -> None:
-    batches = Batches([Rated(noise_photo(0), 0, 3.0, 3.0)], 40, 0, (Tray("rated", 56, 56, 1, 1.0, is_plain=True),))
+    batches = Batches(
+        [Rated(noise_photo(0), 0, 3.0, 3.0)], 40, 0, (BatchShape("rated", 56, 56, 1, 1.0, is_plain=True),)
+    )
     lessons = Lessons(batches, writer, 4000, 0)
     scored = [lessons[step].forest.digits.shape[1] for step in range(40)]
     assert 20 < scored.count(1) < 40

@@ -1,4 +1,4 @@
-"""Watching: what the teacher sees in a batch of pictures, and at which of their tokens the model is to see it too.
+"""Distillation: what the teacher sees in a batch of pictures, and at which of their tokens the model is to see it too.
 
 The teacher looks at every crop and every damage afresh, at the picture's own detail. Of most pictures only two fifths
 of the tokens are computed, and so much is the cost of all that learns.
@@ -23,7 +23,7 @@ _WHOLE_SHARE = 0.15
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class TeacherTargets:
     """What the teacher sees."""
 
     grids: Tensor | None
@@ -42,7 +42,7 @@ class Teacher:
         self._make, self._judge, self._features = make, judge, features
         self._taps: Taps | None = None
 
-    def watch(self, pictures: Sequence[Picture]) -> Watched:
+    def targets(self, pictures: Sequence[Picture]) -> TeacherTargets:
         """Stills of one size, that still have their native pixels or are photos as they are."""
         if pictures[0].is_plain:
             return self._of_means(None, self._features[[picture.row for picture in pictures]])
@@ -54,9 +54,9 @@ class Teacher:
         table = torch.from_numpy(np.stack(grids)).clamp(-20, 20).half()
         return self._of_means(table, np.stack([each.means for each in readings]))
 
-    def _of_means(self, grids: Tensor | None, means: NDArray[np.float32]) -> Watched:
+    def _of_means(self, grids: Tensor | None, means: NDArray[np.float32]) -> TeacherTargets:
         units = torch.from_numpy((means - self._judge.mean) / self._judge.std).float()
-        return Watched(grids, units, torch.from_numpy(self._judge(means)).float())
+        return TeacherTargets(grids, units, torch.from_numpy(self._judge(means)).float())
 
 
 def visible_tokens(picture: Picture, rng: np.random.Generator) -> Tensor | None:
