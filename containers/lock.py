@@ -1,4 +1,5 @@
-"""python containers/lock.py: requirements/*.in -> *.txt, every wheel by version and hash, as pip resolves them here.
+"""python containers/lock.py [NAME …]: requirements/*.in -> *.txt, every wheel by version and hash, as pip resolves
+them here.
 
 The versions are held by constraints.txt; the hashes are of wheels for Linux on x86-64 and CPython 3.11, or the one of a
 line `# python: 3.12`. A line `# without: NAME …` leaves out wheels that something asks for and no program of the image
@@ -45,11 +46,11 @@ def _directives(requirements: Path, name: str) -> list[str]:
     return [line.removeprefix(mark).strip() for line in requirements.read_text().splitlines() if line.startswith(mark)]
 
 
-def main() -> None:
+def main(names: list[str]) -> None:
     for requirements in sorted((HERE / "requirements").glob("*.in")):
-        if requirements.name != "server.in":
+        if requirements.stem in (names or [each.stem for each in requirements.parent.glob("*.txt")]):
             requirements.with_suffix(".txt").write_text(locked(requirements))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

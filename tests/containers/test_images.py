@@ -1,9 +1,15 @@
 """containers/images.py, without building anything."""
 
 import json
+import re
+import sys
+from importlib.metadata import packages_distributions
+
+import grimp
+import pytest
 
 from containers.contents import debian_packages, import_failure
-from containers.images import objections, software_list, with_digest
+from containers.images import HERE, IMAGES, objections, software_list, with_digest
 
 CLEAN = {"python": [["numpy", "1.26.4"]], "debian": [["libc6", "2.36-9", "amd64"]], "forbidden": [], "broken": []}
 OVERLAY = f"""images:
@@ -53,3 +59,52 @@ def test_packages_of_debian_are_read_from_its_status_file():
 def test_a_module_that_cannot_be_imported_is_named_with_the_reason():
     assert import_failure("json") == ""
     assert "no_such_module cannot be imported: No module named" in import_failure("no_such_module")
+
+
+OURS = ("assay", "gateway", "services", "ingest", "triton_server")
+WORKERS = {"gateway": ["gateway.decode.worker"]}
+"""Started by name, which no import shows."""
+LEFT_OUT = {"huggingface_hub"}
+"""Of `assay checkpoint prepare`, which imports it when it runs: in Triton's image."""
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph(*OURS, include_external_packages=True, cache_dir=None)
+
+
+def locked(image: str) -> dict[str, str]:
+    lines = (HERE / "requirements" / f"{image}.txt").read_text()
+    return {normal(name): version for name, version in re.findall(r"^(\S+?)==([^\s+]+)", lines, re.MULTILINE)}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.fixture(scope="module")
+def owners() -> dict[str, list[str]]:
+    return packages_distributions()
+
+
+@pytest.mark.parametrize("image", ["gateway", "services", "ingest"])
+def test_an_image_has_a_wheel_for_each_library_that_its_programs_import(image, graph, owners):
+    left = [name for name in IMAGES[image].modules if name.split(".")[0] in OURS] + WORKERS.get(image, [])
+    reached: set[str] = set()
+    while left:
+        name = left.pop()
+        if name not in reached:
+            reached.add(name)
+            left += graph.find_modules_directly_imported_by(name) if name in graph.modules else []
+            left += [name.rpartition(".")[0]] if "." in name else []
+    wheels = locked(image).keys()
+    libraries = {name for name in reached if "." not in name} - {*OURS, *LEFT_OUT, *sys.stdlib_module_names}
+    assert [each for each in sorted(libraries) if wheels.isdisjoint(map(normal, owners[each]))] == []
+
+
+@pytest.mark.parametrize("image", list(IMAGES))
+def test_wheels_are_of_the_versions_that_are_tested(image):
+    constraints = (HERE.parent / "constraints.txt").read_text()
+    pinned = {normal(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", constraints, re.MULTILINE)}
+    other = {name: version for name, version in locked(image).items() if pinned.get(name, version) != version}
+    assert other == {}
