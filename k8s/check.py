@@ -1,7 +1,7 @@
 """python -m k8s.check: renders every overlay and combination of components, and names what would not work.
 
-Each finding is `DIRECTORY: KIND/NAME: FIELD: RULE`. Schemas are those of two API versions; rules.rego says what a pod
-has to be; the rest is compared with the code: settings, ports, names of health, graces.
+Each finding is `DIRECTORY: FILES: KIND/NAME: FIELD: RULE`. Schemas are those of two API versions; rules.rego says what
+a pod has to be; the rest is compared with the code: settings, ports, names of health, graces.
 """
 
 import json
@@ -22,7 +22,8 @@ import yaml
 from pydantic import ValidationError
 from regopy import Interpreter
 
-from k8s.manifests import HERE, Doc, Finding, directories, file_findings, render, where
+from k8s.manifests import HERE, Doc, Finding, directories, file_findings, files_of, render, where
+from k8s.metrics import metric_findings
 from k8s.programs import program_findings
 
 API_VERSIONS = ("1.35", "1.37")
@@ -40,6 +41,7 @@ def findings(docs: Sequence[Doc]) -> Iterator[Finding]:
     yield from schema_findings(docs)
     yield from rule_findings(docs)
     yield from program_findings(docs)
+    yield from metric_findings(docs)
 
 
 def schema_findings(docs: Sequence[Doc]) -> Iterator[Finding]:
@@ -106,6 +108,13 @@ def alert_findings(observability: Path) -> Iterator[Finding]:
             yield Finding(where(rule), "spec.groups", f"promtool test rules: {(tested.stdout + tested.stderr).strip()}")
 
 
+def _rendered(directory: Path) -> list[Doc] | Finding:
+    try:
+        return render(directory)
+    except subprocess.CalledProcessError as failed:
+        return Finding("kustomization.yaml", "build", failed.stderr.decode().strip())
+
+
 def main() -> int:
     """0 if nothing was found."""
     checkout = HERE.parent
@@ -118,13 +127,19 @@ def main() -> int:
     with ThreadPoolExecutor() as pool:
         # Most documents are the same everywhere; a schema is asked once for each that is not.
         asked: set[str] = set()
-        for directory, docs in zip(directories(), pool.map(render, directories()), strict=True):
+        for directory, built in zip(directories(), pool.map(_rendered, directories()), strict=True):
+            place = str(directory.relative_to(HERE.parent))
+            if isinstance(built, Finding):
+                found.append((place, built))
+                continue
+            docs = built
             new = [doc for doc in docs if json.dumps(doc) not in asked]
             asked.update(map(json.dumps, new))
-            named = (*schema_findings(new), *rule_findings(docs), *program_findings(docs))
-            found += [(str(directory.relative_to(HERE.parent)), each) for each in named]
+            named = (*schema_findings(new), *rule_findings(docs), *program_findings(docs), *metric_findings(docs))
+            found += [(place, each) for each in named]
     for place, each in found:
-        print(f"{place}: {each.where}: {each.field}: {each.rule}")
+        files = f"{', '.join(files_of(each))}: " if place != "files" else ""
+        print(f"{place}: {files}{each.where}: {each.field}: {each.rule}")
     print(f"{len(directories())} directories, API {' and '.join(API_VERSIONS)}: {len(found)} findings", file=sys.stderr)
     return 1 if found else 0
 

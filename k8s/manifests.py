@@ -1,5 +1,6 @@
 """The manifests as files and as documents, and what is found wrong with them."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,3 +57,25 @@ def file_findings(root: Path) -> Iterator[Finding]:
         names = [line.partition("=")[0] for line in path.read_text().splitlines() if line and not line.startswith("#")]
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield Finding(str(path.relative_to(root)), name, f"{name} stands twice")
+
+
+def files_of(finding: Finding) -> list[str]:
+    """The files that name its setting, or that describe its object; empty if none does."""
+    setting = finding.field.removeprefix("envFrom.")
+    if setting != finding.field:
+        named = [path for path in _files("*") if re.search(rf"\b{re.escape(setting)}=", path.read_text())]
+    else:
+        named = [path for path in _files("*.yaml") if finding.where in map(_place, _documents(path))]
+    return [str(path.relative_to(HERE.parent)) for path in named]
+
+
+def _files(pattern: str) -> list[Path]:
+    return [path for path in sorted(HERE.rglob(pattern)) if path.suffix in (".yaml", ".env")]
+
+
+def _documents(path: Path) -> list[Doc]:
+    return [doc for doc in yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader) if isinstance(doc, dict)]
+
+
+def _place(doc: Doc) -> str:
+    return f"{doc.get('kind')}/{doc.get('metadata', {}).get('name')}"

@@ -32,43 +32,25 @@ def program_findings(docs: Sequence[Doc]) -> Iterator[Finding]:
         if doc["kind"] in ("Deployment", "Job"):
             for container in doc["spec"]["template"]["spec"]["containers"]:
                 yield from _container_findings(doc, container, docs)
-        if doc["kind"] == "ScaledObject":
-            yield from _scaling_findings(doc, docs)
 
 
-def _scaling_findings(doc: Doc, docs: Sequence[Doc]) -> Iterator[Finding]:
-    """A pod that refuses calls before it has as many as the threshold is never scaled."""
-    target = doc["spec"]["scaleTargetRef"]["name"]
-    for deployment in docs:
-        if (deployment["kind"], deployment["metadata"]["name"]) != ("Deployment", target):
-            continue
-        (container,) = deployment["spec"]["template"]["spec"]["containers"]
-        settings = settings_class(_program(container))
-        prefix = settings.model_config.get("env_prefix")
-        default = settings.model_fields["max_in_flight"].default
-        admitted = float(_variables(container, docs).get(f"{prefix}MAX_IN_FLIGHT", default))
-        for trigger in doc["spec"]["triggers"]:
-            if float(trigger["metadata"]["threshold"]) > admitted:
-                rule = f"{trigger['metadata']['threshold']} is more than {prefix}MAX_IN_FLIGHT, {admitted:g}"
-                yield Finding(where(doc), "triggers.threshold", rule)
-
-
-def _program(container: Doc) -> str:
+def program_of(container: Doc) -> str:
     """Its name in assay.stack.settings; empty if it is none that has settings."""
     module = container["args"][1]
     return next((name for name, each in MODULES.items() if each == module and name != "client"), "")
 
 
 def _container_findings(doc: Doc, container: Doc, docs: Sequence[Doc]) -> Iterator[Finding]:
-    program = _program(container)
+    program = program_of(container)
     if not program:
         return
-    variables = _variables(container, docs)
+    variables = variables_of(container, docs)
     prefix = str(settings_class(program).model_config.get("env_prefix"))
     yield from _setting_findings(doc, program, variables)
     own = {name.removeprefix(prefix): value for name, value in variables.items()}
     yield from _port_findings(doc, container, own)
-    yield from _peer_findings(doc, own, docs)
+    yield from _peer_findings(doc, prefix, own, docs)
+    yield from _openness_findings(doc, prefix, own)
     yield from _grace_findings(doc, container, own)
     names = _HEALTH_NAMES.get(program, set()) | {LIVE}
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
@@ -81,7 +63,7 @@ def _container_findings(doc: Doc, container: Doc, docs: Sequence[Doc]) -> Iterat
             yield Finding(where(doc), f"{probe}.grpc.port", rule)
 
 
-def _variables(container: Doc, docs: Sequence[Doc]) -> dict[str, str]:
+def variables_of(container: Doc, docs: Sequence[Doc]) -> dict[str, str]:
     maps = {doc["metadata"]["name"]: doc.get("data", {}) for doc in docs if doc["kind"] == "ConfigMap"}
     found: dict[str, str] = {}
     for source in container.get("envFrom", []):
@@ -91,10 +73,10 @@ def _variables(container: Doc, docs: Sequence[Doc]) -> dict[str, str]:
 
 def _setting_findings(doc: Doc, program: str, variables: dict[str, str]) -> Iterator[Finding]:
     """The program's own settings class reads them. What a `_FILE` names is in the cluster only, so its name counts."""
-    files = {name for name in variables if name.endswith("_FILE")}
-    values = {name: value for name, value in variables.items() if name not in files}
     prefix = settings_class(program).model_config.get("env_prefix")
     known = {f"{prefix}{name}".upper() for name in leaves(settings_class(program))}
+    files = {name for name in variables if name.endswith("_FILE")} - known
+    values = {name: value for name, value in variables.items() if name not in files}
     with mock.patch.dict(os.environ, values, clear=True):
         try:
             load(settings_class(program))
@@ -119,16 +101,46 @@ def _port_findings(doc: Doc, container: Doc, own: dict[str, str]) -> Iterator[Fi
             yield Finding(where(doc), f"ports.{port['name']}", rule)
 
 
-def _peer_findings(doc: Doc, own: dict[str, str], docs: Sequence[Doc]) -> Iterator[Finding]:
-    services = {
-        doc["metadata"]["name"]: [str(p["port"]) for p in doc["spec"]["ports"]]
-        for doc in docs
-        if doc["kind"] == "Service"
-    }
+def _peer_findings(doc: Doc, prefix: str, own: dict[str, str], docs: Sequence[Doc]) -> Iterator[Finding]:
+    """Services that are not there, and those that are called with TLS and serve none, or the other way round."""
+    services = {each["metadata"]["name"]: each for each in docs if each["kind"] == "Service"}
     for name in _PEERS:
         host, _, port = own.get(name, "").removeprefix("dns:///").rpartition(":")
-        if host and port not in services.get(host.split(".")[0], []):
-            yield Finding(where(doc), f"envFrom.{name}", f"there is no Service {host} with port {port}")
+        if not host:
+            continue
+        service = services.get(host.split(".")[0])
+        if not service or port not in [str(each["port"]) for each in service["spec"]["ports"]]:
+            yield Finding(where(doc), f"envFrom.{prefix}{name}", f"there is no Service {host} with port {port}")
+            continue
+        # Triton's gRPC has no TLS of ours.
+        if name != "TRITON" and (is_called := _speaks_tls(own)) != (serves := serves_tls(service, docs)):
+            rule = f"{host} is called {_how(is_called)}, and serves {_how(serves)}"
+            yield Finding(where(doc), f"envFrom.{prefix}{name}", rule)
+
+
+def _how(has_tls: bool) -> str:
+    return "over TLS" if has_tls else "in plain text"
+
+
+def _speaks_tls(own: dict[str, str]) -> bool:
+    return bool(own.get("TLS_CERTIFICATE") or own.get("TLS_CA"))
+
+
+def serves_tls(service: Doc, docs: Sequence[Doc]) -> bool:
+    """Whether the program behind it has a certificate."""
+    for doc in docs:
+        if where(doc) == f"Deployment/{service['metadata']['name']}":
+            (container,) = doc["spec"]["template"]["spec"]["containers"]
+            return any(name.endswith("_TLS_CERTIFICATE") for name in variables_of(container, docs))
+    return False
+
+
+def _openness_findings(doc: Doc, prefix: str, own: dict[str, str]) -> Iterator[Finding]:
+    """What would be open to everybody does not start, unless it is said."""
+    is_guarded = own.get("TLS_CERTIFICATE") and any(own.get(n) for n in ("TLS_CALLERS", "AUTH_KEYS", "AUTH_JWKS"))
+    if ("ADDRESS" in own or "HOST" in own) and own.get("INSECURE") != "true" and not is_guarded:
+        rule = f"neither TLS with authentication nor {prefix}INSECURE=true: a component, insecure or mtls-cert-manager"
+        yield Finding(where(doc), f"envFrom.{prefix}INSECURE", rule)
 
 
 def _grace_findings(doc: Doc, container: Doc, own: dict[str, str]) -> Iterator[Finding]:

@@ -17,6 +17,8 @@ deployments contains doc if {
 
 pod(doc) := doc.spec.template.spec
 
+containers(doc) := array.concat(pod(doc).containers, object.get(pod(doc), "initContainers", []))
+
 labels(doc) := doc.spec.template.metadata.labels
 
 where(doc) := sprintf("%s/%s", [doc.kind, doc.metadata.name])
@@ -32,8 +34,27 @@ serves(container) if {
 
 deny contains find(doc, sprintf("containers[%s].image", [c.name]), "an image is named by its digest") if {
 	some doc in workloads
-	some c in pod(doc).containers
+	some c in containers(doc)
 	not contains(c.image, "@sha256:")
+}
+
+deny contains find(doc, sprintf("volumes[%s].image", [v.name]), "an image is named by its digest") if {
+	some doc in workloads
+	some v in pod(doc).volumes
+	v.image
+	not contains(v.image.reference, "@sha256:")
+}
+
+# Other kinds would pass unseen by what stands below.
+deny contains find(doc, "kind", "pods are made by Deployments and Jobs") if {
+	some doc in input
+	doc.kind in {"Pod", "ReplicaSet", "StatefulSet", "DaemonSet", "CronJob"}
+}
+
+deny contains find(doc, "metadata.namespace", "everything lies in the namespace assay") if {
+	some doc in input
+	doc.kind != "Namespace"
+	object.get(doc, ["metadata", "namespace"], "default") != "assay"
 }
 
 deny contains find(doc, "enableServiceLinks", "a pod gets no variables of Services") if {
@@ -70,14 +91,14 @@ deny contains find(doc, sprintf("securityContext.%s", [key]), "pods are restrict
 
 deny contains find(doc, sprintf("containers[%s].securityContext.%s", [c.name, key]), "containers are restricted: read-only root, no capabilities, no escalation") if {
 	some doc in workloads
-	some c in pod(doc).containers
+	some c in containers(doc)
 	some key, value in {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}}
 	object.get(c, ["securityContext", key], null) != value
 }
 
 deny contains find(doc, sprintf("containers[%s].resources.%s.%s", [c.name, part, what]), "every container has requests and limits") if {
 	some doc in workloads
-	some c in pod(doc).containers
+	some c in containers(doc)
 	some part in ["requests", "limits"]
 	some what in ["cpu", "memory", "ephemeral-storage"]
 	absent(c, ["resources", part, what])
@@ -92,8 +113,15 @@ deny contains find(doc, sprintf("volumes[%s].emptyDir.sizeLimit", [v.name]), "an
 
 deny contains find(doc, "volumes", "/tmp is a volume, because the root is read-only") if {
 	some doc in workloads
-	some c in pod(doc).containers
+	some c in containers(doc)
 	not mounts(c, "/tmp")
+}
+
+deny contains find(doc, "volumes", "what serves has a sized /dev/shm") if {
+	some doc in deployments
+	some c in containers(doc)
+	serves(c)
+	not mounts(c, "/dev/shm")
 }
 
 mounts(c, path) if {
@@ -115,7 +143,7 @@ deny contains find(doc, field, "nothing of the node is shared") if {
 
 deny contains find(doc, sprintf("containers[%s].%s", [c.name, probe]), "what serves has gRPC probes") if {
 	some doc in deployments
-	some c in pod(doc).containers
+	some c in containers(doc)
 	serves(c)
 	some probe in ["startupProbe", "readinessProbe", "livenessProbe"]
 	absent(c, [probe, "grpc", "service"])
@@ -123,20 +151,20 @@ deny contains find(doc, sprintf("containers[%s].%s", [c.name, probe]), "what ser
 
 deny contains find(doc, sprintf("containers[%s].livenessProbe.grpc.service", [c.name]), "what waits for its model is not restarted: liveness asks for live") if {
 	some doc in deployments
-	some c in pod(doc).containers
+	some c in containers(doc)
 	c.livenessProbe.grpc.service != "live"
 }
 
 deny contains find(doc, sprintf("containers[%s].lifecycle.preStop.sleep", [c.name]), "a pod leaves the endpoints before it stops") if {
 	some doc in deployments
-	some c in pod(doc).containers
+	some c in containers(doc)
 	serves(c)
 	absent(c, ["lifecycle", "preStop", "sleep", "seconds"])
 }
 
 deny contains find(doc, "topologySpreadConstraints", "replicas are spread over nodes") if {
 	some doc in deployments
-	some c in pod(doc).containers
+	some c in containers(doc)
 	serves(c)
 	absent(pod(doc), "topologySpreadConstraints")
 }
@@ -149,7 +177,7 @@ selects(selector, doc) if {
 
 deny contains find(doc, "PodDisruptionBudget", "what serves has a disruption budget") if {
 	some doc in deployments
-	some c in pod(doc).containers
+	some c in containers(doc)
 	serves(c)
 	not has_budget(doc)
 }
@@ -158,6 +186,87 @@ has_budget(doc) if {
 	some budget in input
 	budget.kind == "PodDisruptionBudget"
 	selects(budget.spec.selector.matchLabels, doc)
+}
+
+# What selects nothing does nothing, without a word.
+selectors := {
+	"NetworkPolicy": ["spec", "podSelector", "matchLabels"],
+	"PodDisruptionBudget": ["spec", "selector", "matchLabels"],
+	"Service": ["spec", "selector"],
+}
+
+deny contains find(doc, concat(".", path), "a selector selects a pod") if {
+	some doc in input
+	path := selectors[doc.kind]
+	selector := object.get(doc, path, {})
+	selector != {}
+	not selects_some(selector)
+}
+
+selects_some(selector) if {
+	some doc in workloads
+	selects(selector, doc)
+}
+
+deny contains find(service, sprintf("ports[%s].targetPort", [port.name]), "a Service's port is one of its pods'") if {
+	some service in input
+	service.kind == "Service"
+	some port in service.spec.ports
+	some doc in deployments
+	selects(service.spec.selector, doc)
+	not port.targetPort in {each.name | some c in containers(doc); some each in c.ports}
+}
+
+deny contains find(monitor, "selector", "a ServiceMonitor selects a Service with its port") if {
+	some monitor in input
+	monitor.kind == "ServiceMonitor"
+	some endpoint in monitor.spec.endpoints
+	not monitored(monitor, endpoint)
+}
+
+monitored(monitor, endpoint) if {
+	some service in input
+	service.kind == "Service"
+	every key, value in object.get(monitor, ["spec", "selector", "matchLabels"], {}) {
+		service.metadata.labels[key] == value
+	}
+	endpoint.port in {port.name | some port in service.spec.ports}
+}
+
+deny contains find(doc, "scaleTargetRef.name", "what is scaled exists") if {
+	some doc in input
+	doc.kind == "ScaledObject"
+	not doc.spec.scaleTargetRef.name in {each.metadata.name | some each in deployments}
+}
+
+deny contains find(doc, "behavior.scaleDown", "pods are taken away slowly: one in five minutes, after ten") if {
+	some doc in input
+	doc.kind == "ScaledObject"
+	not goes_down_slowly(doc.spec.advanced.horizontalPodAutoscalerConfig.behavior.scaleDown)
+}
+
+goes_down_slowly(down) if {
+	down.stabilizationWindowSeconds >= 600
+	every policy in down.policies {
+		policy.type == "Pods"
+		policy.value == 1
+		policy.periodSeconds >= 300
+	}
+}
+
+deny contains find(route, "backendRefs", "a route leads to a Service's port") if {
+	some route in input
+	route.kind == "GRPCRoute"
+	some rule in route.spec.rules
+	some backend in rule.backendRefs
+	not backend.port in ports_of(backend.name)
+}
+
+ports_of(name) := {port.port |
+	some service in input
+	service.kind == "Service"
+	service.metadata.name == name
+	some port in service.spec.ports
 }
 
 deny contains find(doc, "NetworkPolicy", "every pod has a network policy of its own") if {
@@ -210,6 +319,72 @@ deny contains find(policy, "ingress", sprintf("no arrow goes from %s to %s", [so
 	not [source, policy.metadata.name] in arrows
 }
 
+deny contains find(policy, "egress", sprintf("an arrow goes from %s to %s, on the port of its Service", [source, target])) if {
+	some [source, target] in arrows
+	both_run(source, target)
+	policy := policy_of(source)
+	not allows(object.get(policy.spec, "egress", []), "to", target, target)
+}
+
+deny contains find(policy, "ingress", sprintf("an arrow goes from %s to %s, on the port of its Service", [source, target])) if {
+	some [source, target] in arrows
+	both_run(source, target)
+	policy := policy_of(target)
+	not allows(object.get(policy.spec, "ingress", []), "from", source, target)
+}
+
+both_run(source, target) if {
+	names := {doc.metadata.name | some doc in deployments}
+	source in names
+	target in names
+}
+
+policy_of(name) := policy if {
+	some policy in input
+	policy.kind == "NetworkPolicy"
+	policy.metadata.name == name
+}
+
+# Whether one of the rules is about this peer, or about anybody, and about the gRPC port of the target.
+allows(rules, side, peer, target) if {
+	some rule in rules
+	is_about(rule, side, peer)
+	some port in rule.ports
+	port.port in ports_of(target)
+}
+
+is_about(rule, side, peer) if {
+	some each in rule[side]
+	each.podSelector.matchLabels["app.kubernetes.io/name"] == peer
+}
+
+is_about(rule, side, _) if not rule[side]
+
+deny contains find(policy, "egress", "a rule of a policy says where to, and on which port") if {
+	some policy in input
+	policy.kind == "NetworkPolicy"
+	some rule in policy.spec.egress
+	not names_both(rule, "to")
+}
+
+deny contains find(policy, "ingress", "only the gateway is called by whoever the cluster lets in") if {
+	some policy in input
+	policy.kind == "NetworkPolicy"
+	policy.metadata.name != "gateway"
+	some rule in policy.spec.ingress
+	not names_both(rule, "from")
+}
+
+names_both(rule, side) if {
+	count(rule[side]) > 0
+	every peer in rule[side] {
+		peer != {}
+		object.get(peer, "podSelector", null) != {}
+		object.get(peer, "namespaceSelector", null) != {}
+	}
+	count(rule.ports) > 0
+}
+
 deny contains find(policy, "egress.ipBlock", "only fetch, ingest and the weights job reach out") if {
 	some policy in input
 	policy.kind == "NetworkPolicy"
@@ -224,8 +399,22 @@ deny contains find(policy, "egress.ipBlock.except", "metadata addresses are out 
 	policy.kind == "NetworkPolicy"
 	some rule in policy.spec.egress
 	some to in rule.to
-	to.ipBlock.cidr == "0.0.0.0/0"
-	not "169.254.0.0/16" in object.get(to.ipBlock, "except", [])
+	some address in metadata_addresses[to.ipBlock.cidr]
+	not address in object.get(to.ipBlock, "except", [])
+}
+
+deny contains find(policy, "egress.ipBlock.cidr", "metadata addresses are out of reach") if {
+	some policy in input
+	policy.kind == "NetworkPolicy"
+	some rule in policy.spec.egress
+	some to in rule.to
+	startswith(to.ipBlock.cidr, "169.254.")
+}
+
+# Clouds serve them at 169.254.169.254, at fd00:ec2::254 and at fe80::a9fe:a9fe.
+metadata_addresses := {
+	"0.0.0.0/0": ["169.254.0.0/16"],
+	"::/0": ["fc00::/7", "fe80::/10"],
 }
 
 deny contains find(service, "clusterIP", "Services are headless, because clients spread their calls themselves") if {

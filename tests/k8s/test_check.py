@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from k8s.check import container_findings, findings, rule_findings, schema_findings
-from k8s.manifests import HERE, Doc, Finding, file_findings, render
+from k8s.manifests import HERE, Doc, Finding, directories, file_findings, files_of, render
+from k8s.metrics import metric_findings
 from k8s.programs import program_findings
 
 
@@ -43,12 +44,19 @@ def security(docs: list[Doc]) -> dict[str, Any]:
     return container(docs)["securityContext"]
 
 
-def trigger(docs: list[Doc]) -> dict[str, Any]:
-    return spec(docs, "ScaledObject/scoring")["triggers"][0]["metadata"]
+AUTOSCALER = "horizontalPodAutoscalerConfig"
+
+
+def trigger(docs: list[Doc], name: str = "scoring", index: int = 0) -> dict[str, Any]:
+    return spec(docs, f"ScaledObject/{name}")["triggers"][index]["metadata"]
+
+
+def endpoint(docs: list[Doc]) -> dict[str, Any]:
+    return spec(docs, "ServiceMonitor/assay")["endpoints"][0]
 
 
 def excepted(docs: list[Doc]) -> list[str]:
-    return egress(docs, "ingest")[-1]["to"][0]["ipBlock"]["except"]
+    return block(docs, "ingest")["except"]
 
 
 def without(mapping: dict[str, Any], key: str) -> None:
@@ -63,6 +71,22 @@ def egress(docs: list[Doc], name: str) -> list[Any]:
     return pick(docs, f"NetworkPolicy/{name}")["spec"]["egress"]
 
 
+def ingress(docs: list[Doc], name: str) -> list[Any]:
+    return pick(docs, f"NetworkPolicy/{name}")["spec"]["ingress"]
+
+
+def block(docs: list[Doc], name: str) -> dict[str, Any]:
+    return egress(docs, name)[-1]["to"][0]["ipBlock"]
+
+
+def selector(docs: list[Doc], where: str) -> dict[str, Any]:
+    return spec(docs, where)["podSelector"]
+
+
+def backend(docs: list[Doc]) -> dict[str, Any]:
+    return spec(docs, "GRPCRoute/gateway")["rules"][0]["backendRefs"][0]
+
+
 Mistake = tuple[Callable[[list[Doc]], Any], str, str]
 
 # Each is planted alone, because a program names the first setting that it refuses.
@@ -70,12 +94,21 @@ OF_SETTINGS: list[Mistake] = [
     (lambda d: values(d).update(SCORING_PROT="50053"), "SCORING_PROT", "SCORING_PROT is no setting"),
     (lambda d: values(d).update(SCORING_PROT_FILE="/x"), "SCORING_PROT_FILE", "is no setting"),
     (lambda d: values(d).update(SCORING_MAX_IN_FLIGHT="0"), "SCORING_MAX_IN_FLIGHT", "allowed is a whole number"),
-    (lambda d: values(d).update(SCORING_TRITON="dns:///tritno:8001"), "TRITON", "no Service tritno with port 8001"),
+    (
+        lambda d: values(d).update(SCORING_TRITON="dns:///tritno:8001"),
+        "SCORING_TRITON",
+        "no Service tritno with port 8001",
+    ),
+    (lambda d: without(values(d, "ingest"), "INGEST_TLS_CA"), "INGEST_SERVER", "plain text, and serves over TLS"),
+    (lambda d: without(values(d, "triton"), "TRITON_SERVER_INSECURE"), "TRITON_SERVER_INSECURE", "neither TLS"),
     (lambda d: values(d).update(SCORING_GRACE_SECONDS="600"), "terminationGracePeriodSeconds", "not longer than"),
     (lambda d: container(d)["ports"][0].update(containerPort=50054), "ports.grpc", "on 50053, not on 50054"),
     (lambda d: container(d)["readinessProbe"]["grpc"].update(service="Scoring"), "readinessProbe", "is no service of"),
     (lambda d: container(d)["livenessProbe"]["grpc"].update(port=50053), "livenessProbe", "SCORING_HEALTH_ADDRESS"),
     (lambda d: trigger(d).update(threshold="64"), "triggers.threshold", "more than SCORING_MAX_IN_FLIGHT, 32"),
+    (lambda d: trigger(d, "gateway", 1).update(threshold="31"), "threshold", "more than GATEWAY_QUEUE_SECONDS, 30"),
+    (lambda d: trigger(d).update(query="sum(assay_queue_secs{})"), "triggers.query", "assay_queue_secs is no metric"),
+    (lambda d: without(endpoint(d), "scheme"), "endpoints.scheme", "scoring serves its metrics over TLS"),
 ]
 OF_SCHEMAS: list[Mistake] = [
     (lambda d: container(d).update(imagePullPolice="Always"), "containers", "imagePullPolice"),
@@ -113,6 +146,26 @@ OF_RULES: list[Mistake] = [
     (lambda d: without(spec(d, "Service/scoring"), "clusterIP"), "clusterIP", "are headless"),
     (lambda d: without(spec(d, "Service/fetch")["ports"][0], "appProtocol"), "ports[grpc]", "HTTP/2"),
     (lambda d: without(pick(d, "Namespace/assay")["metadata"], "labels"), "labels", "enforces restricted"),
+    (lambda d: pod(d, "triton")["volumes"][-1]["image"].update(reference="a/7b:1"), "volumes[weights]", "its digest"),
+    (lambda d: without(pick(d, "Certificate/fetch")["metadata"], "namespace"), "metadata.namespace", "namespace assay"),
+    (lambda d: d.append({"kind": "CronJob", "metadata": {"name": "x"}, "spec": {}}), "kind", "Deployments and Jobs"),
+    (lambda d: container(d, "triton")["volumeMounts"].pop(1), "volumes", "sized /dev/shm"),
+    (lambda d: pod(d).update(initContainers=[{"name": "init", "image": "busybox"}]), "containers[init]", "limits"),
+    (lambda d: selector(d, "NetworkPolicy/metrics")["matchLabels"].update(a="b"), "podSelector", "selects a pod"),
+    (lambda d: spec(d, "Service/scoring")["ports"][1].update(targetPort="http"), "ports[metrics]", "one of its pods'"),
+    (lambda d: spec(d, "ServiceMonitor/assay")["endpoints"][0].update(port="http"), "selector", "with its port"),
+    (lambda d: spec(d, "ScaledObject/gateway")["scaleTargetRef"].update(name="fetsch"), "scaleTargetRef", "exists"),
+    (lambda d: without(spec(d, "ScaledObject/scoring")["advanced"], AUTOSCALER), "scaleDown", "taken away slowly"),
+    (lambda d: backend(d).update(port=50052), "backendRefs", "leads to a Service's port"),
+    (lambda d: egress(d, "gateway").pop(2), "egress", "goes from gateway to fetch, on the port"),
+    (
+        lambda d: ingress(d, "scoring")[0]["ports"][0].update(port=50054),
+        "ingress",
+        "from gateway to scoring, on the port",
+    ),
+    (lambda d: egress(d, "attribute-extraction").append({}), "egress", "says where to, and on which port"),
+    (lambda d: without(ingress(d, "fetch")[0], "from"), "ingress", "only the gateway is called by whoever"),
+    (lambda d: block(d, "fetch").update(cidr="169.254.169.254/32"), "ipBlock.cidr", "metadata addresses"),
 ]
 
 
@@ -136,7 +189,7 @@ def test_without_a_mistake_nothing_is_found(rendered):
 def test_a_manifest_that_does_not_fit_its_program_is_named(rendered, plant, field, rule):
     docs = copy.deepcopy(rendered)
     plant(docs)
-    found = list(program_findings(docs))
+    found = [*program_findings(docs), *metric_findings(docs)]
     assert is_named(found, field, rule), found
 
 
@@ -160,6 +213,19 @@ def test_a_key_that_stands_twice_is_named(tmp_path: Path):
         ("pod.yaml", "line 2: a stands twice"),
         ("some.env", "A stands twice"),
     ]
+
+
+def test_every_component_stands_in_an_overlay_or_a_combination():
+    used = "".join((each / "kustomization.yaml").read_text() for each in directories())
+    left = [each.name for each in (HERE / "components").iterdir() if f"components/{each.name}" not in used]
+    assert left == []
+
+
+def test_a_finding_names_the_file_that_has_the_object_or_the_setting():
+    limits = Finding("Deployment/scoring", "containers[scoring].resources.limits.memory", "")
+    assert files_of(limits) == ["k8s/base/scoring/deployment.yaml"]
+    setting = Finding("Deployment/scoring", "envFrom.SCORING_GRACE_SECONDS", "")
+    assert files_of(setting) == ["k8s/base/scoring/scoring.env"]
 
 
 def test_a_container_file_by_tag_latest_is_named(tmp_path: Path):

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import assay
 from assay.errors import AssayError, InvalidRequest, ModelUnavailable, OutOfTime, SettingsError
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip, Frame
@@ -95,13 +96,14 @@ async def test_what_is_found_again_stands_in_the_metrics(triton_server, generato
     assert changed["assay_engine_prefixes_missed_total"] == 2
     assert changed["assay_engine_frame_groups_missed_total"] == 2
     assert after["assay_engine_prefix_bytes"] > 0
+    assert after[f'assay_build_info{{program="triton_server",version="{assay.__version__}"}}'] == 1
 
 
 def served_metrics(server: Triton) -> dict[str, float]:
     command = Path(f"/proc/{server.pids()['server']}/cmdline").read_text().split("\0")
     port = next(each.partition("=")[2] for each in command if each.startswith("--metrics-port="))
     lines = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode().splitlines()
-    return {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("assay_engine_")}
+    return {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("assay_")}
 
 
 @pytest.mark.gpu

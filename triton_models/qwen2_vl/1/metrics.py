@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+import assay
+
 PREFIX = "assay_engine_"
 DESCRIPTIONS = {
     "prefixes_found": "Answers that began with a prefix in the cache, of the same tenant.",
@@ -37,6 +39,10 @@ class Metrics:
         # A family that is garbage collected is taken off the server.
         self._families = {name: _family(family, name) for name in DESCRIPTIONS}
         self._metrics = {name: each.Metric(labels={}) for name, each in self._families.items()}
+        # Every program has this one; Triton's own metrics say nothing of us.
+        self._release = family(name="assay_build_info", description="1; which release this is.", kind=family.GAUGE)
+        self._build = self._release.Metric(labels={"program": "triton_server", "version": assay.__version__})
+        self._build.set(1)
         self._sent: dict[str, float] = {}
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._responses = 0
