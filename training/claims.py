@@ -15,6 +15,7 @@ from training.degrade import Pixels
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _THUMB_PX = 96
+_PARTS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,28 +27,9 @@ class ClaimKind:
     """Value -> how it is said."""
 
 
-DETAIL = ClaimKind(
-    "detail",
-    {
-        "middle": "most detail in the middle",
-        "left": "most detail on the left",
-        "right": "most detail on the right",
-        "above": "most detail in the upper part",
-        "below": "most detail in the lower part",
-        "everywhere": "detail all over the picture",
-    },
-)
-LIGHT = ClaimKind(
-    "light",
-    {
-        "left": "the left side brighter",
-        "right": "the right side brighter",
-        "above": "the upper part brighter",
-        "below": "the lower part brighter",
-        "middle": "the middle brighter than the edges",
-        "even": "even light",
-    },
-)
+# Of the whole picture, not of a side of it: the language model tells hardly one place of a picture from another.
+DETAIL = ClaimKind("detail", {"little": "little detail", "some": "some detail", "much": "much detail"})
+LIGHT = ClaimKind("light", {"even": "even light", "some": "some light and shade", "strong": "strong light and shade"})
 TONE = ClaimKind("tone", {"dark": "dark", "medium": "of medium brightness", "bright": "bright"})
 CONTRAST = ClaimKind("contrast", {"low": "low contrast", "medium": "medium contrast", "high": "high contrast"})
 COLOUR = ClaimKind(
@@ -93,8 +75,8 @@ def measured(pixels: Pixels) -> Claims:
     red, green, blue = thumb.mean((0, 1))
     border = _border(thumb)
     return {
-        "detail": _place_of_detail(edges),
-        "light": _place_of_light(luma),
+        "detail": _of(float(edges.mean()), (("little", 0.065), ("some", 0.1)), "much"),
+        "light": _of(_unevenness(luma), (("even", 0.12), ("some", 0.175)), "strong"),
         "tone": _of(float(luma.mean()), (("dark", 0.3), ("medium", 0.58)), "bright"),
         "contrast": _of(float(high - low), (("low", 0.45), ("medium", 0.72)), "high"),
         "colour": _of(
@@ -118,34 +100,10 @@ def _edges(luma: NDArray[np.float32]) -> NDArray[np.float32]:
     return edges
 
 
-def _place_of_detail(edges: NDArray[np.float32]) -> str:
-    """Half of the edges' sum on a side is usual; of the middle quarter of the area, a quarter."""
-    total = float(edges.sum()) + 1e-6
-    half, quarter = len(edges) // 2, len(edges) // 4
-    sides = {
-        "left": edges[:, :half].sum() / total,
-        "right": edges[:, half:].sum() / total,
-        "above": edges[:half].sum() / total,
-        "below": edges[half:].sum() / total,
-    }
-    side = max(sides, key=lambda name: sides[name])
-    if edges[quarter:-quarter, quarter:-quarter].sum() / total > 0.38:
-        return "middle"
-    return side if sides[side] > 0.57 else "everywhere"
-
-
-def _place_of_light(luma: NDArray[np.float32]) -> str:
-    half, quarter = len(luma) // 2, len(luma) // 4
-    middle = luma[quarter:-quarter, quarter:-quarter]
-    edges = (luma.sum() - middle.sum()) / (luma.size - middle.size)
-    more = {
-        "left": luma[:, :half].mean() - luma[:, half:].mean(),
-        "above": luma[:half].mean() - luma[half:].mean(),
-        "middle": middle.mean() - edges,
-    }
-    more |= {"right": -more["left"], "below": -more["above"]}
-    place = max(more, key=lambda name: more[name])
-    return place if more[place] > 0.08 else "even"
+def _unevenness(luma: NDArray[np.float32]) -> float:
+    """Standard deviation of the light of 36 parts."""
+    side = len(luma) // _PARTS
+    return float(luma.reshape(_PARTS, side, _PARTS, side).mean((1, 3)).std())
 
 
 def _cast(red: float, green: float, blue: float) -> str:

