@@ -57,7 +57,8 @@ class Lessons(Dataset[Lesson]):
 
     def _branches(self, pictures: Sequence[Picture], rng: np.random.Generator) -> list[list[Branch]]:
         # Prose is the same grades once more: a third of the lessons is enough for it. Of photos as they are, which are
-        # the cheap ones and many, the score is what there is to learn, and what can be told of the whole; a quarter is asked for all the rest.
+        # the cheap ones and many, there are the score and what can be said of the whole to learn; a quarter of them is
+        # asked for all the rest.
         draw = rng.random()
         if self._stage == 2 and pictures[0].is_plain and draw > 1 / 4:
             return [

@@ -99,7 +99,7 @@ class Writer:
         return self._written(asked, answer_form(self._checkpoint, form_name), picture, rng)
 
     def reasons_branch(self, picture: Picture, rng: np.random.Generator) -> Branch:
-        """The regular form as far as the subject: what can be told of a whole photo at a third of the form's cost."""
+        """The regular form as far as the subject: what can be said of a whole photo at a third of the form's cost."""
         asked = question(self._checkpoint, "regular", len(picture.frames) > 1)
         segments = tuple(answer_form(self._checkpoint, "regular"))
         place = next(i for i, each in enumerate(segments) if isinstance(each, Choice) and each.name == _AFTER_SUBJECT)

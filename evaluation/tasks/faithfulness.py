@@ -90,7 +90,7 @@ def _reasons(name: str, checkpoint: ModelSpec, form_name: FormName, windows: Seq
     unknown = 0
     for window in windows:
         reason = reasons_in(checkpoint, form_name, window.reasoning).get(name, "")
-        said = bucket_in_words(form_name, name, reason)
+        said = bucket_in_words(name, reason)
         if said is None or name not in window.attributes:
             unknown += 1
         else:

@@ -46,7 +46,7 @@ def words(**lies: str) -> str:
     """The reasoning that goes with the scripted grades, but for the lies."""
     grades = {each.name: each.grade for each in attributes() if each.grade} | lies
     lines = [f"{heading}: {grades[name]}" for name, heading in HEADINGS.items()]
-    return "\n".join(["1.1 Reason for Composition Score: the framing is careless and nothing is arranged", *lines])
+    return "\n".join(["1.1 Reason for Composition Score: careless framing with much detail and even light", *lines])
 
 
 def truthful(call: Call) -> Events:
