@@ -62,8 +62,10 @@ async def main() -> None:
     ) as decoder:
         requests = RequestLimit(settings.max_in_flight, settings.queue_seconds, settings.max_queued)
         uploads = UnfinishedUploads(settings.max_unfinished_uploads_per_peer, settings.max_unfinished_uploads)
-        service = AssayService(settings, decoder, upstream, requests, uploads, fetcher, Quotas(settings.quotas))
-        live = LiveService(settings, upstream, ConcurrencyLimit(settings.max_live_streams), decoder)
+        quotas = Quotas(settings.quotas, settings.metrics_tenants)
+        service = AssayService(settings, decoder, upstream, requests, uploads, fetcher, quotas)
+        streams = ConcurrencyLimit(settings.max_live_streams)
+        live = LiveService(settings, upstream, streams, decoder, requests, quotas)
 
         def add(server: grpc.aio.Server) -> None:
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)

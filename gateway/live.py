@@ -14,6 +14,7 @@ from gateway.assessment import Assessment
 from gateway.clip_scoring import begun, score_clip
 from gateway.decode.jobs import DecodeJob
 from gateway.decode.spec import DecodeSource, DecodeSummary, Lost, MediaInfo
+from gateway.request_limit import RequestLimit
 from gateway.video_plan import live_spec, live_windows
 
 Event = live_pb2.LiveEvent
@@ -84,6 +85,7 @@ class LiveStream(Assessment):
     """One live stream. It has a decode process for as long as it runs, but a turn at the processor only while there are
     bytes."""
 
+    requests: RequestLimit
     is_frames: bool = False
     """Frames that are decoded already, instead of a container's bytes."""
     window_seconds: float = 0.0
@@ -165,7 +167,8 @@ class LiveStream(Assessment):
             kind = str(event.WhichOneof("event"))
             await put(Event(**{kind: getattr(event, kind)}))
 
-        await score_clip(self.upstream, self.request, cut.clip, window, put_live)
+        async with self.requests.turn(self.request.tenant, "live"):
+            await score_clip(self.upstream, self.request, cut.clip, window, put_live)
         await put(self._result(cut, window))
 
     def _result(self, cut: Cut, window: score_pb2.WindowResult) -> Event:

@@ -10,11 +10,15 @@ from assay.errors import Busy, InvalidRequest
 from assay.rpc.admission import ConcurrencyLimit
 from assay.rpc.call import priority
 from assay.rpc.streams import Put, responses
+from assay.rpc.usage import usage_meter
 from assay.v1 import live_pb2, live_pb2_grpc
 from gateway.decode.jobs import DecodePool
 from gateway.decode.spec import RAW_FRAME
 from gateway.live import Event, LiveStream
+from gateway.quotas import Quotas
+from gateway.request_limit import RequestLimit
 from gateway.settings import GatewaySettings
+from gateway.spending import Spending
 from gateway.thumbnail import thumbnails_from_wire
 from gateway.upload import UploadClock
 from gateway.upstream import Upstream, request_options
@@ -30,6 +34,8 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
     upstream: Upstream
     places: ConcurrencyLimit
     decoder: DecodePool
+    requests: RequestLimit
+    quotas: Quotas
     _stops: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self) -> None:
@@ -50,23 +56,45 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
         if not self.settings.max_live_streams:
             raise Busy("this server takes no live streams: GATEWAY_MAX_LIVE_STREAMS is 0")
         # A tenant that does not exist is refused before the stream begins.
-        await self.upstream.spec_for(request_options(first.config.config))
+        options = request_options(first.config.config)
+        await self.upstream.spec_for(options)
         priority.set("live")
-        with self.places.one():
-            await context.send_initial_metadata(())
-            second = await clock.wait(anext(requests, None))
-            if second is None:
-                raise InvalidRequest("nothing came after the config; send chunks, or frames with pixels", field="chunk")
-            is_frames = second.WhichOneof("part") == "frame"
-            parts = _Parts(requests, second, self._stops)
-            stream = self._stream(first.config, is_frames)
+        async with self.quotas.request(options.tenant):
+            with self.places.one():
+                await self._run(requests, context, put, first.config, clock)
 
-            async def report(event: Event) -> None:
-                if event.HasField("ended"):
-                    event.ended.server_stops = self._stops.is_set()
-                await put(event)
+    async def _run(
+        self,
+        requests: AsyncIterator[Request],
+        context: Any,
+        put: Put[Event],
+        config: live_pb2.LiveConfig,
+        clock: UploadClock,
+    ) -> None:
+        await context.send_initial_metadata(())
+        second = await clock.wait(anext(requests, None))
+        if second is None:
+            raise InvalidRequest("nothing came after the config; send chunks, or frames with pixels", field="chunk")
+        is_frames = second.WhichOneof("part") == "frame"
+        parts = _Parts(requests, second, self._stops)
+        stream = self._stream(config, is_frames)
+        tenant = stream.request.tenant
+        spending = Spending(self.quotas, tenant, usage_meter())
 
-            await stream.run(clock.timed(parts.frames() if is_frames else parts.chunks()), report)
+        async def report(event: Event) -> None:
+            if event.HasField("ended"):
+                event.ended.server_stops = self._stops.is_set()
+                event.ended.usage.CopyFrom(spending.usage(event.ended.media))
+            await put(event)
+            if event.HasField("window"):
+                await spending.settle()
+                await self.quotas.check_spent(tenant)
+
+        try:
+            received = spending.received(parts.frames() if is_frames else parts.chunks())
+            await stream.run(clock.timed(received), report)
+        finally:
+            await spending.settle()
 
     def _stream(self, config: live_pb2.LiveConfig, is_frames: bool) -> LiveStream:
         return LiveStream(
@@ -74,6 +102,7 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
             attributes=frozenset(config.config.attributes),
             decoder=self.decoder,
             upstream=self.upstream,
+            requests=self.requests,
             limits=self.settings.limits,
             is_frames=is_frames,
             window_seconds=config.window.ToNanoseconds() / 1e9,

@@ -3,8 +3,8 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -13,10 +13,11 @@ from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.errors import StorageError
 
-from assay.errors import QuotaExceeded
+from assay.errors import AssayError, QuotaExceeded
 from assay.rpc import metrics
 
 _log = logging.getLogger(__name__)
+_OTHERS = "(others)"
 _COUNT = Annotated[int, Ge(0)]
 _SECONDS_IN_FLIGHT = 1.0
 """After which a tenant with too many requests at once may try again."""
@@ -41,8 +42,10 @@ class QuotaLimits:
 class Quotas:
     """Counts what tenants use. Where Redis does not answer this process counts for itself, and says so."""
 
-    def __init__(self, limits: QuotaLimits) -> None:
+    def __init__(self, limits: QuotaLimits, listed: Collection[str] = ()) -> None:
+        """Tenants that are `listed` have metrics of their own; all others have some together."""
         self._limits = limits
+        self._listed = frozenset(listed)
         self._memory = MemoryStorage()
         self._shared: Storage | None = None
         if limits.redis:
@@ -69,23 +72,46 @@ class Quotas:
     async def request(self, tenant: str) -> AsyncIterator[None]:
         """One request for as long as the block runs. QuotaExceeded if the tenant has used what it may."""
         limits = self._limits
-        if limits.in_flight and self._in_flight[tenant] >= limits.in_flight:
-            raise _exceeded(f"{limits.in_flight} requests at once", _SECONDS_IN_FLIGHT)
+        with self._counted(tenant):
+            if limits.in_flight and self._in_flight[tenant] >= limits.in_flight:
+                raise _exceeded(f"{limits.in_flight} requests at once", _SECONDS_IN_FLIGHT)
+            await self.check_spent(tenant)
+            if limits.calls_per_second and await self._add(self._calls, tenant, 1) > limits.calls_per_second:
+                seconds = await self._seconds_left(self._calls, tenant)
+                raise _exceeded(f"{limits.calls_per_second} calls a second", seconds)
+            self._in_flight[tenant] += 1
+            try:
+                yield
+            finally:
+                self._in_flight[tenant] -= 1
+                if not self._in_flight[tenant]:
+                    del self._in_flight[tenant]
+
+    async def check_spent(self, tenant: str) -> None:
+        """QuotaExceeded if it has used its bytes or tokens."""
         for what, (item, most) in self._spent.items():
             if most and await self._used(item, tenant) >= most:
                 raise _exceeded(f"{most} {what} a minute", await self._seconds_left(item, tenant))
-        if limits.calls_per_second and await self._add(self._calls, tenant, 1) > limits.calls_per_second:
-            raise _exceeded(f"{limits.calls_per_second} calls a second", await self._seconds_left(self._calls, tenant))
-        self._in_flight[tenant] += 1
+
+    @contextmanager
+    def _counted(self, tenant: str) -> Iterator[None]:
+        reason = "CANCELLED"
         try:
             yield
+            reason = "OK"
+        except AssayError as error:
+            reason = error.reason
+            raise
         finally:
-            self._in_flight[tenant] -= 1
-            if not self._in_flight[tenant]:
-                del self._in_flight[tenant]
+            metrics.TENANT_REQUESTS.labels(self._label(tenant), reason).inc()
+
+    def _label(self, tenant: str) -> str:
+        return tenant if tenant in self._listed else _OTHERS
 
     async def spend(self, tenant: str, *, num_bytes: int, tokens: int) -> None:
         """What a request has cost."""
+        metrics.TENANT_BYTES.labels(self._label(tenant)).inc(num_bytes)
+        metrics.TENANT_TOKENS.labels(self._label(tenant)).inc(tokens)
         for what, amount in (("bytes", num_bytes), ("tokens", tokens)):
             item, most = self._spent[what]
             if most and amount:

@@ -1,6 +1,7 @@
 """How many requests are answered at once; one whose client is slow to send gives its place to another."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,8 @@ _LONGEST_RETRY_SECONDS = 60.0
 _PATIENCE_SECONDS = 0.1
 """For which a client may send too little before another request may have its place."""
 _PROGRESS_BYTES = 16 * 1024
+_PLACES_PER_RESERVED = 16
+"""Batch requests never hold one place in so many, and at least one: who is live need not wait for one to end."""
 
 
 @dataclass(eq=False, slots=True)
@@ -43,6 +46,9 @@ class RequestLimit:
         self._waiters: list[_PlaceRequest] = []
         self._alarm: asyncio.TimerHandle | None = None
 
+        self._max_batch = max_in_flight - math.ceil(max_in_flight / _PLACES_PER_RESERVED) if max_in_flight > 1 else 1
+        """Places that requests of the class batch may hold."""
+
     @property
     def taken(self) -> int:
         """Places that are held."""
@@ -66,9 +72,28 @@ class RequestLimit:
         finally:
             self._queued.discard(place)
             if place in self._held:
-                self._held.discard(place)
+                self._drop(place)
                 self._held_seconds += _WEIGHT_OF_LAST * (place.held_seconds - self._held_seconds)
             self._match()
+
+    @asynccontextmanager
+    async def turn(self, tenant: str, priority: Priority) -> AsyncIterator[None]:
+        """A place for work of which there is never much: a window of a live stream. It waits without being queued.
+
+        `Busy` if there is none in time.
+        """
+        place = RequestPlace(self, tenant, priority)
+        try:
+            async with place.at_work():
+                yield
+        finally:
+            self._drop(place)
+            self._match()
+
+    def _drop(self, place: "RequestPlace") -> None:
+        if place in self._held:
+            self._held.discard(place)
+            metrics.PLACES.labels(place.priority).dec()
 
     def _make_way_for(self, newcomer: "RequestPlace") -> bool:
         """Whether a queued request is refused instead: a less urgent one, or the last one of a tenant that has more."""
@@ -112,7 +137,7 @@ class RequestLimit:
             async with asyncio.timeout((self._wait_seconds if wait_seconds is None else wait_seconds) * may_wait):
                 await waiter.turn
         except BaseException as problem:
-            self._held.discard(place)
+            self._drop(place)
             if isinstance(problem, TimeoutError):
                 raise self._busy() from None
             raise
@@ -122,12 +147,18 @@ class RequestLimit:
 
     def _match(self) -> None:
         while waiter := min((each for each in self._waiters if not each.turn.done()), key=self._rank, default=None):
-            if len(self._held) >= self._max_in_flight and not self._make_room():
+            if not self._has_room_for(waiter.place) and not self._make_room():
                 break
             self._held.add(waiter.place)
+            metrics.PLACES.labels(waiter.place.priority).inc()
             self._queued.discard(waiter.place)
             waiter.place.begin()
             waiter.turn.set_result(None)
+
+    def _has_room_for(self, place: "RequestPlace") -> bool:
+        if place.priority == "batch" and sum(held.priority == "batch" for held in self._held) >= self._max_batch:
+            return False
+        return len(self._held) < self._max_in_flight
 
     def _rank(self, waiter: _PlaceRequest) -> tuple[int, int, float]:
         """The lowest goes first: by class, then the tenant that holds the fewest places, then the earliest deadline."""
@@ -141,7 +172,7 @@ class RequestLimit:
         if slow is None:
             return False
         if slow.waits_since + _PATIENCE_SECONDS <= now:
-            self._held.discard(slow)
+            self._drop(slow)
             return True
         if self._alarm is None or self._alarm.when() <= now:
             self._alarm = asyncio.get_running_loop().call_at(slow.waits_since + _PATIENCE_SECONDS, self._match)

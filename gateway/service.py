@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 
 from assay.errors import InvalidRequest
 from assay.magic import is_picture
-from assay.rpc import metrics
 from assay.rpc.call import priority, within
 from assay.rpc.streams import Put, responses
 from assay.rpc.tracing import begin_span
-from assay.rpc.usage import UsageMeter, usage_meter
+from assay.rpc.usage import usage_meter
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
 from assay.video import VideoOptions
 from assay.video_wire import video_options_from_wire
@@ -23,6 +22,7 @@ from gateway.fetching import Fetcher, with_head
 from gateway.quotas import QuotaLimits, Quotas
 from gateway.request_limit import RequestLimit, RequestPlace
 from gateway.settings import GatewaySettings
+from gateway.spending import Spending
 from gateway.thumbnail import thumbnails_from_wire
 from gateway.upload import UnfinishedUpload, UnfinishedUploads, UploadClock
 from gateway.upstream import RequestOptions, Upstream, request_options
@@ -109,12 +109,12 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
     ) -> None:
         """`admitted` is called, with initial metadata, once there is room: a client may wait for it with its bytes."""
         request, deadlines = request_options(config), self.settings.deadlines
-        meter, waiting = usage_meter(), begin_span("admission")
+        spending, waiting = Spending(self.quotas, request.tenant, usage_meter()), begin_span("admission")
         priority.set(request.priority)
 
         async def put_with_usage(event: Event) -> None:
             if event.HasField("result"):
-                _add_usage(event.result, meter)
+                event.result.usage.CopyFrom(spending.usage(event.result.media))
             await put(event)
 
         async with (
@@ -127,10 +127,10 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
             if admitted:
                 await admitted(())
             try:
-                await self._assessment(config, request, place, is_video).run(_metered(upload, meter), put_with_usage)
+                received = spending.received(upload)
+                await self._assessment(config, request, place, is_video).run(received, put_with_usage)
             finally:
-                tokens = meter.prompt_tokens + meter.answer_tokens
-                await self.quotas.spend(request.tenant, num_bytes=meter.received_bytes, tokens=tokens)
+                await spending.settle()
 
     def _assessment(
         self, config: assay_pb2.ScoreConfig, request: RequestOptions, place: RequestPlace, is_video: bool
@@ -148,26 +148,6 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
             windows_at_once=self.settings.windows_at_once,
             thumbnails=thumbnails_from_wire(config),
         )
-
-
-async def _metered(chunks: AsyncIterator[bytes], meter: UsageMeter) -> AsyncIterator[bytes]:
-    async for chunk in chunks:
-        meter.received_bytes += len(chunk)
-        yield chunk
-
-
-def _add_usage(result: event_pb2.Result, meter: UsageMeter) -> None:
-    """Into the result and the metrics."""
-    usage = meter.to_wire()
-    usage.decoded_frames, usage.sampled_frames = result.media.decoded_frames, result.media.sampled_frames
-    result.usage.CopyFrom(usage)
-    metrics.RECEIVED_BYTES.inc(usage.received_bytes)
-    for kind, count in (("decoded", usage.decoded_frames), ("sampled", usage.sampled_frames)):
-        metrics.FRAMES.labels(kind).inc(count)
-    for kind, count in (("prompt", usage.prompt_tokens), ("answer", usage.answer_tokens)):
-        metrics.TOKENS.labels(kind).inc(count)
-    metrics.STAGE_SECONDS.labels("decoding").observe(meter.decoding_seconds)
-    metrics.STAGE_SECONDS.labels("engine").observe(meter.engine_seconds)
 
 
 async def _chunks(requests: AsyncIterator[UploadRequest]) -> AsyncIterator[bytes]:

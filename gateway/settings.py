@@ -10,7 +10,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from assay.rpc.access import TokenSettings
-from assay.rpc.settings import Address, Hosts, OptionalAddress, OptionalServer, Origins, ServerSettings
+from assay.rpc.settings import Address, Hosts, OptionalAddress, OptionalServer, Origins, ServerSettings, Tenants
 from gateway.decode.spec import DecodeLimits
 from gateway.quotas import QuotaLimits
 from gateway.upload import UploadLimits
@@ -97,6 +97,8 @@ class GatewaySettings(TokenSettings, ServerSettings):
     """Requests beyond max_in_flight whose files are taken in and wait for a place; one more is refused as BUSY."""
     upload: UploadLimits = UploadLimits()
     quotas: QuotaLimits = QuotaLimits()
+    metrics_tenants: Tenants = ()
+    """Tenants that have metrics of their own; the others are counted together."""
     deadlines: Deadlines = Deadlines()
     video: VideoDefaults = VideoDefaults()
     limits: DecodeLimits = DecodeLimits()

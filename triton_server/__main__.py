@@ -15,6 +15,7 @@ from assay.errors import AssayError, SettingsError
 from assay.rpc.access import is_loopback
 from assay.rpc.health import Health, VersionedHealth
 from assay.rpc.logs import log_to_stderr
+from assay.rpc.metrics import serve_build_info, serve_metrics
 from assay.rpc.serve import command_line, health_alone
 from assay.rpc.settings import load
 from triton_server.install import install
@@ -55,6 +56,9 @@ def _refuse_open_door(settings: TritonServerSettings) -> None:
 
 
 async def _serve(settings: TritonServerSettings) -> None:
+    if settings.supervisor_metrics_address:
+        serve_metrics(settings.supervisor_metrics_address)
+    serve_build_info("triton_server")
     status = Health(VersionedHealth(), [MODEL])
     await status.set(False)
     await status.set_live()

@@ -39,6 +39,8 @@ class TritonServerSettings(BaseSettings):
     nowhere."""
     metrics_port: Port = 0
     """Where Prometheus finds Triton's and the engine's metrics; 0: a free one."""
+    supervisor_metrics_address: OptionalAddress = ""
+    """Where Prometheus finds how often Triton was restarted, and why; empty: nowhere."""
 
     max_in_flight: Annotated[int, Field(ge=1, le=256)] = 8
     """Generations that are advanced together."""

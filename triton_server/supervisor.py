@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from assay.errors import AssayError, Busy
+from assay.rpc import metrics
 from assay.stack.backoff import Backoff
 from assay.triton import TritonGenerator
 from triton_server.ports import Ports, check_free
@@ -54,6 +55,7 @@ async def supervise(
         try:
             trouble = await _serve_once(settings, ports, ready, set_health)
         except AssayError as failed:
+            metrics.RESTARTS.labels("triton", "start").inc()
             trouble, pause_seconds = failed.message, backoff.failed(0)
             if backoff.is_exhausted or not (has_been_ready or isinstance(failed, ServerDied)):
                 raise
@@ -105,14 +107,17 @@ async def _watch(
     try:
         while not canaries.done():
             if trouble := server.trouble():
+                metrics.RESTARTS.labels("triton", "died").inc()
                 return trouble
             was_running = running.is_set()
             held_seconds = _held_seconds(server, running, held_seconds)
             if running.is_set() is not was_running:
                 await set_health(running.is_set())
             if held_seconds > settings.max_stopped_seconds:
+                metrics.RESTARTS.labels("triton", "stopped").inc()
                 return f"a process was stopped for {settings.max_stopped_seconds:g} s and did not go on"
             await asyncio.wait([canaries], timeout=_WATCH_SECONDS)
+        metrics.RESTARTS.labels("triton", "unanswered").inc()
         return canaries.result()
     finally:
         canaries.cancel()

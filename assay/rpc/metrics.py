@@ -22,11 +22,24 @@ QUOTA_STORE_FAILURES = Counter(
     "assay_quota_store_failures_total", "Times that Redis did not answer and quotas were counted in process."
 )
 QUEUED = Gauge("assay_requests_queued", "Requests whose files are there and that wait for a place.", ["priority_class"])
+PLACES = Gauge("assay_places", "Places that are held.", ["priority_class"])
 QUEUE_SECONDS = Histogram("assay_queue_seconds", "Wait for a place.", ["priority_class"], buckets=_BUCKETS_SECONDS)
 RECEIVED_BYTES = Counter("assay_received_bytes_total", "Bytes of files that were received.")
 DECODE_CPU_SECONDS = Counter("assay_decode_cpu_seconds_total", "Processor time of decode workers.")
 FRAMES = Counter("assay_frames_total", "Frames, by kind: decoded, or sampled for the model.", ["kind"])
 TOKENS = Counter("assay_tokens_total", "Tokens, by kind: prompt (read) or answer (written).", ["kind"])
+TENANT_REQUESTS = Counter(
+    "assay_tenant_requests_total",
+    "Requests and live streams of the tenants that are listed, by outcome.",
+    ["tenant", "reason"],
+)
+TENANT_BYTES = Counter("assay_tenant_bytes_total", "Bytes of files of the tenants that are listed.", ["tenant"])
+TENANT_TOKENS = Counter("assay_tenant_tokens_total", "Tokens of the tenants that are listed.", ["tenant"])
+RESTARTS = Counter(
+    "assay_restarts_total",
+    "Processes that were replaced: decode workers (worn, died) and Triton (died, stopped, unanswered, start).",
+    ["process", "cause"],
+)
 STAGE_SECONDS = Histogram(
     "assay_stage_seconds", "Seconds of a request in a stage: decoding, engine.", ["stage"], buckets=_BUCKETS_SECONDS
 )

@@ -55,6 +55,12 @@ Networks = Annotated[
     NoDecode,
     Field(description="networks such as 10.1.0.0/16, several with commas"),
 ]
+Tenants = Annotated[
+    tuple[str, ...],
+    BeforeValidator(split_at_commas),
+    NoDecode,
+    Field(description="names of tenants, several with commas"),
+]
 WebSchemes = Annotated[
     tuple[Literal["https", "http"], ...],
     BeforeValidator(split_at_commas),

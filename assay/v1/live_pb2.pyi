@@ -220,6 +220,7 @@ class LiveEnded(_message.Message):
     DROPPED_WINDOWS_FIELD_NUMBER: _builtins.int
     MEDIA_FIELD_NUMBER: _builtins.int
     SERVER_STOPS_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     judged_windows: _builtins.int
     """Windows that were judged."""
     dropped_windows: _builtins.int
@@ -232,6 +233,10 @@ class LiveEnded(_message.Message):
     def media(self) -> _event_pb2.MediaInfo:
         """Facts about the stream."""
 
+    @_builtins.property
+    def usage(self) -> _event_pb2.Usage:
+        """What the stream has cost."""
+
     def __init__(
         self,
         *,
@@ -239,10 +244,11 @@ class LiveEnded(_message.Message):
         dropped_windows: _builtins.int = ...,
         media: _event_pb2.MediaInfo | None = ...,
         server_stops: _builtins.bool = ...,
+        usage: _event_pb2.Usage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["media", b"media"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["media", b"media", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped_windows", b"dropped_windows", "judged_windows", b"judged_windows", "media", b"media", "server_stops", b"server_stops"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped_windows", b"dropped_windows", "judged_windows", b"judged_windows", "media", b"media", "server_stops", b"server_stops", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

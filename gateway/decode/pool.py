@@ -5,6 +5,7 @@ import logging
 from types import TracebackType
 from typing import Self
 
+from assay.rpc import metrics
 from gateway.decode import protocol
 from gateway.decode.process import DecodeWorker, NotLockedUp
 from gateway.decode.spec import MIB
@@ -127,6 +128,7 @@ class WorkerPool:
         return worker.jobs >= self._jobs_per_worker or worker.resident_bytes > self._max_idle_bytes
 
     def _replace(self, worker: DecodeWorker) -> None:
+        metrics.RESTARTS.labels("decode_worker", "worn" if worker.is_ready and worker.is_alive else "died").inc()
         self._bury(worker)
         if len(self._alive) + self._starting < self._size:
             self._start_one()

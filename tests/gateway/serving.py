@@ -63,18 +63,19 @@ async def gateway(
                 upstream_service(spoken, scoring, ScoringService, scoring_pb2_grpc, composites=composites)
             ),
         )
-        chosen = GatewaySettings(**settings)
+        chosen = GatewaySettings(**{"max_queued": 0, **settings})
         fetcher = Fetcher(chosen.fetch)
         service = AssayService(
             chosen,
             pool,
             upstream,
-            RequestLimit(chosen.max_in_flight, chosen.queue_seconds),
+            RequestLimit(chosen.max_in_flight, chosen.queue_seconds, chosen.max_queued),
             UnfinishedUploads(chosen.max_unfinished_uploads_per_peer, chosen.max_unfinished_uploads),
             fetcher,
             Quotas(chosen.quotas),
         )
-        live = LiveService(chosen, upstream, ConcurrencyLimit(chosen.max_live_streams), pool)
+        streams = ConcurrencyLimit(chosen.max_live_streams)
+        live = LiveService(chosen, upstream, streams, pool, service.requests, service.quotas)
 
         def add(server: grpc.aio.Server) -> None:
             assay_pb2_grpc.add_AssayServiceServicer_to_server(service, server)

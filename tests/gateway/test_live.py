@@ -6,7 +6,7 @@ import grpc
 import numpy as np
 import pytest
 
-from assay.errors import BadMedia, Busy, InvalidRequest, UploadStalled
+from assay.errors import BadMedia, Busy, InvalidRequest, QuotaExceeded, UploadStalled
 from assay.rpc.errors import error_from
 from assay.v1 import assay_pb2, live_pb2
 from gateway.decode.jobs import DecodePool
@@ -85,6 +85,29 @@ async def test_every_sampled_frame_of_a_live_stream_is_shown_small_where_that_is
     responses = await lived(pool, config(thumbnails=assay_pb2.Thumbnails()), *chunks(live(4.0)))
     shown = [each.thumbnail for each in responses if each.HasField("thumbnail")]
     assert [each.frame_index for each in shown] == list(range(responses[-1].ended.media.sampled_frames))
+
+
+async def test_a_live_stream_says_in_the_end_what_it_has_cost(pool):
+    usage = (await lived(pool, config(), *chunks(live(4.0))))[-1].ended.usage
+    # Two windows of three generations, each of 100 tokens read and 10 written.
+    assert (usage.received_bytes, usage.prompt_tokens, usage.answer_tokens) == (len(live(4.0)), 600, 60)
+
+
+async def test_a_live_stream_ends_with_the_window_that_goes_over_its_quota(pool):
+    with pytest.raises(QuotaExceeded, match="400 tokens a minute") as refused:
+        await lived(pool, config(), *chunks(live(8.0)), quotas={"tokens_per_minute": 400})
+    assert refused.value.retry_seconds > 0
+
+
+async def test_one_more_live_stream_than_a_tenant_may_have_is_refused(pool):
+    model = judging()
+    async with gateway(pool, model, model, quotas={"in_flight": 1}) as caller:
+        first = caller.live.ScoreLive()
+        await first.write(config())
+        await first.initial_metadata()
+        with pytest.raises(QuotaExceeded, match="1 requests at once"):
+            await reported(caller, [config()])
+        first.cancel()
 
 
 async def test_windows_follow_one_another(pool):

@@ -94,3 +94,26 @@ async def test_a_request_that_is_refused_holds_nothing():
             with pytest.raises(QuotaExceeded):
                 await used(quotas)
     await used(quotas, times=5)
+
+
+def counted(name, **labels):
+    return REGISTRY.get_sample_value(name, labels) or 0
+
+
+async def test_a_tenant_that_is_not_listed_is_counted_with_all_others():
+    quotas = Quotas(QuotaLimits(), listed=["acme"])
+    before = counted("assay_tenant_tokens_total", tenant="(others)")
+    await used(quotas, "acme", tokens=5)
+    await used(quotas, "a stranger", tokens=7)
+    assert counted("assay_tenant_tokens_total", tenant="acme") >= 5
+    assert counted("assay_tenant_tokens_total", tenant="(others)") == before + 7
+    assert counted("assay_tenant_tokens_total", tenant="a stranger") == 0
+
+
+async def test_a_refusal_of_a_listed_tenant_is_counted_by_its_reason():
+    quotas = Quotas(QuotaLimits(in_flight=1), listed=["acme"])
+    before = counted("assay_tenant_requests_total", tenant="acme", reason="QUOTA")
+    async with quotas.request("acme"):
+        with pytest.raises(QuotaExceeded):
+            await used(quotas)
+    assert counted("assay_tenant_requests_total", tenant="acme", reason="QUOTA") == before + 1

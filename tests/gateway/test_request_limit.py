@@ -225,3 +225,33 @@ async def test_a_less_urgent_request_makes_way_in_a_full_queue(exits):
     await exits.enter_async_context(limit.place(priority="live"))
     with pytest.raises(Busy):
         await slow.keep()
+
+
+async def test_batch_requests_leave_a_place_to_those_that_are_live():
+    limit = RequestLimit(2, wait_seconds=10, max_queued=4)
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            place = await stack.enter_async_context(limit.place("bulk", "batch"))
+            asyncio.get_running_loop().create_task(place.keep())
+        await asyncio.sleep(0.01)
+        assert limit.taken == 1
+        async with asyncio.timeout(5), limit.turn("camera", "live"):
+            assert limit.taken == 2
+
+
+async def test_a_window_of_a_live_stream_waits_for_its_turn_without_being_queued():
+    limit = RequestLimit(1, wait_seconds=10)
+    async with AsyncExitStack() as stack:
+        held = await stack.enter_async_context(limit.place())
+        await held.keep()
+
+        async def window():
+            async with limit.turn("camera", "live"):
+                return limit.taken
+
+        judged = asyncio.create_task(window())
+        await asyncio.sleep(0.01)
+        assert not judged.done()
+        await stack.aclose()
+        assert await judged == 1
+    assert limit.taken == 0
