@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.inputs.engine import tokens_input
+from vllm.platforms import current_platform
 from vllm.v1.engine.exceptions import EngineDeadError
 
 from assay.decoding.event_stream import EngineEvent, OnEvents, OnStage, StageClock, stream_events
@@ -134,7 +135,8 @@ class VllmEngine:
             load_format="safetensors",
             # It gets pixels that are normalised as in our own engine.
             mm_device_do_normalize=False,
-            enforce_eager=True,
+            # Graphs are captured on a GPU; on a CPU compiling takes longer than it saves.
+            enforce_eager=current_platform.is_cpu(),
         )
         return cls(model, arguments, options, on_death)
 

@@ -39,9 +39,9 @@ from training.pieces import QWEN_TOKENIZER, fetch
 ROOT = Path(__file__).parents[2]
 TEXT_LAYERS, VISION_LAYERS = 28, 32
 FORMS = ("direct", "regular", "natural")
-_COMPUTED = 2
-"""Our engine computes in float32 on a CPU, of bfloat16 weights."""
-_OVERHEAD_BYTES = 3 << 30
+_COMPUTED = {"assay": 2, "vllm": 1}
+"""Of bfloat16 weights our engine computes in float32 on a CPU, vLLM as they are."""
+_OVERHEAD_BYTES = {"assay": 3 << 30, "vllm": 9 << 29}
 """Of the programs, the KV cache and activations."""
 _PATIENT = {
     "TRITON_SERVER_MAX_IN_FLIGHT": "2",
@@ -74,6 +74,9 @@ def main(
     variant: Annotated[str, typer.Option(help="Of checkpoints/realqa-7b.")] = "straight",
     forms: Annotated[str, typer.Option(metavar="FORM,…", help="Asked one after the other.")] = ",".join(FORMS),
     files: Annotated[str, typer.Option(metavar="FILE,…", help="What is scored.")] = "demo/photo.jpg,demo/video.mp4",
+    engine: Annotated[
+        str, typer.Option(help="assay, or vllm after `make vllm`: in bfloat16, so that more fits.")
+    ] = "assay",
     work: Annotated[Path, typer.Option(metavar="DIR", help="For the weights, which are removed at the end.")] = ROOT
     / "runs",
 ) -> None:
@@ -83,7 +86,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=work) as folder:
         directory = Path(folder)
         try:
-            shape = _shape(depth, vision_depth, miniature, directory)
+            shape = _shape(depth, vision_depth, miniature, directory, engine)
             with _stage("write base", stages):
                 write_base(shape, directory / "base", _say)
             with _stage("write adapter", stages):
@@ -91,7 +94,7 @@ def main(
             with _stage("merge and prove", stages):
                 _prepare(directory, variant)
             shutil.rmtree(directory / "base")
-            _serve(directory, forms.split(","), files.split(","), stages)
+            _serve(directory, engine, forms.split(","), files.split(","), stages)
         except (AssayError, subprocess.CalledProcessError) as failed:
             print(f"rehearsal: {failed}", file=sys.stderr)
             raise typer.Exit(1) from failed
@@ -100,8 +103,10 @@ def main(
         print(f"{stage.name:<30}{stage.seconds:>9.1f}{stage.peak_bytes / 1e9:>12.2f}")
 
 
-def _shape(depth: int, vision_depth: int, miniature: bool, directory: Path) -> RehearsalShape:
-    """CheckpointError if not even one layer fits this machine."""
+def _shape(depth: int, vision_depth: int, miniature: bool, directory: Path, engine: str) -> RehearsalShape:
+    """CheckpointError if not even one layer fits this machine, or an engine that there is not."""
+    if engine not in _COMPUTED:
+        raise CheckpointError(f"there is no engine {engine!r}; there are {', '.join(_COMPUTED)}")
     if miniature:
         tokenizer = ROOT / "checkpoints/nano/tokenizer.json"
         ids = {
@@ -112,11 +117,11 @@ def _shape(depth: int, vision_depth: int, miniature: bool, directory: Path) -> R
     tokenizer = fetch(QWEN_TOKENIZER, ROOT / "runs/pieces")
     shapes = [true_shape(tokenizer, layers, vision_depth) for layers in range(1, (depth or TEXT_LAYERS) + 1)]
     memory, disk = available_memory_bytes(), free_disk_bytes(directory)
-    fitting = [shape for shape in shapes if _fits(base_bytes(shape.config), memory, disk)]
+    fitting = [shape for shape in shapes if _fits(base_bytes(shape.config), engine, memory, disk)]
     if not fitting or (depth and len(fitting) < depth):
         needed = base_bytes(shapes[-1 if depth else 0].config)
         raise CheckpointError(
-            f"{depth or 1} layers need {(needed * _COMPUTED + _OVERHEAD_BYTES) / 1e9:.1f} GB of memory and "
+            f"{depth or 1} layers need {_memory_bytes(needed, engine) / 1e9:.1f} GB of memory and "
             f"{2 * needed / 1e9:.1f} GB of disk; {memory / 1e9:.1f} and {disk / 1e9:.1f} GB are free"
         )
     layers = len(fitting)
@@ -128,9 +133,14 @@ def _shape(depth: int, vision_depth: int, miniature: bool, directory: Path) -> R
     return fitting[-1]
 
 
-def _fits(weights_bytes: int, memory_bytes: int, disk_bytes: int) -> bool:
-    """In memory as it is served; on the disk the base and what is merged, side by side."""
-    return weights_bytes * _COMPUTED + _OVERHEAD_BYTES <= memory_bytes and 2.1 * weights_bytes <= disk_bytes
+def _memory_bytes(weights_bytes: int, engine: str) -> int:
+    """While it is served."""
+    return weights_bytes * _COMPUTED[engine] + _OVERHEAD_BYTES[engine]
+
+
+def _fits(weights_bytes: int, engine: str, memory_bytes: int, disk_bytes: int) -> bool:
+    """On the disk the base and what is merged, side by side."""
+    return _memory_bytes(weights_bytes, engine) <= memory_bytes and 2.1 * weights_bytes <= disk_bytes
 
 
 def _prepare(directory: Path, variant: str) -> None:
@@ -138,10 +148,12 @@ def _prepare(directory: Path, variant: str) -> None:
     _assay("checkpoint", "prepare", "realqa-7b", *map(str, parts), "--variant", variant)
 
 
-def _serve(directory: Path, forms: Sequence[str], files: Sequence[str], stages: list[RehearsalStage]) -> None:
+def _serve(
+    directory: Path, engine: str, forms: Sequence[str], files: Sequence[str], stages: list[RehearsalStage]
+) -> None:
     command = [sys.executable, "-m", "assay.cli", "up", "--address", "127.0.0.1:0", "--http-address", ""]
     places = ["--checkpoint", str(directory / "merged"), "--logs", str(ROOT / "runs/logs-rehearsal")]
-    environment = {**inherited([""]), **_PATIENT}
+    environment = {**inherited([""]), **_PATIENT, "TRITON_SERVER_ENGINE": engine}
     with _stage("start", stages):
         stack = subprocess.Popen([*command, *places], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
         address = _address(stack)

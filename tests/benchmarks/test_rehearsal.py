@@ -36,18 +36,19 @@ def test_a_depth_that_does_not_fit_is_refused_with_what_it_needs(
     monkeypatch.setattr(rehearsal, "available_memory_bytes", lambda: 10 << 30)
     monkeypatch.setattr(rehearsal, "fetch", lambda piece, cache: TOKENIZER)
     with pytest.raises(CheckpointError, match=r"28 layers need 36\.\d GB of memory and 33\.\d GB of disk; 10\.7"):
-        rehearsal._shape(28, 32, False, tmp_path)
+        rehearsal._shape(28, 32, False, tmp_path, "assay")
 
 
+@pytest.mark.parametrize(("engine", "layers"), [("assay", 12), ("vllm", 28)])
 def test_the_largest_depth_that_fits_is_taken_and_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], engine: str, layers: int
 ) -> None:
     monkeypatch.setattr(rehearsal, "available_memory_bytes", lambda: 20 << 30)
     monkeypatch.setattr(rehearsal, "free_disk_bytes", lambda path: 100 << 30)
     monkeypatch.setattr(rehearsal, "fetch", lambda piece, cache: TOKENIZER)
-    shape = rehearsal._shape(0, 32, False, tmp_path)
-    assert shape.config["num_hidden_layers"] == 12
-    assert capsys.readouterr().out.startswith("12 of 28 layers and 32 of 32 of the tower")
+    shape = rehearsal._shape(0, 32, False, tmp_path, engine)
+    assert shape.config["num_hidden_layers"] == layers
+    assert capsys.readouterr().out.startswith(f"{layers} of 28 layers and 32 of 32 of the tower")
 
 
 @pytest.mark.slow
