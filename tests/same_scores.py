@@ -75,13 +75,15 @@ def _judge(options: argparse.Namespace) -> None:
     """Runs in a tree; imports are of that tree."""
     import assay
     from assay.checkpoint import FormName, read_checkpoint
-    from assay.engine import Engine
+    from assay.engine import Engine, EngineOptions
     from assay.generator import Conversation
     from assay.prompt import answer_form, question
 
     # Without -P the folder of this script, with tests/assay in it, would come first.
     assert Path(assay.__path__[0]).parent == Path.cwd(), f"imported {assay.__path__} in {Path.cwd()}"
-    engine, checkpoint = Engine.load(options.checkpoint), read_checkpoint(options.checkpoint)
+    # The checkpoint's own numbers, which are the default of trees that have another setting for it.
+    stored = {"number_format": "stored"} if "number_format" in EngineOptions.__dataclass_fields__ else {}
+    engine, checkpoint = Engine.load(options.checkpoint, EngineOptions(**stored)), read_checkpoint(options.checkpoint)
 
     async def answer(name: str, clip: object, form_name: FormName) -> None:
         conversation = Conversation(question(checkpoint, form_name, is_video=clip.is_video))  # type: ignore[attr-defined]

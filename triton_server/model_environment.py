@@ -16,7 +16,7 @@ _PASSED = ("CUDA_", "NVIDIA_", "NCCL_", "PYTORCH_", "TORCH_", "VLLM_", "TMPDIR",
 """Beginnings of the variables that reach Triton and the model: which GPUs there are and how they are used, and where
 spans are sent."""
 _LIMITS = (
-    *("max_in_flight", "max_waiting", "threads", "device", "engine", "cache_mib", "vision_weights"),
+    *("max_in_flight", "max_waiting", "threads", "device", "engine", "cache_mib", "number_format"),
     *("tensor_parallel", "instances"),
 )
 

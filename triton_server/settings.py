@@ -67,9 +67,11 @@ class TritonServerSettings(BaseSettings):
     cache_mib: Annotated[int, Field(ge=0, le=1 << 20)] = 256
     """Size of our own engine's prefix and encoder caches, evicted least recently used first; of vLLM's KV cache on a
     CPU, in whole GiB. On a GPU vLLM takes what is left."""
-    vision_weights: Literal["stored", "bfloat16", "int8"] = "stored"
-    """The vision tower's as the checkpoint has them, or rounded by our own engine: a little less exact, and quicker;
-    int8 on any CPU with AVX2, bfloat16 on one that has products for it."""
+    number_format: Literal["auto", "stored", "bfloat16", "int8"] = "auto"
+    """In what numbers our own engine computes. stored: the checkpoint's own, exactly; bfloat16, on a CPU that has
+    products for it, or int8 in the vision tower, on any with AVX2: scores move in the second decimal; auto: what was
+    measured for this processor and such a checkpoint (docs/speed.md). Replicas on unlike machines score alike only if
+    it is set."""
 
     start_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 300.0
     """From the start of the process until the model is loaded."""

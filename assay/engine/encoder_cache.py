@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from assay.engine.lru import LRU
-from assay.engine.model.vision import VisionTower
+from assay.engine.model.vision import Vision
 from assay.qwen2_vl.patches import Patches
 
 Pending = dict[bytes, Future[Tensor]]
@@ -22,7 +22,7 @@ Pending = dict[bytes, Future[Tensor]]
 class EncoderCache:
     """A vision tower with a cache. All of it is called from one thread."""
 
-    def __init__(self, vision: VisionTower, max_bytes: int) -> None:
+    def __init__(self, vision: Vision, max_bytes: int) -> None:
         self.vision, self.threads = vision, 1
         self.groups: LRU[bytes, Tensor] = LRU(max_bytes, lambda group: group.element_size() * group.numel())
         # They live as long as somebody waits for them.

@@ -10,8 +10,8 @@ import torch
 
 from assay.decoding.event_stream import OnEvents, OnStage, StageClock, stream_events
 from assay.engine.model.loading import LoadedModel, load_model
-from assay.engine.model.vision import VisionWeights
-from assay.engine.runner import RunnerName, make_runner
+from assay.engine.model.number_format import NumberFormatName
+from assay.engine.runner import RunnerName, chosen_format, make_runner
 from assay.engine.scheduler import EngineRequest, Scheduler
 from assay.errors import Busy, InvalidRequest, ModelUnavailable
 from assay.form import Form
@@ -36,21 +36,24 @@ class EngineOptions:
     the other elsewhere ("auto")."""
     cache_mib: int = 256
     """Size of the prefix and encoder caches, evicted least recently used first."""
-    vision_weights: VisionWeights = "stored"
-    """With "int8" (or "bfloat16", on a CPU that has products for it) our own forward rounds the vision tower's:
-    quicker, and scores move in the second decimal."""
+    number_format: NumberFormatName = "auto"
+    """In what numbers our own forward computes: "stored" in the checkpoint's own, exactly; "bfloat16", or "int8" in the
+    vision tower, quicker, and scores move in the second decimal; "auto" in what was measured for this processor and
+    such a checkpoint (`model.number_format`)."""
 
 
 class Engine:
     """A Generator in this process. Its methods may be called from any thread."""
 
     def __init__(self, loaded: LoadedModel, options: EngineOptions) -> None:
-        if options.vision_weights != "stored":
-            loaded = replace(loaded, fingerprint=f"{loaded.fingerprint}-{options.vision_weights}")
+        number_format = chosen_format(loaded, options.runner, options.number_format)
+        if number_format != "stored":
+            loaded = replace(loaded, fingerprint=f"{loaded.fingerprint}-{number_format}")
         self.checkpoint_fingerprint = loaded.fingerprint
-        """Hash over weights, tokeniser and configuration, and how weights were rounded: who wrote an answer."""
-        cache_bytes, weights = options.cache_mib << 20, options.vision_weights
-        self._runner = make_runner(loaded, options.runner, cache_bytes=cache_bytes, vision_weights=weights)
+        """Hash over weights, tokeniser and configuration, and the number format unless it is "stored": who wrote an
+        answer."""
+        cache_bytes = options.cache_mib << 20
+        self._runner = make_runner(loaded, options.runner, cache_bytes=cache_bytes, number_format=number_format)
         self._scheduler = Scheduler(loaded, self._runner, options.max_in_flight, self._forget)
         self._capacity = options.max_in_flight + options.max_waiting
         self._news = Condition()

@@ -13,9 +13,10 @@ from assay.decoding.token_tree import AllowedTokens, Query, TokenTree
 from assay.engine.encoder_cache import EncoderCache
 from assay.engine.kv_cache import KVCache, KVSlot, ScheduledStep, SequenceState
 from assay.engine.model.attention import KEYS_STEP, attention_is_batch_invariant, products_are_batch_invariant
+from assay.engine.model.number_format import NumberFormat
 from assay.engine.model.rotary import prompt_positions
 from assay.engine.model.text import SequenceRows, TextModel
-from assay.engine.model.vision import VisionTower, VisionWeights
+from assay.engine.model.vision import vision_of
 from assay.qwen2_vl.prompt_tokens import PromptTokens
 
 _log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class ModelRunner:
         self,
         model: Qwen2VLForConditionalGeneration,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
-        vision_weights: VisionWeights = "stored",
+        number_format: NumberFormat = "stored",
     ) -> None:
         """ValueError says why this model cannot be run here.
 
@@ -77,8 +78,8 @@ class ModelRunner:
         """
         if trouble := unsupported(model.config):
             raise ValueError(trouble)
-        self._text = TextModel(model)
-        self.encoder_cache = EncoderCache(VisionTower(model.model.visual, vision_weights), cache_bytes // 4)
+        self._text = TextModel(model, is_bfloat16=number_format == "bfloat16")
+        self.encoder_cache = EncoderCache(vision_of(model.model.visual, number_format), cache_bytes // 4)
         self._kv_cache = KVCache(cache_bytes - cache_bytes // 4)
         self._pads = frozenset({int(model.config.image_token_id), int(model.config.video_token_id)})
         self._threads = 1

@@ -9,7 +9,7 @@ import torch
 from assay.decoding.token_tree import TokenTree
 from assay.engine.kv_cache import ScheduledStep, SequenceState
 from assay.engine.model.loading import LoadedModel
-from assay.engine.model.vision import VisionWeights
+from assay.engine.model.number_format import NumberFormat, NumberFormatName, measured_format
 from assay.engine.model_runner import ModelRunner, unsupported
 from assay.engine.transformers_runner import TransformersRunner
 from assay.errors import CheckpointError
@@ -68,25 +68,37 @@ class Runner(Protocol):
 
 
 def make_runner(
-    loaded: LoadedModel, name: RunnerName, *, cache_bytes: int, vision_weights: VisionWeights = "stored"
+    loaded: LoadedModel, name: RunnerName, *, cache_bytes: int, number_format: NumberFormat = "stored"
 ) -> Runner:
     """The runner of that name. `auto` is `lean` on a CPU where it can run the model, else `transformers`; the log says
-    which and why. `cache_bytes` bounds the caches of `lean`, `vision_weights` says how it holds the tower's weights.
-    CheckpointError if `lean` or a way of holding weights is asked for and cannot run the model."""
+    which and why. `cache_bytes` bounds the caches of `lean`, `number_format` says how it computes.
+    CheckpointError if `lean` or a number format is asked for and cannot run the model."""
     is_ours, why = choose(name, loaded.model.device.type, unsupported(loaded.model.config))
     if not is_ours:
         _log.info("transformers' model runs this checkpoint%s", f", not our own forward: {why}" if why else "")
-        if vision_weights != "stored":
+        if number_format != "stored":
             raise CheckpointError(
-                f"vision weights {vision_weights!r} need our own forward (runner 'lean'), and transformers' model runs "
+                f"number format {number_format!r} needs our own forward (runner 'lean'), and transformers' model runs "
                 "this checkpoint; use 'stored'"
             )
         return TransformersRunner(loaded.model)
     _log.info("our own forward runs this checkpoint on the CPU")
     try:
-        return ModelRunner(loaded.model, cache_bytes, vision_weights)
+        return ModelRunner(loaded.model, cache_bytes, number_format)
     except ValueError as wrong:
         raise CheckpointError(f"runner 'lean' cannot run this checkpoint: {wrong}") from wrong
+
+
+def chosen_format(loaded: LoadedModel, name: RunnerName, number_format: NumberFormatName) -> NumberFormat:
+    """What "auto" stands for; the log says why."""
+    if number_format != "auto":
+        return number_format
+    is_ours, _ = choose(name, loaded.model.device.type, unsupported(loaded.model.config))
+    if not is_ours:
+        return "stored"
+    chosen, why = measured_format(loaded.model.config)
+    _log.info("number format %s: %s", chosen, why)
+    return chosen
 
 
 def choose(name: RunnerName, device_type: str, trouble: str) -> tuple[bool, str]:

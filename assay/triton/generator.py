@@ -80,11 +80,13 @@ _CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
     # Every generator has a connection of its own, so that closing one does not close another's.
     ("grpc.use_local_subchannel_pool", 1),
 ]
-_CANARY = (
-    Clip((Frame(np.full((56, 56, 3), 127, np.uint8)),), is_video=False),
-    Conversation(question="What is this?"),
-    Form((Free("canary", max_tokens=2),)),
-)
+_CANARY = Conversation(question="What is this?"), Form((Free("canary", max_tokens=2),))
+_REPLICA_CANARIES = 8
+"""Of two servers all of so many clips go to one once in 128 times."""
+
+
+def _canary_clip(level: int) -> Clip:
+    return Clip((Frame(np.full((56, 56, 3), level, np.uint8)),), is_video=False)
 
 
 class TritonGenerator:
@@ -168,8 +170,16 @@ class TritonGenerator:
 
         Raises ModelUnavailable if it does not; Busy means that it lives and has no place.
         """
-        clip, conversation, form = _CANARY
-        async for event in self.generate(clip, conversation, form):
+        return await self._canary(_canary_clip(127))
+
+    async def replica_fingerprints(self) -> set[str]:
+        """Of the servers behind the address, as far as clips that go to each by chance reach them all."""
+        asked = (self._canary(_canary_clip(level)) for level in range(_REPLICA_CANARIES))
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        return {each.checkpoint_fingerprint for each in answers if isinstance(each, Finished)}
+
+    async def _canary(self, clip: Clip) -> Finished:
+        async for event in self.generate(clip, *_CANARY):
             if isinstance(event, Finished):
                 return event
         raise AssertionError("generate() ends in Finished or raises")

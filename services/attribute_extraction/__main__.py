@@ -21,7 +21,7 @@ async def main() -> None:
     checkpoint = await asyncio.to_thread(read_checkpoint, settings.checkpoint)
     refuse_unusable(checkpoint)
     generator = TritonGenerator(settings.triton, idle_timeout_seconds=settings.idle_timeout_seconds)
-    model = LiveModel(generator.ready, settings.fingerprint)
+    model = LiveModel(generator.ready, settings.fingerprint, generator.replica_fingerprints)
 
     def add(server: grpc.aio.Server) -> None:
         service = AttributeExtractionService(

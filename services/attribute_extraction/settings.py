@@ -18,7 +18,13 @@ class AttributeExtractionSettings(ServerSettings):
     """gRPC side of the Triton server that has the model."""
     checkpoint: Annotated[Path, Field(description="a directory that holds an assay.toml")] = Path("checkpoints/nano")
     """Prompts, forms and budgets; must be of the checkpoint that Triton serves."""
-    fingerprint: Annotated[str, Field(pattern=r"^([0-9a-f]{16})?$", description="16 hex digits, or empty for any")] = ""
+    fingerprint: Annotated[
+        str,
+        Field(
+            pattern=r"^([0-9a-f]{16}(-bfloat16|-int8)?)?$",
+            description="16 hex digits, or with -bfloat16 or -int8; empty for any",
+        ),
+    ] = ""
     """The checkpoint that Triton must serve, as `assay checkpoint show` names it; until it does, not ready."""
     max_in_flight: Annotated[int, Field(ge=1, le=256)] = 16
     """Calls answered at once; one more is refused as Busy."""

@@ -23,7 +23,7 @@ async def main() -> None:
     refuse_unusable(checkpoint)
     composites = await asyncio.to_thread(read_tenants, settings.composites) if settings.composites else {}
     generator = TritonGenerator(settings.triton, idle_timeout_seconds=settings.idle_timeout_seconds)
-    model = LiveModel(generator.ready, settings.fingerprint)
+    model = LiveModel(generator.ready, settings.fingerprint, generator.replica_fingerprints)
 
     def add(server: grpc.aio.Server) -> None:
         service = ScoringService(

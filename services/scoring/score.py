@@ -15,6 +15,7 @@ from assay.frame import Clip
 from assay.generator import Conversation, Finished, Generator, NumberWritten
 from assay.pooling import reconcile
 from assay.prompt import SCORE, answer_form, question
+from assay.rpc.model import is_wanted
 from assay.rpc.usage import usage_meter
 from assay.score import Score
 from assay.transcript import Transcript
@@ -104,9 +105,9 @@ async def _composite(composite: Composite, fingerprint: str) -> Score | None:
 
 
 def refuse_unfit_weights(weights: CompositeWeights, fingerprint: str) -> None:
-    """CheckpointError if the weights were fitted to another checkpoint's grades than is served."""
+    """CheckpointError if the weights were fitted to another checkpoint's grades than is served, in whatever numbers."""
     fitted_on = weights.checkpoint_fingerprint
-    if fitted_on and fitted_on != fingerprint:
+    if not is_wanted(fingerprint, fitted_on.partition("-")[0]):
         raise CheckpointError(
             f"the tenant's composite weights were fitted to the grades of checkpoint {fitted_on} and {fingerprint} is "
             "served; fit them again"

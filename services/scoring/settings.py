@@ -22,7 +22,13 @@ class ScoringSettings(ServerSettings):
         Path | None, Field(description="a directory that holds a TENANT.json of composite weights per tenant")
     ] = None
     """Read once, at the start; none: no tenant is known."""
-    fingerprint: Annotated[str, Field(pattern=r"^([0-9a-f]{16})?$", description="16 hex digits, or empty for any")] = ""
+    fingerprint: Annotated[
+        str,
+        Field(
+            pattern=r"^([0-9a-f]{16}(-bfloat16|-int8)?)?$",
+            description="16 hex digits, or with -bfloat16 or -int8; empty for any",
+        ),
+    ] = ""
     """The checkpoint that Triton must serve, as `assay checkpoint show` names it; until it does, not ready."""
     max_in_flight: Annotated[int, Field(ge=1, le=256)] = 32
     """Calls answered at once; one more is refused as Busy. Most of them only wait for their transcript."""

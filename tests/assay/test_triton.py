@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import grpc
 import numpy as np
@@ -339,6 +339,12 @@ async def several(*scripts):
 def clip(seed: int) -> Clip:
     pixels = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
     return Clip((Frame(pixels),), is_video=False)
+
+
+async def test_the_fingerprints_of_all_servers_behind_an_address_are_told():
+    other = replace(FINISHED, checkpoint_fingerprint="5c819ed5-bfloat16")
+    async with several([FINISHED], [other]) as (_, _, (generator, _)):
+        assert await generator.replica_fingerprints() == {"5c819ed5", "5c819ed5-bfloat16"}
 
 
 async def test_one_clip_meets_one_of_several_servers_whoever_asks():

@@ -357,6 +357,10 @@ async def test_weights_that_were_fitted_to_another_checkpoint_are_refused(report
         await composed(reported, weights=ACME.model_copy(update={"checkpoint_fingerprint": "0ther"}))
 
 
+async def test_weights_that_were_fitted_in_another_number_format_are_used(reported):
+    await composed(reported, weights=ACME.model_copy(update={"checkpoint_fingerprint": f"{FINGERPRINT}-bfloat16"}))
+
+
 async def test_a_tenant_without_grades_is_refused(reported):
     async with scoring(ScriptedGenerator(), composites={"acme": ACME}) as stub:
         with pytest.raises(InvalidRequest) as refused:

@@ -12,14 +12,13 @@ Three habits remove that, on processors with AVX2, AVX-512 and AMX:
 `products_are_batch_invariant` and `attention_is_batch_invariant` test it on the machine at hand.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from assay.engine.model.linear import Linear
+from assay.engine.model.linear import Linear, threads
 
 ROWS_STEP = 4
 MANY_ROWS, MANY_ROWS_STEP = 28, 12
@@ -79,7 +78,7 @@ def products_are_batch_invariant(
     different = {(each.weight.shape, type(each), each.is_packed): each for each in products}
     for product in different.values():
         most = padded_rows(torch.randn(max(rows) + 40, product.weight.shape[1], generator=generator))
-        with _threads(1):
+        with threads(1):
             whole = product(most)
         for count in rows:
             padded = len(padded_rows(most[:count]))
@@ -87,14 +86,6 @@ def products_are_batch_invariant(
                 if not torch.equal(product(most[some]), whole[some]):
                     return False
     return True
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    yield
-    torch.set_num_threads(before)
 
 
 def attention_is_batch_invariant(heads: int, key_heads: int, head_dim: int) -> bool:
@@ -106,7 +97,7 @@ def attention_is_batch_invariant(heads: int, key_heads: int, head_dim: int) -> b
     for attended in (KEYS_STEP // 3, 3 * KEYS_STEP // 2, 3 * KEYS_STEP):
         mask = torch.full((len(q), most), float("-inf"))
         mask[:, :attended] = 0.0
-        with _threads(1):
+        with threads(1):
             whole = attend(q, keys, values, stacked_mask(mask, shared))
         for places in range(-(-attended // KEYS_STEP) * KEYS_STEP, most, KEYS_STEP):
             for first, end in ((0, 1), (3, 10), (7, 40)):

@@ -10,11 +10,13 @@ instructions there are, and a row's result does not depend on the rest of the ba
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers.activations import ACT2FN
 
 MOST_BFLOAT16_TERMS = 384
 """oneDNN adds up so many products of bfloat16 in one order on AMX, whatever the number of rows and threads."""
@@ -55,27 +57,28 @@ class Int8Linear(Linear):
 
 
 class Bfloat16Linear(Linear):
-    """As Linear, less exactly: what goes in and the weights in bfloat16, sums in float32. For CPUs that have products
-    for it (AVX-512 BF16, AMX); elsewhere it is slow.
+    """As Linear, less exactly: what goes in, the weights and what comes out in bfloat16, sums in float32. For CPUs that
+    have products for it (AMX, AVX-512 BF16); elsewhere it is slow.
 
-    Long rows are multiplied piece by piece: oneDNN cuts them itself, elsewhere for other numbers of rows or threads.
+    oneDNN cuts long rows into pieces, elsewhere for other numbers of rows or threads. So they are multiplied piece by
+    piece, or, where the same number of rows always comes together (`is_whole`), by one thread.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
-        """(out, in) and (out,). In bfloat16 the weight is there a second time, in half of its size."""
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None = None, *, activation: str = "", is_whole: bool = False
+    ) -> None:
+        """(out, in) and (out,). In bfloat16 the weight is there a second time, in half of its size.
+
+        `activation`, transformers' gelu or silu, is done to products of one piece before they are rounded.
+        """
         self.weight, self.is_packed = weight, True
-        width = weight.shape[1]
-        pieces = [piece.contiguous() for piece in weight.bfloat16().chunk(-(-width // MOST_BFLOAT16_TERMS), dim=1)]
-        added = None if bias is None else bias.bfloat16()
-
-        def multiply(x: Tensor) -> Tensor:
-            parts = torch.split(x.bfloat16(), pieces[0].shape[1], dim=1)
-            product = functional.linear(parts[0], pieces[0], added).to(x.dtype)
-            for part, piece in zip(parts[1:], pieces[1:], strict=True):
-                product += functional.linear(part, piece)
-            return product
-
-        self._product = multiply
+        is_long = weight.shape[1] > MOST_BFLOAT16_TERMS
+        if is_whole or not is_long:
+            product = _in_bfloat16(weight, bias, activation)
+            self._product = _by_one_thread(product) if is_long else product
+        else:
+            assert not activation, "an activation is done to whole sums"
+            self._product = _in_pieces(weight, bias)
 
 
 def has_fbgemm(weight: Tensor) -> bool:
@@ -133,3 +136,51 @@ def _rounded(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
         return rows
 
     return multiply
+
+
+def _in_bfloat16(weight: Tensor, bias: Tensor | None, activation: str) -> Callable[[Tensor], Tensor]:
+    rounded, added = weight.bfloat16().contiguous(), None if bias is None else bias.bfloat16()
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        after = ACT2FN[activation] if activation else torch.nn.Identity()
+        return lambda x: after(functional.linear(x.bfloat16(), rounded, added))
+    laid_out, product = torch.ops.mkldnn._reorder_linear_weight(rounded, None), torch.ops.mkldnn._linear_pointwise
+    name, algorithm = {"": ("none", ""), "gelu": ("gelu", "none"), "silu": ("swish", "")}[activation]
+
+    def multiply(x: Tensor) -> Tensor:
+        rows: Tensor = product(x.bfloat16(), laid_out, added, name, [], algorithm)
+        return rows
+
+    return multiply
+
+
+def _in_pieces(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
+    pieces = weight.chunk(-(-weight.shape[1] // MOST_BFLOAT16_TERMS), dim=1)
+    products = [_in_bfloat16(piece, None if place else bias, "") for place, piece in enumerate(pieces)]
+
+    def multiply(x: Tensor) -> Tensor:
+        first, *others = torch.split(x.bfloat16(), pieces[0].shape[1], dim=1)
+        total = products[0](first).float()
+        for part, product in zip(others, products[1:], strict=True):
+            total += product(part)
+        return total
+
+    return multiply
+
+
+def _by_one_thread(product: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def multiply(x: Tensor) -> Tensor:
+        with threads(1):
+            return product(x)
+
+    return multiply
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many of torch's for the operations of this thread inside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -46,3 +46,23 @@ def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Queries or keys, (tokens, heads, head_dim), rotated by their angles."""
     left, right = x.chunk(2, dim=-1)
     return x * cos + torch.cat([-right, left], dim=-1) * sin
+
+
+def patch_turns(inv_freq: Tensor, rows: int, columns: int, merge: int) -> Tensor:
+    """patch_angles as complex numbers of length 1, (patches, 1, head_dim / 2), for `turned`."""
+    cos, sin = patch_angles(inv_freq, rows, columns, merge)
+    half = cos.shape[-1] // 2
+    return torch.complex(cos[..., :half], sin[..., :half])
+
+
+def turned(x: Tensor, turns: Tensor) -> Tensor:
+    """As `rotated`, of heads whose left and right halves are `interleaved`: one product where that takes five steps."""
+    pairs = torch.view_as_complex(x.float().view(*x.shape[:-1], -1, 2))
+    return torch.view_as_real(pairs * turns).flatten(-2).to(x.dtype)
+
+
+def interleaved(weight: Tensor, heads: int, turning: int) -> Tensor:
+    """A weight or bias whose rows are those of so many heads: in the first `turning` of them the rows of the left half
+    alternate with those of the right one. Products of a query and a key stay what they are."""
+    by_head = weight.reshape(heads, 2, len(weight) // heads // 2, *weight.shape[1:])
+    return torch.cat([by_head[:turning].transpose(1, 2).flatten(0, 2), by_head[turning:].flatten(0, 2)])

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from assay.engine.model.attention import KEYS_STEP, attend, padded_rows, stacked_mask
-from assay.engine.model.linear import Linear
-from assay.engine.model.rotary import TextAngles, rotated
+from assay.engine.model.linear import Bfloat16Linear, Linear
+from assay.engine.model.rotary import TextAngles, interleaved, rotated, turned
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,13 +42,17 @@ class _TextLayer:
 
 
 class TextModel:
-    """The language model of one checkpoint."""
+    """The language model of one checkpoint: in float32, or with the products of its layers in bfloat16.
 
-    def __init__(self, model: Any) -> None:
+    What is added up from layer to layer, keys, values, attention and logits are float32 in either case.
+    """
+
+    def __init__(self, model: Any, *, is_bfloat16: bool = False) -> None:
         language, config = model.model.language_model, model.config.get_text_config()
         self.heads, self.key_heads = int(config.num_attention_heads), int(config.num_key_value_heads)
         self.head_dim = int(getattr(config, "head_dim", None) or config.hidden_size // self.heads)
-        self.layers = [_layer(layer) for layer in language.layers]
+        self._is_bfloat16 = is_bfloat16
+        self.layers = [self._layer(layer) for layer in language.layers]
         self.embedding = language.embed_tokens.weight.detach()
         self._eps = float(config.rms_norm_eps)
         self._norm = language.norm.weight.detach()
@@ -125,8 +129,30 @@ class TextModel:
         together = layer.qkv(functional.rms_norm(x, (x.shape[-1],), layer.norm1, self._eps))
         by_head = together.view(len(together), -1, self.head_dim)
         rotating = self.heads + self.key_heads
-        q_k = rotated(by_head[:, :rotating].float(), cos, sin).to(together.dtype)
+        if self._is_bfloat16:
+            q_k = turned(
+                by_head[:, :rotating].float(), torch.complex(*(each[..., : self.head_dim // 2] for each in (cos, sin)))
+            )
+        else:
+            q_k = rotated(by_head[:, :rotating].float(), cos, sin).to(together.dtype)
         return q_k[:, : self.heads], q_k[:, self.heads :], by_head[:, rotating:]
+
+    def _layer(self, layer: Any) -> _TextLayer:
+        attention, mlp = layer.self_attn, layer.mlp
+        parts = (attention.q_proj, attention.k_proj, attention.v_proj)
+        qkv, bias = _joined(parts), torch.cat([part.bias.detach() for part in parts])
+        if self._is_bfloat16:
+            turning = self.heads + self.key_heads
+            qkv, bias = (interleaved(each, turning + self.key_heads, turning) for each in (qkv, bias))
+        product: type[Linear] = Bfloat16Linear if self._is_bfloat16 else Linear
+        return _TextLayer(
+            norm1=layer.input_layernorm.weight.detach(),
+            qkv=product(qkv, bias),
+            out=product(attention.o_proj.weight.detach()),
+            norm2=layer.post_attention_layernorm.weight.detach(),
+            gate_up=product(_joined((mlp.gate_proj, mlp.up_proj))),
+            down=product(mlp.down_proj.weight.detach()),
+        )
 
 
 def _store(k: Tensor, v: Tensor, rows: SequenceRows, layer: int) -> None:
@@ -148,19 +174,6 @@ def _bounds(sequences: Sequence[SequenceRows]) -> list[tuple[int, int]]:
         bounds.append((end, end + len(rows.mask)))
         end += len(rows.mask)
     return bounds
-
-
-def _layer(layer: Any) -> _TextLayer:
-    attention, mlp = layer.self_attn, layer.mlp
-    qkv = (attention.q_proj, attention.k_proj, attention.v_proj)
-    return _TextLayer(
-        norm1=layer.input_layernorm.weight.detach(),
-        qkv=Linear(_joined(qkv), torch.cat([part.bias.detach() for part in qkv])),
-        out=Linear(attention.o_proj.weight.detach()),
-        norm2=layer.post_attention_layernorm.weight.detach(),
-        gate_up=Linear(_joined((mlp.gate_proj, mlp.up_proj))),
-        down=Linear(mlp.down_proj.weight.detach()),
-    )
 
 
 def _joined(parts: Sequence[Any]) -> Tensor:

@@ -1,12 +1,13 @@
-"""VisionTower: frame pairs to embeddings, in one dense batch over transformers' own weights.
+"""VisionTower: frame pairs to embeddings, over transformers' own weights.
 
-transformers walks over the pictures of a batch one by one; here all of one size go through together. Each pair is
-embedded by itself, so its embeddings do not depend on the rest of the batch, and can be cached for the next clip.
+transformers walks over the pictures of a batch one by one; here all of one size go through together. A pair's
+embeddings do not depend on the rest of the batch, so they can be cached for the next clip.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import lru_cache, partial
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -14,10 +15,29 @@ from torch.nn import functional
 from transformers.activations import ACT2FN
 
 from assay.engine.model.linear import Bfloat16Linear, Int8Linear, Linear, has_fbgemm
-from assay.engine.model.rotary import patch_angles, rotated
+from assay.engine.model.number_format import NumberFormat
+from assay.engine.model.rotary import interleaved, patch_angles, patch_turns, rotated, turned
 
-VisionWeights = Literal["stored", "bfloat16", "int8"]
-"""As the checkpoint has them, or rounded where most of the time goes: the products of the blocks."""
+QUICK_GELU = 1.702
+"""quick_gelu(x) = silu(1.702 x) / 1.702."""
+
+
+class Vision(Protocol):
+    """The vision tower of one checkpoint."""
+
+    @property
+    def products(self) -> list[Linear]:
+        """All that rows are multiplied with and that are batch invariant."""
+        ...
+
+    def embed(self, patches: Tensor, rows: int, columns: int) -> Tensor:
+        """(pairs, rows * columns, pixels of a patch) float32 -> (pairs, tokens of a pair, language width) float32."""
+        ...
+
+
+def vision_of(tower: Any, number_format: NumberFormat) -> Vision:
+    """ValueError if the weights cannot be held in this format on this machine."""
+    return Bfloat16VisionTower(tower) if number_format == "bfloat16" else VisionTower(tower, number_format)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +51,19 @@ class _VisionBlock:
 
 
 class VisionTower:
-    """The vision tower of one checkpoint."""
+    """Implements Vision in float32, or with the products of its blocks in 8 bits."""
 
-    def __init__(self, tower: Any, weights: VisionWeights = "stored") -> None:
+    def __init__(self, tower: Any, number_format: NumberFormat = "stored") -> None:
         """ValueError if the weights cannot be rounded on this machine."""
         config = tower.config
         self._heads, self._merge = int(config.num_heads), int(config.spatial_merge_size)
         self._act: Callable[[Tensor], Tensor] = ACT2FN[config.hidden_act]
         self._kernel = Linear(tower.patch_embed.proj.weight.detach().flatten(1), may_pack=False)
         self._inv_freq = tower.rotary_pos_emb.inv_freq.float()
-        if weights == "int8" and not has_fbgemm(self._kernel.weight):
+        if number_format == "int8" and not has_fbgemm(self._kernel.weight):
             raise ValueError("weights of the vision tower can be rounded to int8 for a CPU with FBGEMM alone")
-        self._is_batch_variant = weights == "int8"
-        product: Callable[[Tensor, Tensor], Linear] = _PRODUCTS[weights]
+        self._is_batch_variant = number_format == "int8"
+        product: Callable[[Tensor, Tensor], Linear] = Int8Linear if self._is_batch_variant else _plain
         self._blocks = [
             _VisionBlock(
                 norm1=_weights(block.norm1),
@@ -60,13 +80,11 @@ class VisionTower:
 
     @property
     def products(self) -> list[Linear]:
-        """All that rows are multiplied with and that are batch invariant."""
         by_block = [(block.qkv, block.proj, block.fc1, block.fc2) for block in self._blocks]
         blocks = [] if self._is_batch_variant else [product for block in by_block for product in block]
         return [self._kernel, *self._merger, *blocks]
 
     def embed(self, patches: Tensor, rows: int, columns: int) -> Tensor:
-        """(pairs, rows * columns, pixels of a patch) float32 -> (pairs, tokens of a pair, language width)."""
         if self._is_batch_variant and len(patches) > 1:
             # The scale of what comes in is one for all that is multiplied together.
             return torch.cat([self.embed(pair[None], rows, columns) for pair in patches])
@@ -92,6 +110,71 @@ class VisionTower:
         return block.proj(attended.transpose(1, 2).reshape(x.shape))
 
 
+class Bfloat16VisionTower:
+    """Implements Vision in bfloat16; what is added up from block to block stays in float32.
+
+    A pair at a time: of two, the one's rows would push the other's out of the cache, and sums over long rows depend on
+    how many come together.
+    """
+
+    def __init__(self, tower: Any) -> None:
+        config = tower.config
+        self._heads, self._merge = int(config.num_heads), int(config.spatial_merge_size)
+        self._kernel = _whole(tower.patch_embed.proj.weight.detach().flatten(1))
+        turns = partial(patch_turns, tower.rotary_pos_emb.inv_freq.float(), merge=self._merge)
+        self._turns = lru_cache(16)(turns)
+        self._blocks = [self._block(block, config.hidden_act) for block in tower.blocks]
+        self._norm = _weights(tower.merger.ln_q)
+        first, last = (_weights(tower.merger.mlp[place]) for place in (0, 2))
+        self._merger = (_whole(*first, "gelu"), _whole(*last))
+
+    @property
+    def products(self) -> list[Linear]:
+        return [product for block in self._blocks for product in (block.qkv, block.proj, block.fc1)]
+
+    def embed(self, patches: Tensor, rows: int, columns: int) -> Tensor:
+        return torch.stack([self._embed(pair, rows, columns) for pair in patches])
+
+    def _embed(self, patches: Tensor, rows: int, columns: int) -> Tensor:
+        x, turns = self._kernel(patches).float(), self._turns(rows, columns)
+        width = x.shape[1]
+        for block in self._blocks:
+            x += block.proj(self._attended(block.qkv(functional.layer_norm(x, (width,), *block.norm1, 1e-6)), turns))
+            x += block.fc2(block.fc1(functional.layer_norm(x, (width,), *block.norm2, 1e-6)))
+        x = functional.layer_norm(x, (width,), *self._norm, 1e-6).view(-1, width * self._merge**2)
+        first, last = self._merger
+        return last(first(x)).float()
+
+    def _attended(self, qkv: Tensor, turns: Tensor) -> Tensor:
+        """(patches, width) from (patches, 3 * width)."""
+        width = qkv.shape[1] // 3
+        q_k = turned(qkv[:, : 2 * width].view(len(qkv), 2 * self._heads, -1), turns)
+        v = qkv[:, 2 * width :].view(len(qkv), self._heads, -1)
+        q, k, v = (each.transpose(0, 1)[None] for each in (q_k[:, : self._heads], q_k[:, self._heads :], v))
+        attended = functional.scaled_dot_product_attention(q, k, v)
+        return attended[0].transpose(0, 1).reshape(len(qkv), width)
+
+    def _block(self, block: Any, activation: str) -> _VisionBlock:
+        (qkv, qkv_bias), (fc1, fc1_bias), (fc2, fc2_bias) = map(
+            _weights, (block.attn.qkv, block.mlp.fc1, block.mlp.fc2)
+        )
+        if activation == "quick_gelu":
+            activation, fc1, fc1_bias, fc2 = "silu", fc1 * QUICK_GELU, fc1_bias * QUICK_GELU, fc2 / QUICK_GELU
+        qkv, qkv_bias = (interleaved(each, 3 * self._heads, 2 * self._heads) for each in (qkv, qkv_bias))
+        return _VisionBlock(
+            norm1=_weights(block.norm1),
+            qkv=Bfloat16Linear(qkv, qkv_bias),
+            proj=Bfloat16Linear(*_weights(block.attn.proj)),
+            norm2=_weights(block.norm2),
+            fc1=Bfloat16Linear(fc1, fc1_bias, activation=activation),
+            fc2=_whole(fc2, fc2_bias),
+        )
+
+
+def _whole(weight: Tensor, bias: Tensor | None = None, activation: str = "") -> Linear:
+    return Bfloat16Linear(weight, bias, activation=activation, is_whole=True)
+
+
 def _plain(weight: Tensor, bias: Tensor) -> Linear:
     # Packed, a product of so many rows is no quicker.
     return Linear(weight, bias, may_pack=False)
@@ -99,10 +182,3 @@ def _plain(weight: Tensor, bias: Tensor) -> Linear:
 
 def _weights(part: Any) -> tuple[Tensor, Tensor]:
     return part.weight.detach(), part.bias.detach()
-
-
-_PRODUCTS: dict[VisionWeights, Callable[[Tensor, Tensor], Linear]] = {
-    "stored": _plain,
-    "bfloat16": Bfloat16Linear,
-    "int8": Int8Linear,
-}

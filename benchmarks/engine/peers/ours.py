@@ -1,4 +1,4 @@
-"""Worker: assay.engine. `python -m benchmarks.engine.peers.ours CHECKPOINT THREADS CACHE_MIB VISION_WEIGHTS`."""
+"""Worker: assay.engine. `python -m benchmarks.engine.peers.ours CHECKPOINT THREADS CACHE_MIB NUMBER_FORMAT`."""
 
 import asyncio
 import sys
@@ -13,13 +13,13 @@ from benchmarks.engine.peers.worker import Answer, Answers, serve
 
 
 def load() -> Answer:
-    checkpoint, threads, cache_mib, vision_weights = sys.argv[1:]
+    checkpoint, threads, cache_mib, number_format = sys.argv[1:]
     options = EngineOptions(
         threads=int(threads),
         device="cpu",
         cache_mib=int(cache_mib),
         max_waiting=64,
-        vision_weights=vision_weights,  # type: ignore[arg-type]
+        number_format=number_format,  # type: ignore[arg-type]
     )
     engine = Engine.load(Path(checkpoint), options)
 

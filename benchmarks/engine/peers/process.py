@@ -96,11 +96,11 @@ def command_of(name: str, checkpoint: Path, threads: int, environments: Path) ->
     here, arguments = [sys.executable, "-m"], [str(checkpoint), str(threads)]
     match name:
         case "ours":
-            return [*here, "benchmarks.engine.peers.ours", *arguments, "256", "stored"]
+            return [*here, "benchmarks.engine.peers.ours", *arguments, "256", "auto"]
         case "ours, int8":
             return [*here, "benchmarks.engine.peers.ours", *arguments, "256", "int8"]
         case "ours, uncached":
-            return [*here, "benchmarks.engine.peers.ours", *arguments, "0", "stored"]
+            return [*here, "benchmarks.engine.peers.ours", *arguments, "0", "auto"]
         case "transformers":
             return [*here, "benchmarks.engine.peers.transformers_generate", *arguments]
         case "ours on vllm":

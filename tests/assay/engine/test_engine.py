@@ -12,11 +12,13 @@ import torch
 from assay.engine import Engine, EngineOptions
 from assay.engine.kv_cache import ScheduledStep
 from assay.engine.model.loading import LoadedModel
+from assay.engine.model.number_format import NumberFormatName
 from assay.engine.model_runner import ModelRunner
 from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable, OutOfTime
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip
 from assay.generator import Conversation, Event, Finished
+from assay.weights import fingerprint
 from tests.assay.engine.oracle import engine_events
 
 RATE = Conversation("Rate this image.")
@@ -220,6 +222,17 @@ def _wait_until_empty(engine: Engine) -> None:
 async def test_generate_raises_what_is_wrong(engine: Engine, make_clip: Callable[..., Clip]) -> None:
     with pytest.raises(InvalidRequest, match="multiples of 28 px"):
         await anext(engine.generate(make_clip(width=85), RATE, FORM))
+
+
+@pytest.mark.parametrize(("number_format", "suffix"), [("auto", ""), ("stored", ""), ("bfloat16", "-bfloat16")])
+def test_the_fingerprint_says_in_what_numbers_an_answer_was_computed(
+    tiny_directory: Path, image: Clip, number_format: NumberFormatName, suffix: str
+) -> None:
+    engine = Engine.load(tiny_directory, EngineOptions(threads=1, device="cpu", number_format=number_format))
+    finished = _submit(engine, "a", image).wait()[-1]
+    engine.close()
+    assert isinstance(finished, Finished)
+    assert finished.checkpoint_fingerprint == f"{fingerprint(tiny_directory)}{suffix}"
 
 
 def test_closing_ends_what_is_in_flight(tiny_directory: Path, image: Clip) -> None:

@@ -91,6 +91,14 @@ def test_no_answer_depends_on_batch_mates_on_this_machine(checkpoint: LoadedMode
     assert lean.warnings == ()
 
 
+def test_no_answer_in_bfloat16_depends_on_batch_mates_on_this_machine(checkpoint: LoadedModel) -> None:
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this processor has no products of bfloat16")
+    lean = ModelRunner(checkpoint.model, number_format="bfloat16")
+    lean.warm_up()
+    assert lean.warnings == ()
+
+
 def test_an_answer_says_so_where_it_may_depend_on_batch_mates(
     checkpoint: LoadedModel, image: Clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +129,15 @@ def _together(checkpoint: LoadedModel, lean: ModelRunner, wishes: Sequence[tuple
     while not scheduler.is_idle:
         scheduler.step()
     return heard
+
+
+def test_logits_in_bfloat16_stay_close_to_the_stored_ones(checkpoint: LoadedModel, video: Clip) -> None:
+    feed = TokenTree(0, _prompt(checkpoint, video).ids)
+    stored, rounded = (
+        ModelRunner(checkpoint.model, number_format=each).run([(SequenceState(_prompt(checkpoint, video)), feed)])[0]
+        for each in ("stored", "bfloat16")
+    )
+    assert 0 < float((rounded - stored).norm() / stored.norm()) < 0.05
 
 
 @pytest.mark.parametrize("pieces", [(1, 2, 3), (7,), (4, 4, 4, 4), (30, 1)])

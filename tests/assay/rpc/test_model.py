@@ -1,5 +1,7 @@
 """assay/rpc/model.py"""
 
+import logging
+
 import pytest
 
 from assay.errors import Busy, ModelUnavailable
@@ -50,3 +52,33 @@ async def test_another_checkpoint_than_the_wanted_one_is_not_served():
     live = LiveModel(Model().ask, wanted_fingerprint="f2")
     with pytest.raises(ModelUnavailable, match="has checkpoint f1, this service wants f2"):
         await live.check()
+
+
+@pytest.mark.parametrize("wanted", ["", "f1", "f1-bfloat16"])
+async def test_a_checkpoint_is_wanted_in_any_number_format_or_in_one(wanted: str):
+    async def ask() -> Finished:
+        return Finished("complete", "f1-bfloat16", 1, 1)
+
+    await LiveModel(ask, wanted).check()
+
+
+@pytest.mark.parametrize("wanted", ["f1-int8", "f2", "f1-bf"])
+async def test_another_number_format_than_the_wanted_one_is_not_served(wanted: str):
+    async def ask() -> Finished:
+        return Finished("complete", "f1-bfloat16", 1, 1)
+
+    with pytest.raises(ModelUnavailable, match="has checkpoint f1-bfloat16"):
+        await LiveModel(ask, wanted).check()
+
+
+@pytest.mark.parametrize(("served", "is_told"), [({"f1"}, False), ({"f1", "f1-bfloat16"}, True)])
+async def test_replicas_that_score_unlike_one_another_are_told_of_once(caplog, served: set[str], is_told: bool):
+    async def ask_replicas() -> set[str]:
+        return served
+
+    live = LiveModel(Model().ask, ask_replicas=ask_replicas)
+    with caplog.at_level(logging.WARNING):
+        await live.check()
+        await live.check()
+    told = [each.message for each in caplog.records if "f1 and f1-bfloat16" in each.message]
+    assert len(told) == is_told

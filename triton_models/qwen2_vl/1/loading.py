@@ -29,7 +29,7 @@ class _Settings(BaseSettings):
     tensor_parallel: Annotated[int, Field(ge=1, le=64)] = 1
     engine: Literal["auto", "assay", "vllm", "transformers"] = "auto"
     cache_mib: Annotated[int, Field(ge=0, le=1 << 20, description="size of the prefix and encoder caches")] = 256
-    vision_weights: Literal["stored", "bfloat16", "int8"] = "stored"
+    number_format: Literal["auto", "stored", "bfloat16", "int8"] = "auto"
 
 
 def load_engine(args: dict[str, str]) -> tuple[Any, Any]:

@@ -44,6 +44,22 @@ def test_a_rounded_product_is_within_two_hundredths_of_torchs(kind: type[Linear]
     assert float(off.norm() / expected(x, weight).norm()) < 0.02
 
 
+@pytest.mark.parametrize("activation", ["gelu", "silu"])
+def test_an_activation_is_done_before_products_are_rounded(activation: str) -> None:
+    torch.manual_seed(0)
+    weight, bias, x = torch.randn(96, 64) / 8, torch.randn(96), torch.randn(30, 64)
+    expected = getattr(torch.nn.functional, activation)(torch.nn.functional.linear(x, weight, bias))
+    assert float((Bfloat16Linear(weight, bias, activation=activation)(x) - expected).norm() / expected.norm()) < 0.02
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_rows_longer_than_one_piece_are_multiplied_in_bfloat16(is_whole: bool) -> None:
+    torch.manual_seed(0)
+    weight, bias, x = torch.randn(16, 1000) / 32, torch.randn(16), torch.randn(30, 1000)
+    expected = torch.nn.functional.linear(x, weight, bias)
+    assert float((Bfloat16Linear(weight, bias, is_whole=is_whole)(x) - expected).norm() / expected.norm()) < 0.02
+
+
 @needs_fbgemm
 def test_large_products_in_8_bits_do_not_overflow() -> None:
     x, weight = torch.full((4, 512), 9.0), torch.full((8, 512), 9.0)

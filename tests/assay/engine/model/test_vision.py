@@ -4,8 +4,10 @@ from typing import get_args
 import pytest
 import torch
 
+from assay.engine.model.linear import threads
 from assay.engine.model.loading import LoadedModel
-from assay.engine.model.vision import VisionTower, VisionWeights
+from assay.engine.model.number_format import NumberFormat
+from assay.engine.model.vision import VisionTower, vision_of
 from assay.frame import Clip
 
 
@@ -27,20 +29,41 @@ def test_embeddings_are_those_of_transformers(
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("weights", get_args(VisionWeights))
+@pytest.mark.parametrize("number_format", get_args(NumberFormat))
 def test_a_frame_pair_looks_the_same_to_the_last_bit_in_any_clip(
-    checkpoint: LoadedModel, make_clip: Callable[..., Clip], weights: VisionWeights
+    checkpoint: LoadedModel, make_clip: Callable[..., Clip], number_format: NumberFormat
 ) -> None:
-    vision, pairs = VisionTower(checkpoint.model.model.visual, weights), _pairs(checkpoint, make_clip(8, is_video=True))
+    vision, pairs = (
+        vision_of(checkpoint.model.model.visual, number_format),
+        _pairs(checkpoint, make_clip(8, is_video=True)),
+    )
     together = vision.embed(pairs, 4, 6)
     assert all(torch.equal(vision.embed(pairs[n : n + 1], 4, 6)[0], together[n]) for n in range(4))
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("weights", ["bfloat16", "int8"])
+@pytest.mark.parametrize("activation", ["gelu", "quick_gelu"])
+@pytest.mark.parametrize("number_format", ["bfloat16", "int8"])
 def test_embeddings_of_rounded_weights_stay_close(
-    checkpoint: LoadedModel, make_clip: Callable[..., Clip], weights: VisionWeights
+    checkpoint: LoadedModel,
+    make_clip: Callable[..., Clip],
+    number_format: NumberFormat,
+    activation: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tower, pairs = checkpoint.model.model.visual, _pairs(checkpoint, make_clip(1, height=112, width=56))
-    stored, rounded = VisionTower(tower).embed(pairs, 8, 4), VisionTower(tower, weights).embed(pairs, 8, 4)
+    monkeypatch.setattr(tower.config, "hidden_act", activation)
+    stored, rounded = (vision_of(tower, each).embed(pairs, 8, 4) for each in ("stored", number_format))
     assert 0 < float((rounded - stored).norm() / stored.norm()) < 0.05
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_picture_in_bfloat16_looks_the_same_to_the_last_bit_on_any_number_of_threads(
+    checkpoint: LoadedModel, make_clip: Callable[..., Clip], count: int
+) -> None:
+    vision = vision_of(checkpoint.model.model.visual, "bfloat16")
+    pairs = _pairs(checkpoint, make_clip(1, height=112, width=56))
+    alone = vision.embed(pairs, 8, 4)
+    with threads(count):
+        assert torch.equal(vision.embed(pairs, 8, 4), alone)
