@@ -6,6 +6,7 @@ where they are not set. Wheels come from pip's own configuration, by hash, into 
 REGISTRY set, images are pushed there, and every overlay names them as the registry does.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -70,9 +71,16 @@ def bases(name: str) -> Bases:
         return Bases(triton, triton)
     if "BASE" not in os.environ:
         subprocess.run([HERE / "base.sh"], check=True)
-    return Bases(
-        os.environ.get("BUILD_BASE", "localhost/assay-build-base:12"), os.environ.get("BASE", "localhost/assay-base:12")
-    )
+    build, result = (os.environ.get(name) or _local_base(name) for name in ("BUILD_BASE", "BASE"))
+    if not all("@sha256:" in each for each in (build, result)):
+        sys.exit(f"BUILD_BASE and BASE are references by digest (NAME@sha256:…), not {build} and {result}")
+    return Bases(build, result)
+
+
+def _local_base(name: str) -> str:
+    """What containers/base.sh has made, by its digest."""
+    repository = f"localhost/assay-{name.lower().replace('_', '-')}"
+    return f"{repository}@{_inspected(f'{repository}:12')['Digest']}"
 
 
 def build(name: str, below: Bases) -> str:
@@ -102,8 +110,13 @@ def build(name: str, below: Bases) -> str:
 
 
 def _download(requirements: Path, wheels: Path, python: list[str]) -> None:
+    """Nothing where it has been done: pip would fetch and hash every wheel again."""
+    done = wheels / f".{hashlib.sha256(requirements.read_bytes()).hexdigest()}"
+    if done.exists():
+        return
     exactly = ["--no-deps", "--require-hashes", "--only-binary=:all:", "-d", str(wheels), "-r", str(requirements)]
     subprocess.run([sys.executable, "-m", "pip", "download", "-q", *exactly, *python], check=True)
+    done.touch()
 
 
 def listed(name: str, reference: str) -> dict[str, list[list[str]]]:

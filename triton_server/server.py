@@ -194,7 +194,7 @@ def _command(settings: TritonServerSettings, ports: Ports, shm_prefix: str) -> l
         "--grpc-keepalive-time=10000",
         "--grpc-keepalive-timeout=5000",
         # Clients resolve the name again, and find servers that were added. Streams go on to their end.
-        "--grpc-max-connection-age=30000",
+        "--grpc-max-connection-age=20000",
         # Who may ask for scores may not load models, map memory or change logging.
         f"--grpc-restricted-protocol=model-repository,shared-memory,trace,logging:admin={secrets.token_hex(16)}",
     ]

@@ -215,10 +215,14 @@ def test_a_key_that_stands_twice_is_named(tmp_path: Path):
     ]
 
 
-def test_every_component_stands_in_an_overlay_or_a_combination():
+COMPONENTS = sorted(path.parent for path in (HERE / "components").glob("*/kustomization.yaml"))
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=[each.name for each in COMPONENTS])
+def test_every_component_is_described_and_stands_in_a_combination(component: Path):
     used = "".join((each / "kustomization.yaml").read_text() for each in directories())
-    left = [each.name for each in (HERE / "components").iterdir() if f"components/{each.name}" not in used]
-    assert left == []
+    assert f"components/{component.name}" in used
+    assert (component / "README.md").read_text().startswith(f"# {component.name}\n")
 
 
 def test_a_finding_names_the_file_that_has_the_object_or_the_setting():
