@@ -31,7 +31,7 @@ from gateway.decode.worker.budget import grant_cpu
 from gateway.decode.worker.live import decode_frames, decode_stream
 from gateway.decode.worker.reader import Abandoned, UploadReader
 from gateway.decode.worker.sandbox import lock_up
-from gateway.decode.worker.sniff import SNIFF_BYTES, sniff
+from gateway.decode.worker.sniff import sniff
 from gateway.decode.worker.still import decode_still
 from gateway.decode.worker.video import decode_video
 
@@ -187,7 +187,7 @@ def decode(spec: DecodeSpec, connection: Connection) -> None:
 def _events(upload: UploadReader, spec: DecodeSpec) -> Iterator[MediaInfo | Frame | Lost | DecodeSummary]:
     if spec.source is DecodeSource.FRAMES:
         return decode_frames(upload, spec)
-    container = sniff(upload.peek(SNIFF_BYTES), spec.is_video)
+    container = sniff(upload.peek, spec.is_video)
     if spec.source is DecodeSource.STREAM:
         return decode_stream(upload, container, spec)
     return (decode_video if spec.is_video else decode_still)(upload, container, spec)

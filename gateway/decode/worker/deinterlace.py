@@ -23,17 +23,25 @@ class Deinterlacer:
     """Whole frames of one video. Many files say that they are interlaced and are not, or only in part (telecine, 25
     frames in 50 fields): a frame without combs stays as it is, as any filter would take some of its sharpness."""
 
-    def __init__(self) -> None:
+    def __init__(self, field_order: str = "") -> None:
+        """`field_order`: what the container says of a stream that does not, as in `Presentation`."""
+        self._field_order = field_order
         self.count = 0
         """Frames that were deinterlaced."""
+
+    def may_change(self, frame: av.VideoFrame) -> bool:
+        """Whether the frame, or its container, says that it is interlaced."""
+        return bool(frame.interlaced_frame or self._field_order)
 
     def __call__(
         self, frame: av.VideoFrame, before: av.VideoFrame | None, after: av.VideoFrame | None
     ) -> av.VideoFrame:
         """The frame of one moment; `before` and `after` are its neighbours, None where there is none."""
-        if not frame.interlaced_frame:
+        if not self.may_change(frame):
             return frame
         if not is_combed(frame):
+            if not frame.interlaced_frame:
+                return frame
             # The scaler would resize every second line on its own, and lose half of the lines' detail.
             return filtered([frame], ("setparams", "field_mode=prog"))[0]
         self.count += 1
@@ -41,7 +49,8 @@ class Deinterlacer:
         if first is None or last is None:
             return filtered([frame], ("field", "type=top"))[-1]  # one of the two moments, of half the height
         # Of three frames the filter has given out two when it has taken the third.
-        return filtered([first, frame, last], ("bwdif", "mode=send_frame:parity=auto:deint=all"))[1]
+        parity = "auto" if frame.interlaced_frame else self._field_order
+        return filtered([first, frame, last], ("bwdif", f"mode=send_frame:parity={parity}:deint=all"))[1]
 
 
 def _fitting(neighbour: av.VideoFrame | None, frame: av.VideoFrame) -> av.VideoFrame | None:

@@ -11,6 +11,10 @@ _MAX_PICTURES = 64
 _UNSPECIFIED = 2
 """In ITU-T H.273, of each of the three numbers that say what colours mean."""
 
+_MP4_FIELD_ORDERS = {b"\2\1": "tff", b"\2\6": "bff", b"\2\x09": "bff", b"\2\x0e": "tff", b"\2\0": "tff"}
+"""QuickTime File Format, `fiel`: two fields in a frame, and which is shown first."""
+_MATROSKA_FIELD_ORDERS = {1: "tff", 6: "bff", 9: "tff", 14: "bff"}
+
 
 @dataclass(frozen=True, slots=True)
 class Crop:
@@ -43,6 +47,8 @@ class Presentation:
     is_full_range: bool | None = None
     """None: not said."""
     is_encrypted: bool = False
+    field_order: str = ""
+    """Of an interlaced picture which field is shown first, tff or bff; empty if it is not, or nothing is said."""
 
     def crop_of(self, width_px: int, height_px: int) -> Crop:
         """Of a frame of this size; none of one that the container did not speak of."""
@@ -103,6 +109,7 @@ def _of_entry(entries: memoryview) -> Presentation:
         matrix=_u16(colour, 8) if says_colour else _UNSPECIFIED,
         is_full_range=bool(colour[10] & 0x80) if bytes(colour[:4]) == b"nclx" and len(colour) > 10 else None,
         is_encrypted=kind in (b"encv", b"drmi") or b"sinf" in boxes,
+        field_order=_MP4_FIELD_ORDERS.get(bytes(boxes.get(b"fiel", b"")), ""),
     )
 
 
@@ -152,7 +159,15 @@ def _of_track(track: dict[int, bytes]) -> Presentation:
         matrix=number(colour, matroska.MATRIX, _UNSPECIFIED),
         is_full_range={1: False, 2: True}.get(colour_range),
         is_encrypted=matroska.is_encrypted(track),
+        field_order=_matroska_field_order(
+            number(video, matroska.INTERLACED, 0), number(video, matroska.FIELD_ORDER, 2)
+        ),
     )
+
+
+def _matroska_field_order(interlaced: int, order: int) -> str:
+    """Of FlagInterlaced (1 is yes, 2 is no) and FieldOrder; some programs write one of them alone."""
+    return "" if interlaced == 2 else _MATROSKA_FIELD_ORDERS.get(order, "tff" if interlaced == 1 and order else "")
 
 
 def _u16(body: memoryview, at: int) -> int:

@@ -29,6 +29,9 @@ _LEAST_SPREAD_STAND_SECONDS = 0.5
 """A uniform sample has a finer grid than many videos have frames: there, only what stands for longer counts anew."""
 _LONGEST_GUESS_SECONDS = 1.0
 """For how long a last frame is taken to stand whose file does not say it."""
+_BY_DECODING = ("h264", "hevc")
+"""Codecs of which AVI, which has no times but a number for each packet, does not tell when a frame is shown, and
+FFmpeg guesses as if they came in that order. Its decoders give them out in it, with the number of the last packet."""
 _CHANGES_SIZE = "the picture changes its size; all frames were brought to the size of the first"
 
 
@@ -47,7 +50,7 @@ class Sampler:
         self._rate = self._spread or FixedRate(spec.frames_per_second, spec.window_seconds, spec.hop_seconds)
         self._shortcut = Shortcut(spec.key_frames, spec.key_frames_from_seconds)
         self._resize = FrameResizer(spec.target, presentation)
-        self._deinterlace = Deinterlacer()
+        self._deinterlace = Deinterlacer(presentation.field_order)
         self._presentation = presentation
         self._turn = FrameOrientation()
         self._container = container
@@ -55,8 +58,9 @@ class Sampler:
         self._origin: float | None = None
         self._last = -1.0
         self._step_seconds = 0.0
+        self._is_by_decoding = container == "avi" and stream.codec_context.codec.canonical_name in _BY_DECODING
         # MPEG-PS tells the time of a frame only if a packet begins with it.
-        self._says_some_times = container == "mpegps"
+        self._says_some_times = container == "mpegps" or self._is_by_decoding
         self._stand_seconds = 0.0
         """For how long the last frame is shown."""
         self._before: av.VideoFrame | None = None
@@ -72,7 +76,7 @@ class Sampler:
         self._shown: tuple[int, int] | None = None
 
     def feed(self, frame: av.VideoFrame) -> Iterator[Event]:
-        seconds = frame.time
+        seconds = self._seconds_of(frame)
         if seconds is None and not (self._says_some_times and self._step_seconds):
             self._untimely += 1
             return
@@ -103,13 +107,20 @@ class Sampler:
         else:
             yield from self._take(_Standing(frame, pts_seconds, shown, turn))
 
+    def _seconds_of(self, frame: av.VideoFrame) -> float | None:
+        if not self._is_by_decoding:
+            return frame.time
+        return (
+            None if frame.dts is None or self._stream.time_base is None else float(frame.dts * self._stream.time_base)
+        )
+
     def _take(self, new: "_Standing") -> Iterator[Event]:
         """The frame that stood so far ends, and the new one stands."""
         yield from self._stood(new.frame, self._rate.slot_start(new.pts_seconds))
         self._before = self._standing.frame if self._standing else None
         self._standing = new
         new.is_wanted = self._rate.feed(new.pts_seconds)
-        if new.is_wanted and not new.frame.interlaced_frame:
+        if new.is_wanted and not self._deinterlace.may_change(new.frame):
             yield from self._give(new.pts_seconds, self._pixels_of(new, None))
             new.is_wanted = False
 
@@ -159,7 +170,7 @@ class Sampler:
 
     def stretch(self, packet: "av.Packet[VideoStream]") -> Stretch:
         """What is to be decoded, now that this packet has come."""
-        if self._origin is None or packet.pts is None:
+        if self._origin is None or packet.pts is None or self._is_by_decoding:
             before = self.last_stretch()
             return Stretch([*before.packets, packet], before.is_cut_off)
         seconds = float(packet.pts * packet.time_base) - self._origin
@@ -175,7 +186,7 @@ class Sampler:
         decoded, unless every damaged one is to be found."""
         if not self._marks_needless or not self._shortcut.is_taken(self._rate.slot_seconds):
             return "DEFAULT"
-        if self._origin is None or packet.pts is None:
+        if self._origin is None or packet.pts is None or self._is_by_decoding:
             return "DEFAULT"
         seconds = float(packet.pts * packet.time_base) - self._origin
         if seconds >= self._rate.next_seconds:

@@ -1,9 +1,15 @@
 """What the first bytes say the file is. FFmpeg never guesses: it is given the format, and has no other."""
 
+from collections.abc import Callable
+
+import numpy as np
+
 from assay.errors import BadMedia, InvalidRequest
 from gateway.decode.worker import refusals
 
-SNIFF_BYTES = 4096
+_SNIFF_BYTES = 4096
+_SEARCHED_BYTES = 64 * 1024
+"""In which a transport stream may begin behind something else: what a tuner wrote before it was in step."""
 
 STILL = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heic")
 VIDEO = ("mp4", "matroska", "mpegts", "flv", "avi", "mpegps")
@@ -30,12 +36,16 @@ _TS_FEW_PACKETS, _TS_MANY_PACKETS = 2, 6
 and where it begins inside a packet."""
 
 
-def sniff(head: bytes, is_video: bool) -> str:
-    """Name of the container, one of `STILL` or `VIDEO`.
+def sniff(peek: Callable[[int], bytes], is_video: bool) -> str:
+    """Name of the container, one of `STILL` or `VIDEO`; `peek` shows the first so many bytes of the file.
 
     Raises `BadMedia` for what is not accepted and `InvalidRequest` for a picture sent as a video or the reverse.
     """
-    container = None if refusals.known(head) else _container(head)
+    head = peek(_SNIFF_BYTES)
+    is_known = bool(refusals.known(head))
+    container = None if is_known else _container(head)
+    if container is None and is_video and not is_known and _holds_mpegts(peek(_SEARCHED_BYTES)):
+        container = "mpegts"
     if container is None:
         raise BadMedia(refusals.refusal(head))
     if is_video and container in STILL:
@@ -69,6 +79,17 @@ def _is_mpegts(head: bytes) -> bool:
             least = _TS_FEW_PACKETS if offset in (0, packet_bytes - 188) else _TS_MANY_PACKETS
             if len(starts) >= least and set(starts[:_TS_MANY_PACKETS]) == {0x47}:
                 return True
+    return False
+
+
+def _holds_mpegts(head: bytes) -> bool:
+    """Whether packets begin anywhere, for those that `_is_mpegts` finds at once."""
+    is_sync = np.frombuffer(head, np.uint8) == 0x47
+    for packet_bytes in _TS_PACKET_BYTES:
+        last = len(is_sync) - (_TS_MANY_PACKETS - 1) * packet_bytes
+        starts = [is_sync[packet_bytes * i :][: max(last, 0)] for i in range(_TS_MANY_PACKETS)]
+        if np.logical_and.reduce(starts).any():
+            return True
     return False
 
 

@@ -3,6 +3,7 @@
 FFmpeg takes the tables of another recorder for another programme, whose picture nobody asked for.
 """
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ _WINDOW_BYTES = 204 * (_SYNCS + 1)
 _PICTURE_TYPES = frozenset({0x01, 0x02, 0x10, 0x1B, 0x24})
 """MPEG-1, MPEG-2, MPEG-4, H.264 and HEVC (ISO/IEC 13818-1, table 2-34)."""
 _MAX_SECTION_BYTES = 1024
+_BITS_TURNED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 Numbers = NDArray[np.integer[Any]]
 Pictures = list[tuple[int, int]]
@@ -31,8 +33,11 @@ class _Tables:
     """What one part says of itself: programme number to PID of its map, and what the maps that came name."""
 
     maps: dict[int, int]
-    pictures: Pictures = field(default_factory=list)
-    maps_read: set[int] = field(default_factory=set)
+    by_map: dict[int, Pictures] = field(default_factory=dict)
+
+    @property
+    def pictures(self) -> Pictures:
+        return [picture for pid in self.maps.values() for picture in self.by_map.get(pid, ())]
 
 
 class Splice:
@@ -76,16 +81,14 @@ class Splice:
             self._pass_on(len(self._buffer) - len(self._buffer) % self._packet_bytes)
 
     def _find_sync(self) -> None:
-        """Hands on what stands in front of the first packet, or of where one may begin."""
+        """Leaves out what stands in front of the first packet, or of where one may begin."""
         window = self._buffer[:_WINDOW_BYTES]
         for offset in range(_PACKET_BYTES[-1]):
             for size in _PACKET_BYTES:
                 if set(window[offset::size][:_SYNCS]) == {_SYNC}:
                     self._packet_bytes = size
-                    self._ready += self._buffer[:offset]
                     del self._buffer[:offset]
                     return
-        self._ready += self._buffer[: _PACKET_BYTES[0]]
         del self._buffer[: _PACKET_BYTES[0]]
 
     def _pass_on(self, size: int) -> None:
@@ -139,10 +142,22 @@ class Splice:
             return
         if pid == _PAT_PID and section[0] == 0x00:
             self._begin_part(_maps(section))
-        elif pid != _PAT_PID and section[0] == 0x02 and self._part is not None and pid not in self._part.maps_read:
-            self._part.maps_read.add(pid)
-            self._part.pictures += _pictures(section)
-            self._renumber()
+        elif pid != _PAT_PID and section[0] == 0x02 and self._part is not None:
+            self._read_map(self._part, pid, _pictures(section))
+
+    def _read_map(self, part: _Tables, pid: int, pictures: Pictures) -> None:
+        """A map that names other pictures than before begins a part, too."""
+        known = part.by_map.get(pid)
+        if known == pictures:
+            return
+        changed = _Tables(part.maps, {**part.by_map, pid: pictures})
+        if not known:
+            part.by_map[pid] = pictures
+        elif changed == self._first:
+            self._part, self._pids = self._first, None
+        else:
+            self._part = changed
+        self._renumber()
 
     def _begin_part(self, maps: dict[int, int]) -> None:
         if not maps or (self._part is not None and maps == self._part.maps):
@@ -180,7 +195,13 @@ class Splice:
         size = 3 + (int.from_bytes(section[1:3], "big") & 0xFFF) if len(section) >= 3 else _MAX_SECTION_BYTES
         if len(section) < size:
             return None
-        return bytes(self._sections.pop(pid)[:size]) if size >= 12 else None
+        whole = bytes(self._sections.pop(pid)[:size])
+        return whole if size >= 12 and _is_sound(whole) else None
+
+
+def _is_sound(section: bytes) -> bool:
+    """Its checksum is right (CRC-32/MPEG-2: that of zlib with the bits of every byte turned round)."""
+    return zlib.crc32(section.translate(_BITS_TURNED)) == 0xFFFFFFFF
 
 
 def _marked(pids: list[int]) -> NDArray[np.bool_]:

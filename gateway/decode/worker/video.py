@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import av
-from av.container import InputContainer
+from av.codec.context import Flags
+from av.container import Container, InputContainer
 from av.error import FFmpegError
 from av.stream import Discard, Disposition
 from av.video.codeccontext import VideoCodecContext
@@ -43,6 +44,7 @@ _LOOK_AHEAD_BYTES = MIB
 _SCRAMBLED_WITHIN_BYTES = 16 * 1024
 ENCRYPTED = "the video is encrypted (DRM or pay television); send one that plays without a key"
 _JUMPS = "the clock of the video jumps or starts again {} times; its parts were put one after the other"
+_SEVERAL_TRACKS = "the file has {} video tracks, of which number {} was judged"
 _OTHER_CODEC = "the codec of the video changes; what follows in the other codec was left out"
 
 
@@ -106,6 +108,8 @@ def prepare(stream: VideoStream, max_pixels: int, **options: str) -> None:
     if context.width * context.height > max_pixels:
         raise OverLimit(too_many_pixels(context.width * context.height, max_pixels))
     context.thread_count = 1
+    # Otherwise FFmpeg cuts off less at the left than the stream says, for the sake of addresses.
+    context.flags |= Flags.unaligned
     context.options = {"max_pixels": str(max_pixels), "codec_whitelist": _DECODERS, **options}
 
 
@@ -175,11 +179,15 @@ def _checked(index: bytes, limits: DecodeLimits) -> Presentations:
     return presentation.of_mp4(index)
 
 
+def _moving(media: Container) -> list[VideoStream]:
+    """The tracks with a picture but for covers."""
+    return [each for each in media.streams.video if not each.disposition & Disposition.attached_pic]
+
+
 def presentation_of(stream: VideoStream, container: str, presentations: Presentations) -> Presentation:
     """Of the track to look at. Raises `BadMedia` if it is encrypted."""
     # FFmpeg passes an MP4's track numbers on; of Matroska's tracks, the order.
-    videos = [each for each in stream.container.streams.video if not each.disposition & Disposition.attached_pic]
-    key = stream.id if container == "mp4" else videos.index(stream)
+    key = stream.id if container == "mp4" else _moving(stream.container).index(stream)
     found = presentations.get(key, Presentation())
     if found.is_encrypted:
         raise BadMedia(ENCRYPTED)
@@ -200,6 +208,9 @@ def decode_video(upload: UploadReader, container: str, spec: DecodeSpec) -> Iter
         prepare(stream, limits.max_video_pixels)
         shown = presentation_of(stream, container, opened.presentations)
         sampler = Sampler(spec, Budget(limits, upload), container, stream, shown)
+        tracks = _moving(media)
+        if len(tracks) > 1:
+            sampler.warnings.append(_SEVERAL_TRACKS.format(len(tracks), 1 + tracks.index(stream)))
         try:
             for frame in frames_of(media, stream, sampler.budget, clock, sampler):
                 yield from sampler.feed(frame)

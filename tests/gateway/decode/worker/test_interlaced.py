@@ -11,6 +11,8 @@ from av.video.reformatter import VideoReformatter
 from gateway.decode.worker.deinterlace import DEINTERLACED, is_combed
 from tests.gateway.decode.upload import VIDEO, decode
 from tests.media.cases import case
+from tests.media.containers import with_box, with_element
+from tests.media.heic import box
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SIZE = WIDTH, HEIGHT = 320, 240
@@ -28,6 +30,10 @@ def woven(index):
     frame = picture(2 * index)
     frame[::2] = picture(2 * index + 1)[::2]
     return frame
+
+
+def whole(index):
+    return picture(2 * index)
 
 
 def film(frames, container, codec, pix_fmt="yuv420p", size=SIZE, **options):
@@ -77,6 +83,16 @@ async def test_what_only_says_that_it_is_interlaced_stays_as_it_is(pool, contain
     pix_fmt = "yuv422p10le" if codec == "prores_ks" else "yuv420p"
     data = film([picture(2 * i) for i in range(40)], container, codec, pix_fmt, **options)
     assert (await decode(pool, data, VIDEO)).summary.warnings == ()
+
+
+@pytest.mark.parametrize(("container", "said"), [("matroska", b"\x9d\x81\x06"), ("mp4", box(b"fiel", b"\2\6"))])
+async def test_a_stream_that_does_not_say_it_is_interlaced_where_its_container_does(pool, container, said):
+    coded = {"preset": "ultrafast", "crf": "12"}
+    twin, silent = (film(map(each, range(28)), container, "libx264", **coded) for each in (whole, woven))
+    telling = with_element(silent, said) if container == "matroska" else with_box(silent, said)
+    both = [await decode(pool, data, VIDEO) for data in (telling, twin)]
+    assert far(*both) < 4.0
+    assert [each.summary.warnings for each in (*both, await decode(pool, silent, VIDEO))] == [(DEINTERLACED,), (), ()]
 
 
 async def test_a_pan_and_its_progressive_twin_are_alike(pool):

@@ -11,31 +11,15 @@ from assay.errors import BadMedia
 from gateway.decode.worker import matroska, mp4, presentation
 from gateway.decode.worker.presentation import Crop
 from tests.gateway.decode.upload import VIDEO, decode
-from tests.media.build import media
+from tests.media.build import _encode, media
 from tests.media.cases import case
+from tests.media.containers import with_box
 from tests.media.corpus import content
+from tests.media.heic import box
 from tests.media.live import live
 from tests.media.transport import scrambled, with_arrival_times
 
 on_the_loop = pytest.mark.asyncio(loop_scope="session")
-
-
-def box(kind, *bodies):
-    body = b"".join(bodies)
-    return struct.pack(">I4s", 8 + len(body), kind) + body
-
-
-def with_box(data, added):
-    """An MP4 whose index is at its end, with a box more in its sample entry."""
-    data = bytearray(data)
-    entry = max(data.rfind(b"avc1"), data.rfind(b"hev1"))
-    for kind in (b"stsd", b"stbl", b"minf", b"mdia", b"trak", b"moov"):
-        at = data.rindex(kind, 0, entry) - 4
-        data[at : at + 4] = struct.pack(">I", int.from_bytes(data[at : at + 4], "big") + len(added))
-    size = int.from_bytes(data[entry - 4 : entry], "big")
-    data[entry - 4 : entry] = struct.pack(">I", size + len(added))
-    data[entry - 4 + size : entry - 4 + size] = added
-    return bytes(data)
 
 
 def clap(width, height, right=0, down=0):
@@ -60,6 +44,14 @@ async def test_the_clean_aperture_of_an_mp4_is_what_is_judged(pool):
     # The red block of 80 x 80 in the corner takes a third of what is left.
     red = decoded.frames[0].pixels.astype(int)
     assert (red[:, :, 0] - red[:, :, 1] > 100).mean() == pytest.approx(80 * 80 / (160 * 120), abs=0.03)
+
+
+@pytest.mark.parametrize("left_px", [2, 16, 40])
+@on_the_loop
+async def test_what_the_stream_crops_at_the_left_is_not_judged(pool, left_px):
+    options = {"preset": "ultrafast", "x264-params": f"crop-rect={left_px},0,0,0"}
+    data = _encode("matroska", "libx264", [0.0, 0.04], options)
+    assert await shown(pool, data) == (320 - left_px, 240)
 
 
 @on_the_loop

@@ -63,6 +63,19 @@ async def test_no_frame_is_lost_behind_forty_sound_tracks(pool, container, codec
     assert (decoded.times, decoded.summary.frames_decoded) == (HALF_SECONDS, 100)
 
 
+async def test_of_several_pictures_the_result_says_which(pool):
+    def write(path):
+        with av.open(str(media("mp4_faststart.mp4"))) as source, av.open(path, "w", format="matroska") as out:
+            pictures = [out.add_stream_from_template(source.streams.video[0]) for _ in range(2)]
+            for packet in source.demux(video=0):
+                for picture in pictures if packet.dts is not None else ():
+                    packet.stream = picture
+                    out.mux(packet)
+
+    warnings = (await decode(pool, _in_file(write), VIDEO)).summary.warnings
+    assert warnings == ("the file has 2 video tracks, of which number 1 was judged",)
+
+
 async def test_a_picture_that_begins_after_a_minute_of_sound_is_found(pool):
     decoded = await decode(pool, sound_before(60.0, live(4.0)), VIDEO)
     assert decoded.times == [i / 2 for i in range(8)]

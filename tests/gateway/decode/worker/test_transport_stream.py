@@ -7,7 +7,6 @@ import pytest
 from assay.errors import BadMedia
 from gateway.decode.live_time import WRAP_SECONDS
 from gateway.decode.spec import DecodeSource
-from gateway.decode.worker.sniff import sniff
 from tests.gateway.decode.upload import VIDEO, decode
 from tests.media.build import media
 from tests.media.cases import case
@@ -37,9 +36,9 @@ async def test_what_a_camcorder_writes_is_decoded_whole(pool):
     assert (summary.frames_decoded, round(summary.duration_seconds, 2)) == (100, 3.96)
 
 
-async def test_a_byte_that_looks_like_a_packets_first_makes_no_transport_stream():
+async def test_a_byte_that_looks_like_a_packets_first_makes_no_transport_stream(pool):
     with pytest.raises(BadMedia, match="no known kind"):
-        sniff((b"\x8f" * 99 + b"G" + b"\x8f" * 88) * 5 + b"\x8f" * 3000, is_video=True)
+        await decode(pool, (b"\x8f" * 99 + b"G" + b"\x8f" * 88) * 5 + b"\x8f" * 3000, VIDEO)
 
 
 async def test_two_recordings_that_were_joined_are_both_found(pool):
@@ -77,6 +76,26 @@ async def test_a_part_in_another_codec_is_left_out_with_a_word(pool):
     mpeg2 = of_other_recorder(media("mpegps_small.mpg").read_bytes())
     decoded = await decode(pool, live(4.0) + mpeg2, VIDEO)
     assert (decoded.times, "other codec" in decoded.summary.warnings[-1]) == (halves(4), True)
+
+
+async def test_a_part_whose_tables_differ_only_in_the_codec_is_left_out_with_a_word(pool):
+    numbers = {"mpegts_start_pid": "0x100", "mpegts_pmt_start_pid": "0x1000"}
+    mpeg2 = of_other_recorder(media("mpegps_small.mpg").read_bytes(), **numbers)
+    decoded = await decode(pool, live(4.0) + mpeg2, VIDEO)
+    assert (decoded.times, "other codec" in decoded.summary.warnings[-1]) == (halves(4), True)
+
+
+async def test_a_part_that_gives_the_pictures_number_to_the_sound_is_decoded(pool):
+    numbers = {"mpegts_start_pid": "0xFF", "mpegts_pmt_start_pid": "0x1000"}
+    swapped = of_other_recorder(live(4.0, 5000.0), **numbers)
+    decoded = await decode(pool, live(4.0) + swapped, VIDEO)
+    assert decoded.times == halves(8)
+
+
+@pytest.mark.parametrize("stray", [bytes(188 * 3), bytes(range(256)) * 4, b"\xa5" * 20_001])
+async def test_what_stands_before_the_first_packet_is_passed_over(pool, stray):
+    decoded = await decode(pool, stray + live(4.0), VIDEO)
+    assert (decoded.times, decoded.summary.warnings) == (halves(4), ())
 
 
 async def test_a_file_goes_on_where_its_clock_wraps(pool):

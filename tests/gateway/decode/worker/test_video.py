@@ -9,7 +9,7 @@ from assay.errors import BadMedia, InvalidRequest, OverLimit
 from assay.frame import Frame
 from gateway.decode.spec import DecodeLimits, Shrink
 from tests.gateway.decode.upload import VIDEO, Decoded, decode, upload
-from tests.media.build import large_video, level_at, media
+from tests.media.build import _EVEN, _encode, large_video, level_at, media
 from tests.media.cases import case
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -68,6 +68,13 @@ async def test_every_way_of_sampling_sees_a_still_for_as_long_as_it_stands(pool,
     spec = dataclasses.replace(VIDEO, sampling=sampling, frame_count=9, frames_per_second=rate)
     times = (await decode(pool, case("mp4_vfr_20_s_still_then_2_s_bad.mp4"), spec)).times
     assert np.mean(np.array(times) < 20.0) == pytest.approx(20 / 22.5, abs=0.02)
+
+
+async def test_avi_that_stores_frames_out_of_order_is_sampled_by_the_order_of_display(pool):
+    data = _encode("avi", "libx264", _EVEN[:50], {"preset": "veryfast", "bf": "3", "g": "25"})
+    decoded = await decode(pool, data, VIDEO)
+    assert (decoded.times, decoded.summary.warnings) == (HALF_SECONDS[:4], ())
+    assert np.allclose(decoded.levels, [level_at(seconds) for seconds in decoded.times], atol=1.5)
 
 
 async def test_duration_is_the_time_of_the_last_frame(pool):
