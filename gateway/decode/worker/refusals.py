@@ -5,6 +5,14 @@ _ACCEPTED = (
     "video"
 )
 """Both kinds: a caller does not always know which call a file belongs to."""
+_BARE = "a bare {} stream"
+_START_CODES = (b"\0\0\1", b"\0\0\0\1")
+_BARE_UNITS: tuple[tuple[bytes, str], ...] = (
+    # Parameter sets and delimiters with which such a stream begins.
+    *((unit, "H.264") for unit in (b"\x67", b"\x27", b"\x09")),
+    *((unit, "HEVC") for unit in (b"\x40\1", b"\x42\1", b"\x46\1")),
+    *((unit, "MPEG-4") for unit in (b"\xb0", b"\x00\0\0\1\x20")),
+)
 _RAW = "a camera raw picture ({})"
 _KINDS: tuple[tuple[int, bytes, str], ...] = (
     # Where the bytes are, which, and what they mean.
@@ -52,12 +60,22 @@ _KINDS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x1f\x8b", "a gzip archive"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (0, b"Rar!\x1a\x07", "a RAR archive"),
+    (0, b"BZh", "a bzip2 archive"),
+    (0, b"\xfd7zXZ\0", "an xz archive"),
+    (0, b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (0, b"FWS", "a Flash animation"),
+    (0, b"CWS", "a Flash animation"),
+    (0, b"\x7fELF", "a program"),
+    (0, b"\0\5\x16\7", "what macOS keeps next to a file (AppleDouble)"),
     (0, b"#EXTM3U", "a playlist"),
     (0, b"OggS", "an Ogg file"),
     (0, b"fLaC", "a sound file (FLAC)"),
     (0, b"ID3", "a sound file (MP3)"),
     (0, b"\xff\xfb", "a sound file (MP3)"),
-    (0, b"\0\0\1\xb3", "a bare MPEG video stream"),
+    (0, b"\0\0\1\xb3", _BARE.format("MPEG video")),
+    *((0, code + unit, _BARE.format(name)) for code in _START_CODES for unit, name in _BARE_UNITS),
+    (0, b"DKIF", _BARE.format("VP8, VP9 or AV1")),
+    (0, b"YUV4MPEG2", "a video of uncompressed frames (Y4M)"),
     (0, b"\x06\x0e\x2b\x34\x02\x05\x01\x01", "an MXF file"),
     (0, b"\x1f\x07\0", "a bare DV stream"),
     (0, b".RMF", "a RealMedia file"),
@@ -66,6 +84,7 @@ _KINDS: tuple[tuple[int, bytes, str], ...] = (
 _AMBIGUOUS: tuple[tuple[int, bytes, str], ...] = (
     # Far from the beginning, which may be that of a kind that is accepted.
     (40, b" EMF", "a Windows metafile (EMF)"),
+    (257, b"ustar", "a tar archive"),
     (128, b"DICM", "a medical picture (DICOM)"),
     (8, b"WAVE", "a sound file (WAV)"),
     (0, b"RIFF", "a RIFF file"),
@@ -81,6 +100,11 @@ _HEIF_BRANDS = {
     **{b"avci": "H.264", b"avcs": "H.264", b"j2ki": "JPEG 2000", b"j2is": "JPEG 2000", b"jpeg": "JPEG"},
     **{b"vvic": "VVC (H.266)", b"evbi": "EVC"},
 }
+_NEAR_BYTES = 1024
+"""Further behind a picture is the preview of something else."""
+_PICTURES = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"))
+_BASE64 = ("/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD", "AAAAIGZ0eX", "AAAAHGZ0eX")
+"""How JPEG, PNG, WebP, GIF and MP4 begin in it."""
 _TGA_KINDS, _TGA_DEPTHS = (1, 2, 3, 9, 10, 11), (8, 15, 16, 24, 32)
 
 
@@ -90,15 +114,33 @@ def refusal(head: bytes) -> str:
         return f"the file is empty; send {_ACCEPTED}"
     if name := known(head) or _at(_AMBIGUOUS, head):
         return f"this is {name}, which is not accepted; send {_ACCEPTED}"
-    # The last character may be cut in the middle, hence `ignore`.
-    text = head.decode("utf-8", "ignore")
-    if len(text.encode()) > len(head) - 4 and all(sign.isprintable() or sign.isspace() for sign in text):
-        if "<svg" in text:
-            return f"this is an SVG drawing, which is not accepted; send {_ACCEPTED}"
-        return f"this is a text, whatever its name says; send {_ACCEPTED}"
+    if text := _text(head):
+        return _of_text(text)
     if _is_tga(head):
         return f"this is a TGA picture, which is not accepted; send {_ACCEPTED}"
+    for magic, name in _PICTURES:
+        if (at := head[:_NEAR_BYTES].find(magic)) > 0:
+            return f"a {name} picture begins only at byte {at}; send it without what stands in front of it"
     return f"these bytes are of no known kind; send {_ACCEPTED}"
+
+
+def _text(head: bytes) -> str:
+    """What is written there; empty if it is no text."""
+    coding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    # The last character may be cut in the middle, hence `ignore`.
+    text = head.decode(coding, "ignore").removeprefix("\ufeff")
+    is_whole = len(text.encode(coding)) > len(head) - 8
+    return text if is_whole and all(sign.isprintable() or sign.isspace() for sign in text) else ""
+
+
+def _of_text(text: str) -> str:
+    if "<svg" in text:
+        return f"this is an SVG drawing, which is not accepted; send {_ACCEPTED}"
+    if "<html" in text.lower() or "<!doctype html" in text.lower():
+        return f"this is a web page (HTML), not the file that it shows; send {_ACCEPTED}"
+    if text.startswith(("data:image/", "data:video/", *_BASE64)):
+        return "this is a file written as text (base64); decode it before it is sent"
+    return f"this is a text, whatever its name says; send {_ACCEPTED}"
 
 
 def known(head: bytes) -> str:

@@ -4,7 +4,9 @@ TIFF 6.0, its supplements, TIFF/EP (ISO 12234-2) and BigTIFF.
 """
 
 import io
+import itertools
 import struct
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +24,7 @@ _MOST_DIRECTORIES = 256
 """That are read; a scanned book may have more, and its first page is the first in any case."""
 _SUBFILE_TYPE, _OLD_SUBFILE_TYPE = 254, 255
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, MAKE, STRIPS, ORIENTATION = 256, 257, 258, 259, 262, 271, 273, 274
+_PLANES, _EXTRA = 284, 338
 STRIP_SIZES, JPEG_START, JPEG_SIZE, SAMPLE_FORMAT = 279, 513, 514, 339
 _TILES, _TILE_SIZES, SUB_DIRECTORIES, _PROFILE = 324, 325, 330, 34675
 _REDUCED, _MASK, _DEPTH, _SEMANTIC_MASK = 1, 4, 8, 1 << 16
@@ -36,6 +39,10 @@ _UNKNOWN_COMPRESSIONS = {
 }
 # Pillow's own reader mixes up planes of 16 bits; libtiff reads everything that it does.
 TiffImagePlugin.READ_LIBTIFF = True
+# It has no mode for grey and transparency of 16 bits: their four bytes are taken for four channels.
+_DEEP_GREY_AND_MORE = (16, 16)
+for _prefix, _kind in itertools.product((b"II", b"MM"), (0, 1, 2)):
+    TiffImagePlugin.OPEN_INFO[_prefix, 1, (1,), 1, _DEEP_GREY_AND_MORE, (_kind,)] = ("RGBA", "RGBA")
 TiffImagePlugin.OPEN_INFO[b"MM", 0, (1,), 1, (16,), ()] = ("I;16B", "I;16B")
 
 
@@ -167,12 +174,9 @@ def decode_tiff(
             image.load()
             return _eight_bits(image, chosen), _turn_left(chosen, first), ColourTags(profile)
     except UnidentifiedImageError as problem:
-        raise BadMedia(f"this is a TIFF {_form(chosen)}, {_NOT_ACCEPTED}") from problem
+        raise BadMedia(_refusal(chosen)) from problem
     except (ValueError, SyntaxError, OSError, RuntimeError, TypeError, KeyError, struct.error) as problem:
         raise BadMedia(DAMAGED.format("TIFF")) from problem
-
-
-_NOT_ACCEPTED = "which is not accepted; export it with 8 or 16 bits per channel"
 
 
 def _check(chosen: Directory) -> None:
@@ -184,15 +188,21 @@ def _check(chosen: Directory) -> None:
         raise BadMedia(f"this is a TIFF compressed with {compression}, which is not accepted; export it as LZW or JPEG")
     bits, form = set(chosen.numbers(BITS)), _FORMATS.get(chosen.number(SAMPLE_FORMAT, 1))
     if form or any(number > 16 for number in bits):
-        raise BadMedia(f"this is a TIFF {_form(chosen)}, {_NOT_ACCEPTED}")
+        raise BadMedia(_refusal(chosen))
+    if len(chosen.numbers(BITS)) == 2 and chosen.number(_PLANES) == 2:
+        raise BadMedia("this is a TIFF of grey and transparency in two planes, which is not accepted; export it as RGB")
     if not chosen.pixels or not chosen.is_in_file:
         raise BadMedia(DAMAGED.format("TIFF"))
 
 
-def _form(chosen: Directory) -> str:
+def _refusal(chosen: Directory) -> str:
+    """Of numbers or colours for which there is no decoder."""
     bits = [int(number) for number in chosen.numbers(BITS)[:8]] or [1]
     form = _FORMATS.get(chosen.number(SAMPLE_FORMAT, 1), "unsigned")
-    return f"of {form} numbers with {'+'.join(map(str, bits))} bits (photometric {chosen.number(PHOTOMETRIC)})"
+    is_ordinary = form == "unsigned" and set(bits) <= {8, 16}
+    numbers = f"of {form} numbers with {'+'.join(map(str, bits))} bits (photometric {chosen.number(PHOTOMETRIC)})"
+    way = "as RGB without further channels" if is_ordinary else "with 8 or 16 bits per channel"
+    return f"this is a TIFF {numbers}, which is not accepted; export it {way}"
 
 
 def _starting_with(chosen: Directory, first: Directory) -> bytes:
@@ -223,5 +233,17 @@ def _eight_bits(image: Image.Image, chosen: Directory) -> Image.Image:
         table = (np.arange(65536, dtype=np.uint32).clip(max=levels) * 255 + levels // 2) // levels
         shown = table.astype(np.uint8)[grey]
         return Image.fromarray(255 - shown if chosen.number(PHOTOMETRIC) == _WHITE_IS_ZERO else shown)
+    if tuple(chosen.numbers(BITS)) == _DEEP_GREY_AND_MORE:
+        return _grey_and_more(image, chosen.number(_EXTRA))
     plain = {"La": "LA", "RGBa": "RGBA", "1": "L", "P": "RGBA", "PA": "RGBA", "YCbCr": "RGB", "RGBX": "RGB"}
     return image.convert(plain[image.mode]) if image.mode in plain else image
+
+
+def _grey_and_more(image: Image.Image, kind: int) -> Image.Image:
+    """Of 16 bits each; `kind` (ExtraSamples) is 0 for what is no transparency, 1 where grey was multiplied by it."""
+    both = np.asarray(image).view("<u2" if sys.byteorder == "little" else ">u2").astype(np.uint32)
+    grey, opacity = both[..., 0], both[..., 1]
+    if kind == 1:
+        grey = (grey * np.uint64(65535) // np.maximum(opacity, 1)).clip(max=65535)
+    eight = np.stack([grey, opacity if kind else np.full_like(opacity, 65535)], axis=-1)
+    return Image.fromarray(((eight + 128) // 257).astype(np.uint8))

@@ -1,3 +1,5 @@
+import base64
+import re
 import struct
 
 import pytest
@@ -40,6 +42,11 @@ NAMES = {
     "a camera raw picture (X3F)": [b"FOVb\0\0\2\0"],
     "a camera raw picture (CRW)": [b"II\x1a\0\0\0HEAPCCDR"],
     "a HEIF picture coded in JPEG 2000": [box(b"ftyp", b"j2ki", bytes(4), b"mif1")],
+    "a bare H.264 stream": [b"\0\0\0\1\x67\x64\0\x1f", b"\0\0\1\x09\x10"],
+    "a bare HEVC stream": [b"\0\0\0\1\x40\1\x0c\1"],
+    "a bare VP8, VP9 or AV1 stream": [b"DKIF\0\0\x20\0AV01"],
+    "what macOS keeps next to a file (AppleDouble)": [b"\0\5\x16\7\0\2\0\0Mac OS X"],
+    "a tar archive": [b"photo.jpg" + bytes(248) + b"ustar\x0000"],
     "a sound file (WAV)": [b"RIFF\0\0\0\0WAVEfmt "],
 }
 
@@ -52,6 +59,24 @@ async def test_what_is_not_accepted_is_named_in_either_call(pool, name, spec):
         with pytest.raises(BadMedia) as refusal:
             await decode(pool, head + bytes(300 if b"<" not in head and head[:1] not in b"P#%" else 0), spec)
         assert str(refusal.value).startswith(f"this is {name}, which is not accepted; send a JPEG, PNG")
+
+
+PAGE = "<!DOCTYPE html>\n<html><body>404 Nicht gefunden: schöne Grüße</body></html>"
+JPEG = b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(range(256)) * 4
+UNUSUAL = {
+    "this is a web page (HTML), not the file": [PAGE.encode(), b"\xef\xbb\xbf" + PAGE.encode(), PAGE.encode("utf-16")],
+    "this is a file written as text (base64); decode": [b"data:image/jpeg;base64,/9j/4AAQ", base64.b64encode(JPEG)],
+    "a JPEG picture begins only at byte 3; send": [b"\xef\xbb\xbf" + JPEG],
+    "a JPEG picture begins only at byte 43; send": [b"HTTP/1.1 200 OK\r\nContent-Length: 1040\r\n\r\n\n\n" + JPEG],
+}
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("words", UNUSUAL)
+async def test_what_went_wrong_on_the_way_is_named(pool, words):
+    for data in UNUSUAL[words]:
+        with pytest.raises(BadMedia, match=re.escape(words)):
+            await decode(pool, data, PICTURE)
 
 
 @pytest.mark.asyncio(loop_scope="session")

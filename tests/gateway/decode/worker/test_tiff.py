@@ -62,12 +62,21 @@ COLOUR = {
     "CMYK": lambda: by_pillow("CMYK"),
     "CIELAB": lambda: by_pillow("LAB"),
 }
+
+
+def with_opacity(level):
+    return np.dstack([deep(GREY), np.full(GREY.shape, level, np.uint16)])
+
+
 GREYS = {
     "16 bits": lambda: tiff(Page(deep(GREY), 1)),
     "16 bits, big-endian": lambda: tiff(Page(deep(GREY), 1), order=">"),
     "16 bits, white is zero": lambda: tiff(Page(65535 - deep(GREY), 0)),
     "16 bits, white is zero, big-endian": lambda: tiff(Page(65535 - deep(GREY), 0), order=">"),
     "16 bits in tiles": lambda: tiff(Page(deep(GREY), 1, tile_px=32)),
+    "16 bits and opaque": lambda: tiff(Page(with_opacity(65535), 1, tags={338: 2})),
+    "16 bits and opaque, big-endian": lambda: tiff(Page(with_opacity(65535), 1, tags={338: 2}), order=">"),
+    "16 bits and a channel of another use": lambda: tiff(Page(with_opacity(0), 1, tags={338: 0})),
     "white is zero": lambda: tiff(Page(255 - GREY, 0)),
     "palette": lambda: by_pillow("L", compression="tiff_lzw"),
 }
@@ -100,6 +109,16 @@ async def test_transparency_shows_white_whether_multiplied_or_not(pool, associat
     on_white = (SMALL.astype(int) * 128 + 255 * 127) // 255
     assert np.abs(decoded.frames[0].pixels - await reference(pool, on_white.astype(np.uint8))).mean() < 1.5
     assert decoded.summary.warnings == ("transparent parts of the picture were judged as they look on white",)
+
+
+@pytest.mark.parametrize("associated", [False, True])
+async def test_grey_of_16_bits_shows_white_where_it_is_transparent(pool, associated):
+    half = with_opacity(32768)
+    if associated:
+        half[..., 0] //= 2
+    shown_pixels = await shown(pool, tiff(Page(half, 1, tags={338: 1 if associated else 2})))
+    on_white = ((GREY.astype(int) + 255) // 2).astype(np.uint8)
+    assert np.abs(shown_pixels - await reference(pool, on_white)).mean() < 1.5
 
 
 async def test_grey_of_16_bits_with_exif_is_as_its_twin_of_8(pool):
@@ -154,7 +173,11 @@ async def test_a_picture_below_a_thumbnail_is_turned_like_the_file(pool, orienta
         (tiff(Page(GREY.astype(np.float32), 1, tags={339: 3})), "TIFF of floating point numbers with 32 bits"),
         (tiff(Page(GREY.astype(np.int16), 1, tags={339: 2})), "TIFF of signed numbers with 16 bits"),
         (tiff(Page(GREY.astype(np.uint32), 1)), "TIFF of unsigned numbers with 32 bits"),
-        (tiff(Page(np.dstack([deep(GREY)] * 2), 1, tags={338: 2})), r"TIFF of unsigned numbers with 16\+16 bits"),
+        (
+            tiff(Page(np.stack([GREY, GREY]), 1, tags={338: 2}, planar=True)),
+            "TIFF of grey and transparency in two planes",
+        ),
+        (tiff(Page(deep(SMALL), 8)), r"16\+16\+16 bits \(photometric 8\), which is not accepted; export it as RGB"),
         (tiff(Page(SMALL), big=True, order=">"), "BigTIFF in big-endian order"),
         (tiff(Page(SMALL, tags={259: 34712})), "TIFF compressed with JPEG 2000"),
         (tiff(Page(SMALL, tags={259: 50001})), "TIFF compressed with WebP"),

@@ -130,7 +130,7 @@ async def test_pixels_that_are_not_square_are_made_square(pool):
     [
         ("empty.bin", "the file is empty"),
         ("random_bytes.mp4", "no known kind"),
-        ("html_renamed.mp4", "this is a text"),
+        ("html_renamed.mp4", "this is a web page"),
         ("playlist_renamed.mp4", "this is a playlist"),
         ("mp4_truncated_moov.mp4", "index of the MP4 is damaged or cut off"),
         ("mp4_without_moov.mp4", "has no index"),
