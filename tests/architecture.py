@@ -184,8 +184,9 @@ _PREFACE = """# Packages and their arrows
 Made by `.venv/bin/python -m tests.architecture` from the imports of every module, also those inside functions; an arrow
 points at what is imported. `assay` is the library's modules (nouns, steps, the wire); its packages have boxes of their
 own, but for the generated `assay.v1`. The rules behind the drawing stand in `.importlinter`. A test checks them, this
-page, that no package imports itself in a circle, that no class name is defined twice, and that no file is small without
-a reason; the exceptions are listed in `tests/architecture.py`.
+page, that no package imports itself in a circle, that no class name is defined twice, that no file is small (under 30
+lines) or large (over 320) without a reason, and that no word of our own stands for one of the field's; the exceptions
+are listed in `tests/architecture.py`.
 """
 
 
