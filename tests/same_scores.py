@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _judge(options)
         return 0
     with tempfile.TemporaryDirectory() as scratch, _checked_out(options.before, Path(scratch) / "before") as before:
+        # Today's code reads what was written then; the other way round there may be settings that nobody knew.
+        options.checkpoint = options.checkpoint or before / "checkpoints" / "nano"
         results = [_judged(tree, options) for tree in (before, ROOT)]
     old, new = results
     different = [name for name in {**old, **new} if old.get(name) != new.get(name)]
@@ -43,7 +45,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--before", default="HEAD", help="the commit to compare with")
     parser.add_argument("--photos", type=int, default=60)
     parser.add_argument("--clips", type=int, default=6)
-    parser.add_argument("--checkpoint", type=Path, default=ROOT / "checkpoints" / "nano", help="the same for both")
+    parser.add_argument("--checkpoint", type=Path, help="the same for both (default: nano as it was at --before)")
     parser.add_argument("--judge", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
