@@ -75,17 +75,17 @@ def _judged(tree: Path, options: argparse.Namespace) -> dict[str, object]:
 
 def _judge(options: argparse.Namespace) -> None:
     """Runs in a tree; imports are of that tree."""
-    import assay
+    import assay.engine
     from assay.checkpoint import FormName, read_checkpoint
-    from assay.engine import Engine, EngineOptions
     from assay.generator import Conversation
     from assay.prompt import answer_form, question
 
     # Without -P the folder of this script, with tests/assay in it, would come first.
     assert Path(assay.__path__[0]).parent == Path.cwd(), f"imported {assay.__path__} in {Path.cwd()}"
     # The checkpoint's own numbers, which are the default of trees that have another setting for it.
-    stored = {"number_format": "stored"} if "number_format" in EngineOptions.__dataclass_fields__ else {}
-    engine, checkpoint = Engine.load(options.checkpoint, EngineOptions(**stored)), read_checkpoint(options.checkpoint)
+    known = getattr(assay.engine, "EngineOptions", None)
+    stored = [known(number_format="stored")] if "number_format" in getattr(known, "__dataclass_fields__", ()) else []
+    engine, checkpoint = assay.engine.Engine.load(options.checkpoint, *stored), read_checkpoint(options.checkpoint)
 
     async def answer(name: str, clip: object, form_name: FormName) -> None:
         conversation = Conversation(question(checkpoint, form_name, is_video=clip.is_video))  # type: ignore[attr-defined]
