@@ -19,7 +19,7 @@ class Part:
     name: str
     module: str
     wiring: Wiring
-    ready_seconds: float = 60.0
+    ready_seconds: float = 300.0
     """How long it may take until it serves."""
 
 

@@ -1,9 +1,10 @@
 """Core: vLLM's engine core, a child process, from its start to its end."""
 
 import multiprocessing
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vllm.engine.arg_utils import AsyncEngineArgs
@@ -12,16 +13,19 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from assay.errors import CheckpointError
 
 _LEASH = """
-import os, signal, sys
-handles = [os.pidfd_open(int(pid)) for pid in sys.argv[1:]]
+import contextlib, os, signal, sys
+handles = [os.pidfd_open(int(pid)) for pid in sys.argv[1].split()]
 os.read(0, 1)
+for file in sys.argv[2:]:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(file)
 for handle in handles:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(handle, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 """
-"""Kills the processes that it is given when its standard input is closed."""
+"""Removes the files and kills the processes that it is given when its standard input is closed."""
+_SHARED_MEMORY = re.compile(r"/dev/shm/(?:psm_|sem\.mp-)\w+")
+"""As Python's multiprocessing names it."""
 
 
 async def start(arguments: AsyncEngineArgs) -> AsyncLLM:
@@ -42,15 +46,22 @@ def _with_children(pid: int) -> Iterator[int]:
             yield from _with_children(int(child))
 
 
+def shared_memory(pids: Iterable[int]) -> set[str]:
+    """Files in /dev/shm that these processes have mapped. vLLM's stay behind when it is killed, and some after that."""
+    return {file for pid in pids for file in _SHARED_MEMORY.findall(Path(f"/proc/{pid}/maps").read_text())}
+
+
 class Leash:
     """Ends vLLM's core and its workers (which outlive a core that is killed) with this process, however it ends."""
 
     def __init__(self, llm: AsyncLLM) -> None:
         manager = llm.engine_core.resources.engine_manager
         self.pids = tuple(pid for process in manager.processes for pid in _with_children(int(process.pid)))
-        command = [f"{sys.prefix}/bin/python3", "-I", "-S", "-c", _LEASH, *map(str, self.pids)]
-        # Where this process ends, however it does, the other end of the pipe is closed.
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        what = " ".join(map(str, self.pids)), *shared_memory(self.pids)
+        command = [f"{sys.prefix}/bin/python3", "-I", "-S", "-c", _LEASH, *what]
+        # Where this process ends, however it does, the other end of the pipe is closed. A session of its own, so that
+        # what kills this process's group does not kill what cleans up.
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
     def let_go(self) -> None:
         """Kills what is left of the core."""

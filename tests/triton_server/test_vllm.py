@@ -101,8 +101,11 @@ async def test_a_core_that_dies_in_mid_answer_is_said_and_replaced(server: Trito
     assert not {each.pid for each in core_of(server)} & {each.pid for each in before}
 
 
-async def test_nothing_of_vllm_is_left_of_a_stub_that_is_killed(server: Triton) -> None:
-    before = core_of(server)
-    assert before
+def test_nothing_of_vllm_is_left_of_a_stub_that_is_killed(server: Triton) -> None:
+    pids = [process.pid for process in core_of(server)]
+    shared = {each.path for process in core_of(server) for each in process.memory_maps() if "/psm_" in each.path}
+    assert pids
+    assert shared
     os.kill(server.pids()["stub"], signal.SIGKILL)
-    assert until_gone([process.pid for process in before]) == []
+    assert until_gone(pids) == []
+    assert [path for path in shared if Path(path).exists()] == []

@@ -25,6 +25,7 @@ from assay.frame import Clip  # noqa: E402
 from assay.generator import Chose, Conversation, Event, Finished, NumberWritten  # noqa: E402
 from assay.prompt import answer_form, question  # noqa: E402
 from assay.qwen2_vl.tokenizer import TextTokenizer  # noqa: E402
+from assay.vllm.core import shared_memory  # noqa: E402
 from assay.vllm.engine import VllmEngine, VllmOptions  # noqa: E402
 from benchmarks.rehearsal.weights import miniature_shape, write_base  # noqa: E402
 from tests.assay.engine.oracle import Oracle, engine_events, texts  # noqa: E402
@@ -208,7 +209,7 @@ def test_a_core_that_dies_fails_what_is_in_flight_and_says_so(quick_nano: Path, 
     engine.close()
 
 
-def test_no_process_is_left_of_an_engine_that_is_killed(quick_nano: Path) -> None:
+def test_neither_process_nor_shared_memory_is_left_of_an_engine_that_is_killed(quick_nano: Path) -> None:
     program = (
         "import sys, time\nfrom pathlib import Path\nfrom assay.vllm.engine import VllmEngine, VllmOptions\n"
         "if __name__ == '__main__':\n"
@@ -222,6 +223,9 @@ def test_no_process_is_left_of_an_engine_that_is_killed(quick_nano: Path) -> Non
     line = next(line for line in process.stdout if line.startswith("pids "))
     pids = [int(pid) for pid in line.split()[1:]]
     assert all(map(_is_running, pids))
+    files = shared_memory(pids)
+    assert files
     process.kill()
     process.wait()
     _wait_until_gone(pids)
+    assert [file for file in files if Path(file).exists()] == []
