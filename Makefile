@@ -136,6 +136,10 @@ overload: setup ## Offer four times what four places can serve, for SECONDS (SEC
 cancel: setup ## Cancel N calls (N=1000) at random moments, and show what is still held
 	@$(BIN)/python -m tests.load cancel --count $(or $(N),1000)
 
+.PHONY: overhead
+overhead: setup ## Measure in pairs what mTLS, traces and quotas add to the processor time of a request
+	@$(BIN)/python -m tests.overhead
+
 .PHONY: auth
 auth: setup ## Try every kind of credentials on every method of every program
 	@$(BIN)/python -m tests.auth

@@ -147,7 +147,7 @@ class RequestLimit:
 
     def _match(self) -> None:
         while waiter := min((each for each in self._waiters if not each.turn.done()), key=self._rank, default=None):
-            if not self._has_room_for(waiter.place) and not self._make_room():
+            if not self._has_room_for(waiter.place) and not self._make_room(waiter.place):
                 break
             self._held.add(waiter.place)
             metrics.PLACES.labels(waiter.place.priority).inc()
@@ -166,9 +166,11 @@ class RequestLimit:
         of_tenant = sum(held.tenant == place.tenant for held in self._held)
         return PRIORITIES.index(place.priority), of_tenant, place.deadline_seconds
 
-    def _make_room(self) -> bool:
-        now = asyncio.get_running_loop().time()
-        slow = min((held for held in self._held if held.gives_way), key=lambda held: held.waits_since, default=None)
+    def _make_room(self, newcomer: "RequestPlace") -> bool:
+        """Takes the place of a request whose client is slow, and which is not more urgent."""
+        now, urgency = asyncio.get_running_loop().time(), PRIORITIES.index(newcomer.priority)
+        slow_ones = (held for held in self._held if held.gives_way and PRIORITIES.index(held.priority) >= urgency)
+        slow = min(slow_ones, key=lambda held: held.waits_since, default=None)
         if slow is None:
             return False
         if slow.waits_since + _PATIENCE_SECONDS <= now:

@@ -1,33 +1,39 @@
 """python -m tests.load overload|cancel: more clients than there are places, and clients that leave at any moment.
 
-The gateway, both services and their sockets are real; the model is scripted and takes a fixed time, so that counts and
-not this machine's speed decide. Exit code 1 if a figure is not what is aimed at.
+The gateway, both services, their sockets and the SDK are real; the model is scripted and takes a fixed time, so that
+the places decide and not this machine's speed. Exit code 1 if a figure is not what is aimed at.
 """
 
 import argparse
 import asyncio
+import io
 import random
+import statistics
 import sys
-from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import suppress
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
 
-import grpc
-
+from assay.client import AsyncClient, Client, Credentials
 from assay.errors import AssayError, Busy, QuotaExceeded
 from assay.form import Form
 from assay.frame import Clip
 from assay.generator import Conversation, Event
-from assay.rpc.errors import error_from
-from assay.v1 import assay_pb2
+from assay.rpc.authentication import Tokens
+from assay.rpc.call import SCOPES as ALL
+from assay.rpc.call import Identity
+from assay.rpc.security import Security
+from gateway.__main__ import SCOPES
 from gateway.decode.jobs import DecodePool
-from tests.gateway.serving import Caller, gateway
+from tests.gateway.serving import gateway
 from tests.media.build import media
 from tests.scripted_generator import ScriptedGenerator
 
 PLACES = 4
 _RELEASE_SECONDS = 2.0
+_REFUSALS = {"BUSY", "QUOTA"}
 
 
 @dataclass
@@ -42,40 +48,142 @@ class SlowGenerator(ScriptedGenerator):
             yield event
 
 
-async def overload(pool: DecodePool, seconds: float, times: float = 4.0) -> Counter[str]:
-    """Offers `times` what the places can serve, evenly; outcomes by reason, and how many refusals had no delay."""
-    model, outcomes = SlowGenerator(), Counter[str]()
-    async with gateway(pool, model, model, max_in_flight=PLACES, max_queued=1) as caller:
+@dataclass
+class Outcomes:
+    """What came of the calls of one tenant."""
 
-        async def one(tenant: str) -> None:
-            try:
-                await _score(caller, tenant)
-                outcomes["OK"] += 1
-            except AssayError as error:
-                outcomes[error.reason] += 1
-                if isinstance(error, Busy | QuotaExceeded) and not error.retry_seconds:
-                    outcomes["without a delay"] += 1
+    accepted_seconds: list[float] = field(default_factory=list)
+    refused_seconds: list[float] = field(default_factory=list)
+    queued_seconds: list[float] = field(default_factory=list)
+    """For which accepted calls waited for a place, as the server says."""
+    without_delay: int = 0
+    others: list[str] = field(default_factory=list)
+    """Ends that are neither a result nor a refusal with a reason."""
 
-        every_seconds = model.seconds / PLACES / times
+    @property
+    def offered(self) -> int:
+        return len(self.accepted_seconds) + len(self.refused_seconds) + len(self.others)
+
+    @property
+    def accepted_share(self) -> float:
+        return len(self.accepted_seconds) / self.offered
+
+    def p99(self) -> float:
+        return _p99(self.accepted_seconds)
+
+
+class _Names:
+    """Tokens whose tenant is what they say."""
+
+    def identity(self, token: str) -> Identity:
+        return Identity(token, token, frozenset(ALL))
+
+
+@dataclass
+class Load:
+    """A gateway under load, and its clients."""
+
+    address: str
+    service_seconds: float
+
+    @property
+    def capacity(self) -> float:
+        """Calls a second that the places can serve."""
+        return PLACES / self.service_seconds
+
+    async def one(self, client: AsyncClient | Client, outcomes: Outcomes) -> None:
+        """A call that is made once: an open file cannot be sent again."""
+        source, started = io.BytesIO(media("jpeg.jpg").read_bytes()), time.perf_counter()
+        try:
+            if isinstance(client, Client):
+                judgement = await asyncio.to_thread(client.score, source, form="direct")
+            else:
+                judgement = await client.score(source, form="direct")
+            outcomes.queued_seconds.append(judgement.usage.queued_seconds)
+            outcomes.accepted_seconds.append(time.perf_counter() - started)
+        except (Busy, QuotaExceeded) as refused:
+            outcomes.refused_seconds.append(time.perf_counter() - started)
+            outcomes.without_delay += not refused.retry_seconds
+        except AssayError as error:
+            outcomes.others.append(error.reason)
+
+    def client(self, tenant: str, priority: str = "interactive", kind: Any = AsyncClient) -> Any:
+        return kind(self.address, credentials=Credentials(token=tenant), priority=priority)
+
+    async def flood(self, times: float, seconds: float, clients: Iterable[Any]) -> Outcomes:
+        """Offers `times` the capacity, evenly, through the clients in turn."""
+        outcomes, clients = Outcomes(), list(clients)
+        every_seconds = 1 / self.capacity / times
+        # The first ones come a quarter of a service apart, as places that end together would free a queue at once.
         async with asyncio.TaskGroup() as group:
-            for _ in range(round(seconds / every_seconds)):
-                group.create_task(one("a"))
-                await asyncio.sleep(every_seconds)
-    outcomes["capacity"] = round(seconds * PLACES / model.seconds)
-    return outcomes
+            started, count = time.perf_counter(), 0
+            while (now := time.perf_counter() - started) < seconds:
+                group.create_task(self.one(clients[count % len(clients)], outcomes))
+                count += 1
+                pause = max(every_seconds, self.service_seconds / PLACES) if count < PLACES else every_seconds
+                await asyncio.sleep(max(0.0, now + pause - (time.perf_counter() - started)))
+        return outcomes
+
+    async def back_to_back(self, client: Any, seconds: float, at_once: int = 1) -> Outcomes:
+        """So many callers, each of which calls again once it has its answer."""
+        outcomes = Outcomes()
+
+        async def caller(number: int) -> None:
+            await asyncio.sleep(number * self.service_seconds / at_once)
+            end = time.perf_counter() + seconds
+            while time.perf_counter() < end:
+                await self.one(client, outcomes)
+
+        await asyncio.gather(*(caller(number) for number in range(at_once)))
+        return outcomes
+
+
+@asynccontextmanager
+async def loaded(pool: DecodePool, service_seconds: float) -> AsyncIterator[Load]:
+    """PLACES places, and one more request whose file may wait."""
+    model = SlowGenerator(seconds=service_seconds)
+    security = Security(tokens=Tokens([_Names()]), scopes=SCOPES)  # type: ignore[list-item]
+    async with gateway(pool, model, model, security=security, max_in_flight=PLACES, max_queued=1) as caller:
+        yield Load(caller.address, service_seconds)
+
+
+async def overload(load: Load, seconds: float, times: float = 4.0) -> tuple[float, Outcomes, Outcomes]:
+    """Calls a second that the places serve when they are just full, what became of these, and of `times` as many."""
+    async with load.client("a") as client:
+        calm = await load.back_to_back(client, seconds / 4, at_once=PLACES)
+        with load.client("a", kind=Client) as synchronous:
+            flooded = await load.flood(times, seconds, [client, synchronous])
+    return len(calm.accepted_seconds) / (seconds / 4), calm, flooded
+
+
+async def live_during_batch(load: Load, seconds: float) -> tuple[Outcomes, Outcomes]:
+    """Live calls, one after the other, alone and while batch calls come four times as fast as they can be served."""
+    async with load.client("camera", "live") as live, load.client("bulk", "batch") as bulk:
+        alone = await load.back_to_back(live, seconds / 2)
+        flooding = asyncio.create_task(load.flood(4.0, seconds + load.service_seconds, [bulk]))
+        await asyncio.sleep(load.service_seconds)
+        flooded = await load.back_to_back(live, seconds)
+        await flooding
+    return alone, flooded
+
+
+async def tenants(load: Load, seconds: float, small: float, big: float) -> tuple[Outcomes, Outcomes]:
+    """Two tenants that offer so many times the capacity."""
+    async with load.client("small") as one, load.client("big") as other:
+        return tuple(await asyncio.gather(load.flood(small, seconds, [one]), load.flood(big, seconds, [other])))
 
 
 async def cancel(pool: DecodePool, count: int, at_once: int = 20) -> dict[str, int]:
     """Cancels calls at random moments; what is still held two seconds after the last."""
     model = SlowGenerator(seconds=0.02)
-    async with gateway(pool, model, model, max_in_flight=at_once) as caller:
+    async with gateway(pool, model, model, max_in_flight=at_once) as caller, AsyncClient(caller.address) as client:
         limit = asyncio.Semaphore(at_once)
 
         async def one() -> None:
             async with limit:
-                with suppress(TimeoutError, AssayError, asyncio.CancelledError):
+                with suppress(TimeoutError, AssayError):
                     async with asyncio.timeout(random.uniform(0, 0.3)):
-                        await _score(caller, "")
+                        await client.score(media("jpeg.jpg"), form="direct")
 
         await asyncio.gather(*(one() for _ in range(count)))
         _, service, _ = caller.program
@@ -95,31 +203,66 @@ async def cancel(pool: DecodePool, count: int, at_once: int = 20) -> dict[str, i
         return held()
 
 
-async def _score(caller: Caller, tenant: str) -> None:
-    data = media("jpeg.jpg").read_bytes()
-    parts = [assay_pb2.StreamImageRequest(config=assay_pb2.ScoreConfig(form=1))]
-    parts += [assay_pb2.StreamImageRequest(chunk=data)]
-    call = caller.stub.StreamImage(iter(parts))
-    try:
-        async for _ in call:
-            pass
-    except grpc.aio.AioRpcError as failed:
-        raise error_from(failed, "the gateway") from None
-    finally:
-        call.cancel()
+def _p99(seconds: list[float]) -> float:
+    return sorted(seconds)[max(0, round(0.99 * len(seconds)) - 1)]
 
 
-async def _main(what: str, seconds: float, count: int) -> int:
+def _figure(said: str, value: float, is_met: bool) -> bool:
+    print(f"{said}: {value:.3g}{'' if is_met else '   NOT MET'}", flush=True)
+    return is_met
+
+
+async def _overloaded(load: Load, seconds: float) -> bool:
+    served, calm, flooded = await overload(load, seconds)
+    goodput = len(flooded.accepted_seconds) / seconds / served
+    untyped = len(flooded.others) + flooded.without_delay
+    print(f"of it in the queue, p99: {_p99(flooded.queued_seconds) / load.service_seconds:.3f} of a service")
+    refused_ms = 1000 * statistics.median(flooded.refused_seconds)
+    print(f"{flooded.offered} calls in {seconds:g} s, {flooded.offered / seconds / served:.2f}x of {served:.3g}/s")
+    met = [
+        _figure("goodput, of what just full places serve (>= 0.9)", goodput, goodput >= 0.9),
+        _figure(
+            "p99 of accepted calls, of the one just full (<= 1.5)", ratio := flooded.p99() / calm.p99(), ratio <= 1.5
+        ),
+        _figure("calls that ended without a result or a refusal with a delay (0)", untyped, untyped == 0),
+        _figure("median refusal, ms (<= 10)", refused_ms, refused_ms <= 10),
+    ]
+    return all(met)
+
+
+async def _classes(load: Load, seconds: float) -> bool:
+    alone, flooded = await live_during_batch(load, seconds)
+    ratio = flooded.p99() / alone.p99()
+    print(f"of it in the queue, p99: {_p99(flooded.queued_seconds) / load.service_seconds:.3f} of a service")
+    refused = len(flooded.refused_seconds) + len(flooded.others)
+    met = [
+        _figure("p99 of live during a flood of batch, of it alone (<= 1.2)", ratio, ratio <= 1.2),
+        _figure("live calls that were refused (0)", refused, refused == 0),
+    ]
+    return all(met)
+
+
+async def _fair(load: Load, seconds: float) -> bool:
+    small, _ = await tenants(load, seconds, small=0.2, big=1.8)
+    share = small.accepted_share
+    one, other = await tenants(load, seconds, small=5.0, big=5.0)
+    half = len(one.accepted_seconds) / (len(one.accepted_seconds) + len(other.accepted_seconds))
+    met = [
+        _figure("of two tenants at 1:9 and 2x, what the small one gets of its calls (1)", share, share >= 0.99),
+        _figure("of two tenants at 10x, the share of one (0.45 to 0.55)", half, 0.45 <= half <= 0.55),
+    ]
+    return all(met)
+
+
+async def _main(what: str, seconds: float, count: int, service_seconds: float) -> int:
     async with DecodePool(workers=2, spares=0) as pool:
         if what == "cancel":
             held = await cancel(pool, count)
             print(f"{count} calls cancelled; still held: {held}")
             return int(any(held.values()))
-        outcomes = await overload(pool, seconds)
-    goodput = outcomes["OK"] / outcomes["capacity"]
-    print(f"{dict(outcomes)}; goodput {goodput:.0%} of capacity")
-    untyped = outcomes.keys() - {"OK", "BUSY", "QUOTA", "capacity"}
-    return int(goodput < 0.9 or bool(untyped))
+        parts: list[Callable[[Load, float], Awaitable[bool]]] = [_overloaded, _classes, _fair]
+        async with loaded(pool, service_seconds) as load:
+            return int(not all([await part(load, seconds) for part in parts]))
 
 
 if __name__ == "__main__":
@@ -127,5 +270,6 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=("overload", "cancel"))
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--service-seconds", type=float, default=1.0)
     options = parser.parse_args()
-    sys.exit(asyncio.run(_main(options.what, options.seconds, options.count)))
+    sys.exit(asyncio.run(_main(options.what, options.seconds, options.count, options.service_seconds)))

@@ -15,6 +15,7 @@ from assay.rpc.errors import error_from
 from assay.rpc.model import LiveModel
 from assay.rpc.security import OPEN, Security
 from assay.rpc.serve import listening
+from assay.rpc.tls import PemFiles
 from assay.v1 import (
     assay_pb2,
     assay_pb2_grpc,
@@ -50,18 +51,24 @@ async def gateway(
     composites: Mapping[str, CompositeWeights] | None = None,
     checkpoint: ModelSpec | None = None,
     security: Security = OPEN,
+    between: PemFiles | None = None,
     **settings: Any,
 ) -> AsyncIterator["Caller"]:
-    """A client of a gateway. A service without a generator is down; without a checkpoint they have the small one."""
+    """A client of a gateway. A service without a generator is down; without a checkpoint they have the small one.
+
+    `between`: all programs speak mTLS with this certificate.
+    """
+    inner = Security(between, callers=("spiffe://assay/program",)) if between else OPEN
     spoken = checkpoint or small_checkpoint()
     async with AsyncExitStack() as extracts, AsyncExitStack() as scores:
         upstream = Upstream(
             await extracts.enter_async_context(
-                upstream_service(spoken, extraction, AttributeExtractionService, attribute_extraction_pb2_grpc)
+                upstream_service(spoken, extraction, AttributeExtractionService, attribute_extraction_pb2_grpc, inner)
             ),
             await scores.enter_async_context(
-                upstream_service(spoken, scoring, ScoringService, scoring_pb2_grpc, composites=composites)
+                upstream_service(spoken, scoring, ScoringService, scoring_pb2_grpc, inner, composites=composites)
             ),
+            between,
         )
         chosen = GatewaySettings(**{"max_queued": 0, **settings})
         fetcher = Fetcher(chosen.fetch)
@@ -104,14 +111,20 @@ async def services(model: ScriptedGenerator) -> AsyncIterator[tuple[str, str]]:
 
 @asynccontextmanager
 async def upstream_service(
-    checkpoint: ModelSpec, generator: ScriptedGenerator | None, kind: Any, stubs: Any, **options: Any
+    checkpoint: ModelSpec,
+    generator: ScriptedGenerator | None,
+    kind: Any,
+    stubs: Any,
+    security: Security = OPEN,
+    **options: Any,
 ) -> AsyncIterator[str]:
     if generator is None:
         yield NOWHERE
         return
     service = kind(generator, checkpoint, LiveModel(generator.ready), **options)
     add = getattr(stubs, f"add_{kind.__name__}Servicer_to_server")
-    async with listening("127.0.0.1:0", lambda server: add(service, server), []) as (health, address):
+    listens = listening("127.0.0.1:0", lambda server: add(service, server), [], security=security)
+    async with listens as (health, address):
         await health.set(True)
         yield address
 

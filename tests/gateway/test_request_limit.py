@@ -255,3 +255,13 @@ async def test_a_window_of_a_live_stream_waits_for_its_turn_without_being_queued
         await stack.aclose()
         assert await judged == 1
     assert limit.taken == 0
+
+
+async def test_a_batch_request_does_not_take_the_place_of_a_live_one_that_still_sends():
+    limit = RequestLimit(2, wait_seconds=0.3, max_queued=4)
+    async with limit.place("bulk", "batch") as held, limit.place("camera", "live"):
+        await held.keep()
+        async with limit.place("bulk", "batch") as second:
+            with pytest.raises(Busy):
+                await second.keep()
+    assert limit.taken == 0
