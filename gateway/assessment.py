@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from assay.errors import OverLimit
 from assay.frame import Clip, Frame
 from assay.rpc.streams import Put, Turn, Turns, task_group
+from assay.rpc.tracing import span
 from assay.v1 import attribute_pb2, event_pb2, score_pb2
 from assay.video import Sampling, VideoOptions
 from assay.video_wire import duration
@@ -225,7 +226,8 @@ class FileAssessment(Assessment):
 
     def _result(self) -> event_pb2.Result:
         result = event_pb2.Result(media=self._media, model=self._spec.model)
-        self._timeline.fill(result, is_video=self.is_video)
+        with span("merge"):
+            self._timeline.fill(result, is_video=self.is_video)
         if self.is_video:
             result.video.CopyFrom(self._plan.report())
             result.video.repeated_frames = self._repeats.count

@@ -10,6 +10,7 @@ from assay.magic import HEAD_BYTES
 from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
 from assay.rpc.tls import PemFiles
+from assay.rpc.tracing import begin_span
 from assay.v1 import fetch_pb2, fetch_pb2_grpc
 
 
@@ -34,7 +35,7 @@ class Fetcher:
                 "this server takes no URIs: GATEWAY_FETCH names no fetch service; upload the file", field="uri"
             )
         request = fetch_pb2.FetchRequest(uri=uri, max_bytes=max_bytes)
-        call = fetch_pb2_grpc.FetchServiceStub(self._channel).Fetch(request)
+        stage, call = begin_span("call fetch"), fetch_pb2_grpc.FetchServiceStub(self._channel).Fetch(request)
         try:
             async for response in call:
                 yield response.chunk
@@ -42,6 +43,8 @@ class Fetcher:
             raise error_from(failed, "the fetch service") from failed
         finally:
             call.cancel()
+            if stage:
+                stage.end()
 
 
 async def with_head(chunks: AsyncGenerator[bytes, None]) -> tuple[bytes, AsyncGenerator[bytes, None]]:

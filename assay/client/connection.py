@@ -1,5 +1,6 @@
 """How a client reaches a server: TLS, a certificate of its own, a token."""
 
+import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import grpc
 from assay.errors import InvalidRequest, SettingsError
 from assay.rpc.call import AWAITS_ADMISSION, REQUEST_ID_KEY
 from assay.rpc.options import CHANNEL
+from assay.rpc.tracing import TRACEPARENT, traceparent
 
 _OPTIONS: list[tuple[str, int | str]] = [
     *CHANNEL,
@@ -67,7 +69,15 @@ def metadata(credentials: Credentials, request_id: str = "") -> tuple[tuple[str,
     if credentials.token_file:
         token = _content(credentials.token_file).decode("ascii", "replace").strip()
     shown = (("authorization", f"Bearer {token}"),) if token else ()
-    return ((REQUEST_ID_KEY, request_id or uuid.uuid4().hex), AWAITS_ADMISSION, *shown)
+    return ((REQUEST_ID_KEY, request_id or uuid.uuid4().hex), AWAITS_ADMISSION, *shown, *_trace())
+
+
+def _trace() -> tuple[tuple[str, str], ...]:
+    """The application's current span, if it uses OpenTelemetry: the server's are below it. Nothing is loaded for it."""
+    if (opentelemetry := sys.modules.get("opentelemetry.trace")) is None:
+        return ()
+    current = opentelemetry.get_current_span()
+    return ((TRACEPARENT, traceparent(current)),) if current.get_span_context().is_valid else ()
 
 
 def _content(path: str | Path) -> bytes:

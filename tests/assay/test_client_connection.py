@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
 from assay.cli import main
 from assay.client import AsyncClient, Client, Credentials
@@ -142,3 +143,11 @@ async def test_the_priority_of_a_client_is_in_its_config():
     async with serving(service) as (_, address), AsyncClient(address, priority="batch") as client:
         assert (await client.score(JPEG)).usage is None
     assert service.priority_class == assay_pb2.PRIORITY_CLASS_BATCH
+
+
+def test_the_span_of_an_application_goes_along():
+    span = NonRecordingSpan(SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=TraceFlags(1)))
+    with use_span(span):
+        along = dict(metadata(Credentials()))
+    assert along["traceparent"] == f"00-{0xABC:032x}-{0xDEF:016x}-01"
+    assert "traceparent" not in dict(metadata(Credentials()))

@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from assay.rpc import tracing
 from assay.v1 import assay_pb2
 from tests.gateway.serving import gateway
+from tests.gateway.test_uri import judged, reachable
 from tests.media.build import media
 from tests.scripted_generator import ScriptedGenerator
 
@@ -42,12 +43,21 @@ async def test_every_hop_of_a_request_is_in_the_callers_trace(pool, spans):
         "decode",
         "call attribute extraction",
         "call scoring",
+        "merge",
         "/assay.v1.AttributeExtractionService/ExtractAttributes",
         "/assay.v1.ScoringService/Score",
     }
     assert hops <= set(found)
     assert {f"{found[name].context.trace_id:032x}" for name in hops} == {TRACE}
     assert f"{found['/assay.v1.AssayService/ScoreImage'].parent.span_id:016x}" == ABOVE
+
+
+async def test_the_fetch_of_a_uri_is_in_the_trace(pool, spans, tmp_path):
+    async with reachable(pool, tmp_path) as (caller, server):
+        await judged(caller, server.uri("/jpeg.jpg"))
+    found = spans()
+    assert found["call fetch"].parent.span_id == found["/assay.v1.AssayService/ScoreUri"].context.span_id
+    assert found["/assay.v1.FetchService/Fetch"].context.trace_id == found["call fetch"].context.trace_id
 
 
 async def test_a_refused_request_has_a_span_that_says_why(pool, spans):
