@@ -45,6 +45,22 @@ class EncoderCache:
                 self._pending[key] = pending[key]
         return pending
 
+    def encode_now(self, clip: Patches, keys: Sequence[bytes]) -> tuple[Pending, bool]:
+        """The groups that are not cached, as encode_ahead returns them, all through the tower; whether any went now."""
+        pending, count = Pending(), 0
+        for time, key in enumerate(keys):
+            if key in pending or self.groups.get(key) is not None:
+                continue
+            if (group := self._pending.get(key)) is None:
+                group, count = Future(), count + 1
+                try:
+                    group.set_result(self.encode(clip, time))
+                    self._pending[key] = group
+                except Exception as failure:  # noqa: BLE001 - it ends the request that reads this clip
+                    group.set_exception(failure)
+            pending[key] = group
+        return pending, count > 0
+
     def count_missing(self, keys: Collection[bytes]) -> int:
         """How many of these groups are not cached."""
         return sum(self.groups.get(key) is None for key in set(keys))

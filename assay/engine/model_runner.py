@@ -136,6 +136,16 @@ class ModelRunner:
         if is_quicker and not self._pads.isdisjoint(tree.token_ids):
             state.pending = self.encoder_cache.encode_ahead(state.prompt.clip, state.prompt.clip.group_keys)
 
+    @torch.inference_mode()
+    def encode(self, state: SequenceState, tree: TokenTree) -> bool:
+        """Put its clip through the vision tower, if the tree needs it and that was not done; False if not."""
+        if state.pending or self._pads.isdisjoint(tree.token_ids):
+            return False
+        self._set_threads(is_large=True)
+        clip = state.prompt.clip
+        state.pending, is_new = self.encoder_cache.encode_now(clip, clip.group_keys)
+        return is_new
+
     def is_ready(self, state: SequenceState) -> bool:
         """False while its clip goes through the tower on other threads."""
         return all(each.done() for each in state.pending.values())

@@ -46,6 +46,10 @@ class Runner(Protocol):
         """
         ...
 
+    def encode(self, state: SequenceState, tree: TokenTree) -> bool:
+        """Put its clip through the vision tower, if the tree needs it and that was not done; False if not."""
+        ...
+
     def is_ready(self, state: SequenceState) -> bool:
         """False while its clip is being encoded: to read it would be to wait."""
         ...

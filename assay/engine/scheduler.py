@@ -17,7 +17,7 @@ from assay.engine.kv_cache import SequenceState
 from assay.engine.model_runner import Logits
 from assay.engine.runner import Runner
 from assay.errors import AssayError, ModelUnavailable, OutOfTime
-from assay.form import Form
+from assay.form import Digits, Form, Literal
 from assay.frame import Clip
 from assay.generator import Conversation, Finished
 from assay.qwen2_vl.model_info import ModelInfo
@@ -30,6 +30,9 @@ _FORGETTING = 1.1
 """By which the quickest forward counts as slower with each one that follows."""
 SHORT_TOKENS = 64
 """Trees up to this length take part in every forward; of the longer ones a single one does."""
+FEW_RUNNING, MOST_WAITS = 2, 8
+"""With so few in flight, as for one photo alone, a number is written before another prompt is read, which waits for so
+many forwards at most. With more of them a forward for all is cheaper than one for a number by itself."""
 
 
 @dataclass(slots=True, eq=False)
@@ -63,6 +66,13 @@ class _Running:
     """Runner.begin was called."""
     has_logits: bool = False
     """Its prompt was read."""
+    waits: int = 0
+    """Forwards that its prompt has waited for."""
+
+    @property
+    def is_number(self) -> bool:
+        """Nothing is written but a number: somebody waits for it as for the first sign of an answer."""
+        return all(isinstance(segment, Literal | Digits) for segment in self.request.form)
 
 
 @dataclass(slots=True, eq=False)
@@ -112,6 +122,10 @@ class Scheduler:
     def step(self) -> None:
         """One forward for those whose turn it is, and the events that come of it."""
         batch = self._next_batch()
+        encoded = [self.runner.encode(running.state, running.tree) for running in batch if running.tree]
+        if any(encoded):
+            # That took long: who has come meanwhile may ask for a number alone about the same clip.
+            return
         trees = [self._chunk(running) for running in batch]
         for running in batch:
             running.request.stages.begin("decode steps" if running.has_logits else "prefill")
@@ -166,8 +180,18 @@ class Scheduler:
             self.runner.wait()
         short = [running for running in ready if running.tree and len(running.tree.token_ids) <= SHORT_TOKENS]
         long = [running for running in ready if running not in short]
-        chosen = [*short, *sorted(long, key=lambda running: -running.request.priority)[:1]]
+        long.sort(key=lambda running: (-running.request.priority, not running.is_number))
+        chosen = self._numbers_first([*short, *long[:1]])
         return chosen[: self.runner.max_batch] if self.runner.max_batch else chosen
+
+    def _numbers_first(self, chosen: list[_Running]) -> list[_Running]:
+        """Without those that wait, before anything is read of them, for a number that is being written."""
+        if len(self._running) > FEW_RUNNING or not any(running.is_number for running in chosen):
+            return chosen
+        held = [each for each in chosen if not (each.is_number or each.has_logits or each.waits >= MOST_WAITS)]
+        for running in held:
+            running.waits += 1
+        return [running for running in chosen if running not in held]
 
     def _chunk(self, running: _Running) -> TokenTree:
         """What is read of the tree in this step."""

@@ -34,6 +34,10 @@ class TransformersRunner:
         """All of it: nothing is cached."""
         return tree
 
+    def encode(self, state: SequenceState, tree: TokenTree) -> bool:
+        """False: a clip goes through the tower with its prompt."""
+        return False
+
     def is_ready(self, state: SequenceState) -> bool:
         """Always."""
         return True

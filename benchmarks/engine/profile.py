@@ -45,6 +45,9 @@ class Timed:
     def begin(self, state: SequenceState, tree: TokenTree, *, is_alone: bool, waiting: Collection[bytes]) -> TokenTree:
         return tree
 
+    def encode(self, state: SequenceState, tree: TokenTree) -> bool:
+        return False
+
     def is_ready(self, state: SequenceState) -> bool:
         return True
 
