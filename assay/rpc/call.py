@@ -62,11 +62,12 @@ priority: ContextVar[Priority] = ContextVar("priority", default="interactive")
 _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 
 
-def request_id_of(given: str) -> str:
+def set_request_id(given: str) -> None:
     """The caller's id if it may stand in a log line, else one of ours. InvalidRequest for control characters."""
+    # Before any refusal, so that each can be found in the log.
+    request_id.set(given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex)
     if _CONTROL.search(given):
         raise InvalidRequest("a request id has 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-'", field=REQUEST_ID_KEY)
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def check_metadata(pairs: Iterable[tuple[str, str | bytes]]) -> None:

@@ -25,9 +25,9 @@ from assay.rpc.call import (
     check_metadata,
     identity,
     request_id,
-    request_id_of,
     set_deadline,
     set_priority,
+    set_request_id,
 )
 from assay.rpc.errors import abort_with
 from assay.rpc.incoming import CancellableReader
@@ -150,8 +150,8 @@ class Edge(grpc.aio.ServerInterceptor):
 
     def _admit(self, method: "_Method", said: Mapping[str, str], context: Context) -> None:
         """Whose call it is, and under which id. InvalidRequest, Unauthenticated, PermissionDenied."""
+        set_request_id(said.get(REQUEST_ID_KEY, ""))
         check_metadata(context.invocation_metadata())
-        request_id.set(request_id_of(said.get(REQUEST_ID_KEY, "")))
         set_priority(said)
         spiffe_id = b"".join(context.auth_context().get("peer_spiffe_id", ())[:1]).decode("ascii", "replace")
         identity.set(self._security.identity_of(method.name, said.get("authorization", ""), spiffe_id))

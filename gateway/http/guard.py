@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assay.errors import AssayError
-from assay.rpc.call import REQUEST_ID_KEY, identity, request_id, request_id_of
+from assay.rpc.call import REQUEST_ID_KEY, identity, set_request_id
 from assay.rpc.security import OPEN, Security
 from gateway.http.problem import problem_response
 
@@ -71,7 +71,7 @@ class Guard:
 
     def _identify(self, scope: Scope, headers: Mapping[str, str]) -> None:
         """Whose request it is, and under which id. Unauthenticated, PermissionDenied, InvalidRequest."""
-        request_id.set(request_id_of(headers.get(REQUEST_ID_KEY, "")))
+        set_request_id(headers.get(REQUEST_ID_KEY, ""))
         path = scope["path"]
         if scope["method"] != "OPTIONS" and path not in PUBLIC and not path.startswith("/page/"):
             identity.set(self._security.identity_of(path, headers.get("authorization", "")))

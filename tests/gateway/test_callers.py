@@ -99,6 +99,17 @@ async def test_an_error_carries_the_request_id(pool):
     assert error_from(refused.value).request_id == "r-1"
 
 
+async def test_a_call_that_is_refused_for_its_metadata_has_its_request_id_too(pool):
+    async with gateway(pool) as client:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await client.stub.ScoreImage(image(), metadata=[("x-request-id", "r-2"), ("x-more", "a" * 9000)])
+    error = error_from(refused.value)
+    assert (error.request_id, error.message.partition(",")[0]) == (
+        "r-2",
+        "the metadata of a call has at most 8192 bytes",
+    )
+
+
 async def test_a_result_says_what_it_has_cost(pool):
     model, data = ScriptedGenerator(), media("jpeg.jpg").read_bytes()
     async with gateway(pool, model, model) as client:
