@@ -1,5 +1,6 @@
 """What the first bytes say the file is. FFmpeg never guesses: it is given the format, and has no other."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +10,7 @@ from gateway.decode.worker import refusals
 
 _SNIFF_BYTES = 4096
 _SEARCHED_BYTES = 64 * 1024
-"""In which a transport stream may begin behind something else: what a tuner wrote before it was in step."""
+"""In which a stream may begin behind something else: what a tuner wrote before it was in step."""
 
 STILL = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heic")
 VIDEO = ("mp4", "matroska", "mpegts", "flv", "avi", "mpegps")
@@ -28,6 +29,10 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"FLV\x01", "flv"),
     (b"\0\0\1\xba", "mpegps"),
 )
+_PS_PACK = re.compile(
+    rb"\x00\x00\x01\xba(?:[\x21-\x2f].{7}|[\x44-\x7f].{9}\xff{0,7})\x00\x00\x01[\xbb-\xef]", re.DOTALL
+)
+"""Head of a pack of MPEG-1 or of MPEG-2, which differ in their marker bits and sizes, and the begin of what follows."""
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"styp", b"sidx", b"pnot", b"uuid")
 _TS_PACKET_BYTES = (188, 192, 204)
 """As broadcast; with the 4 bytes of an arrival time in front (.m2ts, .mts); with 16 of error correction behind."""
@@ -44,8 +49,8 @@ def sniff(peek: Callable[[int], bytes], is_video: bool) -> str:
     head = peek(_SNIFF_BYTES)
     is_known = bool(refusals.known(head))
     container = None if is_known else _container(head)
-    if container is None and is_video and not is_known and _holds_mpegts(peek(_SEARCHED_BYTES)):
-        container = "mpegts"
+    if container is None and is_video and not is_known:
+        container = _found_behind(peek(_SEARCHED_BYTES))
     if container is None:
         raise BadMedia(refusals.refusal(head))
     if is_video and container in STILL:
@@ -80,6 +85,13 @@ def _is_mpegts(head: bytes) -> bool:
             if len(starts) >= least and set(starts[:_TS_MANY_PACKETS]) == {0x47}:
                 return True
     return False
+
+
+def _found_behind(head: bytes) -> str | None:
+    """A stream that begins in the middle, or behind something else."""
+    if _holds_mpegts(head):
+        return "mpegts"
+    return "mpegps" if _PS_PACK.search(head) else None
 
 
 def _holds_mpegts(head: bytes) -> bool:

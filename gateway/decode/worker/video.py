@@ -41,6 +41,8 @@ _LATE_PROBE_BYTES = (2 * MIB, 16 * MIB)
 _LOOK_AHEAD_BYTES = MIB
 
 
+_ENDLESS_RIFF_BYTES = 0xFFFF0000
+"""From here on a size says that the writer did not know it."""
 _SCRAMBLED_WITHIN_BYTES = 16 * 1024
 ENCRYPTED = "the video is encrypted (DRM or pay television); send one that plays without a key"
 _JUMPS = "the clock of the video jumps or starts again {} times; its parts were put one after the other"
@@ -144,7 +146,13 @@ def open_source(upload: UploadReader, container: str, spec: DecodeSpec, *, may_s
     if container == "mpegts":
         splice = Splice(upload.read)
         return _Opened(BoundedReader(splice.read), splice=splice)
-    return _Opened(BoundedReader(upload.read))
+    return _Opened(BoundedReader(upload.read), _avi_bytes(upload.peek(8)) if container == "avi" else 0)
+
+
+def _avi_bytes(head: bytes) -> int:
+    """Of the first part of an AVI, by its own word; 0 if it was never finished."""
+    size = int.from_bytes(head[4:8], "little")
+    return 8 + size if 0 < size < _ENDLESS_RIFF_BYTES else 0
 
 
 def _open_matroska(upload: UploadReader, may_spool: bool) -> _Opened:

@@ -98,6 +98,12 @@ async def test_what_stands_before_the_first_packet_is_passed_over(pool, stray):
     assert (decoded.times, decoded.summary.warnings) == (halves(4), ())
 
 
+@pytest.mark.parametrize("cut", [lambda data: data[777:], lambda data: bytes(3000) + data])
+async def test_a_programme_stream_may_begin_anywhere(pool, cut):
+    data = media("mpegps_small.mpg").read_bytes()
+    assert (await decode(pool, cut(data + data), VIDEO)).summary.end_seconds >= 0.4
+
+
 async def test_a_file_goes_on_where_its_clock_wraps(pool):
     decoded = await decode(pool, live(4.0, WRAP_SECONDS - 2.05), VIDEO)
     assert (decoded.times, decoded.summary.warnings) == (halves(4), ())

@@ -163,6 +163,13 @@ async def test_a_video_that_is_cut_off_is_scored_as_far_as_it_goes_and_says_so(p
     assert (decoded.times, "cut off" in decoded.summary.warnings[0]) == (HALF_SECONDS[:4], True)
 
 
+async def test_an_avi_that_is_cut_off_says_so(pool):
+    data = media("avi_small.avi").read_bytes()
+    parts = data, data[: data.index(b"idx1") - 100]
+    whole, cut = [(await decode(pool, each, VIDEO)).summary.warnings for each in parts]
+    assert (whole, "cut off" in " ".join(cut)) == ((), True)
+
+
 async def test_damaged_frames_are_counted_and_not_sampled(pool):
     summary = (await decode(pool, "mpegts_slightly_damaged.ts", VIDEO)).summary
     assert summary.frames_corrupt > 0
