@@ -170,6 +170,12 @@ async def test_a_busy_server_says_when_to_come_again(pool):
     assert (told(answer), answer.headers["retry-after"]) == ((503, "BUSY"), "1")
 
 
+async def test_a_quota_that_is_used_up_is_429_and_says_when_to_come_again(pool):
+    async with http_client(pool, quotas={"in_flight": 1}) as client, unfinished(client, VIDEOS, VIDEO):
+        answer = await client.post(IMAGES, content=PHOTO)
+    assert (told(answer), answer.headers["retry-after"]) == ((429, "QUOTA"), "1")
+
+
 async def test_a_model_that_is_down_is_503(pool):
     model = ScriptedGenerator(failures={"start": ModelUnavailable("the model is down; try again in a moment")})
     async with http_client(pool, model) as client:
