@@ -21,6 +21,7 @@ from assay.errors import AssayError, SettingsError
 from assay.rpc.access import is_loopback
 from assay.rpc.security import OPEN, Security
 from assay.v1 import assay_pb2, upload_pb2
+from gateway.http.body import reuse_memory
 from gateway.http.calls import Calls
 from gateway.http.connect import ConnectApplication
 from gateway.http.guard import Guard
@@ -49,6 +50,7 @@ async def serving_http(
     """The HTTP face for the length of the block, at the address that is given back. SettingsError."""
     host, _, port = settings.http_address.rpartition(":")
     _refuse_open_door(settings, security)
+    reuse_memory()
     sock = _bound(host, int(port), settings.http_address)
     spool, scorings = Spool(settings.spool_path(), _limits(settings)), Scorings(settings.http_patience_seconds)
     app = application(settings, Calls(scores, live), spool, scorings, security)

@@ -4,9 +4,11 @@ import asyncio
 import base64
 import hashlib
 import json
+import resource
 
 import pytest
 
+from gateway.http.body import reuse_memory
 from tests.gateway.http.serving import http_client
 from tests.media.build import media
 
@@ -103,3 +105,17 @@ async def test_room_is_given_back_with_the_upload(pool):
             upload = await begun(client, sizeBytes=len(PHOTO))
             assert (await client.put(f"/v1/uploads/{upload}?offset=0", content=PHOTO)).status_code == 200
             await call(client, "DeleteUpload", uploadId=upload)
+
+
+async def test_the_memory_of_a_chunk_serves_the_next_one():
+    reuse_memory()
+    handed_on(5)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        handed_on(5)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 50 * 64  # 320 pages each otherwise
+
+
+def handed_on(times):
+    """A chunk, and the copies that are made of it until it is in its place."""
+    return len([b"x" * (256 << 10) for _ in range(times)])
