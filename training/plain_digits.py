@@ -63,7 +63,7 @@ def by_transformers(directory: Path, checkpoint: ModelSpec, pictures: Sequence[P
 
 def by_engine(directory: Path, checkpoint: ModelSpec, pictures: Sequence[Pixels]) -> list[Ten]:
     """The same, by the engine that serves."""
-    engine = Engine.load(directory, EngineOptions(max_in_flight=1, threads=1))
+    engine = Engine.load(directory, EngineOptions(max_in_flight=1, threads=1, number_format="stored"))
     conversation, form = Conversation(question(checkpoint, "direct", is_video=False)), answer_form(checkpoint, "direct")
 
     async def one(picture: Pixels) -> Ten:
