@@ -18,6 +18,8 @@ from assay.rpc import metrics
 
 _log = logging.getLogger(__name__)
 _OTHERS = "(others)"
+_ALONE_SECONDS = 2.0
+"""For which Redis is not asked after it did not answer."""
 _COUNT = Annotated[int, Ge(0)]
 _SECONDS_IN_FLIGHT = 1.0
 """After which a tenant with too many requests at once may try again."""
@@ -52,7 +54,7 @@ class Quotas:
             url = limits.redis.replace("redis://", "async+redis://", 1)
             timeouts: dict[str, Any] = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
             self._shared = RedisStorage(url, wrap_exceptions=True, implementation="redispy", **timeouts)
-        self._is_alone = False
+        self._is_alone, self._alone_until_seconds = False, 0.0
         self._in_flight: Counter[str] = Counter()
         self._calls = RateLimitItemPerSecond(limits.calls_per_second or 1)
         self._spent = {
@@ -119,7 +121,7 @@ class Quotas:
 
     async def _add(self, item: RateLimitItem, tenant: str, amount: int) -> int:
         key, seconds = item.key_for(tenant), item.get_expiry()
-        if self._shared is not None:
+        if self._shared is not None and time.monotonic() >= self._alone_until_seconds:
             try:
                 used = int(await self._shared.incr(key, seconds, amount=amount))
                 self._is_alone = False
@@ -129,7 +131,7 @@ class Quotas:
         return int(await self._memory.incr(key, seconds, amount=amount))
 
     async def _used(self, item: RateLimitItem, tenant: str) -> int:
-        if self._shared is not None:
+        if self._shared is not None and time.monotonic() >= self._alone_until_seconds:
             try:
                 return int(await self._shared.get(item.key_for(tenant)))
             except StorageError as lost:
@@ -143,6 +145,8 @@ class Quotas:
 
     def _lost(self, lost: StorageError) -> None:
         metrics.QUOTA_STORE_FAILURES.inc()
+        # A Redis that swallows connections would otherwise hold up every request.
+        self._alone_until_seconds = time.monotonic() + _ALONE_SECONDS
         if not self._is_alone:
             self._is_alone = True
             _log.warning("quotas are counted in this process alone, as Redis does not answer: %s", lost)

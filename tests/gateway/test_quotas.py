@@ -117,3 +117,10 @@ async def test_a_refusal_of_a_listed_tenant_is_counted_by_its_reason():
         with pytest.raises(QuotaExceeded):
             await used(quotas)
     assert counted("assay_tenant_requests_total", tenant="acme", reason="QUOTA") == before + 1
+
+
+async def test_a_redis_that_does_not_answer_is_not_asked_for_every_request():
+    quotas = Quotas(QuotaLimits(tokens_per_minute=100, calls_per_second=1000, redis="redis://127.0.0.1:1/0"))
+    before = counted("assay_quota_store_failures_total")
+    await used(quotas, times=20)
+    assert counted("assay_quota_store_failures_total") - before < 20
