@@ -18,12 +18,13 @@ from statistics import median
 
 from assay.checkpoint import read_checkpoint
 from benchmarks.engine.batch import write_batch
-from benchmarks.engine.peers.process import Measured, PeerProcess, Unavailable, command_of
+from benchmarks.engine.peers.process import Measured, PeerProcess, Unavailable, command_of, processor_name
 from benchmarks.engine.plot import Cell, plot
 from benchmarks.engine.workloads import NAMES, asks
 
-ENGINES = ("ours", "ours, uncached", "ours, int8", "ours on vllm", "transformers", "vllm", "vllm ngram", "openvino")
-PICTURES_ONLY = ("vllm", "vllm ngram", "openvino")
+PICTURES_ONLY = ("vllm", "vllm ngram", "vllm bf16", "vllm ngram bf16", "openvino", "openvino bf16")
+ENGINES = ("ours", "ours, uncached", "ours, stored", "ours, int8", "ours on vllm", "transformers", *PICTURES_ONLY)
+"""Peers compute in float32, or in bfloat16 where their name ends in bf16: which is better depends on the processor."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         for engine in engines:
             engine.close()
-    print(table(found))
+    print(f"{processor_name()}\n\n{table(found)}")
     if options.plot:
         plot(found, options.plot, options.caption)
     return 0 if len(engines) > 1 else 1

@@ -24,7 +24,7 @@ from assay.checkpoint import ModelSpec, read_checkpoint
 from assay.engine import Engine, EngineOptions
 from assay.engine.model.number_format import NumberFormat
 from assay.frame import Clip, Frame
-from benchmarks.stack.processor import processor_name
+from benchmarks.engine.peers.process import processor_name
 from benchmarks.stack.rungs import BenchmarkPicture, by_generator
 from services.scoring.score import EarlyScore, score_clip
 from training.framing import served

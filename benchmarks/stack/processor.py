@@ -1,6 +1,5 @@
-"""The processor, and its time for this process and all that it has started: what a busy machine changes least."""
+"""Processor time of this process and of all that it has started: what a busy machine changes least."""
 
-import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -8,13 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
-import torch
 
 THIS = "client"
 """What this process is called: the client runs in it, and so does the engine that is asked alone."""
-
-_TELLING = ("avx2", "avx_vnni", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
-"""Instruction sets that decide how quick a product is."""
 
 Cpu = Mapping[str, float]
 """Program to the processor seconds of all its processes."""
@@ -49,13 +44,3 @@ def _program(process: psutil.Process) -> str:
     if "-m" in words:
         return str(words[words.index("-m") + 1])
     return Path(next((word for word in words if word.endswith(".py")), words[0])).name
-
-
-def processor_name() -> str:
-    """With its instruction sets, without which a figure says nothing: "Intel Xeon, 2 cores, avx2 ..., load 3.1"."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    name = f"{found.get('model name', 'unknown processor')} (model {found.get('model', '?')})"
-    flags = torch.cpu.get_capabilities()
-    sets = " ".join(each for each in _TELLING if flags.get(each))
-    return f"{name}, {os.cpu_count()} cores, {sets}, load {os.getloadavg()[0]:.1f}"

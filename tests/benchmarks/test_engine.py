@@ -13,10 +13,10 @@ from assay.engine.model.loading import load_model
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip, Frame
 from assay.generator import Conversation
-from benchmarks.engine.__main__ import table
+from benchmarks.engine.__main__ import ENGINES, table
 from benchmarks.engine.batch import Batch, regex, wishes, write_batch
-from benchmarks.engine.peers import transformers_generate
-from benchmarks.engine.peers.process import Measured, PeerProcess, Unavailable
+from benchmarks.engine.peers import process, transformers_generate
+from benchmarks.engine.peers.process import Measured, PeerProcess, Unavailable, command_of
 from benchmarks.engine.peers.worker import in_groups
 from benchmarks.engine.plot import plot
 from benchmarks.engine.workloads import NAMES, Ask, asks, crops
@@ -119,3 +119,13 @@ def test_the_table_says_how_far_others_are_from_ours() -> None:
     theirs = [Measured(2.0, [0.3, 0.3], ["a", "c"], 1.0)]
     rows = table({("image CoT", 1, "ours"): ours, ("image CoT", 1, "vllm"): theirs}).splitlines()
     assert rows[-1] == "| image CoT | 1 | vllm | 300 | 3.00 | 1.00 | 2.00 | 500 | 2.50 | 1 of 2 |"
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_engine_is_started_in_the_numbers_that_its_name_says(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_environment", lambda peer, _: Path(peer))
+    monkeypatch.setattr(process, "_exported", lambda *_: tmp_path)
+    words = command_of(name, tmp_path, 2, tmp_path)
+    assert name.endswith("bf16") == (words[-1] in ("bf16", "bfloat16"))

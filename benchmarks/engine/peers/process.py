@@ -1,12 +1,15 @@
-"""An engine in a process of its own, and the environment that it runs in."""
+"""An engine in a process of its own, the environment that it runs in, and the processor that it runs on."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from assay.weights import fingerprint
 from benchmarks.engine.batch import Batch
@@ -32,6 +35,9 @@ _VLLM = (
     *(SITE, "VLLM_CPU_OMP_THREADS_BIND=nobind", "VLLM_CPU_KVCACHE_SPACE=1", "VLLM_ENABLE_V1_MULTIPROCESSING=0"),
     *("VLLM_HOST_IP=127.0.0.1", "VLLM_NO_USAGE_STATS=1", "HF_HUB_OFFLINE=1"),
 )
+
+_TELLING = ("avx2", "avx_vnni", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+"""Instruction sets that decide how quick a product is."""
 
 
 class Unavailable(Exception):
@@ -97,6 +103,8 @@ def command_of(name: str, checkpoint: Path, threads: int, environments: Path) ->
     match name:
         case "ours":
             return [*here, "benchmarks.engine.peers.ours", *arguments, "256", "auto"]
+        case "ours, stored":
+            return [*here, "benchmarks.engine.peers.ours", *arguments, "256", "stored"]
         case "ours, int8":
             return [*here, "benchmarks.engine.peers.ours", *arguments, "256", "int8"]
         case "ours, uncached":
@@ -114,9 +122,9 @@ def command_of(name: str, checkpoint: Path, threads: int, environments: Path) ->
                 str(python),
                 *worker,
             ]
-        case "vllm" | "vllm ngram":
+        case "vllm" | "vllm ngram" | "vllm bf16" | "vllm ngram bf16":
             python = _environment("vllm", environments)
-            mode = "ngram" if name.endswith("ngram") else "plain"
+            mode = "ngram" if "ngram" in name else "plain"
             return [
                 "env",
                 *_VLLM,
@@ -125,8 +133,9 @@ def command_of(name: str, checkpoint: Path, threads: int, environments: Path) ->
                 str(HERE / "vllm_generate.py"),
                 *arguments,
                 mode,
+                "bfloat16" if name.endswith("bf16") else "float32",
             ]
-        case "openvino":
+        case "openvino" | "openvino bf16":
             python = _environment("openvino", environments)
             exported = _exported(python, checkpoint, environments)
             return [
@@ -136,7 +145,7 @@ def command_of(name: str, checkpoint: Path, threads: int, environments: Path) ->
                 str(HERE / "openvino_generate.py"),
                 str(exported),
                 *arguments[1:],
-                "f32",
+                "bf16" if name.endswith("bf16") else "f32",
             ]
     raise KeyError(name)
 
@@ -169,3 +178,13 @@ def _do(name: str, command: list[str]) -> None:
     done = subprocess.run(["env", "HF_HUB_OFFLINE=1", *command], capture_output=True, text=True, check=False)
     if done.returncode:
         raise Unavailable(f"{name} cannot be installed: {done.stderr.strip().splitlines()[-1:]}")
+
+
+def processor_name() -> str:
+    """With its instruction sets, without which a figure says nothing: "Intel Xeon, 2 cores, avx2 ..., load 3.1"."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    name = f"{found.get('model name', 'unknown processor')} (model {found.get('model', '?')})"
+    flags = torch.cpu.get_capabilities()
+    sets = " ".join(each for each in _TELLING if flags.get(each))
+    return f"{name}, {os.cpu_count()} cores, {sets}, load {os.getloadavg()[0]:.1f}"

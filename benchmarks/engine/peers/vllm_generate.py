@@ -1,7 +1,7 @@
 """Worker: vLLM, greedy and constrained by a regular expression; runs in vLLM's environment, without assay.
 
-`python vllm_generate.py CHECKPOINT THREADS MODE`, MODE plain or ngram (its n-gram speculation). Threads and the rest of
-its settings are environment variables: see process.py.
+`python vllm_generate.py CHECKPOINT THREADS MODE DTYPE`, MODE plain or ngram (its n-gram speculation), DTYPE float32 or
+bfloat16. Threads and the rest of its settings are environment variables: see process.py.
 """
 
 import base64
@@ -15,14 +15,14 @@ from vllm import LLM, SamplingParams
 from vllm.sampling_params import StructuredOutputsParams
 from worker import Answer, Answers, in_groups, serve  # type: ignore[import-not-found]
 
-CHECKPOINT, _, MODE = sys.argv[1:]
+CHECKPOINT, _, MODE, DTYPE = sys.argv[1:]
 SPECULATION = {"method": "ngram", "num_speculative_tokens": 8, "prompt_lookup_max": 4, "prompt_lookup_min": 2}
 
 
 def load() -> Answer:
     model = LLM(
         CHECKPOINT,
-        dtype="float32",
+        dtype=DTYPE,
         max_model_len=2048,
         max_num_seqs=32,
         enforce_eager=True,
