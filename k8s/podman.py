@@ -1,4 +1,4 @@
-"""Pods of a rendered overlay, played here with podman: a network with the Services' names, and no cluster."""
+"""Pods of a rendered overlay, played here with podman: a network, a DNS like a cluster's, and no cluster."""
 
 import asyncio
 import copy
@@ -17,6 +17,8 @@ import grpc
 import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from k8s.cluster_dns import ZONE, ClusterDns
+
 Doc = dict[str, Any]
 NETWORK = "assay-pods"
 _CLUSTERS_OWN = ("startupProbe", "readinessProbe", "livenessProbe", "lifecycle", "ports")
@@ -33,6 +35,10 @@ class Pod(NamedTuple):
     """Its address in the network."""
     probe: Doc
     """Of readiness, as the manifest has it."""
+    service: str
+    """Whose name finds it once it is published."""
+    pause_seconds: float
+    """Of preStop, between the end of its name and SIGTERM."""
 
 
 class Podman:
@@ -43,29 +49,32 @@ class Podman:
         self._count = itertools.count(1)
         self._pods: dict[str, list[str]] = {}
         """The volumes of each pod, by its name."""
-        self._files = AsyncExitStack()
+        self._dns: ClusterDns | None = None
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         # podman asks for more open files than a container of this machine may have.
         limit = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 65536)
-        configuration = Path(self._files.enter_context(tempfile.TemporaryDirectory())) / "containers.conf"
+        configuration = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "containers.conf"
         configuration.write_text(
             f'[containers]\ndefault_ulimits = ["nofile={limit}:{limit}", "nproc={limit}:{limit}"]\nshm_size = "1g"\n'
         )
         os.environ["CONTAINERS_CONF"] = str(configuration)
         with suppress(RuntimeError):
             await podman("network", "rm", "-f", NETWORK)
-        await podman("network", "create", NETWORK)
+        await podman("network", "create", "--disable-dns", NETWORK)
+        # The bridge comes up with its first container, and is asked for its address before that.
+        self._resolver = await podman("network", "inspect", NETWORK, "--format", "{{(index .Subnets 0).Gateway}}")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         for name in tuple(self._pods):
             await self.remove(name)
         await podman("network", "rm", "-f", NETWORK)
-        await self._files.aclose()
+        await self._stack.aclose()
 
-    async def play(self, deployment: str, *, alias: str = "", mount: Path | None = None, **variables: str) -> Pod:
-        """One more pod of a Deployment, under its Service's name or another one. `mount` is read at /mounted."""
+    async def play(self, deployment: str, *, mount: Path | None = None, **variables: str) -> Pod:
+        """One more pod of a Deployment, which no name finds yet. `mount` is read at /mounted."""
         template = next(
             doc["spec"]["template"]
             for doc in self._docs
@@ -75,36 +84,66 @@ class Podman:
         spec: Doc = copy.deepcopy(template["spec"])
         (container,) = spec["containers"]
         probe = container["readinessProbe"]["grpc"]
+        pause_seconds = container["lifecycle"]["preStop"]["sleep"]["seconds"]
         for each in _CLUSTERS_OWN:
             container.pop(each, None)
         self._pods[name] = await _with_volumes(name, spec)
         if mount:
             container["volumeMounts"].append({"name": "mounted", "mountPath": "/mounted", "readOnly": True})
             spec["volumes"].append({"name": "mounted", "hostPath": {"path": str(mount)}})
+        # podman ends a pod with its last container; a cluster keeps its network, and starts the container again.
+        spec["containers"].append(
+            {"name": "keeper", "image": container["image"], "command": ["/bin/sleep", "infinity"]}
+        )
+        spec |= {"dnsPolicy": "None", "dnsConfig": self._dns_config()}
         # podman lets what comes from a ConfigMap win over a container's own variables, other than Kubernetes.
         maps = [{**doc, "data": doc["data"] | variables} for doc in self._docs if doc["kind"] == "ConfigMap"]
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {**template["metadata"], "name": name}, "spec": spec}
-        network = f"{NETWORK}:alias={alias or deployment}"
-        await podman("play", "kube", "--network", network, "-", stdin=yaml.safe_dump_all([*maps, pod]))
-        return Pod(name, f"{name}-{container['name']}", await _address(await _infra(name)), probe)
+        await podman("play", "kube", "--network", NETWORK, "-", stdin=yaml.safe_dump_all([*maps, pod]))
+        infra = await podman("pod", "inspect", name, "--format", "{{.InfraContainerID}}")
+        host = await _address(infra)
+        if self._dns is None:
+            self._dns = await self._stack.enter_async_context(ClusterDns(self._resolver))
+        return Pod(name, f"{name}-{container['name']}", host, probe, deployment, pause_seconds)
 
-    async def publish(self, pod: Pod, service: str) -> Pod:
-        """The pod under a Service's name, as a cluster does it once the pod is ready; its address changes."""
-        infra = await _infra(pod.name)
-        await podman("network", "disconnect", NETWORK, infra)
-        await podman("network", "connect", "--alias", service, NETWORK, infra)
-        return pod._replace(host=await _address(infra))
+    def _dns_config(self) -> Doc:
+        """What a kubelet writes into a pod's resolv.conf."""
+        return {
+            "nameservers": [self._resolver],
+            "searches": [ZONE, "svc.cluster.local", "cluster.local"],
+            "options": [{"name": "ndots", "value": "5"}],
+        }
+
+    async def publish(self, pod: Pod) -> None:
+        """The pod under its Service's name, as soon as it is ready. TimeoutError if it never is."""
+        await until_ready(pod)
+        assert self._dns
+        self._dns.publish(pod.service, pod.host)
+
+    async def stop(self, pod: Pod) -> str:
+        """Its exit code after the end of its name, the pause of preStop, and SIGTERM."""
+        self._withdraw(pod)
+        await asyncio.sleep(pod.pause_seconds)
+        await podman("stop", "-t", "150", pod.container)
+        return await podman("inspect", pod.container, "--format", "{{.State.ExitCode}}")
+
+    async def restart(self, pod: Pod) -> None:
+        """Its container killed and started again, published when it is ready."""
+        self._withdraw(pod)
+        await podman("kill", "-s", "KILL", pod.container)
+        await podman("wait", "--condition", "exited", pod.container)
+        await podman("start", pod.container)
+        await self.publish(pod)
+
+    def _withdraw(self, pod: Pod) -> None:
+        assert self._dns
+        self._dns.withdraw(pod.service, pod.host)
 
     async def remove(self, name: str) -> None:
         """The pod at once, and its volumes."""
         await podman("pod", "rm", "-f", "-t", "0", name)
         for volume in self._pods.pop(name):
             await podman("volume", "rm", "-f", volume)
-
-
-async def _infra(pod: str) -> str:
-    """The container that holds the pod's network."""
-    return await podman("pod", "inspect", pod, "--format", "{{.InfraContainerID}}")
 
 
 async def _address(infra: str) -> str:

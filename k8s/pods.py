@@ -25,7 +25,7 @@ from assay.client import AsyncClient
 from assay.errors import AssayError
 from gateway.decode.protocol import PERMITTED
 from k8s.manifests import HERE, render
-from k8s.podman import Pod, Podman, is_ready, log, podman, until_ready
+from k8s.podman import Pod, Podman, is_ready, log, podman
 
 DEMO = HERE.parent / "demo"
 NANO = HERE.parent / "checkpoints" / "nano"
@@ -66,14 +66,21 @@ class PodStack:
     async def start(self, names: list[str]) -> None:
         for name in sorted(names, reverse=True):  # Triton first, which takes longest
             self.pods[name] = await self._player.play(name)
-        for pod in self.pods.values():
-            await until_ready(pod)
+        # At once, because a gateway is not ready before its services are found.
+        await asyncio.gather(*map(self._player.publish, self.pods.values()))
 
     async def add(self, name: str) -> Pod:
         """One more of a Deployment, found under its Service's name as soon as it is ready."""
-        pod = await self._player.play(name, alias="starting")
-        await until_ready(pod)
-        return await self._player.publish(pod, name)
+        pod = await self._player.play(name)
+        await self._player.publish(pod)
+        return pod
+
+    async def restart(self, name: str) -> None:
+        await self._player.restart(self.pods[name])
+
+    async def stop(self, name: str) -> str:
+        """The exit code of the first pod, which is stopped as a cluster does it."""
+        return await self._player.stop(self.pods[name])
 
     async def replace(self, name: str, pod: Pod) -> None:
         await self._player.remove(self.pods[name].name)
@@ -82,7 +89,7 @@ class PodStack:
     @asynccontextmanager
     async def trial(self, name: str, **how: Any) -> AsyncIterator[Pod]:
         """A pod that nobody finds under its Service's name."""
-        pod = await self._player.play(name, alias="trial", **how)
+        pod = await self._player.play(name, **how)
         try:
             yield pod
         finally:
@@ -176,7 +183,7 @@ async def show_sandbox(stack: PodStack, found: Findings) -> None:
 
 async def show_scaling_and_sigterm(stack: PodStack, found: Findings, name: str) -> None:
     """A second pod is found by those that call the first, which is then stopped under load."""
-    old, new = stack.pods[name], await stack.add(name)
+    new = await stack.add(name)
     before = calls(new, name)
     servers = stack.gateways(new) if name == "gateway" else stack.gateways()
     async with Load(servers) as load:
@@ -184,8 +191,7 @@ async def show_scaling_and_sigterm(stack: PodStack, found: Findings, name: str) 
         await _until(lambda: calls(new, name) > before + 1, 2 * MAX_FIND_SECONDS)
         took = time.monotonic() - started
         found.add(took <= MAX_FIND_SECONDS, f"{name}: a second pod takes calls of old channels after {took:.0f} s")
-        await podman("stop", "-t", "150", old.container)
-        code = await podman("inspect", old.container, "--format", "{{.State.ExitCode}}")
+        code = await stack.stop(name)
         scored = load.scored
         await _until(lambda: load.scored >= scored + 8 or bool(load.failures), 2 * MAX_FIND_SECONDS)
     lost = f"{len(load.failures)} of {load.scored + len(load.failures)} requests are lost"
@@ -204,10 +210,7 @@ async def _until(holds: Callable[[], bool], within_seconds: float) -> None:
 
 
 async def show_restart(stack: PodStack, found: Findings, name: str) -> None:
-    pod = stack.pods[name]
-    await podman("restart", "-t", "0", pod.container)
-    await asyncio.sleep(1)
-    await until_ready(pod)
+    await stack.restart(name)
     up = time.monotonic()
     async with AsyncClient(stack.gateways()) as client:
         while True:
@@ -244,7 +247,7 @@ async def show_weights(stack: PodStack, found: Findings) -> None:
         copied = stack.trial("triton", TRITON_SERVER_CHECKPOINT="/mounted", mount=half)
         other = stack.trial("scoring", SCORING_FINGERPRINT="0123456789abcdef")
         for what, trial, word in (
-            ("absent weights", absent, "/mounted/absent"),
+            ("absent weights", absent, "no checkpoint directory"),
             ("half copied weights", copied, weights),
             ("another checkpoint", other, "wants 0123456789abcdef"),
         ):
@@ -255,7 +258,7 @@ async def show_weights(stack: PodStack, found: Findings) -> None:
                 )
 
 
-async def _said(pod: Pod, word: str, within_seconds: float = 90.0) -> str:
+async def _said(pod: Pod, word: str, within_seconds: float = 300.0) -> str:
     """The line of its log with that word; empty if there is none."""
     started = time.monotonic()
     while time.monotonic() - started < within_seconds:
