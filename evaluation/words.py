@@ -1,7 +1,8 @@
 """Words: what the reasoning says of each grade, read from its text alone, without the grades that came with it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 from assay.attribute import KINDS
 from assay.checkpoint import FormName, ModelSpec
@@ -10,7 +11,60 @@ from assay.form import Choice, Digits, Form, Free, Literal
 from assay.prompt import REASON, answer_form
 from training.wording import APPEAL, FRAMING
 
-_PHRASES = {"composition": ("{} framing with", FRAMING), "eye_catching": ("{} appeal:", APPEAL)}
+# Phrases with a word each, and whole ones of the weights in checkpoints/nano; all worst to best.
+_PHRASES: Mapping[str, Sequence[tuple[str, Sequence[str]]]] = {
+    "composition": (
+        ("{} framing with", FRAMING),
+        ("The composition is {}, earning", FRAMING),
+        (
+            "the framing is {}",
+            (
+                "careless and nothing is arranged",
+                "weak and the parts are poorly balanced",
+                "ordinary with a plain arrangement",
+                "sound and the parts are fairly balanced",
+                "well thought out and nicely balanced",
+            ),
+        ),
+        (
+            "{}",
+            (
+                "there is no order in the picture and no clear idea",
+                "the arrangement is loose and lacks a focus",
+                "the layout is common and adds little",
+                "the subject is placed well and the layout is clear",
+                "the lines and the space lead the eye with skill",
+            ),
+        ),
+    ),
+    "eye_catching": (
+        ("{} appeal:", APPEAL),
+        (
+            "the overall eye-catching quality is {}, with",
+            ("very low", "low", "moderate", "strong", "very strong"),
+        ),
+        (
+            "{}",
+            (
+                "nothing in the picture holds the eye",
+                "there is little to draw attention",
+                "it draws some attention but is ordinary",
+                "it is pleasant and draws the eye",
+                "it is striking and holds the eye at once",
+            ),
+        ),
+        (
+            "{}",
+            (
+                "the picture is unpleasant to look at",
+                "the picture is dull and soon forgotten",
+                "it is plain with little appeal",
+                "the light and colours are attractive",
+                "the mood is captivating and the colours are beautiful",
+            ),
+        ),
+    ),
+}
 
 
 def grades_in(checkpoint: ModelSpec, form_name: FormName, reasoning: str) -> dict[str, str]:
@@ -52,19 +106,18 @@ def _after_headings(form: Form, reasoning: str) -> dict[str, str]:
 
 
 def _between_literals(form: Form, reasoning: str) -> dict[str, str]:
-    """Prose is read as a whole, as far as the score, or not at all."""
-    pattern = ""
-    for segment in form:
-        if isinstance(segment, Digits):
-            break
-        pattern += re.escape(segment.text) if isinstance(segment, Literal) else f"(?P<{segment.name}>.*?)"
-    match = re.match(pattern, f" {reasoning.strip()}", re.DOTALL) if pattern else None
+    """Prose is read as a whole, as far as the score, or not at all; what leads to the score may be missing."""
+    *segments, lead = takewhile(lambda segment: not isinstance(segment, Digits), form)
+    pattern = "".join(
+        re.escape(each.text) if isinstance(each, Literal) else f"(?P<{each.name}>.*?)" for each in segments
+    )
+    end = re.escape(lead.text) if isinstance(lead, Literal) else ""
+    match = re.match(rf"{pattern}(?:{end}|\W*$)", f" {reasoning.strip()}", re.DOTALL)
     return {name: text.strip() for name, text in match.groupdict().items()} if match else {}
 
 
 def bucket_in_words(name: str, reason: str) -> int | None:
     """0 (worst) to 4 (best): how good the words say composition or eye_catching is; None if they are not wording's."""
-    phrase, words = _PHRASES[name]
-    said: Mapping[str, int] = {phrase.format(word): bucket for bucket, word in enumerate(words)}
+    said = {phrase.format(word): bucket for phrase, words in _PHRASES[name] for bucket, word in enumerate(words)}
     # The longest first: "little appeal" stands in "very little appeal".
     return next((said[text] for text in sorted(said, key=len, reverse=True) if text in reason), None)

@@ -30,8 +30,7 @@ PROSE = (
     "We see the scene before a grey background. The picture has well thought out framing with much detail and even "
     "light; its composition earns 9 of 10. It has little appeal: dark, low contrast, muted colours, no tint and "
     "blocked black parts; it catches the eye with 4 of 10. The subject is fully complete and uncluttered, the "
-    "background cluttered. Level shot: no. The picture is very clear, it is overexposed, and its saturation is low. "
-    "The final score is <"
+    "background cluttered. Level shot: no. The picture is very clear, it is overexposed, and its saturation is low."
 )
 
 
@@ -39,6 +38,10 @@ def test_prose_says_the_grades_in_the_places_of_its_form() -> None:
     said = grades_in(CHECKPOINT, "natural", PROSE)
     assert len(said) == 9
     assert (said["composition"], said["level_shot"], said["exposure"]) == ("9", "no", "overexposed")
+
+
+def test_prose_is_read_with_the_words_that_lead_to_its_score_too() -> None:
+    assert grades_in(CHECKPOINT, "natural", f"{PROSE} The final score is <") == grades_in(CHECKPOINT, "natural", PROSE)
 
 
 def test_prose_that_ends_early_says_nothing() -> None:
@@ -52,6 +55,18 @@ def test_the_words_of_a_reason_have_the_place_of_their_list(name: str, bucket: i
 
 def test_a_longer_phrase_is_not_taken_for_the_shorter_one_in_it() -> None:
     assert bucket_in_words("eye_catching", "very little appeal: dark") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "bucket"),
+    [
+        ("composition", "the framing is weak and the parts are poorly balanced", 1),
+        ("eye_catching", "the light and colours are attractive", 3),
+        ("eye_catching", "so the overall eye-catching quality is very low, with", 0),
+    ],
+)
+def test_reasons_of_the_weights_in_the_repository_are_known(name: str, reason: str, bucket: int) -> None:
+    assert bucket_in_words(name, reason) == bucket
 
 
 def test_words_of_ones_own_have_no_bucket() -> None:
