@@ -79,9 +79,9 @@ def test_too_little_memory_for_vllm_is_said_with_its_cache(
     ("chosen", "said"),
     [
         ({"tensor_parallel": 2, "engine": "assay"}, "only vLLM spreads a model; set TRITON_SERVER_ENGINE=vllm"),
-        ({"tensor_parallel": 3}, "is 3, and the number of GPUs in use is 2"),
-        ({"tensor_parallel": 2, "gpus": "1"}, "in use is 1, which is no multiple"),
-        ({"tensor_parallel": 2, "device": "cuda:1"}, "set TRITON_SERVER_GPUS"),
+        ({"tensor_parallel": 3, "engine": "vllm"}, "is 3, and the number of GPUs in use is 2"),
+        ({"tensor_parallel": 2, "gpus": "1", "engine": "vllm"}, "in use is 1, which is no multiple"),
+        ({"tensor_parallel": 2, "device": "cuda:1", "engine": "vllm"}, "set TRITON_SERVER_GPUS"),
     ],
 )
 def test_gpus_that_do_not_make_whole_groups_are_refused(quick: Path, chosen: dict[str, object], said: str) -> None:
