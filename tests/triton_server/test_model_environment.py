@@ -7,7 +7,7 @@ import pytest
 
 from assay.errors import CheckpointError, SettingsError
 from tests.assay.vllm.test_support import installed
-from tests.checkpoints import NANO, nano_with
+from tests.checkpoints import nano_with
 from triton_server import gpus, model_environment, room
 from triton_server.model_environment import variables
 from triton_server.room import check_room
@@ -61,9 +61,10 @@ def test_a_directory_that_is_no_environment_of_this_python_is_named(tmp_path: Pa
         variables(TritonServerSettings(environment=tmp_path))
 
 
-def test_a_checkpoint_of_another_activation_is_refused_for_vllm(with_vllm: Path) -> None:
+def test_a_checkpoint_of_another_activation_is_refused_for_vllm(with_vllm: Path, tmp_path: Path) -> None:
+    checkpoint = nano_with(tmp_path / "nano", "gelu")
     with pytest.raises(CheckpointError, match=r"hidden_act is 'gelu'.*TRITON_SERVER_ENGINE=assay"):
-        check_room(TritonServerSettings(checkpoint=NANO, engine="vllm", environment=with_vllm))
+        check_room(TritonServerSettings(checkpoint=checkpoint, engine="vllm", environment=with_vllm))
 
 
 def test_too_little_memory_for_vllm_is_said_with_its_cache(
