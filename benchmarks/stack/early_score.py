@@ -1,0 +1,80 @@
+"""python -m benchmarks.stack.early_score: one new photo after another through the stack; when its early score came.
+
+Prints a line a photo (share of the request's time, before the first grade or not) and the summary that docs/speed.md
+quotes. The first two photos warm up and are not counted.
+"""
+
+import argparse
+import asyncio
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from PIL import Image
+
+from assay.checkpoint import read_checkpoint
+from assay.client import AsyncClient
+from assay.stack import Stack
+from benchmarks.engine.peers.process import processor_name
+from benchmarks.engine.workloads import asks
+
+_WARM_UP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds after the request at which each was there."""
+
+    early_seconds: float
+    grade_seconds: float
+    whole_seconds: float
+
+
+def summary(answers: Sequence[Timing]) -> str:
+    """One sentence; ValueError if there are no answers."""
+    before = sum(answer.early_seconds < answer.grade_seconds for answer in answers)
+    shares = [answer.early_seconds / answer.whole_seconds for answer in answers]
+    whole_ms = 1e3 * median(answer.whole_seconds for answer in answers)
+    return (
+        f"early score before the first grade in {before} of {len(answers)}; at {median(shares):.0%} of the request's "
+        f"time in the median, {max(shares):.0%} at most; a request takes {whole_ms:.0f} ms"
+    )
+
+
+async def timed(client: AsyncClient, photo: bytes) -> Timing:
+    """Of one photo, regular form. ValueError if it came without an early score or without a grade."""
+    began = time.perf_counter()
+    first: dict[str, float] = {}
+    async for event in client.events(photo):
+        first.setdefault(str(event.WhichOneof("event")), time.perf_counter() - began)
+    if not {"early_score", "attribute"} <= first.keys():
+        raise ValueError(f"no early score or no grade among {sorted(first)}")
+    return Timing(first["early_score"], first["attribute"], time.perf_counter() - began)
+
+
+async def run(checkpoint: Path, photos: int) -> None:
+    answers = []
+    async with Stack(checkpoint=checkpoint) as stack, AsyncClient(stack.address) as client:
+        for ask in asks("image CoT", read_checkpoint(checkpoint), photos + _WARM_UP, seed=77):
+            held = io.BytesIO()
+            Image.fromarray(ask.clip.frames[0].pixels).save(held, "PNG")
+            answers.append(await timed(client, held.getvalue()))
+            share = answers[-1].early_seconds / answers[-1].whole_seconds
+            print(f"{len(answers)} of {photos + _WARM_UP}: at {share:.0%}", flush=True)
+    print(processor_name())
+    print(summary(answers[_WARM_UP:]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/nano"))
+    parser.add_argument("--photos", type=int, default=20)
+    options = parser.parse_args()
+    asyncio.run(run(options.checkpoint, options.photos))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""When the early score came, of all photos in one sentence."""
+
+import pytest
+
+from benchmarks.stack.early_score import Timing, summary, timed
+
+
+def test_the_summary_counts_those_that_came_before_the_first_grade() -> None:
+    answers = [Timing(0.1, 0.3, 0.5), Timing(0.4, 0.3, 0.5)]
+    assert summary(answers).startswith(
+        "early score before the first grade in 1 of 2; at 50% of the request's time in the"
+    )
+
+
+async def test_an_answer_without_an_early_score_is_not_passed_over() -> None:
+    class Nothing:
+        async def events(self, _: bytes):  # type: ignore[no-untyped-def]
+            return
+            yield
+
+    with pytest.raises(ValueError, match="no early score"):
+        await timed(Nothing(), b"")  # type: ignore[arg-type]
