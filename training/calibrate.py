@@ -144,7 +144,7 @@ def main() -> None:
     shapes = [replace(shape, size=1) for shape in BATCH_SHAPES if not shape.is_plain]
     batches = Batches(held_out, options.pictures, 1, shapes, with_native=True)
     pictures = [batches[step][0] for step in range(options.pictures)]
-    engine = Engine.load(options.checkpoint, EngineOptions(max_in_flight=_AT_ONCE, threads=1))
+    engine = Engine.load(options.checkpoint, EngineOptions(max_in_flight=_AT_ONCE, threads=1, number_format="stored"))
     logs = asyncio.run(asked(engine, checkpoint, pictures))
     engine.close()
     path = options.checkpoint / "assay.toml"

@@ -26,7 +26,7 @@ export const uploads = createClient(
   }),
 );
 
-/** What a person is told; `status` is 0 where no answer came. */
+/** What a person reads; `status` is 0 where no answer came. */
 export class Problem extends Error {
   constructor(
     message: string,

@@ -80,7 +80,7 @@ export class Camera {
         return await anotherToken(shown);
       }
       if (!problem.isLost && problem.status !== 404) throw problem;
-      this.say("The server cannot be reached. What was told stays here, and scoring goes on when it is back.");
+      this.say("The server cannot be reached. What has come stays here, and scoring goes on when it is back.");
       await untilBack(this.stop.signal);
     } finally {
       attempt.abort();

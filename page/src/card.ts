@@ -94,7 +94,7 @@ export class Card {
           continue;
         }
         if (!problem.isLost) return this.fail(problem);
-        this.say("The server cannot be reached. What was told stays here, and scoring goes on when it is back.");
+        this.say("The server cannot be reached. What has come stays here, and scoring goes on when it is back.");
         await untilBack(this.stop.signal);
         this.say("");
       }
