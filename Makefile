@@ -35,7 +35,7 @@ serve: setup ## Run the whole stack on this machine until Ctrl-C
 JOBS ?= 2
 PYTEST := $(BIN)/python -u -m pytest -m "not gpu and not vllm and not browser_full and not alone"
 ENGINE_TESTS := tests/assay/engine tests/assay/decoding tests/triton_models
-GATEWAY_TESTS := tests/gateway tests/ingest tests/media tests/hostile
+GATEWAY_TESTS := tests/gateway tests/page tests/ingest tests/media tests/hostile
 RESEARCH_TESTS := tests/training tests/data tests/evaluation tests/benchmarks tests/test_paper_miniature.py
 OTHER_TESTS := tests $(addprefix --ignore=,$(ENGINE_TESTS) $(GATEWAY_TESTS) $(RESEARCH_TESTS))
 run_tests = @{ $(PYTEST) -o cache_dir=.pytest_cache/$(1) $(2); code=$$?; \
@@ -44,7 +44,7 @@ run_tests = @{ $(PYTEST) -o cache_dir=.pytest_cache/$(1) $(2); code=$$?; \
 
 test: setup ## Run all tests but those that need a GPU
 	@$(MAKE) --no-print-directory --keep-going --jobs=$(JOBS) test-research test-others test-gateway test-engine
-	$(BIN)/python -m pytest -m alone tests/gateway
+	$(BIN)/python -m pytest -m alone tests/hostile
 
 test-research:
 	$(call run_tests,research,$(RESEARCH_TESTS))
@@ -59,10 +59,10 @@ test-others:
 	$(call run_tests,others,$(OTHER_TESTS))
 
 browser: setup ## Run every test of the page in a real Chromium
-	$(BIN)/python -m pytest -m "browser or browser_full" tests/gateway/http tests/e2e/test_page.py
+	$(BIN)/python -m pytest -m "browser or browser_full" tests/page tests/e2e/test_page.py
 
 proxies: setup ## Run the settings of docs/proxies.md in Envoy, and in nginx where it is
-	$(BIN)/python -m pytest tests/gateway/http/test_proxies.py
+	$(BIN)/python -m pytest tests/e2e/test_proxies.py
 
 page: setup ## Build the page in page/ again, stubs first (needs Node.js)
 	@cd page && npm ci --no-audit --no-fund --silent

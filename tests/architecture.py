@@ -28,6 +28,7 @@ PACKAGES = (
     "containers",
 )
 SOURCES = tuple(path for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py")) if "/v1/" not in str(path))
+TESTS = ROOT / "tests"
 PAGE = ROOT / "docs" / "architecture.md"
 _PER_PROGRAM = ("settings.py", "service.py")
 _CLASS = re.compile(r"^ *class (\w+)[(:]", re.MULTILINE)
@@ -48,7 +49,6 @@ SMALL_FILES: Mapping[str, str] = {
     "gateway/decode/worker/heap.py": "a workaround for glibc before 2.38, which can be deleted as it stands",
     "gateway/http/page.py": "a page that was built elsewhere, which the server mounts",
     "k8s/alerts.py": "a command by itself",
-    "services/attribute_extraction/settings.py": "a program's settings stand by themselves",
     "services/scoring/tenants.py": "files on disk, which the service must not know",
 }
 """Files under 30 lines, and why they stand alone."""
@@ -56,6 +56,18 @@ LARGE_FILES: Mapping[str, str] = {}
 """Files over 320 lines, and why they are one."""
 CIRCLES: frozenset[frozenset[str]] = frozenset()
 """Siblings of one package that import each other today, hidden imports included."""
+ACROSS: Mapping[str, str] = {
+    "tests/e2e": "several programs together",
+    "tests/hostile": "what attackers send",
+    "tests/media": "files of every kind through the whole decoder",
+    "tests/page": "the built page in a browser",
+}
+"""Folders of tests that mirror no module, and what is tested there."""
+MIRRORLESS: Mapping[str, str] = {
+    "tests/assay/test_settings_table.py": "docs/settings.md, which is of every program",
+    "tests/test_flow.py": "docs/flow.md",
+}
+"""Tests elsewhere that mirror no module, and what they are of."""
 _HOME_MADE = re.compile(r"(?<![a-zA-Z])(told|beside|whoever|looked|kept|seen|be had|is had)(?![a-zA-Z])", re.IGNORECASE)
 
 
@@ -79,6 +91,21 @@ def large_files() -> dict[str, int]:
     """File -> lines, of those over 320."""
     lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
     return {file: count for file, count in lines.items() if count > 320}
+
+
+def tests_without_a_module() -> list[str]:
+    """Those that mirror neither a module or package by their path nor a tool of the tests in the same folder."""
+    found = [path for path in sorted(TESTS.rglob("test_*.py")) if not _mirrors(path)]
+    names = [str(path.relative_to(ROOT)) for path in found]
+    return [name for name in names if not name.startswith(tuple(f"{folder}/" for folder in ACROSS))]
+
+
+def _mirrors(test: Path) -> bool:
+    name = test.stem.removeprefix("test_")
+    mirrored = ROOT / test.parent.relative_to(TESTS)
+    # The files of a Triton model are in a folder per version.
+    there = [*mirrored.glob("*"), *mirrored.glob("1/*.py"), *test.parent.glob(f"{name}.py")]
+    return name in {path.stem.lower().replace("-", "_").strip("_") for path in there}
 
 
 def home_made_words() -> list[str]:
@@ -185,8 +212,8 @@ Made by `.venv/bin/python -m tests.architecture` from the imports of every modul
 points at what is imported. `assay` is the library's modules (nouns, steps, the wire); its packages have boxes of their
 own, but for the generated `assay.v1`. The rules behind the drawing stand in `.importlinter`. A test checks them, this
 page, that no package imports itself in a circle, that no class name is defined twice, that no file is small (under 30
-lines) or large (over 320) without a reason, and that no word of our own stands for one of the field's; the exceptions
-are listed in `tests/architecture.py`.
+lines) or large (over 320) without a reason, that every test mirrors a module, and that no word of our own stands for
+one of the field's; the exceptions are listed in `tests/architecture.py`.
 """
 
 

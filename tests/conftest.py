@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from hypothesis import settings
 
 # A busy machine stalls any test now and then; a deadline would call that a failure.
@@ -27,3 +28,16 @@ def mini(tmp_path_factory: pytest.TempPathFactory) -> Miniatures:
         return made[name]
 
     return root
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def pool():
+    """One decode pool for all tests that only use it, with `pytest.mark.asyncio(loop_scope="session")`.
+
+    Those that kill or close workers make their own.
+    """
+    # Here, because most tests need no decoder.
+    from gateway.decode.jobs import DecodePool
+
+    async with DecodePool(workers=2, spares=0) as running:
+        yield running

@@ -117,6 +117,10 @@ def test_no_file_is_large_without_a_reason():
     assert {file: lines for file, lines in found.items() if file not in architecture.LARGE_FILES} == {}
 
 
+def test_every_test_mirrors_a_module():
+    assert [name for name in architecture.tests_without_a_module() if name not in architecture.MIRRORLESS] == []
+
+
 def test_nothing_imports_itself_in_a_circle():
     assert [sorted(circle) for circle in architecture.circles() if circle not in architecture.CIRCLES] == []
 

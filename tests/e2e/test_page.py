@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.gateway.http.browser import launched, page_at
+from tests.page.browser import launched, page_at
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.browser_full, pytest.mark.slow]
 DEMO = Path(__file__).parents[2] / "demo"

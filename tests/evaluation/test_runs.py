@@ -6,7 +6,7 @@ import pytest
 
 from assay.client import judgement_from_wire
 from evaluation.measure import Failed
-from evaluation.runs import BadRun, read_run, run_row, write_run
+from evaluation.runs import POOLINGS, BadRun, pooled, read_run, run_row, write_run
 from tests.assay import scripted_gateway
 from tests.evaluation.scored import run_of
 
@@ -46,3 +46,21 @@ def test_what_is_no_run_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(BadRun, match=r"run\.json is no run"):
         read_run(tmp_path / "run.json")
+
+
+@pytest.mark.parametrize(
+    ("how", "score"),
+    [("frame mean", 4.0), ("mean", 3.5), ("median", 3.5), ("minimum", 1.0), ("worst quarter", 1.0)],
+)
+def test_a_pooling_of_known_clips(how: str, score: float) -> None:
+    assert pooled([1.0, 6.0, 3.0, 4.0], [1, 3, 1, 1], how) == pytest.approx(score if how != "frame mean" else 26 / 6)
+
+
+@pytest.mark.parametrize("how", POOLINGS)
+def test_one_clip_is_its_own_score(how: str) -> None:
+    assert pooled([4.5], [8], how) == 4.5
+
+
+def test_no_clip_has_no_score() -> None:
+    with pytest.raises(ValueError, match="at least one frame"):
+        pooled([], [], "mean")

@@ -11,9 +11,9 @@ from assay.v1 import assay_pb2
 from gateway.decode.jobs import DecodePool
 from tests.gateway.decode.upload import VIDEO, decode, upload
 from tests.gateway.serving import events
-from tests.gateway.test_slow_clients import KINDS, byte_by_byte, no_half_close, nothing_but_the_head, strangers
 from tests.hostile.fuzz import gateway_process
 from tests.hostile.sandbox import processor_seconds
+from tests.hostile.test_slow_clients import KINDS, byte_by_byte, no_half_close, nothing_but_the_head, strangers
 from tests.media.build import large_video, media
 
 ROUNDS = 9

@@ -1,6 +1,6 @@
 import pytest
 
-from assay.decoding.grammar import grammar_of, longest_answer
+from assay.decoding.grammar import END, grammar_of, grow, longest_answer
 from assay.engine.model.loading import LoadedModel
 from assay.errors import InvalidRequest
 from assay.form import Choice, Digits, Form, Free, Literal
@@ -21,3 +21,23 @@ def test_options_that_read_the_same_are_refused(checkpoint: LoadedModel) -> None
     form = Form((Choice("word", ("\u00e9", "e\u0301")),))
     with pytest.raises(InvalidRequest, match=r"choice 'word': option .* reads like"):
         grammar_of(form, checkpoint.text)
+
+
+def test_tokens_that_all_options_share_are_forced() -> None:
+    tokens, node = grow({"a": [1, 2, 3], "b": [1, 2, 4]}).forced()
+    assert (tokens, node.branches) == ([1, 2], (3, 4))
+
+
+def test_an_option_that_others_go_on_from_can_end() -> None:
+    _, node = grow({"1": [1], "10": [1, 0]}).forced()
+    assert (node.option, node.branches) == ("1", (0, END))
+
+
+def test_an_option_that_none_goes_on_from_is_settled() -> None:
+    tokens, node = grow({"a": [1, 2, 3], "b": [4]}).children[1].forced()
+    assert (tokens, node.option, node.branches) == ([2, 3], "a", ())
+
+
+def test_options_of_the_same_tokens_are_refused() -> None:
+    with pytest.raises(ValueError, match="option 'b' reads like 'a'"):
+        grow({"a": [1], "b": [1]})

@@ -1,4 +1,4 @@
-"""assay/rpc/serve.py inside this process; tests/services/test_programs.py starts real ones."""
+"""assay/rpc/serve.py inside this process; tests/e2e/test_services.py starts real ones."""
 
 import asyncio
 import logging

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.http.browser import PAGE_FILES
+from tests.page.browser import PAGE_FILES
 
 ROOT = Path(__file__).parents[3]
 

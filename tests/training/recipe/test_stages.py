@@ -6,11 +6,17 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from assay.engine.model.loading import load_model
 from assay.errors import CheckpointError
-from tests.training.recipe.conftest import SCORES, Set, settings, silent
+from data.conversations import ConversationRow
+from tests.conftest import Miniatures
+from tests.training.recipe.conftest import CONFIGS, SCORES, Set, settings, silent
+from training.__main__ import scored
 from training.recipe.base import find_base
-from training.recipe.settings import RecipeError
-from training.recipe.stages import StageOptions, regression, stage1, stage2
+from training.recipe.example import direct_row, example_of
+from training.recipe.merge import merge
+from training.recipe.settings import RecipeError, read_settings
+from training.recipe.stages import StageOptions, encoder_of, regression, stage1, stage2
 
 ONE_BATCH = ("optimiser.batch=4", "stage2.tasks=['direct']", "stage2.epochs=8", "regression.epochs=8")
 
@@ -86,3 +92,29 @@ def test_the_vision_tower_is_trained(adapter: Path) -> None:
 def test_absent_base_weights_are_told_with_the_way_to_get_them() -> None:
     with pytest.raises(CheckpointError, match="hf download Nobody/None"):
         find_base("Nobody/None")
+
+
+SETS = ("koniq", "spaq", "livec", "ava", "tad66k", "realqa")
+
+
+def rows_of(name: str, root: Path, count: int) -> list[ConversationRow]:
+    rated = scored(read_settings(CONFIGS / f"{name}.toml"), root)
+    return [direct_row(path, score) for path, score in rated[:count]]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_row_of_every_data_set_can_be_learnt(name: str, base: Path, mini: Miniatures) -> None:
+    (row,) = rows_of(name, mini(name), 1)
+    learnt = encoder_of(base, settings(name=name)).example(example_of(row))
+    assert (len(learnt.digit_places) > 1, float(learnt.weights.sum()) > 10) == (True, True)
+
+
+@pytest.mark.slow
+def test_the_loss_falls_and_the_merged_checkpoint_loads(base: Path, mini: Miniatures, tmp_path: Path) -> None:
+    rows = [row for name in SETS for row in rows_of(name, mini(name), 1)]
+    chosen = settings("optimiser.batch=6", 'stage2.tasks=["direct"]', "stage2.epochs=3")
+    out = stage2(StageOptions(chosen, base, tmp_path / "stage2", say=silent), rows)
+    losses = [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines()]
+    assert losses[-1] < losses[0]
+    merge(base, out, tmp_path / "merged")
+    load_model(tmp_path / "merged", "cpu")

@@ -21,7 +21,7 @@ from tests.media.build import media
 from tests.scripted_generator import ScriptedGenerator
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.browser_full]
-DOCS = Path(__file__).parents[3] / "docs" / "proxies.md"
+DOCS = Path(__file__).parents[2] / "docs" / "proxies.md"
 PHOTO, VIDEO = media("jpeg.jpg").read_bytes(), media("mp4_faststart.mp4").read_bytes()
 
 

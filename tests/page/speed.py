@@ -1,4 +1,4 @@
-"""`python -m tests.gateway.http.page_speed`: how fast the page is in a real Chromium, in front of a scripted model.
+"""`python -m tests.page.speed`: how fast the page is in a real Chromium, in front of a scripted model.
 
 Bytes over the wire, time until the page can be used after a cold load, time from a word leaving the gateway's model to
 the word on the page, and the longest frame while 500 tokens come every second.
@@ -12,9 +12,9 @@ from typing import Any
 
 from assay.generator import Wrote
 from gateway.decode.jobs import DecodePool
-from tests.gateway.http.browser import PAGE_FILES, launched, page_at
 from tests.gateway.http.serving import http_client
 from tests.media.build import media
+from tests.page.browser import PAGE_FILES, launched, page_at
 from tests.scripted_generator import ScriptedGenerator
 
 LOADS, WORDS, TOKENS_PER_SECOND, SECONDS = 10, 10, 500, 10

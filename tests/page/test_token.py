@@ -7,10 +7,10 @@ import pytest
 
 from assay.rpc.authentication import ApiKeys, Tokens
 from assay.rpc.security import Security
-from tests.gateway.http.browser import page_at
 from tests.gateway.http.serving import http_client
-from tests.gateway.http.test_page import DONE, address_of, violations
 from tests.media.build import media
+from tests.page.browser import page_at
+from tests.page.test_page import DONE, address_of, violations
 from tests.tokens import API_KEY, write_api_keys
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.browser_full]

@@ -1,3 +1,5 @@
+"""Containers that are another than they say, or that name files."""
+
 import av
 import pytest
 

@@ -12,7 +12,7 @@ from tests.tiny_checkpoint import write_tiny_checkpoint
 
 # Its folder is named by a version, as Triton wants it.
 _SPEC = importlib.util.spec_from_file_location(
-    "metrics", Path(__file__).parents[2] / "triton_models" / "qwen2_vl" / "1" / "metrics.py"
+    "metrics", Path(__file__).parents[3] / "triton_models" / "qwen2_vl" / "1" / "metrics.py"
 )
 assert _SPEC
 assert _SPEC.loader

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from assay.rpc import tracing
 from assay.v1 import assay_pb2
 from tests.gateway.serving import gateway
-from tests.gateway.test_uri import judged, reachable
+from tests.gateway.test_fetching import judged, reachable
 from tests.media.build import media
 from tests.scripted_generator import ScriptedGenerator
 

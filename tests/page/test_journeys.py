@@ -7,11 +7,11 @@ import pytest
 
 from assay.errors import ModelUnavailable
 from gateway.http.server import serving_http
-from tests.gateway.http.browser import page_at
 from tests.gateway.http.serving import http_client
-from tests.gateway.http.test_page import DONE, address_of, violations
 from tests.gateway.serving import gateway
 from tests.media.build import media
+from tests.page.browser import page_at
+from tests.page.test_page import DONE, address_of, violations
 from tests.scripted_generator import ScriptedGenerator
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.browser_full]

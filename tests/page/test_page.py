@@ -5,9 +5,9 @@ import json
 import pytest
 
 from assay.errors import ModelUnavailable
-from tests.gateway.http.browser import page_at
 from tests.gateway.http.serving import http_client
 from tests.media.build import media
+from tests.page.browser import page_at
 from tests.scripted_generator import ScriptedGenerator
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

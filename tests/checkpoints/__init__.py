@@ -7,7 +7,7 @@ from pathlib import Path
 
 from assay.checkpoint import ModelSpec
 
-NANO = Path(__file__).parents[1] / "checkpoints" / "nano"
+NANO = Path(__file__).parents[2] / "checkpoints" / "nano"
 
 
 def nano_with(directory: Path, activation: str) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 INSTALL = "apt-get install chromium"
-PAGE_FILES = Path(__file__).parents[3] / "gateway" / "http" / "page_files"
+PAGE_FILES = Path(__file__).parents[2] / "gateway" / "http" / "page_files"
 
 
 def chromium() -> str:

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from assay.stack.program import Program
-from tests.gateway.http.browser import PAGE_FILES, page_at
-from tests.gateway.http.test_journeys import AWAY, PHOTO, TROUBLE, VIDEO, waiting_model
-from tests.gateway.http.test_page import DONE, violations
 from tests.gateway.serving import services
+from tests.page.browser import PAGE_FILES, page_at
+from tests.page.test_journeys import AWAY, PHOTO, TROUBLE, VIDEO, waiting_model
+from tests.page.test_page import DONE, violations
 from tests.scripted_generator import ScriptedGenerator
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.browser_full]

@@ -2,7 +2,7 @@
 
 import pytest_asyncio
 
-from tests.gateway.http.browser import launched
+from tests.page.browser import launched
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[2] / "triton_models/qwen2_vl/1"))
+sys.path.append(str(Path(__file__).parents[3] / "triton_models/qwen2_vl/1"))
 from cancellation import Cancellation
 
 

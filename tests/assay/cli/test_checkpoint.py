@@ -17,7 +17,7 @@ from assay.weights import fingerprint
 from tests.assay.scripted_hub import COMMIT, ScriptedHub
 from tests.tiny_checkpoint import write_tiny_adapter, write_tiny_checkpoint
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RECIPE = ROOT / "checkpoints/realqa-7b"
 BASE, ADAPTERS = "Qwen/Qwen2-VL-7B-Instruct", "MingxingLi/RealQA-models"
 Captured = pytest.CaptureFixture[str]
