@@ -77,6 +77,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint, with its assay.toml")
     parser.add_argument("--runs", type=Path, default=Path("runs/nano"), help="what is fetched and saved on the way")
     parser.add_argument("--config", type=Path, default=Path(__file__).parent / "configs" / "nano.toml")
+    parser.add_argument(
+        "--open", action="store_true", help="train on photos for commercial use alone: no PARA, no LIVE-FB"
+    )
     parser.add_argument("--start", type=Path, help="checkpoint to go on from, instead of the pretrained pieces")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -86,7 +89,7 @@ def main() -> None:
     options.runs.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(settings.training.threads)
     torch.manual_seed(settings.seed)
-    photos = gallery(options.data, options.runs)
+    photos = gallery(options.data, options.runs, options.open)
     run(settings, checkpoint, photos, options.out, options.runs, options.start)
 
 

@@ -36,26 +36,30 @@ class Gallery:
     held_out: list[Rated] = field(default_factory=list)
 
 
-def gallery(data: Path, runs: Path) -> Gallery:
-    """Reads the data folder; what the teacher sees in it (minutes) is cached in runs."""
-    para, native, sharp = photos.para_photos(data), photos.native_photos(data), photos.open_photos(data)
-    every = (*para, *native, *sharp)
+def gallery(data: Path, runs: Path, is_open: bool = False) -> Gallery:
+    """Reads the data folder; what the teacher sees in it (minutes) is cached in runs.
+
+    is_open: only photos that may be used commercially; the teacher's judgement then knows no ratings, only ranks along
+    damage.
+    """
+    rated = () if is_open else (*photos.para_photos(data), *photos.native_photos(data))
+    every = (*rated, *photos.open_photos(data))
     features, logits, ranked = _features(every, runs)
     learnt = np.array([not photo.is_held_out for photo in every])
     source = np.array([photo.source for photo in every])
     said = np.array([[photo.mos or 0, photo.quality or 0] for photo in every], np.float64)
-    shares = {"rated": 1 - _NATIVE_SHARE, "native": _NATIVE_SHARE} if native else {"rated": 1.0}
+    shares = {"rated": 1 - _NATIVE_SHARE, "native": _NATIVE_SHARE} if "native" in source else {"rated": 1.0}
     groups = [
         (features[at], said[at], share) for name, share in shares.items() if (at := learnt & (source == name)).any()
     ]
-    judge = teacher.TapRegression(groups, ranked)
+    judge = teacher.TapRegression(groups, ranked, features[learnt])
     labels = _labels(judge(features), said, source, learnt)
     rows = [
         Rated(photo, row, float(looks), float(quality))
         for row, (photo, (looks, quality)) in enumerate(zip(every, labels, strict=True))
     ]
-    rated, held_out = ([row for row in rows if row.photo.is_held_out is held] for held in (False, True))
-    return Gallery(rated, features, logits, judge, held_out)
+    taught, held_out = ([row for row in rows if row.photo.is_held_out is held] for held in (False, True))
+    return Gallery(taught, features, logits, judge, held_out)
 
 
 def _features(every: Sequence[Photo], runs: Path) -> tuple[teacher.Floats, teacher.Floats, teacher.Ranked]:

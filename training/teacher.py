@@ -70,10 +70,16 @@ def ladders(photos: Sequence[Photo], taps: Taps, kinds_each: int, seed: int = 0)
 class TapRegression:
     """Linear regression from taps to two qualities in units of standard deviations: looks, and technical quality."""
 
-    def __init__(self, groups: Sequence[tuple[Floats, NDArray[np.float64], float]], ranked: Ranked | None) -> None:
+    def __init__(
+        self,
+        groups: Sequence[tuple[Floats, NDArray[np.float64], float]],
+        ranked: Ranked | None,
+        unrated: Floats | None = None,
+    ) -> None:
         """groups: (taps (photos, 784), targets (photos, 2), share of the weight) of each collection; the targets of
-        each are standardised by themselves, as every collection has a scale of its own."""
-        every = np.concatenate([means for means, _, _ in groups])
+        each are standardised by themselves, as every collection has a scale of its own. Where there is none, ranks
+        alone are learnt, and taps are standardised over `unrated` (photos, 784)."""
+        every = np.concatenate([means for means, _, _ in groups]) if groups or unrated is None else unrated
         self.mean, self.std = every.mean(0), every.std(0) + 1e-3
         rows = sum(len(means) for means, _, _ in groups)
         parts = []
@@ -84,7 +90,7 @@ class TapRegression:
         if ranked is not None:
             steps = (ranked.means - ranked.means.mean(1, keepdims=True)) / self.std
             target = np.tile(np.array([1.5, 0.5, -0.5, -1.5])[:, None], (len(steps), 1, 2))
-            weight = 0.08 * rows / (len(steps) * 4)
+            weight = 0.08 * rows / (len(steps) * 4) if rows else 1.0
             parts.append((steps.reshape(-1, steps.shape[-1]), target.reshape(-1, 2), weight))
         gram = _RIDGE * np.eye(every.shape[1])
         product = np.zeros((every.shape[1], 2))
