@@ -113,7 +113,7 @@ first-frame: setup ## Time the first frame after the first 512 kB of an upload
 bombs: setup ## Send small files that want to cost much, and show how each is refused
 	@$(BIN)/python -m tests.hostile.bombs
 
-strangers: setup ## Send 50 slow uploads beside an honest client, cancel 30, and show what both cost
+strangers: setup ## Send 50 slow uploads next to an honest client, cancel 30, and show what both cost
 	@$(BIN)/python -m tests.hostile.strangers
 
 fuzz: setup ## Send N damaged files (N=20000) to the worker pool, and show what came back

@@ -10,9 +10,9 @@ import numpy as np
 from assay.frame import Frame
 from gateway.sampling import FixedRate
 
-LOOKS_PER_SECOND = 8.0
+CHECKS_PER_SECOND = 8.0
 """Rate at which cuts are searched: each is found to within an eighth of a second."""
-_SHORTEST_SCENE_LOOKS = 4
+_SHORTEST_SCENE_FRAMES = 4
 _SIDE_PX = 64
 """About the size that is compared; cuts are large, and noise is not."""
 
@@ -27,16 +27,16 @@ class Scenes:
         from scenedetect.detectors.content_detector import FlashFilter
 
         self._detector: Any = ContentDetector(
-            min_scene_len=_SHORTEST_SCENE_LOOKS, filter_mode=FlashFilter.Mode.SUPPRESS
+            min_scene_len=_SHORTEST_SCENE_FRAMES, filter_mode=FlashFilter.Mode.SUPPRESS
         )
         self._timecode: Any = FrameTimecode
         self._rate = FixedRate(frames_per_second)
-        self._looks = 0
+        self._checked = 0
         self.cuts = 0
 
     def feed(self, frame: Frame) -> Frame | None:
         """The frame if it is sampled."""
-        is_cut = self._is_cut(frame) and self._looks > 1
+        is_cut = self._is_cut(frame) and self._checked > 1
         if is_cut:
             self.cuts += 1
             self._rate.begin_at(frame.pts_seconds)
@@ -47,6 +47,6 @@ class Scenes:
     def _is_cut(self, frame: Frame) -> bool:
         step = max(1, max(frame.pixels.shape[:2]) // _SIDE_PX)
         blue_green_red = np.ascontiguousarray(frame.pixels[::step, ::step, ::-1])
-        at = self._timecode(self._looks, fps=LOOKS_PER_SECOND)
-        self._looks += 1
+        at = self._timecode(self._checked, fps=CHECKS_PER_SECOND)
+        self._checked += 1
         return bool(self._detector.process_frame(at, blue_green_red))

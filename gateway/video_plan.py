@@ -11,7 +11,7 @@ from assay.video import KeyFrames, Percent, Pooling, PoolingRule, Sampling, Vide
 from assay.video_wire import KEY_FRAMES_TO_WIRE, SAMPLING_TO_WIRE, duration
 from assay.wire import resampling_from_wire
 from gateway.decode.spec import DecodeLimits, DecodeSource, DecodeSpec, Shrink, Target
-from gateway.scenes import LOOKS_PER_SECOND
+from gateway.scenes import CHECKS_PER_SECOND
 from gateway.upstream import ModelSpec
 from gateway.windows import Runs, Windows
 
@@ -87,7 +87,7 @@ class VideoPlan:
         return DecodeSpec(
             is_video=True,
             target=_video_target(spec),
-            frames_per_second=max(LOOKS_PER_SECOND, self.frames_per_second) if is_scene else self.frames_per_second,
+            frames_per_second=max(CHECKS_PER_SECOND, self.frames_per_second) if is_scene else self.frames_per_second,
             sampling=Sampling.FPS if is_scene else self.sampling,
             frame_count=self.frame_count,
             # Where windows lie is known only when the cuts are.

@@ -367,7 +367,7 @@ deny contains find(policy, "egress", "a rule of a policy says where to, and on w
 	not names_both(rule, "to")
 }
 
-deny contains find(policy, "ingress", "only the gateway is called by whoever the cluster lets in") if {
+deny contains find(policy, "ingress", "only the gateway is called by anybody that the cluster lets in") if {
 	some policy in input
 	policy.kind == "NetworkPolicy"
 	policy.metadata.name != "gateway"

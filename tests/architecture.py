@@ -68,7 +68,11 @@ MIRRORLESS: Mapping[str, str] = {
     "tests/test_flow.py": "docs/flow.md",
 }
 """Tests elsewhere that mirror no module, and what they are of."""
-_HOME_MADE = re.compile(r"(?<![a-zA-Z])(told|beside|whoever|looked|kept|seen|be had|is had)(?![a-zA-Z])", re.IGNORECASE)
+_WORDED = (".py", ".proto", ".toml", ".yaml", ".rego", ".pbtxt")
+_HOME_MADE = re.compile(
+    r"(?<![a-zA-Z])(told|untold|beside|whoever|looked|kept|seen|steady|desk|lane|be had|is had)(?![a-zA-Z])",
+    re.IGNORECASE,
+)
 
 
 def classes() -> dict[str, list[str]]:
@@ -109,11 +113,14 @@ def _mirrors(test: Path) -> bool:
 
 
 def home_made_words() -> list[str]:
-    """FILE:LINE: WORD of those that stand in code or documents for a word of the field."""
-    pages = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
+    """FILE:LINE: WORD of those that stand in code, settings or documents for a word of the field."""
+    folders = (*PACKAGES, "protos", "tests", "checkpoints")
+    written = [path for name in folders for path in (ROOT / name).rglob("*") if path.suffix in _WORDED]
+    pages = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "Makefile"]
     return [
         f"{path.relative_to(ROOT)}:{number}: {found.group(1)}"
-        for path in (*SOURCES, *pages)
+        for path in (*written, *pages)
+        if path != Path(__file__)
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         for found in _HOME_MADE.finditer(line)
     ]

@@ -30,32 +30,32 @@ def show(directory: Path, verify: bool = False) -> None:
 def show_memory(directory: Path) -> None:
     """Prints what serving takes, in float32 on a CPU and in bfloat16 on a GPU, with the servers' default limits."""
     checkpoint = read_checkpoint(directory)
-    sheets = [
+    memories = [
         model_memory(directory, checkpoint, number_bytes=number, requests=_REQUESTS, cache_bytes=cache)
         for number, cache in ((FLOAT32_BYTES, _CACHE_BYTES), (BFLOAT16_BYTES, 0))
     ]
     print(f"\n{'':<34}{'CPU, float32':>14}{'GPU, bfloat16':>15}")
-    columns = [_memory_lines(sheet) for sheet in sheets]
+    columns = [_memory_lines(memory) for memory in memories]
     for name, value in columns[0].items():
         print(f"{name:<34}{value:>14.2f}{columns[1][name]:>15.2f}")
     for name, tokens in (
-        ("tokens of the largest picture", sheets[0].picture_tokens),
-        ("tokens of the longest clip", sheets[0].clip_tokens),
-        ("tokens of a minute of video", sheets[0].video_minute_tokens),
-        ("tokens of question and answer", sheets[0].text_tokens),
+        ("tokens of the largest picture", memories[0].picture_tokens),
+        ("tokens of the longest clip", memories[0].clip_tokens),
+        ("tokens of a minute of video", memories[0].video_minute_tokens),
+        ("tokens of question and answer", memories[0].text_tokens),
     ):
         print(f"{name:<34}{tokens:>14,}")
 
 
-def _memory_lines(sheet: ModelMemory) -> dict[str, float]:
+def _memory_lines(memory: ModelMemory) -> dict[str, float]:
     gib = 2**30
     return {
-        "weights, GiB": sheet.weights / gib,
-        "KV cache, KiB a token": sheet.kv_per_token / 1024,
-        f"KV cache of {sheet.requests} requests, GiB": sheet.kv / gib,
-        "vision activations, GiB": sheet.vision_activations / gib,
-        "prefix and encoder caches, GiB": sheet.cache / gib,
-        "in all, with libraries, GiB": sheet.total / gib,
+        "weights, GiB": memory.weights / gib,
+        "KV cache, KiB a token": memory.kv_per_token / 1024,
+        f"KV cache of {memory.requests} requests, GiB": memory.kv / gib,
+        "vision activations, GiB": memory.vision_activations / gib,
+        "prefix and encoder caches, GiB": memory.cache / gib,
+        "in all, with libraries, GiB": memory.total / gib,
     }
 
 

@@ -34,7 +34,7 @@ class Upload(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     IS_COMPLETE_FIELD_NUMBER: _builtins.int
     upload_id: _builtins.str
-    """Names it in every further call. Whoever knows it may go on with it, read its score and end it."""
+    """Names it in every further call. A client that knows it may go on with it, read its score and end it."""
     received_bytes: _builtins.int
     """Bytes that have come and stand; the next slice begins there."""
     size_bytes: _builtins.int

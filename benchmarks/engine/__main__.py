@@ -75,8 +75,8 @@ def _round(options: argparse.Namespace, engines: Sequence[PeerProcess], turn: in
                 count = options.requests if in_flight == 1 else max(options.requests, 2 * in_flight)
                 # No two cells show the same pictures, or what is cached of one would answer for the other.
                 seed = 1000 * (turn + 1) + 100 * NAMES.index(workload) + in_flight
-                wishes = asks(workload, served, count, seed)
-                batch = write_batch(Path(folder) / "batch.json", wishes)
+                requests = asks(workload, served, count, seed)
+                batch = write_batch(Path(folder) / "batch.json", requests)
                 # Who comes first changes from round to round.
                 for engine in [*engines[turn % len(engines) :], *engines[: turn % len(engines)]]:
                     if workload.startswith("image") or engine.name not in PICTURES_ONLY:

@@ -22,7 +22,6 @@ from assay.generator import Conversation
 from benchmarks.engine.workloads import Ask
 
 MOST_TOKENS = 320
-Wish = Ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def write_batch(path: Path, asks: Sequence[Ask]) -> Batch:
     return Batch(path, len(asks))
 
 
-def wishes(batch: dict[str, Any]) -> list[Wish]:
+def read_batch(batch: dict[str, Any]) -> list[Ask]:
     """The inverse of write_batch."""
     conversation, form = Conversation(batch["question"]), form_from_json(batch["form"])
     return [Ask(_clip(pngs, batch["is_video"]), conversation, form) for pngs in batch["clips"]]

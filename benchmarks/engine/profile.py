@@ -100,8 +100,8 @@ def main() -> None:
     checkpoint, served = load_model(options.checkpoint, options.device), read_checkpoint(options.checkpoint)
     timed = Timed(make_runner(checkpoint, options.runner, cache_bytes=0))
     for place, name in enumerate(NAMES):
-        wishes = asks(name, served, options.pictures + 1, seed=1)
-        rows = [answer(checkpoint, timed, ask) for ask in wishes][1:]
+        requests = asks(name, served, options.pictures + 1, seed=1)
+        rows = [answer(checkpoint, timed, ask) for ask in requests][1:]
         medians = {key: median(row[key] for row in rows) for key in rows[0]}
         if not place:
             print(

@@ -51,35 +51,35 @@ class Sweep:
     logs: Path | None = None
 
 
-def score_all(wish: Sweep, settings: Iterable[Levers]) -> Iterator[Run]:
+def score_all(sweep: Sweep, settings: Iterable[Levers]) -> Iterator[Run]:
     """One run per setting, as soon as it is done; each with a stack of its own, one after the other."""
     for levers in settings:
-        yield _score(wish, levers)
+        yield _score(sweep, levers)
 
 
-def _score(wish: Sweep, levers: Levers) -> Run:
-    changes = levers.changes(read_checkpoint(wish.checkpoint))
+def _score(sweep: Sweep, levers: Levers) -> Run:
+    changes = levers.changes(read_checkpoint(sweep.checkpoint))
     with TemporaryDirectory(prefix="assay-variant-") as directory:
-        variant = Path(directory) / wish.checkpoint.name
-        write_variant(wish.checkpoint, variant, changes)
-        with Stack(checkpoint=variant, logs=wish.logs) as stack:
-            settings = MeasureOptions(stack.address, wish.form, wish.concurrency)
-            return asyncio.run(_run(wish, levers, settings))
+        variant = Path(directory) / sweep.checkpoint.name
+        write_variant(sweep.checkpoint, variant, changes)
+        with Stack(checkpoint=variant, logs=sweep.logs) as stack:
+            settings = MeasureOptions(stack.address, sweep.form, sweep.concurrency)
+            return asyncio.run(_run(sweep, levers, settings))
 
 
-async def _run(wish: Sweep, levers: Levers, settings: MeasureOptions) -> Run:
+async def _run(sweep: Sweep, levers: Levers, settings: MeasureOptions) -> Run:
     if levers.modality != FRAMES:
-        return await run_of(wish.data_set, wish.trained_on, wish.files, wish.data, settings, str(levers))
+        return await run_of(sweep.data_set, sweep.trained_on, sweep.files, sweep.data, settings, str(levers))
     async with AsyncClient(settings.server) as client, DecodePool(workers=1) as decoder:
         rows: list[RunRow] = []
         models: dict[Model, dict[str, str]] = {}
-        for file in wish.files:
+        for file in sweep.files:
             row, judgements = await scored_as_frames(
-                client, decoder, levers, file, label(file.path, wish.data), wish.form
+                client, decoder, levers, file, label(file.path, sweep.data), sweep.form
             )
             rows.append(row)
             models |= {judgement.model: asdict(judgement.model) for judgement in judgements}
-    return Run(wish.data_set, wish.trained_on, wish.form, tuple(rows), tuple(models.values()), str(levers))
+    return Run(sweep.data_set, sweep.trained_on, sweep.form, tuple(rows), tuple(models.values()), str(levers))
 
 
 async def scored_as_frames(

@@ -341,13 +341,13 @@ def clip(seed: int) -> Clip:
     return Clip((Frame(pixels),), is_video=False)
 
 
-async def test_the_fingerprints_of_all_servers_behind_an_address_are_told():
+async def test_the_fingerprints_of_all_servers_behind_an_address_are_reported():
     other = replace(FINISHED, checkpoint_fingerprint="5c819ed5-bfloat16")
     async with several([FINISHED], [other]) as (_, _, (generator, _)):
         assert await generator.replica_fingerprints() == {"5c819ed5", "5c819ed5-bfloat16"}
 
 
-async def test_one_clip_meets_one_of_several_servers_whoever_asks():
+async def test_one_clip_meets_one_of_several_servers_for_every_tenant():
     async with several([FINISHED], [FINISHED], [FINISHED]) as (scripted, _, (extraction, scoring)):
         for seed in range(24):
             await read(extraction, clip(seed))

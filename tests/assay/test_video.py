@@ -53,6 +53,6 @@ def test_what_nobody_asked_for_is_the_default():
     assert VideoOptions(worst_count=2, pooling="worst").over(DEFAULTS).key_frames == "auto"
 
 
-def test_a_default_that_means_nothing_next_to_a_wish_is_no_contradiction():
+def test_a_default_that_means_nothing_next_to_a_choice_is_no_contradiction():
     hop = VideoOptions(sampling="fps", window_seconds=4.0, hop_seconds=2.0)
     assert VideoOptions(sampling="uniform").over(hop).sampling == "uniform"

@@ -14,7 +14,7 @@ from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip, Frame
 from assay.generator import Conversation
 from benchmarks.engine.__main__ import ENGINES, table
-from benchmarks.engine.batch import Batch, regex, wishes, write_batch
+from benchmarks.engine.batch import Batch, read_batch, regex, write_batch
 from benchmarks.engine.peers import process, transformers_generate
 from benchmarks.engine.peers.process import Measured, PeerProcess, Unavailable, command_of
 from benchmarks.engine.peers.worker import in_groups
@@ -55,10 +55,10 @@ def test_what_the_form_allows_matches_its_expression() -> None:
 def test_a_batch_is_read_back_as_it_was(tmp_path: Path, served: Served) -> None:
     asked = asks("clip CoT", served, 2, seed=3)
     batch = write_batch(tmp_path / "batch.json", asked)
-    read = wishes(json.loads(batch.path.read_text()))
-    assert [wish.form for wish in read] == [ask.form for ask in asked]
-    for wish, ask in zip(read, asked, strict=True):
-        np.testing.assert_array_equal(wish.clip.stacked(), ask.clip.stacked())
+    read = read_batch(json.loads(batch.path.read_text()))
+    assert [each.form for each in read] == [ask.form for ask in asked]
+    for each, ask in zip(read, asked, strict=True):
+        np.testing.assert_array_equal(each.clip.stacked(), ask.clip.stacked())
 
 
 def test_transformers_is_held_to_the_form_and_writes_what_we_write(tmp_path: Path) -> None:

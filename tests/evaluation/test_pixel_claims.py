@@ -21,16 +21,16 @@ def picture(seed: int) -> Image.Image:
 
 
 def said_of(shown: Image.Image) -> str:
-    told = claims.measured(np.asarray(shown))
+    measured = claims.measured(np.asarray(shown))
     reasons = (wording.composition_reason(GRADES)[0], wording.eye_catching_reason(GRADES)[0])
-    return "\n".join(wording.written(pieces, told) for pieces in reasons)
+    return "\n".join(wording.written(pieces, measured) for pieces in reasons)
 
 
 def test_every_claim_of_a_sentence_is_read_as_it_was_written() -> None:
     for seed in range(10):
-        told = claims.measured(np.asarray(picture(seed)))
+        measured = claims.measured(np.asarray(picture(seed)))
         read = claims_in(said_of(picture(seed)))
-        assert read == {name: told[name] for name in read}
+        assert read == {name: measured[name] for name in read}
         assert len(read) == 7
 
 

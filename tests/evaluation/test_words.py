@@ -1,4 +1,4 @@
-"""Words: what the reasoning's own text says, without the grades that came beside it."""
+"""Words: what the reasoning's own text says, without the grades that came with it."""
 
 from pathlib import Path
 

@@ -207,7 +207,7 @@ async def shares(offered, ticks=40):
     return served
 
 
-async def test_a_tenant_that_offers_little_gets_all_of_it_beside_one_that_floods():
+async def test_a_tenant_that_offers_little_gets_all_of_it_while_another_floods():
     served = await shares({"big": 9, "small": 1})
     assert served["small"] >= 38
     assert served["big"] >= 38

@@ -164,7 +164,7 @@ OF_RULES: list[Mistake] = [
         "from gateway to scoring, on the port",
     ),
     (lambda d: egress(d, "attribute-extraction").append({}), "egress", "says where to, and on which port"),
-    (lambda d: without(ingress(d, "fetch")[0], "from"), "ingress", "only the gateway is called by whoever"),
+    (lambda d: without(ingress(d, "fetch")[0], "from"), "ingress", "only the gateway is called by anybody"),
     (lambda d: block(d, "fetch").update(cidr="169.254.169.254/32"), "ipBlock.cidr", "metadata addresses"),
 ]
 

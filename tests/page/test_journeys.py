@@ -42,8 +42,8 @@ async def test_a_video_has_a_timeline_of_thumbnails_with_its_best_and_worst_segm
         await page.wait_for_selector(DONE)
         drawn = await page.evaluate("[...document.querySelectorAll('.strip img')].map((each) => each.naturalWidth > 0)")
         assert (len(drawn) >= 2, all(drawn)) == (True, True)
-        told = await page.inner_text(".segments")
-        assert ("Best" in told, "Worst" in told) == (True, True)
+        shown = await page.inner_text(".segments")
+        assert ("Best" in shown, "Worst" in shown) == (True, True)
         assert await violations(page) == []
 
 
@@ -119,7 +119,7 @@ async def test_a_server_that_is_killed_and_comes_back_scores_what_was_under_way(
             await page.get_by_text("jpeg ·").wait_for()
         try:
             await page.get_by_text(AWAY).wait_for()
-            assert await page.inner_text(".media") != ""  # what was told stays
+            assert await page.inner_text(".media") != ""  # what was shown stays
             assert await violations(page) == []
             model.gate.set()
             async with server_at(caller.program, int(address.rpartition(":")[2])):
@@ -141,7 +141,7 @@ async def test_the_camera_shows_what_is_written_of_a_window_and_the_frames_that_
         assert await page.locator(".camera").count() == 0
 
 
-async def test_a_camera_that_is_refused_is_told_in_a_sentence(browser, pool):
+async def test_a_camera_that_is_refused_is_reported_in_a_sentence(browser, pool):
     async with page_with(browser, pool) as (_, page):
         refused = "() => Promise.reject(new DOMException('', 'NotAllowedError'))"
         await page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {refused} }}")
@@ -168,9 +168,9 @@ async def test_every_action_can_be_done_by_keyboard(browser, pool):
         for _ in range(40):
             await page.keyboard.press("Tab")
             reached.append(await page.evaluate("document.activeElement.innerText || document.activeElement.id"))
-        told = " ".join(reached)
+        shown = " ".join(reached)
         for action in ("file", "demo", "camera", "Remove", "Best", "Worst", "windows", "JSON", "CSV", "PNG"):
-            assert action in told
+            assert action in shown
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -30,9 +30,9 @@ async def test_a_photo_is_scored_on_the_page(browser, pool):
     async with http_client(pool) as client, page_at(browser, address_of(client)) as page:
         await page.set_input_files("#file", media("jpeg.jpg"))
         await page.wait_for_selector(DONE)
-        told = await page.inner_text("article")
-        assert "4.38" in told
-        assert "very clear" in told
+        shown = await page.inner_text("article")
+        assert "4.38" in shown
+        assert "very clear" in shown
         assert await violations(page) == []
 
 
@@ -83,18 +83,18 @@ DOWN = ScriptedGenerator(failures={"start": ModelUnavailable("the model is down;
         "past its budget",
     ],
 )
-async def test_what_is_wrong_is_told_in_a_sentence_where_the_person_looks(
+async def test_what_is_wrong_is_reported_in_a_sentence_where_the_person_looks(
     browser, pool, name, content, settings, sentence
 ):
     async with http_client(pool, **settings) as client, page_at(browser, address_of(client)) as page:
         await page.set_input_files("#file", {"name": name, "mimeType": "", "buffer": content})
-        told = page.locator(".trouble:not(:empty), .warning").first
-        assert sentence in await told.inner_text()
+        shown = page.locator(".trouble:not(:empty), .warning").first
+        assert sentence in await shown.inner_text()
         assert await violations(page) == []
 
 
 @pytest.mark.browser_full
-async def test_an_upload_that_has_expired_is_told_to_a_reloaded_page(browser, pool):
+async def test_an_upload_that_has_expired_is_reported_to_a_reloaded_page(browser, pool):
     async with http_client(pool, http_upload_life_seconds=0.2) as client, page_at(browser, address_of(client)) as page:
         await page.set_input_files("#file", media("jpeg.jpg"))
         await page.wait_for_selector(DONE)
@@ -147,7 +147,7 @@ async def test_nothing_is_asked_of_anybody_else(browser, pool):
 
 
 @pytest.mark.browser_full
-async def test_what_was_told_stays_while_the_server_is_gone(browser, pool):
+async def test_what_was_shown_stays_while_the_server_is_gone(browser, pool):
     async with http_client(pool) as client, page_at(browser, address_of(client)) as page:
         await page.set_input_files("#file", media("jpeg.jpg"))
         await page.wait_for_selector(DONE)

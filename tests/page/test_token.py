@@ -60,7 +60,7 @@ async def test_a_token_is_asked_for_and_goes_with_every_call_from_then_on(browse
     ("token", "sentence"),
     [("wrong", "does not accept this token"), ("two words", "not a token"), ("ключ", "not a token"), (" ", "Enter")],
 )
-async def test_what_is_wrong_with_a_token_is_told_under_its_field(browser, pool, keys, token, sentence):
+async def test_what_is_wrong_with_a_token_is_reported_under_its_field(browser, pool, keys, token, sentence):
     async with guarded_page(browser, pool, keys) as page:
         await page.set_input_files("#file", PHOTO)
         await enter(page, token)
@@ -101,7 +101,7 @@ async def test_the_camera_asks_for_a_token_as_well(browser, pool, keys):
         await page.wait_for_selector(".camera .windows li", timeout=30_000)
 
 
-async def test_a_token_that_may_not_do_what_is_wanted_is_told_so(browser, pool, tmp_path):
+async def test_a_token_that_may_not_do_what_is_wanted_is_refused(browser, pool, tmp_path):
     keys = write_api_keys(tmp_path, scopes=("score",))
     async with guarded_page(browser, pool, keys, permissions=["camera"]) as page:
         await page.click("#camera")

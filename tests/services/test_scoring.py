@@ -22,7 +22,7 @@ from tests.scripted_generator import FINGERPRINT, ScriptedGenerator
 from tests.services.serving import answers, picture, scoring, to_score
 
 DIRECT = score_pb2.ANSWER_FORM_DIRECT
-TOLD: dict[str, Any] = {
+WRITTEN: dict[str, Any] = {
     "texts": ["Reason:", " fine", "\nThe final score is <"],
     "checkpoint_fingerprint": FINGERPRINT,
     "is_complete": True,
@@ -32,7 +32,7 @@ TOLD: dict[str, Any] = {
 @pytest.fixture
 def reported() -> dict[str, Any]:
     """A transcript as extraction would have written it with the regular form of the small checkpoint."""
-    return dict(TOLD)
+    return dict(WRITTEN)
 
 
 async def test_the_early_score_comes_before_the_transcript_is_sent(reported):

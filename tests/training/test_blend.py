@@ -26,8 +26,8 @@ def test_the_rest_of_a_checkpoint_is_that_of_the_second(tmp_path: Path, monkeypa
         (tmp_path / name / "assay.toml").write_text(name)
         save_file({"a": torch.full((2,), value, dtype=torch.float16)}, tmp_path / name / "model.safetensors")
     paths = {option: str(tmp_path / option) for option in ("first", "second", "out")}
-    told = [part for option, path in paths.items() for part in (f"--{option}", path)]
-    monkeypatch.setattr(sys, "argv", ["blend", *told, "--share", "0.5"])
+    arguments = [part for option, path in paths.items() for part in (f"--{option}", path)]
+    monkeypatch.setattr(sys, "argv", ["blend", *arguments, "--share", "0.5"])
     main()
     made = load_file(tmp_path / "out" / "model.safetensors")["a"].tolist()
     assert ((tmp_path / "out" / "assay.toml").read_text(), made) == ("second", [0.5, 0.5])

@@ -21,7 +21,7 @@ def with_noise(share: float) -> NDArray[np.uint8]:
 
 
 def in_fields(level: int) -> NDArray[np.uint8]:
-    """A half of that level beside a grey one."""
+    """A half of that level next to a grey one."""
     picture = grey()
     picture[:, :48] = level
     return picture

@@ -56,7 +56,7 @@ def test_grades_may_be_words_or_ordinals(tmp_path: Path) -> None:
     assert read_table(words).features.tolist() == read_table(numbers).features.tolist()
 
 
-def test_files_are_looked_up_in_what_the_command_line_printed(tmp_path: Path) -> None:
+def test_files_are_found_in_what_the_command_line_printed(tmp_path: Path) -> None:
     feedback = written(tmp_path / "f.csv", "file,feedback", "b.jpg,2", "a.jpg,8")
     judged = [
         {"file": f"{name}.jpg", "attributes": {"clarity": {"grade": grade}}, "model": {"checkpoint_fingerprint": "f1"}}

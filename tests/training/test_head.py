@@ -21,7 +21,7 @@ def turned(degrees: float) -> Picture:
     return Picture(frames, labels.truth(made, STATISTICS), 0, "", made, STATISTICS)
 
 
-def test_a_turn_to_the_left_and_one_to_the_right_are_told_apart_after_some_steps() -> None:
+def test_a_turn_to_the_left_and_one_to_the_right_are_distinguished_after_some_steps() -> None:
     torch.manual_seed(0)
     head, pictures = Head(16), [turned(-6), turned(6)]
     tokens = torch.randn(2, 9, 16)
@@ -41,13 +41,13 @@ def test_a_wrong_turn_costs_more_than_the_right_one() -> None:
     assert wrong > right
 
 
-def test_the_teacher_is_asked_at_the_tokens_that_were_kept() -> None:
-    head, kept = Head(16), torch.tensor([1, 3])
+def test_the_teacher_is_asked_at_the_tokens_that_were_computed() -> None:
+    head, visible = Head(16), torch.tensor([1, 3])
     tokens = torch.randn(1, 2, 16)
     grids = torch.zeros(1, 4, CHANNELS)
-    grids[:, kept] = head(tokens).taps.detach()
+    grids[:, visible] = head(tokens).taps.detach()
     teacher_targets = TeacherTargets(grids.half(), torch.zeros(1, CHANNELS), torch.zeros(1, 2))
-    _, parts = head_loss(head(tokens), [turned(0)], teacher_targets, kept)
+    _, parts = head_loss(head(tokens), [turned(0)], teacher_targets, visible)
     assert parts["dense"] < 1e-4
 
 

@@ -9,7 +9,7 @@ from training import degrade, labels
 from training.degrade import Degradation
 from training.labels import Made, PixelStatistics, Truth
 
-SEEN = PixelStatistics(luma=0.45, chroma=0.2, middle_edges=0.1, border_edges=0.1)
+STATISTICS = PixelStatistics(luma=0.45, chroma=0.2, middle_edges=0.1, border_edges=0.1)
 RISING = {
     "blur": (0.3, 1, 2, 4, 8),
     "motion": (2, 6, 12, 24),
@@ -25,7 +25,7 @@ RISING = {
 
 
 def truth_of(*degradations: Degradation, mos: float = 3.4, tilt_degrees: float = 0.0) -> Truth:
-    return labels.truth(Made(mos, mos, tilt_degrees, degradations=degradations), SEEN)
+    return labels.truth(Made(mos, mos, tilt_degrees, degradations=degradations), STATISTICS)
 
 
 @pytest.mark.parametrize("kind", degrade.KINDS)
@@ -39,7 +39,7 @@ def test_two_photos_keep_their_order_under_the_same_blur() -> None:
     assert truth_of(blur, mos=4.0).score > truth_of(blur, mos=3.0).score
 
 
-def test_a_stop_less_light_is_seen_in_exposure_and_not_in_clarity() -> None:
+def test_a_stop_less_light_shows_in_exposure_and_not_in_clarity() -> None:
     dark = truth_of(Degradation("underexpose", 1.0))
     assert (dark.exposure < truth_of().exposure, dark.clarity) == (True, truth_of().clarity)
 
@@ -68,23 +68,23 @@ def test_exposure_is_graded_by_stops(stops: float, grade: int) -> None:
 
 
 def test_what_the_stage_1_model_says_stands_for_an_untouched_photo() -> None:
-    told = labels.truth(Made(3, 3, content={"background_clutter": 0.5}), SEEN)
-    assert told.background_clutter == 0.5
+    truth = labels.truth(Made(3, 3, content={"background_clutter": 0.5}), STATISTICS)
+    assert truth.background_clutter == 0.5
 
 
 def test_a_tilt_outweighs_what_the_stage_1_model_says_of_the_level_photo() -> None:
-    assert labels.truth(Made(3, 3, tilt_degrees=5, content={"level_shot": 1.5}), SEEN).level_shot < 1
+    assert labels.truth(Made(3, 3, tilt_degrees=5, content={"level_shot": 1.5}), STATISTICS).level_shot < 1
 
 
 def test_a_grade_that_somebody_gave_falls_with_blur() -> None:
     graded = {"clarity": 3.5}
-    whole = labels.truth(Made(2, 2, graded=graded), SEEN).clarity
-    blurred = labels.truth(Made(2, 2, degradations=(Degradation("blur", 3.0),), graded=graded), SEEN).clarity
+    whole = labels.truth(Made(2, 2, graded=graded), STATISTICS).clarity
+    blurred = labels.truth(Made(2, 2, degradations=(Degradation("blur", 3.0),), graded=graded), STATISTICS).clarity
     assert (whole, blurred < 2) == (3.5, True)
 
 
 def test_a_frozen_clip_scores_less_than_one_that_moves() -> None:
-    assert labels.truth(Made(3, 3, motion_damage=0.4), SEEN).score < truth_of(mos=3).score
+    assert labels.truth(Made(3, 3, motion_damage=0.4), STATISTICS).score < truth_of(mos=3).score
 
 
 def test_a_soft_grade_is_most_probable_where_the_label_lies() -> None:

@@ -39,7 +39,7 @@ def test_a_damaged_copy_is_rated_no_better(tmp_path: Path, number: int) -> None:
     assert all(lines[first].mos >= lines[first + number].mos for first in range(0, 24, 3))
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """What stands on stderr when the command refuses."""
     assert own_example.main(arguments) == 2
     return capsys.readouterr().err
@@ -57,26 +57,26 @@ def test_any_folder_of_pictures_will_do(tmp_path: Path) -> None:
 
 
 def test_where_the_open_photos_are_not_the_way_out_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = told(capsys, "--data", str(tmp_path), "--out", str(tmp_path / "example"))
+    words = printed(capsys, "--data", str(tmp_path), "--out", str(tmp_path / "example"))
     assert words.startswith(f"{tmp_path}/open-photos.tar is not there")
     assert "--photos" in words
 
 
 def test_an_archive_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "open-photos.tar").write_bytes(b"nothing of the kind")
-    assert "cannot be read" in told(capsys, "--data", str(tmp_path), "--out", str(tmp_path / "example"))
+    assert "cannot be read" in printed(capsys, "--data", str(tmp_path), "--out", str(tmp_path / "example"))
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty"])
 def test_a_folder_without_pictures_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     (tmp_path / "empty").mkdir()
-    assert str(tmp_path / name) in told(capsys, "--photos", str(tmp_path / name), "--out", str(tmp_path / "example"))
+    assert str(tmp_path / name) in printed(capsys, "--photos", str(tmp_path / name), "--out", str(tmp_path / "example"))
     assert not (tmp_path / "example").exists()
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "taken").write_text("")
     example_folder(tmp_path / "photos", photos=7)
-    assert "taken cannot be written" in told(
+    assert "taken cannot be written" in printed(
         capsys, "--data", str(tmp_path / "photos"), "--out", str(tmp_path / "taken")
     )

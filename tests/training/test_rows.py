@@ -62,9 +62,9 @@ def test_a_grade_never_denies_the_reason_in_front_of_it(writer: Writer, tokenize
 
 def test_what_decides_a_claim_is_learnt_more_than_the_words_around_it(writer: Writer) -> None:
     branch = writer.branch(picture_of(), "regular", np.random.default_rng(0))
-    told = claims.measured(picture_of().frames[0])["light"]
+    measured = claims.measured(picture_of().frames[0])["light"]
     ways = [writer.tokens(wording.said(claims.LIGHT, value)) for value in claims.LIGHT.words]
-    way = writer.tokens(wording.said(claims.LIGHT, told))
+    way = writer.tokens(wording.said(claims.LIGHT, measured))
     start = next(i for i in range(len(branch.ids)) if branch.ids[i : i + len(way)] == way)
     decided = next(i for i in range(len(way)) if len({other[i] for other in ways if other[:i] == way[:i]}) > 1)
     weights = branch.weights[start : start + len(way)]
@@ -78,13 +78,13 @@ def test_a_video_is_asked_about_as_a_video(writer: Writer, tokenizer_file: Path)
 
 def test_both_forms_say_the_same_of_the_pixels(writer: Writer, tokenizer_file: Path) -> None:
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
-    told = [
+    measured = [
         tokenizer.decode(list(writer.branch(picture_of(), form, np.random.default_rng(0)).ids)).split(" framing with")[
             1
         ]
         for form in ("regular", "natural")
     ]
-    assert told[0].split("\n")[0] == told[1].split(";")[0]
+    assert measured[0].split("\n")[0] == measured[1].split(";")[0]
 
 
 def test_what_ends_a_free_text_is_always_learnt(writer: Writer) -> None:

@@ -28,10 +28,10 @@ def test_the_compiled_teacher_sees_what_pytorch_sees() -> None:
     torch.manual_seed(0)
     net = Lite0(None)
     pixels = np.random.default_rng(0).integers(0, 255, (224, 224, 3), np.uint8)
-    seen = Taps(net)(pixels, (12, 12))
+    read = Taps(net)(pixels, (12, 12))
     x = (torch.from_numpy(pixels).permute(2, 0, 1)[None].float() - 127) / 128
     with torch.no_grad():
         taps, _ = net.taps(x)
     means = torch.cat([tap.mean((2, 3)) for tap in taps], 1)[0].numpy()
-    assert seen.means.shape == (CHANNELS,)
-    assert np.corrcoef(seen.means, means)[0, 1] > 0.99
+    assert read.means.shape == (CHANNELS,)
+    assert np.corrcoef(read.means, means)[0, 1] > 0.99

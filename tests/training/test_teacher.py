@@ -21,7 +21,7 @@ def test_ranks_along_damage_are_learnt_where_nobody_rated_a_photo() -> None:
     assert (np.diff(judged, axis=1) < 0).mean() > 0.95
 
 
-def test_ratings_are_learnt_beside_ranks() -> None:
+def test_ratings_are_learnt_with_ranks() -> None:
     taps = _ladders(300, seed=2)[:, 0]
     ratings = np.repeat(taps[:, 5:6].astype(np.float64), 2, axis=1)
     judge = TapRegression([(taps[:250], ratings[:250], 1.0)], Ranked(_ladders(40, seed=3)))

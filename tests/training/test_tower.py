@@ -37,7 +37,7 @@ def test_layer_scale_is_folded_into_the_projection_before_it() -> None:
     torch.testing.assert_close(tower.state_dict()["blocks.0.mlp.fc2.weight"], scaled * 8)
 
 
-def test_a_still_picture_is_seen_as_before_when_the_tower_leans_to_the_first_frame() -> None:
+def test_a_still_picture_is_encoded_as_before_when_the_tower_leans_to_the_first_frame() -> None:
     tower, still = new_tower(depth=1, language_width=128), torch.randn(1, 3, 56, 56)
     with torch.no_grad():
         before = dense_tower(tower, still)
@@ -45,12 +45,12 @@ def test_a_still_picture_is_seen_as_before_when_the_tower_leans_to_the_first_fra
         torch.testing.assert_close(dense_tower(tower, still, still), before, atol=1e-5, rtol=1e-4)
 
 
-def test_a_moving_picture_is_seen_more_as_its_first_frame_when_the_tower_leans_to_it() -> None:
+def test_a_moving_picture_is_encoded_more_like_its_first_frame_when_the_tower_leans_to_it() -> None:
     tower, (first, second) = new_tower(depth=1, language_width=128), torch.randn(2, 1, 3, 56, 56)
     lean_to_first_frame(tower, 0.8)
     with torch.no_grad():
-        seen, alone, other = (dense_tower(tower, *pair) for pair in ((first, second), (first,), (second,)))
-    assert (seen - alone).norm() < (seen - other).norm()
+        together, alone, other = (dense_tower(tower, *pair) for pair in ((first, second), (first,), (second,)))
+    assert (together - alone).norm() < (together - other).norm()
 
 
 VIT_SHAPES: dict[str, tuple[int, ...]] = {

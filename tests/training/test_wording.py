@@ -7,7 +7,7 @@ from assay.attribute import KINDS
 from tests.training.conftest import picture_of
 from training import claims, wording
 
-TOLD = claims.measured(picture_of().frames[0])
+MEASURED = claims.measured(picture_of().frames[0])
 GRADES = {name: kind.grades[-1] for name, kind in KINDS.items() if kind.is_graded} | {"exposure": "properly exposed"}
 
 
@@ -21,12 +21,12 @@ def test_a_reason_leaves_only_the_grades_of_its_fifth(grade: str) -> None:
 
 def test_no_text_holds_what_ends_it() -> None:
     pieces = [*wording.composition_reason(GRADES)[0], *wording.eye_catching_reason(GRADES)[0]]
-    assert not set("\n;.") & set(wording.written(pieces, TOLD) + wording.background(TOLD))
+    assert not set("\n;.") & set(wording.written(pieces, MEASURED) + wording.background(MEASURED))
 
 
 def test_an_orange_background_has_the_right_article() -> None:
-    told = {**TOLD, "surroundings": "neither", "hue": "orange"}
-    assert wording.background(told) == " an orange background"
+    measured = {**MEASURED, "surroundings": "neither", "hue": "orange"}
+    assert wording.background(measured) == " an orange background"
 
 
 def test_the_reason_says_what_was_measured() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from assay.engine import Engine, EngineOptions
 from assay.generator import Generator, Wrote
-from benchmarks.engine.batch import Wish, wishes
+from benchmarks.engine.batch import read_batch
 from benchmarks.engine.peers.worker import Answer, Answers, serve
+from benchmarks.engine.workloads import Ask
 
 
 def load() -> Answer:
@@ -24,19 +25,19 @@ def load() -> Answer:
     engine = Engine.load(Path(checkpoint), options)
 
     def answer(batch: dict[str, Any], in_flight: int) -> Answers:
-        return asyncio.run(answer_all(engine, wishes(batch), in_flight))
+        return asyncio.run(answer_all(engine, read_batch(batch), in_flight))
 
     return answer
 
 
-async def answer_all(engine: Generator, asked: list[Wish], in_flight: int) -> Answers:
+async def answer_all(engine: Generator, asked: list[Ask], in_flight: int) -> Answers:
     """Texts and seconds of each, so many at a time."""
     gate = asyncio.Semaphore(in_flight)
 
-    async def one(wish: Wish) -> tuple[str, float]:
+    async def one(ask: Ask) -> tuple[str, float]:
         async with gate:
             started = time.perf_counter()
-            events = [event async for event in engine.generate(wish.clip, wish.conversation, wish.form)]
+            events = [event async for event in engine.generate(ask.clip, ask.conversation, ask.form)]
             text = "".join(event.text for event in events if isinstance(event, Wrote))
             return text, time.perf_counter() - started
 

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from assay.vllm.engine import VllmEngine, VllmOptions
-from benchmarks.engine.batch import wishes
+from benchmarks.engine.batch import read_batch
 from benchmarks.engine.peers.ours import answer_all
 from benchmarks.engine.peers.worker import Answer, Answers, serve
 
@@ -20,7 +20,7 @@ def load() -> Answer:
     engine = VllmEngine.load(Path(sys.argv[1]), VllmOptions(max_in_flight=32, max_waiting=64, max_model_tokens=2048))
 
     def answer(batch: dict[str, Any], in_flight: int) -> Answers:
-        return asyncio.run(answer_all(engine, wishes(batch), in_flight))
+        return asyncio.run(answer_all(engine, read_batch(batch), in_flight))
 
     return answer
 

@@ -15,8 +15,9 @@ from assay.decoding.grammar import END, ChoiceTokens, DigitTokens, ForcedTokens,
 from assay.engine.model.loading import LoadedModel, load_model
 from assay.form import Free
 from assay.qwen2_vl.prompt_tokens import prompt_tokens
-from benchmarks.engine.batch import Wish, wishes
+from benchmarks.engine.batch import read_batch
 from benchmarks.engine.peers.worker import Answer, Answers, in_groups, serve
+from benchmarks.engine.workloads import Ask
 
 Walk = Generator[list[int] | None, int, int | None]
 """Yields the tokens that are allowed (None: all), is sent the one chosen, and returns one that begins the next rule."""
@@ -27,15 +28,15 @@ def load() -> Answer:
     checkpoint = load_model(Path(sys.argv[1]), "cpu")
 
     def answer(batch: dict[str, Any], in_flight: int) -> Answers:
-        return in_groups(wishes(batch), in_flight, partial(generate, checkpoint))
+        return in_groups(read_batch(batch), in_flight, partial(generate, checkpoint))
 
     return answer
 
 
 @torch.inference_mode()
-def generate(checkpoint: LoadedModel, asked: list[Wish]) -> list[str]:
+def generate(checkpoint: LoadedModel, asked: list[Ask]) -> list[str]:
     """Their answers. All prompts have one length, as all clips have one size."""
-    prompts = [prompt_tokens(wish.clip, wish.conversation, checkpoint.layout, checkpoint.text) for wish in asked]
+    prompts = [prompt_tokens(ask.clip, ask.conversation, checkpoint.layout, checkpoint.text) for ask in asked]
     rules = grammar_of(asked[0].form, checkpoint.text)
     ids = torch.tensor([prompt.ids for prompt in prompts])
     special, is_video = checkpoint.text.special, prompts[0].is_video

@@ -53,7 +53,7 @@ class Connection:
         self._frames = 0
         self._taken = 0
         self._frame_time = -math.inf
-        self._untold: list[bytes] = []
+        self._unsent: list[bytes] = []
         self._is_abandoned = False
 
     def begin(self, slot_bytes: int) -> None:
@@ -65,7 +65,7 @@ class Connection:
 
     def receive(self) -> tuple[Kind, bytes]:
         """Wait for the gateway, once everything was sent."""
-        if self._untold:
+        if self._unsent:
             self.send()
         return self._read()
 
@@ -82,8 +82,8 @@ class Connection:
 
     def send(self, message: bytes = b"") -> None:
         """After everything that was not sent yet."""
-        self._sock.sendall(b"".join((*self._untold, message)))
-        self._untold.clear()
+        self._sock.sendall(b"".join((*self._unsent, message)))
+        self._unsent.clear()
 
     def send_frame(self, frame: Frame) -> None:
         """Through a slot; waits until one is free. What comes in quick succession is announced together."""
@@ -92,9 +92,9 @@ class Connection:
         slot = self._frames % SLOTS
         self._slots.put(slot, frame.pixels)
         self._frames += 1
-        self._untold.append(protocol.frame_message(frame, slot))
+        self._unsent.append(protocol.frame_message(frame, slot))
         before, self._frame_time = self._frame_time, time.monotonic()
-        if len(self._untold) == protocol.FRAMES_TOGETHER or self._frame_time - before > _DENSE_SECONDS:
+        if len(self._unsent) == protocol.FRAMES_TOGETHER or self._frame_time - before > _DENSE_SECONDS:
             self.send()
 
     def _answer(self) -> tuple[Kind, bytes]:

@@ -42,7 +42,7 @@ def serving(security):
     )
 
 
-def test_this_machine_can_be_looked_at():
+def test_this_machine_can_be_examined():
     assert any("numpy is" in each.sentence for each in machine_findings())
 
 

@@ -80,7 +80,7 @@ def test_any_form_is_answered_as_by_full_forwards(
     try:
         events, answer, _ = engine_events(checkpoint, clip, RATE, form)
     except InvalidRequest:
-        return  # Options that cannot be told apart: see test_grammar.
+        return  # Options that cannot be distinguished: see test_grammar.
     oracle = Oracle.write(checkpoint, clip, RATE, form)
     assert texts(events) == texts(oracle.events)
     assert answer == tuple(oracle.answer)

@@ -61,7 +61,7 @@ def test_an_answer_is_the_same_to_the_last_bit_with_whatever_draft(
         try:
             expected = _written(checkpoint, clip, form, None)
         except InvalidRequest:
-            return  # Options that cannot be told apart: see test_grammar.
+            return  # Options that cannot be distinguished: see test_grammar.
         # Every earlier answer is taken for a draft, though the pictures have nothing in common.
         drafts.learn((RATE, form, is_video), _hashes(checkpoint, clip), _last(drafts, form, is_video))
         drafted = _written(checkpoint, clip, form, drafts)

@@ -32,7 +32,7 @@ def test_byte_by_byte_the_text_ends_where_the_first_stop_is_complete(written: st
 
 
 @given(tokens, stops)
-def test_what_is_kept_is_the_text(parts: list[bytes], stops: list[str]) -> None:
+def test_what_remains_is_the_text(parts: list[bytes], stops: list[str]) -> None:
     text, read = _read(parts, stops)
     whole, cut = read.before_stop()
     assert (b"".join(parts[:whole]) + cut).decode() == text

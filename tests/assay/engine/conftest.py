@@ -62,7 +62,7 @@ def make_clip() -> MakeClip:
 
 @pytest.fixture
 def two_threads() -> Iterator[None]:
-    """Torch's, so that pictures are seen beside what is read."""
+    """Torch's, so that pictures are encoded while text is read."""
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield

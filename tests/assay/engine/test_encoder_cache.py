@@ -1,4 +1,4 @@
-"""What is seen beside other work is what would have been seen in its turn."""
+"""What is encoded ahead is what would have been encoded in its turn."""
 
 from collections.abc import Callable
 
@@ -20,53 +20,53 @@ MakeClip = Callable[..., Clip]
 
 
 @torch.inference_mode()
-def test_frames_seen_beside_are_those_seen_in_their_turn(checkpoint: LoadedModel, make_clip: MakeClip) -> None:
+def test_frames_encoded_ahead_are_those_encoded_in_their_turn(checkpoint: LoadedModel, make_clip: MakeClip) -> None:
     patches = checkpoint.layout.patches(make_clip(7, is_video=True))
     vision, keys = VisionTower(checkpoint.model.model.visual), patches.group_keys
-    seen = EncoderCache(vision, 0)
-    beside = seen.embeddings(patches, keys, seen.encode_ahead(patches, keys))
-    assert torch.equal(beside, EncoderCache(vision, 0).embeddings(patches, keys, {}))
+    cache = EncoderCache(vision, 0)
+    ahead = cache.embeddings(patches, keys, cache.encode_ahead(patches, keys))
+    assert torch.equal(ahead, EncoderCache(vision, 0).embeddings(patches, keys, {}))
 
 
-def test_two_that_wait_for_one_picture_have_it_seen_once(checkpoint: LoadedModel, make_clip: MakeClip) -> None:
-    patches, seen = (
+def test_two_that_wait_for_one_picture_have_it_encoded_once(checkpoint: LoadedModel, make_clip: MakeClip) -> None:
+    patches, cache = (
         checkpoint.layout.patches(make_clip()),
         EncoderCache(VisionTower(checkpoint.model.model.visual), 1 << 20),
     )
-    first, second = (seen.encode_ahead(patches, patches.group_keys) for _ in range(2))
+    first, second = (cache.encode_ahead(patches, patches.group_keys) for _ in range(2))
     assert [*first.values()] == [*second.values()]
 
 
-def test_what_was_seen_and_nobody_waits_for_is_let_go(checkpoint: LoadedModel, make_clip: MakeClip) -> None:
-    patches, seen = (
+def test_what_was_encoded_and_nobody_waits_for_is_let_go(checkpoint: LoadedModel, make_clip: MakeClip) -> None:
+    patches, cache = (
         checkpoint.layout.patches(make_clip()),
         EncoderCache(VisionTower(checkpoint.model.model.visual), 1 << 20),
     )
-    (begun,) = seen.encode_ahead(patches, patches.group_keys).values()
+    (begun,) = cache.encode_ahead(patches, patches.group_keys).values()
     begun.result()
-    again = seen.encode_ahead(patches, patches.group_keys)
+    again = cache.encode_ahead(patches, patches.group_keys)
     assert [*again.values()] == [begun]
     del begun, again
-    assert not seen.is_busy
-    assert not list(seen._pending)
+    assert not cache.is_busy
+    assert not list(cache._pending)
 
 
-def test_waiting_ends_when_something_has_been_seen(checkpoint: LoadedModel, make_clip: MakeClip) -> None:
-    patches, seen = (
+def test_waiting_ends_when_something_has_been_encoded(checkpoint: LoadedModel, make_clip: MakeClip) -> None:
+    patches, cache = (
         checkpoint.layout.patches(make_clip(9, is_video=True)),
         EncoderCache(VisionTower(checkpoint.model.model.visual), 0),
     )
-    ahead = seen.encode_ahead(patches, patches.group_keys)
-    while seen.is_busy:
-        seen.wait()
+    ahead = cache.encode_ahead(patches, patches.group_keys)
+    while cache.is_busy:
+        cache.wait()
     assert all(each.done() for each in ahead.values())
 
 
-def test_a_picture_that_cannot_be_seen_fails_where_it_is_read(checkpoint: LoadedModel, make_clip: MakeClip) -> None:
-    whole, seen = checkpoint.layout.patches(make_clip()), EncoderCache(VisionTower(checkpoint.model.model.visual), 0)
+def test_a_picture_that_cannot_be_encoded_fails_where_it_is_read(checkpoint: LoadedModel, make_clip: MakeClip) -> None:
+    whole, cache = checkpoint.layout.patches(make_clip()), EncoderCache(VisionTower(checkpoint.model.model.visual), 0)
     torn = Patches(whole.layout, whole.frames[:, :-1].copy())
     with pytest.raises(ValueError, match="reshape"):
-        seen.embeddings(torn, torn.group_keys, seen.encode_ahead(torn, torn.group_keys))
+        cache.embeddings(torn, torn.group_keys, cache.encode_ahead(torn, torn.group_keys))
 
 
 @pytest.mark.usefixtures("two_threads")
@@ -82,7 +82,7 @@ def test_the_number_of_cores_changes_no_bit(checkpoint: LoadedModel, make_clip: 
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_as_many_are_seen_at_once_as_there_are_cores_whatever_was_read_before(
+def test_as_many_are_encoded_at_once_as_there_are_cores_whatever_was_read_before(
     checkpoint: LoadedModel, make_clip: MakeClip
 ) -> None:
     prompt = prompt_tokens(make_clip(5, is_video=True), RATE, checkpoint.layout, checkpoint.text)

@@ -28,7 +28,7 @@ LONG = Form((Free("text", 1500, ()),))
 
 @dataclass
 class Listener:
-    """Keeps what it is told, and can be waited for."""
+    """Keeps what it hears, and can be waited for."""
 
     heard: list[Event | AssayError | None] = field(default_factory=list)
     at_once: list[int] = field(default_factory=list)
@@ -129,7 +129,7 @@ def test_an_id_in_use_is_refused(engine: Engine, image: Clip) -> None:
         _submit(engine, "a", image)
 
 
-def test_a_wrong_request_is_told_and_the_others_go_on(
+def test_a_wrong_request_fails_and_the_others_go_on(
     engine: Engine, image: Clip, make_clip: Callable[..., Clip]
 ) -> None:
     good, bad = _submit(engine, "good", image), _submit(engine, "bad", make_clip(height=50))
@@ -293,7 +293,7 @@ def test_the_stages_of_an_answer_follow_one_another(engine: Engine, image: Clip)
     assert all(end == begin for (*_, end), (_, begin, _) in pairwise(stages))
 
 
-def test_what_was_kept_is_counted(engine: Engine, video: Clip) -> None:
+def test_what_was_cached_is_counted(engine: Engine, video: Clip) -> None:
     for request_id in "ab":
         _submit(engine, request_id, video).wait()
     counters = engine.counters

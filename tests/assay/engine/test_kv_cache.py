@@ -23,11 +23,11 @@ SCORE = Form((Digits("score", 1, 2, lead=" ", branch_probability=0.05),))
 
 
 def _answers(
-    checkpoint: LoadedModel, runner: ModelRunner, *wishes: tuple[Clip, Conversation, Form], at_once: int = 1
+    checkpoint: LoadedModel, runner: ModelRunner, *requests: tuple[Clip, Conversation, Form], at_once: int = 1
 ) -> list[list[Event]]:
     scheduler = Scheduler(checkpoint, runner, at_once, forget=lambda _: None)
-    heard: list[list[Event]] = [[] for _ in wishes]
-    for place, (clip, asks, form) in enumerate(wishes):
+    heard: list[list[Event]] = [[] for _ in requests]
+    for place, (clip, asks, form) in enumerate(requests):
         scheduler.admit(EngineRequest(str(place), clip, asks, form, heard[place].extend))  # type: ignore[arg-type]
         while scheduler.room <= 0:
             scheduler.step()
@@ -68,11 +68,11 @@ def test_another_question_about_the_clip_reads_the_clip_no_more(
     checkpoint: LoadedModel, video: Clip, at_once: int
 ) -> None:
     runner = ModelRunner(checkpoint.model)
-    wishes = [(video, asks, form) for asks in (RATE, WHY) for form in (SCORE, REASONED)]
-    together = _answers(checkpoint, runner, *wishes, at_once=at_once)
+    requests = [(video, asks, form) for asks in (RATE, WHY) for form in (SCORE, REASONED)]
+    together = _answers(checkpoint, runner, *requests, at_once=at_once)
     assert runner.counters["prefixes_found"] == 3
     assert runner.counters["frame_groups_missed"] == 2
-    alone = [_answers(checkpoint, ModelRunner(checkpoint.model, cache_bytes=0), wish)[0] for wish in wishes]
+    alone = [_answers(checkpoint, ModelRunner(checkpoint.model, cache_bytes=0), request)[0] for request in requests]
     assert together == alone
 
 

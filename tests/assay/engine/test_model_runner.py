@@ -66,7 +66,7 @@ def test_logits_are_those_of_transformers(
 @given(
     asked=st.lists(st.tuples(forms, st.booleans(), st.integers(0, 3)), min_size=2, max_size=4), seed=st.integers(0, 5)
 )
-def test_answers_are_the_same_to_the_last_bit_whoever_is_beside(
+def test_answers_are_the_same_to_the_last_bit_in_every_batch(
     tmp_path_factory: pytest.TempPathFactory,
     make_clip: MakeClip,
     asked: list[tuple[Form, bool, int]],
@@ -81,7 +81,7 @@ def test_answers_are_the_same_to_the_last_bit_whoever_is_beside(
     try:
         alone = [engine_events(checkpoint, clip, RATE, form, run_of(lean))[0] for clip, form in wishes]
     except InvalidRequest:
-        return  # Options that cannot be told apart: see test_grammar.
+        return  # Options that cannot be distinguished: see test_grammar.
     assert _together(checkpoint, lean, wishes) == alone
 
 

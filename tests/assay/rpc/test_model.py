@@ -71,8 +71,8 @@ async def test_another_number_format_than_the_wanted_one_is_not_served(wanted: s
         await LiveModel(ask, wanted).check()
 
 
-@pytest.mark.parametrize(("served", "is_told"), [({"f1"}, False), ({"f1", "f1-bfloat16"}, True)])
-async def test_replicas_that_score_unlike_one_another_are_told_of_once(caplog, served: set[str], is_told: bool):
+@pytest.mark.parametrize(("served", "is_reported"), [({"f1"}, False), ({"f1", "f1-bfloat16"}, True)])
+async def test_replicas_that_score_unlike_one_another_are_reported_once(caplog, served: set[str], is_reported: bool):
     async def ask_replicas() -> set[str]:
         return served
 
@@ -80,5 +80,5 @@ async def test_replicas_that_score_unlike_one_another_are_told_of_once(caplog, s
     with caplog.at_level(logging.WARNING):
         await live.check()
         await live.check()
-    told = [each.message for each in caplog.records if "f1 and f1-bfloat16" in each.message]
-    assert len(told) == is_told
+    reported = [each.message for each in caplog.records if "f1 and f1-bfloat16" in each.message]
+    assert len(reported) == is_reported

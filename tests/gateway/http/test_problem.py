@@ -34,7 +34,7 @@ async def begun(client, **request):
     return (await call(client, "CreateUpload", **request)).json()["upload"]["uploadId"]
 
 
-def told(answer):
+def reported(answer):
     """Status and reason, where there is a sentence for people as well."""
     members = answer.json()
     assert len(members.get("detail") or members["message"]) > 10
@@ -73,7 +73,7 @@ def reason_of(connect_error):
 )
 async def test_what_is_wrong_has_the_status_and_the_sentence_of_its_kind(client, path, content, headers, status, title):
     answer = await client.post(path, content=content, headers=headers)
-    assert (answer.headers["content-type"], told(answer)) == ("application/problem+json", (status, title))
+    assert (answer.headers["content-type"], reported(answer)) == ("application/problem+json", (status, title))
 
 
 async def test_a_body_that_is_declared_too_large_is_refused_before_it_comes(client):
@@ -110,7 +110,7 @@ def digest(data):
 async def test_a_wrong_slice_is_refused_and_changes_nothing(client, query, content, headers, status, title):
     upload = await begun(client, sizeBytes=len(PHOTO) + 2)
     answer = await client.put(f"{UPLOADS}/{upload}?{query}", content=content, headers=headers)
-    assert told(answer) == (status, title)
+    assert reported(answer) == (status, title)
     received = int((await client.get(f"{UPLOADS}/{upload}")).json().get("received_bytes", 0))
     assert received <= len(PHOTO)
     await call(client, "DeleteUpload", uploadId=upload)
@@ -118,21 +118,21 @@ async def test_a_wrong_slice_is_refused_and_changes_nothing(client, query, conte
 
 @pytest.mark.parametrize("method", ["GetUpload", "FinishUpload", "DeleteUpload"])
 async def test_an_unknown_upload_is_not_found(client, method):
-    assert told(await call(client, method, uploadId="none")) == (404, "UPLOAD_NOT_FOUND")
+    assert reported(await call(client, method, uploadId="none")) == (404, "UPLOAD_NOT_FOUND")
 
 
 async def test_slices_of_an_unknown_upload_are_not_found(client):
     answers = [await client.put(f"{UPLOADS}/none?offset=0", content=PHOTO), await client.get(f"{UPLOADS}/none")]
-    assert [told(each) for each in answers] == [(404, "UPLOAD_NOT_FOUND")] * 2
+    assert [reported(each) for each in answers] == [(404, "UPLOAD_NOT_FOUND")] * 2
 
 
 async def test_an_upload_that_is_too_large_is_refused_before_its_first_slice(client):
-    assert told(await call(client, "CreateUpload", sizeBytes=len(VIDEO) + 1)) == (413, "OVER_LIMIT")
+    assert reported(await call(client, "CreateUpload", sizeBytes=len(VIDEO) + 1)) == (413, "OVER_LIMIT")
 
 
 async def test_finishing_what_is_not_complete_is_refused(client):
     upload = await begun(client, sizeBytes=10)
-    assert told(await call(client, "FinishUpload", uploadId=upload)) == (409, "UPLOAD_CONFLICT")
+    assert reported(await call(client, "FinishUpload", uploadId=upload)) == (409, "UPLOAD_CONFLICT")
 
 
 async def test_an_upload_is_forgotten_after_its_life(pool):
@@ -153,33 +153,33 @@ async def test_a_full_spool_is_507(pool):
     async with http_client(pool, http_spool_bytes=5000) as client:
         upload = await begun(client)
         slices = await client.put(f"{UPLOADS}/{upload}?offset=0", content=PHOTO)
-        assert told(slices) == (507, "SPOOL_FULL")
-        assert told(await call(client, "CreateUpload", sizeBytes=5001)) == (507, "SPOOL_FULL")
+        assert reported(slices) == (507, "SPOOL_FULL")
+        assert reported(await call(client, "CreateUpload", sizeBytes=5001)) == (507, "SPOOL_FULL")
 
 
 async def test_a_server_with_too_many_uploads_says_when_to_come_again(pool):
     async with http_client(pool, http_max_uploads=1) as client:
         await begun(client)
         answer = await call(client, "CreateUpload")
-    assert (told(answer), answer.headers["retry-after"]) == ((503, "BUSY"), "1")
+    assert (reported(answer), answer.headers["retry-after"]) == ((503, "BUSY"), "1")
 
 
 async def test_a_busy_server_says_when_to_come_again(pool):
     async with http_client(pool, max_unfinished_uploads_per_peer=1) as client, unfinished(client, VIDEOS, VIDEO):
         answer = await client.post(IMAGES, content=PHOTO)
-    assert (told(answer), answer.headers["retry-after"]) == ((503, "BUSY"), "1")
+    assert (reported(answer), answer.headers["retry-after"]) == ((503, "BUSY"), "1")
 
 
 async def test_a_quota_that_is_used_up_is_429_and_says_when_to_come_again(pool):
     async with http_client(pool, quotas={"in_flight": 1}) as client, unfinished(client, VIDEOS, VIDEO):
         answer = await client.post(IMAGES, content=PHOTO)
-    assert (told(answer), answer.headers["retry-after"]) == ((429, "QUOTA"), "1")
+    assert (reported(answer), answer.headers["retry-after"]) == ((429, "QUOTA"), "1")
 
 
 async def test_a_model_that_is_down_is_503(pool):
     model = ScriptedGenerator(failures={"start": ModelUnavailable("the model is down; try again in a moment")})
     async with http_client(pool, model) as client:
-        assert told(await client.post(IMAGES, content=PHOTO)) == (503, "MODEL_UNAVAILABLE")
+        assert reported(await client.post(IMAGES, content=PHOTO)) == (503, "MODEL_UNAVAILABLE")
 
 
 @asynccontextmanager

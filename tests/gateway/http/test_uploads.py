@@ -1,4 +1,4 @@
-"""Uploads in slices: begun, broken off, gone on with, scored while they come, and told again."""
+"""Uploads in slices: begun, broken off, gone on with, scored while they come, and sent again."""
 
 import asyncio
 import base64
@@ -65,7 +65,7 @@ async def test_a_video_is_scored_before_its_last_slice(pool):
     assert "result" in events[-2]
 
 
-async def test_who_asks_again_is_told_the_later_events_alone(pool):
+async def test_who_asks_again_is_sent_the_later_events_alone(pool):
     async with http_client(pool) as client:
         upload = await begun(client, sizeBytes=len(PHOTO))
         await client.put(f"/v1/uploads/{upload}?offset=0", content=PHOTO)

@@ -25,7 +25,7 @@ def settings(*assignments: str, name: str = "koniq") -> Settings:
 
 
 def silent(line: str) -> None:
-    """What a run says is not looked at."""
+    """What a run says is dropped."""
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def test_a_jpeg_differs_by_its_two_decoders_alone(shrinks: bool, tmp_path: Path)
     assert float(apart.mean()) < 1.0
 
 
-def test_sixteen_bits_are_seen_as_their_upper_eight(tmp_path: Path) -> None:
+def test_sixteen_bits_are_read_as_their_upper_eight(tmp_path: Path) -> None:
     deep = np.random.default_rng(0).integers(0, 65536, (600, 600)).astype(np.uint16)
     Image.fromarray(deep).save(tmp_path / "a.png")
     trained, shown = both(tmp_path / "a.png", served("authors", tmp_path), PictureSettings())

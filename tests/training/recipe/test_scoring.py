@@ -80,7 +80,7 @@ def test_a_head_that_was_trained_scores_otherwise_than_a_new_one(
     assert one != other
 
 
-def test_a_file_that_is_no_picture_is_told_and_the_others_arescored(
+def test_a_file_that_is_no_picture_is_named_and_the_others_are_scored(
     base: Path, koniq: Path, head: Path, tmp_path: Path, capsys: Captured
 ) -> None:
     data = Path(shutil.copytree(koniq, tmp_path / "koniq"))
@@ -139,13 +139,13 @@ def test_ablations_train_and_score_by_name_and_go_on_where_they_stopped(
 
 
 def test_an_ablation_is_trained_by_the_launcher_that_was_named(base: Path, koniq: Path, tmp_path: Path) -> None:
-    told = tmp_path / "told"
+    arguments = tmp_path / "arguments"
     launcher = tmp_path / "launcher"
-    launcher.write_text(f'#!/bin/sh\necho "$@" > {told}\nexit 3\n')
+    launcher.write_text(f'#!/bin/sh\necho "$@" > {arguments}\nexit 3\n')
     launcher.chmod(0o755)
     assert ablations(base, koniq, koniq, tmp_path / "out", ["from_scratch"], "--launch", f"{launcher} --four") == 3
-    assert told.read_text().startswith("--four -m training stage2 --config")
-    assert "model.from_scratch=true" in told.read_text()
+    assert arguments.read_text().startswith("--four -m training stage2 --config")
+    assert "model.from_scratch=true" in arguments.read_text()
 
 
 def test_an_ablation_that_does_not_exist_is_refused(base: Path, koniq: Path, tmp_path: Path, capsys: Captured) -> None:

@@ -32,7 +32,7 @@ def test_a_misspelt_key_is_refused_by_name() -> None:
         read_settings(CONFIGS / "koniq.toml", assignments=["optimiser.learning_rate=1e-3"])
 
 
-def test_a_file_that_is_not_there_is_told_with_those_that_are() -> None:
+def test_a_file_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(RecipeError, match="ava, from_scratch, koniq, livec, miniature, realqa, spaq, tad66k"):
         read_settings(CONFIGS / "conic.toml")
 

@@ -89,7 +89,7 @@ def test_the_vision_tower_is_trained(adapter: Path) -> None:
     assert any(".visual." in name and "lora_B" in name and values.any() for name, values in weights.items())
 
 
-def test_absent_base_weights_are_told_with_the_way_to_get_them() -> None:
+def test_absent_base_weights_are_named_with_the_way_to_get_them() -> None:
     with pytest.raises(CheckpointError, match="hf download Nobody/None"):
         find_base("Nobody/None")
 

@@ -26,8 +26,8 @@ def arguments(base: Path, pictures: Set, tmp_path_factory: pytest.TempPathFactor
     rows = tmp_path_factory.mktemp("rows")
     save_conversations([row for row in pictures.scored if row.task == "direct"][:3], rows)
     small = [part for assignment in (*SMALL, "optimiser.batch=1") for part in ("--set", assignment)]
-    told = ["--config", str(CONFIGS / "koniq.toml"), "--override", str(CONFIGS / "miniature.toml"), *small]
-    return ["stage2", *told, "--set", 'stage2.tasks=["direct"]', "--base", str(base), "--data", str(rows)]
+    chosen = ["--config", str(CONFIGS / "koniq.toml"), "--override", str(CONFIGS / "miniature.toml"), *small]
+    return ["stage2", *chosen, "--set", 'stage2.tasks=["direct"]', "--base", str(base), "--data", str(rows)]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """One of two processes that train together over gloo: an adapter, then from scratch and sharded, then that once more.
 
 Called by test_processes.py with a directory and the arguments that all three have in common. accelerate shards on GPUs
-alone; here the same code of it is told to shard on CPUs.
+alone; here the same code of it is made to shard on CPUs.
 """
 
 import shutil

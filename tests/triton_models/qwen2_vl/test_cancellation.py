@@ -39,7 +39,7 @@ def test_an_instance_that_does_not_have_the_request_tells_the_one_that_does(inst
     assert until(cancelled, 1) == [("0_2", "a")]
 
 
-def test_a_cancel_that_is_quicker_than_its_request_is_kept(instances, cancelled):
+def test_a_cancel_that_is_quicker_than_its_request_is_remembered(instances, cancelled):
     instances[0].ask("a")
     time.sleep(0.05)
     with instances[1].submitting("a"):

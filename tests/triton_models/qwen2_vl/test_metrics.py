@@ -1,4 +1,4 @@
-"""What the engine counts is told to the server, and no more of it than has changed."""
+"""What the engine counts is reported to the server, and no more of it than has changed."""
 
 import importlib.util
 from dataclasses import dataclass, field
@@ -71,7 +71,7 @@ def test_what_goes_up_is_added_and_what_is_held_is_set(heard: list[tuple[str, st
     ]
 
 
-def test_what_has_not_changed_is_not_told_again(heard: list[tuple[str, str, float]]) -> None:
+def test_what_has_not_changed_is_not_reported_again(heard: list[tuple[str, str, float]]) -> None:
     metrics = Metrics(ScriptedFamily)
     for _ in range(3):
         metrics.update({"frame_groups_missed": 1, "frame_group_bytes": 7, "prefixes_found": 0})

@@ -56,9 +56,9 @@ class TritonPythonModel:
         self._engine.close()
 
     def _start(self, inputs: dict[str, Any], sender: Any) -> None:
-        wish, turns = tensors.request_from_tensors(inputs), iter(range(1, sys.maxsize))
-        if isinstance(wish, tensors.Cancel):
-            self._cancellation.ask(wish.request_id)
+        generation, turns = tensors.request_from_tensors(inputs), iter(range(1, sys.maxsize))
+        if isinstance(generation, tensors.Cancel):
+            self._cancellation.ask(generation.request_id)
             sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
             return
 
@@ -66,29 +66,29 @@ class TritonPythonModel:
             is_last = self._tell(sender, *events)
             self._metrics.responded(self._engine.counters, is_last=is_last)
             if is_last:
-                self._cancellation.end(wish.request_id)
+                self._cancellation.end(generation.request_id)
                 reason = events[-1].reason if isinstance(events[-1], AssayError | Finished) else "CANCELLED"
                 logging.info("generation ended", extra={"facts": {**whose, "reason": reason}})
             elif next(turns) % 16 == 0 and sender.is_cancelled():  # asking costs more than telling the events
-                logging.info("the client has left", extra={"facts": {"request_id": wish.request_id}})
-                self._engine.cancel(wish.request_id)
+                logging.info("the client has left", extra={"facts": {"request_id": generation.request_id}})
+                self._engine.cancel(generation.request_id)
 
-        whose = {"request_id": wish.request_id, "frames": len(wish.clip.frames)}
+        whose = {"request_id": generation.request_id, "frames": len(generation.clip.frames)}
         logging.info("generation begins", extra={"facts": whose})
 
         def on_stage(stage: str, begin_seconds: float, end_seconds: float) -> None:
             self._metrics.spent(stage, end_seconds - begin_seconds)
-            record_span(stage, wish.traceparent, begin_seconds, end_seconds)
+            record_span(stage, generation.traceparent, begin_seconds, end_seconds)
 
-        with self._cancellation.submitting(wish.request_id):
+        with self._cancellation.submitting(generation.request_id):
             self._engine.submit(
-                wish.request_id,
-                wish.clip,
-                wish.conversation,
-                wish.form,
+                generation.request_id,
+                generation.clip,
+                generation.conversation,
+                generation.form,
                 on_events,
-                priority=wish.priority,
-                deadline_seconds=time.monotonic() + wish.seconds_left,
+                priority=generation.priority,
+                deadline_seconds=time.monotonic() + generation.seconds_left,
                 on_stage=on_stage,
             )
 

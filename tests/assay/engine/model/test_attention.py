@@ -73,7 +73,7 @@ def test_attention_is_torchs() -> None:
 
 
 @pytest.mark.parametrize(("heads", "key_heads", "head_dim"), [(4, 2, 64), (4, 4, 16), (6, 1, 32), (12, 2, 128)])
-def test_attention_is_the_same_to_the_last_bit_with_more_room_and_other_rows_beside(
+def test_attention_is_the_same_to_the_last_bit_with_more_room_and_other_rows(
     heads: int, key_heads: int, head_dim: int
 ) -> None:
     assert attention_is_batch_invariant(heads, key_heads, head_dim)

@@ -16,7 +16,7 @@ from tests.media.heic import grid
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 UPRIGHT = ["jpeg.jpg", "jpeg_progressive.jpg", "png.png", "png_palette.png", "webp.webp", "gif.gif", "bmp.bmp"]
-SEEN = [*UPRIGHT, "tiff.tiff", "avif.avif", "webp_animated.webp", "jpeg_rotated_90.jpg", "jpeg_mirrored.jpg"]
+DECODED = [*UPRIGHT, "tiff.tiff", "avif.avif", "webp_animated.webp", "jpeg_rotated_90.jpg", "jpeg_mirrored.jpg"]
 
 
 def as_in_training(name, shape):
@@ -26,14 +26,14 @@ def as_in_training(name, shape):
     return np.asarray(upright.resize(shape[1::-1], Image.Resampling.BICUBIC)).astype(int)
 
 
-@pytest.mark.parametrize("name", SEEN)
+@pytest.mark.parametrize("name", DECODED)
 async def test_a_picture_looks_as_it_did_in_training(pool, name):
     pixels = (await decode(pool, name, PICTURE)).frames[0].pixels
     # libjpeg and FFmpeg interpolate chroma differently at the edge of the red block: 0.5 levels on average.
     assert np.abs(pixels - as_in_training(name, pixels.shape)).mean() < 0.8
 
 
-@pytest.mark.parametrize("name", [*SEEN, "avif_rotated_90.avif"])
+@pytest.mark.parametrize("name", [*DECODED, "avif_rotated_90.avif"])
 async def test_sides_are_multiples_of_the_patch(pool, name):
     height, width, _ = (await decode(pool, name, PICTURE)).frames[0].pixels.shape
     assert (height % 28, width % 28) == (0, 0)
