@@ -151,7 +151,7 @@ images: setup ## Build the container images (docs/kubernetes.md: BUILD_BASE, BAS
 	@$(BIN)/python -m containers.images $(NAMES)
 
 pods: setup ## Play the pods of k8s/overlays/local here with podman, and show that they heal, stop and scale
-	@$(BIN)/python -m k8s.pods
+	@$(BIN)/python -m tests.k8s.pods
 
 check: setup lint types imports generated k8s test ## All that CI asks for
 

@@ -1,9 +1,9 @@
-"""k8s/cluster_dns.py: pods are found by their Service's name as a cluster's DNS has it."""
+"""tests.k8s.cluster_dns.py: pods are found by their Service's name as a cluster's DNS has it."""
 
 import dns.message
 import dns.rcode
 
-from k8s.cluster_dns import CACHE_SECONDS, ClusterDns
+from tests.k8s.cluster_dns import CACHE_SECONDS, ClusterDns
 
 
 def asked(names: ClusterDns, name: str, kind: str = "A") -> dns.message.Message:
@@ -31,7 +31,7 @@ def test_a_name_without_pods_is_none_until_there_is_one():
 
 def test_an_answer_is_repeated_for_as_long_as_clusters_cache_it(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("k8s.cluster_dns.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("tests.k8s.cluster_dns.time.monotonic", lambda: now[0])
     names = ClusterDns("127.0.0.1")
     names.publish("triton", "10.89.0.5")
     asked(names, "triton.assay.svc.cluster.local.")

@@ -1,4 +1,4 @@
-"""python -m k8s.pods: plays the pods of the overlay `local` here, and shows what `make k8s` cannot.
+"""python -m tests.k8s.pods: plays the pods of the overlay `local` here, and shows what `make k8s` cannot.
 
 The images are those of `make images`, by the digests that it wrote into the overlay. Each line is one finding; the exit
 code is 1 if one of them is not as it should be.
@@ -25,7 +25,7 @@ from assay.client import AsyncClient
 from assay.errors import AssayError
 from gateway.decode.protocol import PERMITTED
 from k8s.manifests import HERE, render
-from k8s.podman import Pod, Podman, is_ready, log, podman
+from tests.k8s.podman import Pod, Podman, is_ready, log, podman
 
 DEMO = HERE.parent / "demo"
 NANO = HERE.parent / "checkpoints" / "nano"

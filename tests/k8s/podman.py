@@ -17,7 +17,7 @@ import grpc
 import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from k8s.cluster_dns import ZONE, ClusterDns
+from tests.k8s.cluster_dns import ZONE, ClusterDns
 
 Doc = dict[str, Any]
 NETWORK = "assay-pods"
