@@ -178,7 +178,7 @@ gen: setup ## Make assay/v1 from protos/ and docs/settings.md from the code agai
 	$(BIN)/assay settings --markdown > docs/settings.md
 
 rehearse-7b: setup ## Take random weights of the 7B's true shape from files to scores (OPTIONS="--depth 4")
-	@$(BIN)/python -m benchmarks.rehearsal $(OPTIONS)
+	@$(BIN)/python -m tests.rehearsal $(OPTIONS)
 
 paper-miniature: setup ## Run the whole paper on made-up pictures with a tiny model, in minutes
 	@$(BIN)/python -m tests.paper_miniature --out runs/paper-miniature/$$(date +%Y%m%d-%H%M%S)

@@ -108,7 +108,7 @@ def _mirrors(test: Path) -> bool:
     name = test.stem.removeprefix("test_")
     mirrored = ROOT / test.parent.relative_to(TESTS)
     # The files of a Triton model are in a folder per version.
-    there = [*mirrored.glob("*"), *mirrored.glob("1/*.py"), *test.parent.glob(f"{name}.py")]
+    there = [*mirrored.glob("*"), *mirrored.glob("1/*.py"), *test.parent.glob(f"{name}.py"), *test.parent.glob(name)]
     return name in {path.stem.lower().replace("-", "_").strip("_") for path in there}
 
 

@@ -13,6 +13,8 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
+from tests.rehearsal.weights import PREPROCESSOR
+
 SPECIALS = (
     *("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
     *("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"),
@@ -35,24 +37,13 @@ _QWEN_SPLIT = (
 # ".\n" is one token, so that a stop can cut a token; "Ġ" is a space and "Ċ" a newline in byte-level spelling.
 _MERGES = (". Ċ", "Ċ Ċ", "Ġ c", "l u", "lu t", "t e", "te r", "lut ter", "e d", "Ġ a", "s c", "o r", "sc or", "scor e")
 
-_PREPROCESSOR = {
-    "image_processor_type": "Qwen2VLImageProcessor",
-    "image_mean": [0.48145466, 0.4578275, 0.40821073],
-    "image_std": [0.26862954, 0.26130258, 0.27577711],
-    "patch_size": 14,
-    "temporal_patch_size": 2,
-    "merge_size": 2,
-    "min_pixels": 3136,
-    "max_pixels": 12845056,
-}
-
 
 def write_tiny_checkpoint(directory: Path, *, seed: int = 0, max_position_embeddings: int = 2048) -> Path:
     """Fill the directory with config, tokeniser, preprocessor and safetensors; returns it."""
     directory.mkdir(parents=True, exist_ok=True)
     tokenizer = tiny_tokenizer()
     tokenizer.save_pretrained(directory)
-    (directory / "preprocessor_config.json").write_text(json.dumps(_PREPROCESSOR))
+    (directory / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR))
     config = _config(tokenizer, max_position_embeddings)
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -27,9 +27,9 @@ from assay.prompt import answer_form, question  # noqa: E402
 from assay.qwen2_vl.tokenizer import TextTokenizer  # noqa: E402
 from assay.vllm.core import shared_memory  # noqa: E402
 from assay.vllm.engine import VllmEngine, VllmOptions  # noqa: E402
-from benchmarks.rehearsal.weights import miniature_shape, write_base  # noqa: E402
 from tests.assay.engine.oracle import Oracle, engine_events, texts  # noqa: E402
 from tests.checkpoints import NANO  # noqa: E402
+from tests.rehearsal.weights import miniature_shape, write_base  # noqa: E402
 
 MakeClip = Callable[..., Clip]
 RATE = Conversation("Rate this image.")

@@ -20,7 +20,7 @@ _BFLOAT16_BYTES = 2
 _PIECE = 1 << 22
 """Numbers that are drawn at once."""
 _RANDOM_DEVIATION = 0.02
-_PREPROCESSOR = {
+PREPROCESSOR = {
     "image_processor_type": "Qwen2VLImageProcessor",
     "image_mean": [0.48145466, 0.4578275, 0.40821073],
     "image_std": [0.26862954, 0.26130258, 0.27577711],
@@ -76,7 +76,7 @@ def write_base(shape: RehearsalShape, directory: Path, say: Callable[[str], None
     """Fills a new directory; no more than one tensor is in memory at a time."""
     directory.mkdir(parents=True)
     (directory / "config.json").write_text(json.dumps(shape.config, indent=2))
-    (directory / "preprocessor_config.json").write_text(json.dumps(_PREPROCESSOR))
+    (directory / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR))
     ends = {"eos_token_id": [shape.config["eos_token_id"]], "pad_token_id": shape.config["bos_token_id"]}
     (directory / "generation_config.json").write_text(json.dumps(ends))
     shutil.copy(shape.tokenizer, directory / "tokenizer.json")

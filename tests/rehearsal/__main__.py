@@ -1,4 +1,4 @@
-"""`python -m benchmarks.rehearsal` (`make rehearse-7b`): the 7B's whole way with random weights of its true shape.
+"""`python -m tests.rehearsal` (`make rehearse-7b`): the 7B's whole way with random weights of its true shape.
 
 Base and adapter are written, merged by `assay checkpoint prepare realqa-7b`, served by `assay up` (the real Triton) and
 asked by `assay score` about the demo's photo and video in every form. Memory and disk are checked first; where the
@@ -26,7 +26,7 @@ from tokenizers import Tokenizer
 from assay.errors import AssayError, CheckpointError
 from assay.machine import available_memory_bytes, free_disk_bytes
 from assay.rpc.environment import inherited
-from benchmarks.rehearsal.weights import (
+from tests.rehearsal.weights import (
     RehearsalShape,
     base_bytes,
     miniature_shape,

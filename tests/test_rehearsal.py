@@ -10,11 +10,11 @@ import pytest
 from assay.errors import CheckpointError
 from assay.weight_shapes import check_weights
 from assay.weights import read_json, shards, stored_tensors
-from benchmarks.rehearsal import __main__ as rehearsal
-from benchmarks.rehearsal.weights import base_bytes, miniature_shape, true_shape, write_base
+from tests.rehearsal import __main__ as rehearsal
+from tests.rehearsal.weights import base_bytes, miniature_shape, true_shape, write_base
 from training.recipe.shape import config_7b
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 TOKENIZER = ROOT / "checkpoints/nano/tokenizer.json"
 IDS = {"<|vision_start|>": 1, "<|vision_end|>": 2, "<|image_pad|>": 3, "<|video_pad|>": 4, "<|endoftext|>": 5}
 
@@ -53,7 +53,7 @@ def test_the_largest_depth_that_fits_is_taken_and_said(
 
 @pytest.mark.slow
 def test_random_weights_go_from_files_to_scores(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.rehearsal", "--miniature", "--work", str(tmp_path)]
+    command = [sys.executable, "-m", "tests.rehearsal", "--miniature", "--work", str(tmp_path)]
     options = ["--forms", "direct,regular", "--files", "demo/photo.jpg"]
     done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
