@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 import grpc
 
@@ -40,6 +40,26 @@ PRIORITIES = {
 _NO_CREDENTIALS = Credentials()
 _AS_SERVED = VideoOptions()
 """Everything as the server's operator has set it."""
+
+
+class Question(TypedDict, total=False):
+    """What a call asks for; what is not given is as `config_of` has it."""
+
+    form: str
+    """direct, regular or natural."""
+    attributes: Sequence[str]
+    """Names to report, all if empty."""
+    tenant: str
+    """Whose composite weights to use, none if empty."""
+    distributions: bool
+    """False: scores come without their digits' probabilities (`Score.by_prefix`)."""
+
+
+class FileQuestion(Question, total=False):
+    """What a call about a file asks for."""
+
+    video: VideoOptions
+    """How to sample a video."""
 
 
 class AsyncClient:
@@ -83,22 +103,10 @@ class AsyncClient:
         """Ends calls in flight and closes the connection."""
         await self._channel.close()
 
-    async def score(
-        self,
-        source: Source,
-        *,
-        form: str = "regular",
-        attributes: Sequence[str] = (),
-        tenant: str = "",
-        video: VideoOptions = _AS_SERVED,
-        distributions: bool = True,
-    ) -> Judgement:
+    async def score(self, source: Source, **asked: Unpack[FileQuestion]) -> Judgement:
         """The judgement of one file; raises as `events` does."""
         windows: list[score_pb2.WindowResult] = []
-        asked = self.events(
-            source, form=form, attributes=attributes, tenant=tenant, video=video, distributions=distributions
-        )
-        async with aclosing(asked) as events:
+        async with aclosing(self.events(source, **asked)) as events:
             async for event in events:
                 if event.HasField("window"):
                     windows.append(event.window)
@@ -112,10 +120,7 @@ class AsyncClient:
         *,
         concurrency: int = 4,
         on_outcome: Callable[[int, Outcome], None] = lambda place, outcome: None,
-        form: str = "regular",
-        attributes: Sequence[str] = (),
-        tenant: str = "",
-        video: VideoOptions = _AS_SERVED,
+        **asked: Unpack[FileQuestion],
     ) -> list[Outcome]:
         """The outcome of every file, in order: its judgement, or the error that `score` would have raised.
 
@@ -130,7 +135,7 @@ class AsyncClient:
             async with limit:
                 try:
                     made = await asyncio.to_thread(source) if callable(source) else source
-                    outcome = await self.score(made, form=form, attributes=attributes, tenant=tenant, video=video)
+                    outcome = await self.score(made, **asked)
                 except (AssayError, OSError) as error:
                     outcome = error
             on_outcome(place, outcome)
@@ -140,26 +145,14 @@ class AsyncClient:
             calls = [group.create_task(one(place, source)) for place, source in enumerate(sources)]
         return [call.result() for call in calls]
 
-    async def events(
-        self,
-        source: Source,
-        *,
-        form: str = "regular",
-        attributes: Sequence[str] = (),
-        tenant: str = "",
-        video: VideoOptions = _AS_SERVED,
-        distributions: bool = True,
-    ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+    async def events(self, source: Source, **asked: Unpack[FileQuestion]) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
         """What happens while the file is judged: `started` first, `result` last. Closing the generator cancels.
 
-        `form` is direct, regular or natural; `attributes` are the names to report, all if empty; `tenant` is
-        whose composite weights to use, none if empty; `video` is how to sample a video; without `distributions`
-        scores come without their digits' probabilities (`Score.by_prefix`).
         Raises OSError (the file cannot be read) or an AssayError: InvalidRequest, BadMedia, OverLimit,
         UnreadableVerdict, Busy, ModelUnavailable, ServiceUnavailable, NoServer, TookTooLong; for an address also
         UriRefused, UriFailed, UriUnreachable.
         """
-        config = config_of(form, attributes, tenant, video, distributions)
+        config = config_of(**asked)
         config.priority_class = self._priority
         has_begun = False
         for wait_seconds in (*BUSY_WAITS_SECONDS, None):
@@ -186,17 +179,14 @@ class AsyncClient:
         window_seconds: float = 0.0,
         hop_seconds: float = 0.0,
         waits: bool = False,
-        form: str = "regular",
-        attributes: Sequence[str] = (),
-        tenant: str = "",
-        distributions: bool = True,
+        **asked: Unpack[Question],
     ) -> AsyncGenerator[LiveWindow, None]:
         """The windows of a live stream as they are judged, for as long as the source goes on.
 
         0 seconds leave the window to the model, and the hop to the window. Where the model is slower than the stream
         the oldest windows are left out, or, if it `waits`, the source is read more slowly. Raises as `events` does.
         """
-        wanted = config_of(form, attributes, tenant, distributions=distributions)
+        wanted = config_of(**asked)
         wanted.priority_class = self._priority
         config = live_config(wanted, window_seconds, hop_seconds, waits)
         call = live_pb2_grpc.LiveServiceStub(self._channel).ScoreLive(metadata=metadata(self._credentials))
@@ -284,8 +274,8 @@ async def _upload(
 
 
 def config_of(
-    form: str,
-    attributes: Sequence[str],
+    form: str = "regular",
+    attributes: Sequence[str] = (),
     tenant: str = "",
     video: VideoOptions = _AS_SERVED,
     distributions: bool = True,

@@ -2,19 +2,17 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
-from assay.client.calls import DEFAULT_SERVER, AsyncClient
+from assay.client.calls import DEFAULT_SERVER, AsyncClient, FileQuestion
 from assay.client.judgement import Judgement
 from assay.client.live import LiveSource, LiveWindow
 from assay.client.upload import Source
 from assay.v1 import event_pb2
-from assay.video import VideoOptions
 
 T = TypeVar("T")
-_AS_SERVED = VideoOptions()
 
 
 class Client:
@@ -42,37 +40,13 @@ class Client:
         self._thread.join()
         self._loop.close()
 
-    def score(
-        self,
-        source: Source,
-        *,
-        form: str = "regular",
-        attributes: Sequence[str] = (),
-        tenant: str = "",
-        video: VideoOptions = _AS_SERVED,
-        distributions: bool = True,
-    ) -> Judgement:
+    def score(self, source: Source, **asked: Unpack[FileQuestion]) -> Judgement:
         """As AsyncClient.score."""
-        return self._run(
-            self._client.score(
-                source, form=form, attributes=attributes, tenant=tenant, video=video, distributions=distributions
-            )
-        )
+        return self._run(self._client.score(source, **asked))
 
-    def events(
-        self,
-        source: Source,
-        *,
-        form: str = "regular",
-        attributes: Sequence[str] = (),
-        tenant: str = "",
-        video: VideoOptions = _AS_SERVED,
-        distributions: bool = True,
-    ) -> Iterator[event_pb2.ScoreEvent]:
+    def events(self, source: Source, **asked: Unpack[FileQuestion]) -> Iterator[event_pb2.ScoreEvent]:
         """As AsyncClient.events."""
-        events = self._client.events(
-            source, form=form, attributes=attributes, tenant=tenant, video=video, distributions=distributions
-        )
+        events = self._client.events(source, **asked)
         try:
             while (event := self._run(_next(events))) is not None:
                 yield event
