@@ -24,6 +24,9 @@ MosColumn = Annotated[str, typer.Option(metavar="NAME", help="column of the mani
 FilesRoot = Annotated[Path | None, typer.Option(metavar="DIR", help="of the files (default: the manifest's directory)")]
 SetName = Annotated[str, typer.Option(metavar="NAME", help=", ".join(SETS))]
 SetRoot = Annotated[Path, typer.Option(metavar="DIR", help="the set, laid out as its authors do")]
+Served = Annotated[
+    Path, typer.Option(metavar="DIR", help="the checkpoint that is served: its headings and phrases read the words")
+]
 TrainedOn = Annotated[str, typer.Option(metavar="SET", help="what the checkpoint learnt from, or base")]
 
 
@@ -93,7 +96,8 @@ def files_below(directory: Path, suffixes: tuple[str, ...], what: str) -> list[P
     return files
 
 
-def refuse_direct(asked: MeasureOptions) -> None:
+def reasoned_form(asked: MeasureOptions) -> FormName:
     """BadParameter for a form in which nothing is graded."""
     if asked.form == "direct":
         raise typer.BadParameter("the direct form says nothing but a number; use --form regular or natural")
+    return "natural" if asked.form == "natural" else "regular"

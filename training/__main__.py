@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from assay.cli.groups import with_options
 from data import command_line
 from data.conversations import load_conversations, save_conversations
 from data.rated import pictures
@@ -101,7 +102,7 @@ def stage_run(out: Out, base: Base = None, hub: Hub = False, adapter: Adapter = 
     return StageRun(base, hub, adapter, out, steps)
 
 
-@command_line.with_options(configured, stage_run)
+@with_options(configured, stage_run)
 def stage1(chosen: Settings, run: StageRun, data: Data, rows: Rows = None) -> int:
     """Learn the attributes, from RealQA's conversations."""
     from training.recipe import stages
@@ -110,7 +111,7 @@ def stage1(chosen: Settings, run: StageRun, data: Data, rows: Rows = None) -> in
     return 0
 
 
-@command_line.with_options(configured, stage_run)
+@with_options(configured, stage_run)
 def stage2(chosen: Settings, run: StageRun, data: Data, rows: Rows = None) -> int:
     """Learn direct and reasoned scores, mixed, from labelled rows."""
     from training.recipe import stages
@@ -119,7 +120,7 @@ def stage2(chosen: Settings, run: StageRun, data: Data, rows: Rows = None) -> in
     return 0
 
 
-@command_line.with_options(configured, stage_run)
+@with_options(configured, stage_run)
 def regression(chosen: Settings, run: StageRun, data: Data) -> int:
     """Learn scores by a head instead of digits: the paper's baseline."""
     from training.recipe import stages
@@ -128,7 +129,7 @@ def regression(chosen: Settings, run: StageRun, data: Data) -> int:
     return 0
 
 
-@command_line.with_options(configured, weights)
+@with_options(configured, weights)
 def label(chosen: Settings, asked: Weights, data: Data, out: Out, files: Files = None) -> int:
     """Have the stage-1 model write the attributes of a rated set, for stage 2."""
     from assay.checkpoint import read_checkpoint
@@ -154,7 +155,7 @@ def label(chosen: Settings, asked: Weights, data: Data, out: Out, files: Files =
     return 0
 
 
-@command_line.with_options(configured, weights)
+@with_options(configured, weights)
 def score(
     chosen: Settings,
     asked: Weights,
@@ -252,7 +253,7 @@ def plot(
     return 0
 
 
-@command_line.with_options(configured)
+@with_options(configured)
 def shape(chosen: Settings) -> int:
     """Count the true 7B's weights and memory; take one step of it where a GPU is."""
     import torch

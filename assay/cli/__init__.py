@@ -1,7 +1,6 @@
 """The command line: `assay score`, `assay live`, `assay up`, `assay demo`, `assay checkpoint`, `assay settings`."""
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -12,31 +11,27 @@ import typer
 from typer.exceptions import TyperException
 
 from assay import __version__
+from assay.cli.groups import with_options
 from assay.cli.options import (
     EXIT_CODES,
     JSON,
-    Attributes,
+    Asked,
     Cert,
     CheckpointDirectory,
     Form,
-    Hop,
-    KeepRepeats,
-    KeyFramesOption,
     Lateness,
     Logs,
-    Pool,
     Priority,
-    SamplingOption,
-    Server,
-    Tenant,
     TlsCa,
     TokenFile,
-    Window,
     above_0,
-    known_attributes,
+    asked,
+    connection,
+    silence_grpc,
     video_options,
 )
 from assay.errors import AssayError
+from assay.video import VideoOptions
 
 P = ParamSpec("P")
 
@@ -100,7 +95,11 @@ def assay(
 
 @app.command(epilog=f"{JSON}\n{EXIT_CODES}")
 @_exit_code
+@with_options(asked, connection, video_options)
 def score(
+    asked: Asked,
+    connection: Any,
+    video: VideoOptions,
     paths: Annotated[
         list[str],
         typer.Argument(
@@ -110,12 +109,6 @@ def score(
         ),
     ],
     form: Form = "regular",
-    attributes: Attributes = "",
-    tenant: Tenant = "",
-    server: Server = "",
-    tls_ca: TlsCa = "",
-    cert: Cert = "",
-    token_file: TokenFile = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")] = False,
     quiet: Annotated[
         bool, typer.Option("-q", "--quiet", help="No reasoning, attributes or progress; errors stay.")
@@ -123,28 +116,22 @@ def score(
     concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="Files in flight at once.")] = 1,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Longest time per file.")] = 1800.0,
     priority: Priority = "interactive",
-    sampling: SamplingOption = "",
-    key_frames: KeyFramesOption = None,
-    window: Window = None,
-    hop: Hop = None,
-    pool: Pool = "",
-    keep_repeats: KeepRepeats = False,
 ) -> int:
     """Score pictures and videos: scores go to stdout, a line each; reasoning and attributes to stderr."""
-    names, seconds = known_attributes(attributes), above_0("--timeout", timeout)
-    video = video_options(sampling, key_frames, window, hop, pool, keep_repeats)
-    _silence_grpc()
-    from assay.cli.connection import connection_of
+    seconds = above_0("--timeout", timeout)
     from assay.cli.score import ScoreOptions, score_files
 
-    options = ScoreOptions(form, names, as_json, quiet, concurrency, seconds, tenant, video, priority)
-    address, credentials = connection_of(server, tls_ca, cert, token_file)
+    options = ScoreOptions(form, asked.attributes, as_json, quiet, concurrency, seconds, asked.tenant, video, priority)
+    address, credentials = connection
     return asyncio.run(score_files(address, paths, options, credentials))
 
 
 @app.command(epilog=EXIT_CODES)
 @_exit_code
+@with_options(asked, connection)
 def live(
+    asked: Asked,
+    connection: Any,
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="- for stdin, or a file.")],
     pace: Annotated[bool, typer.Option("--pace", help="Send a file of MPEG-TS at the pace of its own clock.")] = False,
     window: Annotated[
@@ -155,23 +142,16 @@ def live(
     ] = None,
     lateness: Lateness = "drop",
     form: Form = "direct",
-    attributes: Attributes = "",
-    tenant: Tenant = "",
-    server: Server = "",
-    tls_ca: TlsCa = "",
-    cert: Cert = "",
-    token_file: TokenFile = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per window.")] = False,
 ) -> int:
     """Score a stream of MPEG-TS, fragmented MP4, Matroska, WebM or FLV for as long as it goes on, a line per window."""
-    names = known_attributes(attributes)
     window_seconds, hop_seconds = above_0("--window", window or 0.0, window), above_0("--hop", hop or 0.0, hop)
-    _silence_grpc()
-    from assay.cli.connection import connection_of
     from assay.cli.live import LiveOptions, score_live
 
-    options = LiveOptions(source, window_seconds, hop_seconds, lateness == "wait", pace, form, names, tenant, as_json)
-    address, credentials = connection_of(server, tls_ca, cert, token_file)
+    options = LiveOptions(
+        source, window_seconds, hop_seconds, lateness == "wait", pace, form, asked.attributes, asked.tenant, as_json
+    )
+    address, credentials = connection
     return asyncio.run(score_live(address, options, credentials))
 
 
@@ -233,7 +213,7 @@ def doctor(
     token_file: TokenFile = "",
 ) -> int:
     """Say in sentences what is wrong on this machine, or at an address."""
-    _silence_grpc()
+    silence_grpc()
     from assay.cli.connection import connection_of
     from assay.cli.doctor import run_doctor
 
@@ -301,9 +281,3 @@ def prepare_checkpoint(
     from assay.cli.prepare import PrepareOptions, run_prepare
 
     return run_prepare(PrepareOptions(name, out, hub, cache, base, adapter, folder, variant))
-
-
-def _silence_grpc() -> None:
-    # gRPC's C core logs to stderr, which is the reader's here, and says nothing that our own sentences do not. It reads
-    # this when it is loaded.
-    os.putenv("GRPC_VERBOSITY", "NONE")

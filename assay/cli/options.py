@@ -1,8 +1,10 @@
 """Options that several commands have, and those about videos, whose texts become VideoOptions."""
 
+import os
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -130,13 +132,40 @@ def above_0(option: str, seconds: float, given: float | None = 1.0) -> float:
     return seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of every file or window."""
+
+    attributes: tuple[str, ...]
+    tenant: str
+
+
+def asked(attributes: Attributes = "", tenant: Tenant = "") -> Asked:
+    """BadParameter names attributes that do not exist."""
+    return Asked(known_attributes(attributes), tenant)
+
+
+def connection(server: Server = "", tls_ca: TlsCa = "", cert: Cert = "", token_file: TokenFile = "") -> Any:
+    """Address and Credentials of the server. SettingsError names a variable that is misspelt."""
+    silence_grpc()
+    from assay.cli.connection import connection_of
+
+    return connection_of(server, tls_ca, cert, token_file)
+
+
+def silence_grpc() -> None:
+    """Before it is loaded: its C core logs to stderr, which is the reader's here, and says nothing that our own
+    sentences do not."""
+    os.putenv("GRPC_VERBOSITY", "NONE")
+
+
 def video_options(
-    sampling: str = "",
-    key_frames: KeyFrames | None = None,
-    window: float | None = None,
-    hop: float | None = None,
-    pool: str = "",
-    keep_repeats: bool = False,
+    sampling: SamplingOption = "",
+    key_frames: KeyFramesOption = None,
+    window: Window = None,
+    hop: Hop = None,
+    pool: Pool = "",
+    keep_repeats: KeepRepeats = False,
 ) -> VideoOptions:
     """BadParameter for what cannot be read; InvalidRequest names the option that is out of range."""
     how, number = _named("--sampling", sampling, Sampling)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from assay.client import Judgement
 from benchmarks.baselines import brisque, lite0
+from assay.cli.groups import with_options
 from data import command_line
 from evaluation import options
 from evaluation.correlation import difference, plcc_rows, srcc_rows, with_interval
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @app.command()
-@command_line.with_options(options.asking)
+@with_options(options.asking)
 def compare(
     asked: MeasureOptions,
     data: Annotated[Path, typer.Option(metavar="DIR", help="folder with para-train.csv and its archives")],

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from assay.checkpoint import FormName, ModelSpec, read_checkpoint
+from assay.cli.groups import with_options
 from assay.client import Window
-from data.command_line import with_options
 from evaluation import options
 from evaluation.claims_page import PagePhoto, claims_page
 from evaluation.ladder import original
@@ -131,15 +131,12 @@ def table(numbers: dict[str, Any]) -> str:
 def command(
     photos: list[Path],
     asked: MeasureOptions,
-    checkpoint: Annotated[
-        Path, typer.Option(metavar="DIR", help="the one that is served: its headings and phrases read the words")
-    ] = Path("checkpoints/nano"),
+    checkpoint: options.Served = Path("checkpoints/nano"),
     page: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="write every photo with what was said of it")
     ] = None,
     out: options.JsonOut = None,
 ) -> int:
     """Is what the sentences say of a photo true?"""
-    options.refuse_direct(asked)
-    form: FormName = "natural" if asked.form == "natural" else "regular"
+    form = options.reasoned_form(asked)
     return printed(claimed(photos, read_checkpoint(checkpoint), form, asked, page), out)

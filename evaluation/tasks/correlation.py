@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from assay.cli.groups import with_options
 from assay.client import Judgement
-from data.command_line import with_options
 from data.manifest import ManifestRow
 from evaluation.correlation import (
     Correlation,

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 from PIL import Image
 
 from assay.attribute import KINDS
 from assay.checkpoint import FormName, ModelSpec, read_checkpoint
+from assay.cli.groups import with_options
 from assay.client import Judgement, Window
-from data.command_line import with_options
 from evaluation import options
 from evaluation.ladder import damaged, encoded, original
 from evaluation.measure import Failed, MeasureOptions, Outcome, measure, refuse_another_checkpoint
@@ -175,12 +174,9 @@ def table(numbers: dict[str, Any]) -> str:
 def command(
     photos: list[Path],
     asked: MeasureOptions,
-    checkpoint: Annotated[
-        Path, typer.Option(metavar="DIR", help="the one that is served: its headings and phrases read the words")
-    ] = Path("checkpoints/nano"),
+    checkpoint: options.Served = Path("checkpoints/nano"),
     out: options.JsonOut = None,
 ) -> int:
     """Do the words say the grades, and does another photo change them?"""
-    options.refuse_direct(asked)
-    form: FormName = "natural" if asked.form == "natural" else "regular"
+    form = options.reasoned_form(asked)
     return printed(faithful(photos, read_checkpoint(checkpoint), form, asked), out)

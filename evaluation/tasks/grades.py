@@ -9,8 +9,8 @@ import numpy as np
 from PIL import ImageOps
 
 from assay.attribute import KINDS, Attribute
+from assay.cli.groups import with_options
 from assay.client import Judgement
-from data.command_line import with_options
 from data.tables import BadDataSet
 from evaluation import options
 from evaluation.correlation import srcc
@@ -202,5 +202,5 @@ def table(numbers: dict[str, Any]) -> str:
 @with_options(options.photos, options.asking)
 def command(photos: list[Path], asked: MeasureOptions, out: options.JsonOut = None) -> int:
     """Grade photos with known damage: are the grades right?"""
-    options.refuse_direct(asked)
+    options.reasoned_form(asked)
     return printed(grade(photos, asked), out)

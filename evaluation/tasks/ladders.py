@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from assay.attribute import KINDS, Attribute
+from assay.cli.groups import with_options
 from assay.client import Judgement
-from data.command_line import with_options
 from evaluation import options
 from evaluation.correlation import srcc
 from evaluation.ladder import LADDERS, STEPS, Ladder, step

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from assay.cli.groups import with_options
 from assay.client import Judgement
 from assay.digits import READINGS
 from assay.generator import NumberWritten
 from assay.score import Score
-from data.command_line import with_options
 from data.manifest import ManifestRow
 from evaluation import options
 from evaluation.correlation import Numbers, difference, plcc_rows, srcc_rows, with_interval

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from assay.cli.groups import with_options
 from assay.client import Judgement, VideoOptions
-from data.command_line import with_options
 from evaluation import options
 from evaluation.clips import FRAMES_PER_SECOND, Picture, pan, write_clip
 from evaluation.measure import Failed, MeasureOptions, Outcome, measure

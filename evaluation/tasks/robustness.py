@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from assay.cli.groups import with_options
 from assay.client import Judgement
 from assay.score import Score
-from data.command_line import with_options
 from evaluation import options
 from evaluation.clips import still, write_clip
 from evaluation.ladder import encoded, original

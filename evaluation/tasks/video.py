@@ -10,8 +10,8 @@ import numpy as np
 import typer
 
 from assay.checkpoint import FormName
+from assay.cli.groups import with_options
 from assay.client import DEFAULT_SERVER, Judgement
-from data.command_line import with_options
 from evaluation import options
 from evaluation.clip_ladder import CLIP_LADDERS, step, with_bad_second
 from evaluation.clips import Picture, pan, read_clip
