@@ -49,6 +49,8 @@ SMALL_FILES: Mapping[str, str] = {
     "gateway/decode/worker/heap.py": "a workaround for glibc before 2.38, which can be deleted as it stands",
     "gateway/http/page.py": "a page that was built elsewhere, which the server mounts",
     "k8s/alerts.py": "a command by itself",
+    "services/attribute_extraction/settings.py": "a program's settings stand by themselves",
+    "services/scoring/settings.py": "a program's settings stand by themselves",
     "services/scoring/tenants.py": "files on disk, which the service must not know",
 }
 """Files under 30 lines, and why they stand alone."""

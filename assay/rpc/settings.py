@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -91,6 +92,25 @@ class _ServingSettings(BaseSettings):
 
 class ServerSettings(TlsSettings, _ServingSettings):
     """What can be set for every program that serves gRPC. A program inherits and sets its own env_prefix."""
+
+
+class ModelServiceSettings(ServerSettings):
+    """What can be set for every program that asks the model."""
+
+    triton: Address = "127.0.0.1:8001"
+    """gRPC side of the Triton server that has the model."""
+    checkpoint: Annotated[Path, Field(description="a directory that holds an assay.toml")] = Path("checkpoints/nano")
+    """Prompts, forms, scale and budgets; must be of the checkpoint that Triton serves."""
+    fingerprint: Annotated[
+        str,
+        Field(
+            pattern=r"^([0-9a-f]{16}(-bfloat16|-int8)?)?$",
+            description="16 hex digits, or with -bfloat16 or -int8; empty for any",
+        ),
+    ] = ""
+    """The checkpoint that Triton must serve, as `assay checkpoint show` names it; until it does, not ready."""
+    idle_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0
+    """Longest wait for the next message of a client, and for the next token of the model."""
 
 
 S = TypeVar("S", bound=BaseSettings)

@@ -6,33 +6,19 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from assay.rpc.settings import Address, ServerSettings
+from assay.rpc.settings import ModelServiceSettings
 
 
-class ScoringSettings(ServerSettings):
+class ScoringSettings(ModelServiceSettings):
     """One field per variable; SCORING_ADDRESS is `address`."""
 
     model_config = SettingsConfigDict(env_prefix="SCORING_")
 
-    triton: Address = "127.0.0.1:8001"
-    """gRPC side of the Triton server that has the model."""
-    checkpoint: Annotated[Path, Field(description="a directory that holds an assay.toml")] = Path("checkpoints/nano")
-    """Prompts, forms, scale and budgets; must be of the checkpoint that Triton serves."""
     composites: Annotated[
         Path | None, Field(description="a directory that holds a TENANT.json of composite weights per tenant")
     ] = None
     """Read once, at the start; none: no tenant is known."""
-    fingerprint: Annotated[
-        str,
-        Field(
-            pattern=r"^([0-9a-f]{16}(-bfloat16|-int8)?)?$",
-            description="16 hex digits, or with -bfloat16 or -int8; empty for any",
-        ),
-    ] = ""
-    """The checkpoint that Triton must serve, as `assay checkpoint show` names it; until it does, not ready."""
     max_in_flight: Annotated[int, Field(ge=1, le=256)] = 32
     """Calls answered at once; one more is refused as Busy. Most of them only wait for their transcript."""
-    idle_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0
-    """Longest wait for the next message of a client, and for the next token of the model."""
     transcript_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 120.0
     """Longest wait for the transcript after the early score: another service's model writes it meanwhile."""
