@@ -19,8 +19,8 @@ _THUMB_PX = 64
 _CHROMA_MEDIAN = 0.113
 _EDGES_MEDIAN = {"middle": 0.119, "border": 0.088}
 MAX_SCORE = 9.99
-LEVEL_DEGREES, TILTED_DEGREES = 1.0, 2.5
-"""A camera turned by less is level; by more it is not; turns in between are not made."""
+TILTED_DEGREES = 2.5
+"""A camera turned by so much or more is not level; turns of 1 degree to this are not made."""
 CONTENT = ("subject_integrity", "subject_clutter", "background_clutter", "level_shot")
 """What no degradation decides: for a photo as it was, stage 1's labels can stand for these."""
 

@@ -1,19 +1,14 @@
-"""EfficientNet-lite0, the ImageNet teacher: pooled features and class logits of a photo at 224 x 224."""
+"""EfficientNet-lite0, the ImageNet teacher: the outputs of seven blocks and class logits."""
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-SIDE_PX = 224
-FEATURES = 1280
+_FEATURES = 1280
 TAPPED = (0, 2, 4, 7, 10, 13, 15)
 """Blocks whose outputs are the teacher's taps: 784 channels together."""
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
 # (repeats, kernel, stride of the first, channels out); every stage but the first expands by 6.
 _STAGES = ((1, 3, 1, 16), (2, 3, 2, 24), (2, 5, 2, 40), (3, 3, 2, 80), (3, 5, 1, 112), (4, 5, 2, 192), (1, 3, 1, 320))
 
@@ -59,23 +54,12 @@ class Lite0(nn.Module):
                 blocks.append(_InvertedResidual(channels, channels_out, kernel, step, 1 if stage == 0 else 6))
                 channels = channels_out
         self._blocks = nn.ModuleList(blocks)
-        self._conv_head = nn.Conv2d(320, FEATURES, 1, bias=False)
-        self._bn1 = nn.BatchNorm2d(FEATURES, eps=1e-3)
-        self._fc = nn.Linear(FEATURES, 1000)
+        self._conv_head = nn.Conv2d(320, _FEATURES, 1, bias=False)
+        self._bn1 = nn.BatchNorm2d(_FEATURES, eps=1e-3)
+        self._fc = nn.Linear(_FEATURES, 1000)
         if weights_file is not None:
             self.load_state_dict(torch.load(weights_file, map_location="cpu", weights_only=True))
         self.eval()
-
-    @torch.no_grad()
-    def forward(self, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        """(batch, 224, 224, 3) uint8 RGB -> pooled features (batch, 1280), logits (batch, 1000)."""
-        x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
-        x = (x - torch.tensor(_MEAN).view(1, 3, 1, 1)) / torch.tensor(_STD).view(1, 3, 1, 1)
-        x = functional.relu6(self._bn0(self._conv_stem(x)))
-        for block in self._blocks:
-            x = block(x)
-        pooled = functional.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
-        return pooled, self._fc(pooled)
 
     def taps(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """(batch, 3, height, width) in units of (level - 127) / 128, of any size -> the seven taps, each (batch,

@@ -14,11 +14,11 @@ from PIL import Image
 
 from training import degrade
 from training.degrade import Degradation
-from training.lite0 import SIDE_PX
 from training.photos import Photo
 from training.taps import Taps
 
 Floats = NDArray[np.float32]
+_SIDE_PX = 224
 _RIDGE = 600.0
 _LADDERS: dict[str, Sequence[float]] = {
     "blur": (1.0, 2.5, 6.0),
@@ -47,7 +47,7 @@ def look(photos: Sequence[Photo], taps: Taps, every: int = 500) -> tuple[Floats,
     for place, photo in enumerate(photos, start=1):
         pixels = photo.decode()
         means.append(taps(pixels).means)
-        small = Image.fromarray(pixels).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)
+        small = Image.fromarray(pixels).resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BICUBIC)
         logits.append(taps(np.asarray(small)).logits)
         if place % every == 0 or place == len(photos):
             print(f"teacher {place}/{len(photos)}", flush=True)

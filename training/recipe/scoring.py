@@ -37,7 +37,6 @@ from training.recipe.settings import PictureSettings, Settings
 from training.recipe.stages import encoder_of
 
 Asked = Literal["direct", "regular", "attributes"]
-ASKED: tuple[Asked, ...] = ("direct", "regular", "attributes")
 
 
 @dataclass(frozen=True, slots=True)
