@@ -15,9 +15,9 @@ from assay.cli.groups import with_options
 from assay.cli.options import (
     EXIT_CODES,
     JSON,
-    Asked,
     Cert,
     CheckpointDirectory,
+    CommonOptions,
     Form,
     Lateness,
     Logs,
@@ -97,7 +97,7 @@ def assay(
 @_exit_code
 @with_options(asked, connection, video_options)
 def score(
-    asked: Asked,
+    asked: CommonOptions,
     connection: Any,
     video: VideoOptions,
     paths: Annotated[
@@ -130,7 +130,7 @@ def score(
 @_exit_code
 @with_options(asked, connection)
 def live(
-    asked: Asked,
+    asked: CommonOptions,
     connection: Any,
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="- for stdin, or a file.")],
     pace: Annotated[bool, typer.Option("--pace", help="Send a file of MPEG-TS at the pace of its own clock.")] = False,

@@ -133,16 +133,16 @@ def above_0(option: str, seconds: float, given: float | None = 1.0) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CommonOptions:
     """What is asked of every file or window."""
 
     attributes: tuple[str, ...]
     tenant: str
 
 
-def asked(attributes: Attributes = "", tenant: Tenant = "") -> Asked:
+def asked(attributes: Attributes = "", tenant: Tenant = "") -> CommonOptions:
     """BadParameter names attributes that do not exist."""
-    return Asked(known_attributes(attributes), tenant)
+    return CommonOptions(known_attributes(attributes), tenant)
 
 
 def connection(server: Server = "", tls_ca: TlsCa = "", cert: Cert = "", token_file: TokenFile = "") -> Any:

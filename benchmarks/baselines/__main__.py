@@ -16,9 +16,9 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from assay.cli.groups import with_options
 from assay.client import Judgement
 from benchmarks.baselines import brisque, lite0
-from assay.cli.groups import with_options
 from data import command_line
 from evaluation import options
 from evaluation.correlation import difference, plcc_rows, srcc_rows, with_interval
