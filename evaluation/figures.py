@@ -36,15 +36,8 @@ def scatter(runs: Sequence[Run], path: Path, reading: str = FINAL) -> Path:
     return _saved(figure, path)
 
 
-def plot_claims(
-    runs: Sequence[Run],
-    path: Path,
-    ours: str = "ours, 95 % interval",
-    reading: str = FINAL,
-    *,
-    seed: int = 0,
-) -> Path:
-    """SRCC of every claimed row: the paper's claim, and ours, which the legend calls `ours`."""
+def plot_claims(runs: Sequence[Run], path: Path, reading: str = FINAL) -> Path:
+    """SRCC of every claimed row: the paper's claim, and ours."""
     claims = [claim for group in GROUPS.values() for claim in group]
     figure, panel = plt.subplots(figsize=(7, 3.6))
     for place, claim in enumerate(claims):
@@ -53,8 +46,8 @@ def plot_claims(
         )
         for run in runs:
             if (run.data_set, run.trained_on) == (claim.data_set, claim.trained_on) and len(run.models) == 1:
-                _point(panel, place + 0.12, run, reading, seed)
-    panel.plot([], [], "o", color=OURS, label=ours)
+                _point(panel, place + 0.12, run, reading)
+    panel.plot([], [], "o", color=OURS, label="ours, 95 % interval")
     panel.set_xticks(range(len(claims)), [f"{c.data_set}\n(from {c.trained_on})" for c in claims], fontsize=7)
     panel.set_ylabel("SRCC")
     panel.axhline(0, color="0.8", linewidth=0.8)
@@ -62,8 +55,8 @@ def plot_claims(
     return _saved(figure, path)
 
 
-def _point(panel: Axes, place: float, run: Run, reading: str, seed: int) -> None:
-    found = with_interval(srcc_rows, *run.pairs(reading), seed=seed)
+def _point(panel: Axes, place: float, run: Run, reading: str) -> None:
+    found = with_interval(srcc_rows, *run.pairs(reading))
     if found.value is None:
         return
     panel.plot([place], [found.value], "o", color=OURS)

@@ -36,18 +36,18 @@ class ReportTable:
         return "\n".join([f"## {self.title}", "", *cells, "", *(f"{note}\n" for note in self.notes)])
 
 
-def claimed_tables(runs: Sequence[Run], reading: str = FINAL, *, seed: int = 0) -> list[ReportTable]:
+def claimed_tables(runs: Sequence[Run], reading: str = FINAL) -> list[ReportTable]:
     """One table for each group of claims; a row without a run says so. Runs that answer no claim come last."""
     tables = [
         ReportTable(
-            title, _HEAD, tuple(row for claim in claims for row in _claimed(claim, runs, reading, seed)), _notes(runs)
+            title, _HEAD, tuple(row for claim in claims for row in _claimed(claim, runs, reading)), _notes(runs)
         )
         for title, claims in GROUPS.items()
     ]
     claims = [claim for several in GROUPS.values() for claim in several]
     others = [run for run in runs if not any(_answers(run, claim) for claim in claims)]
     if others:
-        rows = tuple(_measured(run, None, reading, seed) for run in others)
+        rows = tuple(_measured(run, None, reading) for run in others)
         tables.append(ReportTable("Further runs, for which the paper prints nothing", _HEAD, rows, _notes(others)))
     return tables
 
@@ -55,12 +55,12 @@ def claimed_tables(runs: Sequence[Run], reading: str = FINAL, *, seed: int = 0) 
 _HEAD = ("test set", "trained on", "form", *COUNTS, "SRCC", "PLCC", "claimed SRCC", "claimed PLCC")
 
 
-def _claimed(claim: Claim, runs: Sequence[Run], reading: str, seed: int) -> list[tuple[str, ...]]:
+def _claimed(claim: Claim, runs: Sequence[Run], reading: str) -> list[tuple[str, ...]]:
     mine = [run for run in runs if _answers(run, claim)]
     if not mine:
         absent = ("-",) * (1 + len(COUNTS))
         return [(claim.data_set, claim.trained_on, *absent, NOT_MEASURED, NOT_MEASURED, *_claim_cells(claim))]
-    return [_measured(run, claim, reading, seed) for run in mine]
+    return [_measured(run, claim, reading) for run in mine]
 
 
 def _answers(run: Run, claim: Claim) -> bool:
@@ -68,18 +68,18 @@ def _answers(run: Run, claim: Claim) -> bool:
     return (run.data_set, run.trained_on) == (claim.data_set, claim.trained_on) and run.form in FORMS
 
 
-def _measured(run: Run, claim: Claim | None, reading: str, seed: int) -> tuple[str, ...]:
+def _measured(run: Run, claim: Claim | None, reading: str) -> tuple[str, ...]:
     counts = run.counts(reading)
-    numbers = [correlated(run, name, reading, seed) for name in ("SRCC", "PLCC")]
+    numbers = [correlated(run, name, reading) for name in ("SRCC", "PLCC")]
     form = " ".join(part for part in (run.form, run.setting, f"({reading})" if reading != FINAL else "") if part)
     return (run.data_set, run.trained_on, form, *(str(counts[name]) for name in COUNTS), *numbers, *_claim_cells(claim))
 
 
-def correlated(run: Run, name: str, reading: str = FINAL, seed: int = 0) -> str:
+def correlated(run: Run, name: str, reading: str = FINAL) -> str:
     """The coefficient with its 95 % interval, or why there is none."""
     if len(run.models) > 1:
         return TWO_MODELS
-    return coefficient(with_interval({"SRCC": srcc_rows, "PLCC": plcc_rows}[name], *run.pairs(reading), seed=seed))
+    return coefficient(with_interval({"SRCC": srcc_rows, "PLCC": plcc_rows}[name], *run.pairs(reading)))
 
 
 def coefficient(found: Correlation) -> str:
@@ -138,10 +138,10 @@ def ablations_table(measured: Mapping[AblationClaim, str] | None = None, note: s
     return ReportTable("Ablations", head, rows, notes)
 
 
-def write_markdown(tables: Sequence[ReportTable], path: Path, preface: str = "") -> None:
+def write_markdown(tables: Sequence[ReportTable], path: Path) -> None:
     """OSError."""
-    lines = ["# Ours next to the paper's claims\n", *([f"{preface}\n"] if preface else [])]
-    path.write_text("\n".join([*lines, *(table.markdown() for table in tables)]), encoding="utf-8")
+    lines = ["# Ours next to the paper's claims\n", *(table.markdown() for table in tables)]
+    path.write_text("\n".join(lines), encoding="utf-8")
 
 
 def show(tables: Sequence[ReportTable]) -> None:

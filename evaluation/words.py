@@ -11,60 +11,11 @@ from assay.form import Choice, Digits, Form, Free, Literal
 from assay.prompt import REASON, answer_form
 from training.wording import APPEAL, FRAMING
 
-# Phrases with a word each, and whole ones of the weights in checkpoints/nano; all worst to best.
-_PHRASES: Mapping[str, Sequence[tuple[str, Sequence[str]]]] = {
-    "composition": (
-        ("{} framing with", FRAMING),
-        ("The composition is {}, earning", FRAMING),
-        (
-            "the framing is {}",
-            (
-                "careless and nothing is arranged",
-                "weak and the parts are poorly balanced",
-                "ordinary with a plain arrangement",
-                "sound and the parts are fairly balanced",
-                "well thought out and nicely balanced",
-            ),
-        ),
-        (
-            "{}",
-            (
-                "there is no order in the picture and no clear idea",
-                "the arrangement is loose and lacks a focus",
-                "the layout is common and adds little",
-                "the subject is placed well and the layout is clear",
-                "the lines and the space lead the eye with skill",
-            ),
-        ),
-    ),
-    "eye_catching": (
-        ("{} appeal:", APPEAL),
-        (
-            "the overall eye-catching quality is {}, with",
-            ("very low", "low", "moderate", "strong", "very strong"),
-        ),
-        (
-            "{}",
-            (
-                "nothing in the picture holds the eye",
-                "there is little to draw attention",
-                "it draws some attention but is ordinary",
-                "it is pleasant and draws the eye",
-                "it is striking and holds the eye at once",
-            ),
-        ),
-        (
-            "{}",
-            (
-                "the picture is unpleasant to look at",
-                "the picture is dull and soon forgotten",
-                "it is plain with little appeal",
-                "the light and colours are attractive",
-                "the mood is captivating and the colours are beautiful",
-            ),
-        ),
-    ),
+_PHRASES: Mapping[str, tuple[str, Sequence[str]]] = {
+    "composition": ("{} framing with", FRAMING),
+    "eye_catching": ("{} appeal:", APPEAL),
 }
+"""Of an attribute, the phrase of training/wording.py with one of its words, worst to best."""
 
 
 def grades_in(checkpoint: ModelSpec, form_name: FormName, reasoning: str) -> dict[str, str]:
@@ -118,6 +69,7 @@ def _between_literals(form: Form, reasoning: str) -> dict[str, str]:
 
 def bucket_in_words(name: str, reason: str) -> int | None:
     """0 (worst) to 4 (best): how good the words say composition or eye_catching is; None if they are not wording's."""
-    said = {phrase.format(word): bucket for phrase, words in _PHRASES[name] for bucket, word in enumerate(words)}
+    phrase, words = _PHRASES[name]
+    said = {phrase.format(word): bucket for bucket, word in enumerate(words)}
     # The longest first: "little appeal" stands in "very little appeal".
     return next((said[text] for text in sorted(said, key=len, reverse=True) if text in reason), None)

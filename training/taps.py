@@ -68,8 +68,8 @@ def _windows(side: int, parts: int) -> Tensor:
 class Taps:
     """The teacher, compiled for each size of picture when that first occurs."""
 
-    def __init__(self, net: Lite0, threads: int = 1) -> None:
-        self._net, self._threads = net, threads
+    def __init__(self, net: Lite0) -> None:
+        self._net = net
         self._compiled = functools.cache(self._compile)
 
     def __call__(self, pixels: Pixels, grid: tuple[int, int] | None = None) -> TapReading:
@@ -93,7 +93,7 @@ class Taps:
         with torch.no_grad():
             torch.onnx.export(_Tapped(self._net, grid).eval(), (example,), file, dynamo=False)  # type: ignore[arg-type]
         core = openvino.Core()
-        how = {"INFERENCE_NUM_THREADS": self._threads, "INFERENCE_PRECISION_HINT": "bf16"}
+        how = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "bf16"}
         return core.compile_model(core.read_model(file.getvalue(), b""), "CPU", how)
 
 

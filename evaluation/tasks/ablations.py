@@ -35,13 +35,13 @@ class AblationRuns:
     setting: str = ""
 
 
-def measured(sources: AblationRuns, seed: int = 0) -> Mapping[AblationClaim, str]:
+def measured(sources: AblationRuns) -> Mapping[AblationClaim, str]:
     """Our number of every claim whose run is there. BadDataSet, BadRun, SettingsError."""
     found = {}
     for claim in ABLATIONS:
         needed = LABELS if claim.measure in ("score", "grades") else LOG
         if (sources.runs / claim.run / needed).is_file():
-            found[claim] = _number(claim, sources, seed)
+            found[claim] = _number(claim, sources)
     return found
 
 
@@ -55,10 +55,10 @@ def run_of(name: str, sources: AblationRuns) -> Run:
     return labelled_run(sources.runs / name / LABELS, data_set, data_set, data, form, sources.limit, setting)
 
 
-def _number(claim: AblationClaim, sources: AblationRuns, seed: int) -> str:
+def _number(claim: AblationClaim, sources: AblationRuns) -> str:
     if claim.measure == "score":
         run = run_of(claim.run, sources)
-        return _counted(run, " / ".join(correlated(run, name, seed=seed) for name in ("SRCC", "PLCC")))
+        return _counted(run, " / ".join(correlated(run, name) for name in ("SRCC", "PLCC")))
     if claim.measure == "grades":
         if sources.people is None:
             return NO_PEOPLE

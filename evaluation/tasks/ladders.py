@@ -14,8 +14,8 @@ from assay.client import Judgement
 from evaluation import options
 from evaluation.correlation import srcc
 from evaluation.ladder import LADDERS, STEPS, Ladder, step
-from evaluation.measure import MeasureOptions, Outcome, failures_by_reason, measure, unreadable_count
-from evaluation.report import Report, heading, heading_lines, printed
+from evaluation.measure import MeasureOptions, Outcome, measure
+from evaluation.report import Report, opening, opening_lines, printed
 
 
 async def climb(photos: Sequence[Path], settings: MeasureOptions) -> Report:
@@ -28,11 +28,8 @@ async def climb(photos: Sequence[Path], settings: MeasureOptions) -> Report:
     outcomes = await measure([partial(step, *task) for task in tasks], settings, attributes)
     by_task = dict(zip(tasks, outcomes, strict=True))
     numbers = {
-        **heading(outcomes, settings),
+        **opening(outcomes, settings),
         "photos": len(photos),
-        "n": len(outcomes),
-        "unreadable": unreadable_count(outcomes),
-        "failures": failures_by_reason(outcomes),
         "ladders": {
             ladder.name: _summary(ladder, [_climbed(photo, ladder, by_task) for photo in photos])
             for ladder in LADDERS.values()
@@ -101,14 +98,11 @@ def _mean_srcc(climbs: Sequence[Sequence[float]]) -> dict[str, Any]:
 
 def table(numbers: dict[str, Any]) -> str:
     """The report in lines for a terminal."""
-    failures = ", ".join(f"{count} {reason}" for reason, count in numbers["failures"].items())
     head = f"{'ladder':<16}{'score':>8}  {'grade of':<12}{'arg-max':>9}{'expected':>10}{'should':>9}{'photos':>8}"
     return "\n".join(
         [
-            *heading_lines(numbers),
+            *opening_lines(numbers),
             f"photos          {numbers['photos']}, {STEPS} steps on each of {len(LADDERS)} ladders",
-            f"n               {numbers['n']} files, {numbers['unreadable']} unreadable",
-            f"failures        {failures or 'none'}",
             "",
             "mean over photos of Spearman's correlation with the step; the score should reach -1",
             head,

@@ -57,17 +57,5 @@ def test_a_longer_phrase_is_not_taken_for_the_shorter_one_in_it() -> None:
     assert bucket_in_words("eye_catching", "very little appeal: dark") == 0
 
 
-@pytest.mark.parametrize(
-    ("name", "reason", "bucket"),
-    [
-        ("composition", "the framing is weak and the parts are poorly balanced", 1),
-        ("eye_catching", "the light and colours are attractive", 3),
-        ("eye_catching", "so the overall eye-catching quality is very low, with", 0),
-    ],
-)
-def test_reasons_of_the_weights_in_the_repository_are_known(name: str, reason: str, bucket: int) -> None:
-    assert bucket_in_words(name, reason) == bucket
-
-
 def test_words_of_ones_own_have_no_bucket() -> None:
     assert bucket_in_words("composition", "nice dog") is None

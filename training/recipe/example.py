@@ -87,28 +87,26 @@ def wording() -> Mapping[str, Mapping[str, str]]:
     return words
 
 
-def direct_row(path: Path, score: float, is_video: bool = False, digits: int = 3) -> ConversationRow:
+def direct_row(path: Path, score: float, is_video: bool = False) -> ConversationRow:
     """Q1 and R1."""
     kind, words = _kind(is_video), wording()["direct"]
-    answer = words["answer"].format(kind=kind, score=written_score(score, digits))
+    answer = words["answer"].format(kind=kind, score=written_score(score))
     return ConversationRow(path, words["question"].format(kind=kind), answer, "direct", score)
 
 
-def reasoned_row(
-    task: str, path: Path, score: float, reasoning: str, is_video: bool = False, digits: int = 3
-) -> ConversationRow:
+def reasoned_row(task: str, path: Path, score: float, reasoning: str, is_video: bool = False) -> ConversationRow:
     """Q2 and R2 (task "natural") or Q3 and R3 ("regular"): the reasoning, then the conclusion."""
     kind, words = _kind(is_video), wording()[task]
-    answer = reasoning.strip() + words["conclusion"].format(score=written_score(score, digits))
+    answer = reasoning.strip() + words["conclusion"].format(score=written_score(score))
     return ConversationRow(path, words["question"].format(kind=kind), answer, task, score)
 
 
-def natural_reasoning(values: Mapping[str, str], is_video: bool = False) -> str:
+def natural_reasoning(values: Mapping[str, str]) -> str:
     """Prose from an attribute's name -> what was said of it. ValueError names an attribute that is not given."""
     said = {name: _sentence(value) if name.endswith("_reason") else value for name, value in values.items()}
     try:
         said["level_shot"] = wording()["level_shot"][values["level_shot"]]
-        return wording()["natural"]["reasoning"].format(kind=_kind(is_video), **said)
+        return wording()["natural"]["reasoning"].format(kind=_kind(is_video=False), **said)
     except KeyError as missing:
         raise ValueError(f"the reasoning needs {missing}, got {', '.join(sorted(values))}") from missing
 
