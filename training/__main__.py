@@ -13,9 +13,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,83 +23,29 @@ from assay.cli.groups import with_options
 from data import command_line
 from data.conversations import load_conversations, save_conversations
 from data.rated import pictures
+from training.options import (
+    Assignments,
+    Base,
+    Data,
+    Files,
+    Forms,
+    Hub,
+    LanguageOnly,
+    Out,
+    Override,
+    Rows,
+    StageRun,
+    Steps,
+    Weights,
+    configured,
+    say,
+    stage_run,
+    weights,
+)
 from training.recipe import ablations as ablation_runs
-from training.recipe.settings import Settings, read_settings
+from training.recipe.settings import Settings
 
 CONFIGS = Path(__file__).parent / "recipe" / "configs"
-
-Out = Annotated[Path, typer.Option(metavar="DIR")]
-Data = Annotated[Path, typer.Option(metavar="DIR", help="the set, laid out as its authors do")]
-Rows = Annotated[Path | None, typer.Option(metavar="DIR", help="conversations, if not under --data")]
-Adapter = Annotated[Path | None, typer.Option(metavar="DIR", help="what a stage wrote")]
-Base = Annotated[str | None, typer.Option(metavar="DIR", help="instead of model.base")]
-Hub = Annotated[bool, typer.Option("--hub", help="download the base if it is not here")]
-Steps = Annotated[int | None, typer.Option(min=1, metavar="N", help="end after N steps")]
-Files = Annotated[int | None, typer.Option(min=1, metavar="N", help="only the first N")]
-Forms = Annotated[Path | None, typer.Option(metavar="assay.toml", help="if the base brings none")]
-LanguageOnly = Annotated[bool, typer.Option("--language-only", help="the adapter has no vision layers")]
-Override = Annotated[list[Path] | None, typer.Option(metavar="FILE.toml", help="laid over the configuration")]
-Assignments = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="stage2.digits=2")]
-
-
-def configured(
-    config: Annotated[Path, typer.Option(metavar="FILE.toml", help="such as in training/recipe/configs")],
-    override: Override = None,
-    assignments: Assignments = None,
-) -> Settings:
-    """Settings of a run."""
-    return read_settings(config, override or (), assignments or ())
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """What a command starts from."""
-
-    base: str | None
-    hub: bool
-    adapter: Path | None
-    forms: Path | None
-    language_only: bool
-
-    def find(self, chosen: Settings) -> Path:
-        """Directory of the base. CheckpointError says how to get it."""
-        from training.recipe.base import find_base
-
-        return find_base(self.base or chosen.model.base, self.hub)
-
-
-def weights(
-    base: Base = None,
-    hub: Hub = False,
-    adapter: Adapter = None,
-    forms: Forms = None,
-    language_only: LanguageOnly = False,
-) -> Weights:
-    """What is asked: a base, with what a stage wrote over it."""
-    return Weights(base, hub, adapter, forms, language_only)
-
-
-@dataclass(frozen=True, slots=True)
-class StageRun:
-    """What a stage starts from, and where its results go."""
-
-    base: str | None
-    hub: bool
-    adapter: Path | None
-    out: Path
-    steps: int | None
-
-    def options(self, chosen: Settings) -> Any:
-        """StageOptions. CheckpointError says how to get the base."""
-        from training.recipe.stages import StageOptions
-
-        found = Weights(self.base, self.hub, self.adapter, None, False).find(chosen)
-        return StageOptions(chosen, found, self.out, self.adapter, self.steps, say=_say)
-
-
-def stage_run(out: Out, base: Base = None, hub: Hub = False, adapter: Adapter = None, steps: Steps = None) -> StageRun:
-    """What every stage is asked."""
-    return StageRun(base, hub, adapter, out, steps)
 
 
 @with_options(configured, stage_run)
@@ -147,7 +93,7 @@ def label(chosen: Settings, asked: Weights, data: Data, out: Out, files: Files =
         forms = read_checkpoint(asked.forms.parent if asked.forms else checkpoint)
         engine = Engine.load(checkpoint)
         try:
-            rows = asyncio.run(labelled(Labeller(engine, forms, chosen.pictures), rated[:files], _say))
+            rows = asyncio.run(labelled(Labeller(engine, forms, chosen.pictures), rated[:files], say))
         finally:
             engine.close()
     save_conversations([replace(row, path=row.path.resolve()) for row in rows], out)
@@ -172,7 +118,7 @@ def score(
 
     trained = Trained(chosen, asked.find(chosen), asked.adapter, asked.forms, asked.language_only)
     tested = test_files(data_set or chosen.data_set, data, chosen)[:files]
-    return 1 if score_files(trained, ask, tested, data, out, _say) else 0
+    return 1 if score_files(trained, ask, tested, data, out, say) else 0
 
 
 def ablations(
@@ -203,7 +149,7 @@ def ablations(
     worst = 0
     for name, ablation in ablation_runs.chosen([each for each in only.split(",") if each]).items():
         for arguments in ablation_runs.commands(name, ablation, inputs):
-            _say(f"{name}: {arguments[0]}")
+            say(f"{name}: {arguments[0]}")
             status = _run(arguments, launch if arguments[0] != "score" else None)
             if status > 1 or (status and arguments[0] != "score"):
                 return status
@@ -230,7 +176,7 @@ def merge(
     from training.recipe.base import find_base
     from training.recipe.merge import merge as merge_adapter
 
-    proof = merge_adapter(find_base(base, hub), adapter, out, forms, language_only, _say)
+    proof = merge_adapter(find_base(base, hub), adapter, out, forms, language_only, say)
     numbers = [f"  {key} = {value}" for key, value in asdict(proof).items()]
     print("\n".join([f"{out}: merged and proven", *numbers]))
     return 0
@@ -298,10 +244,6 @@ def test_files(name: str, root: Path, chosen: Settings) -> list[Path]:
     """Pictures of the test split, which is the whole set where none was published and none is held out."""
     share = chosen.held_out_share if name == chosen.data_set else None
     return [file.path for file in pictures(name, root, "test", share)]
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 def _leave_group() -> None:

@@ -18,11 +18,11 @@ from gateway.decode.spec import DecodeLimits
 from gateway.decode.worker import heif, mp4
 from gateway.decode.worker.budget import PADDING_PX, check_pixels
 from gateway.decode.worker.colour import is_hdr
+from gateway.decode.worker.container import open_container
 from gateway.decode.worker.header import ANIMATED, DAMAGED, orientation_in
 from gateway.decode.worker.icc import ColourTags
 from gateway.decode.worker.reader import SpooledFile
 from gateway.decode.worker.resize import PRECISE, Orientation
-from gateway.decode.worker.video import open_container
 
 _HAS_EXTENSION, _HAS_SIZE = 4, 2
 """Bits of an OBU's header."""

@@ -3,8 +3,8 @@
 import av
 import pytest
 
+from gateway.decode.worker.container import open_container
 from gateway.decode.worker.reader import SpooledFile
-from gateway.decode.worker.video import open_container
 from tests.media.build import media
 
 PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{}\n#EXT-X-ENDLIST\n"
