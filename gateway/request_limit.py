@@ -17,6 +17,7 @@ _LONGEST_RETRY_SECONDS = 60.0
 _PATIENCE_SECONDS = 0.1
 """For which a client may send too little before another request may have its place."""
 _PROGRESS_BYTES = 16 * 1024
+_MAX_TENANTS_REMEMBERED = 1024
 _PLACES_PER_RESERVED = 16
 """Batch requests never hold one place in so many, and at least one: who is live need not wait for one to end."""
 
@@ -45,7 +46,9 @@ class RequestLimit:
         self._held: set[RequestPlace] = set()
         self._waiters: list[_PlaceRequest] = []
         self._alarm: asyncio.TimerHandle | None = None
-
+        self._turns: dict[str, int] = {}
+        """Number of the last place that a tenant was given; who was given one last comes last."""
+        self._places_given = 0
         self._max_batch = max_in_flight - math.ceil(max_in_flight / _PLACES_PER_RESERVED) if max_in_flight > 1 else 1
         """Places that requests of the class batch may hold."""
 
@@ -96,11 +99,11 @@ class RequestLimit:
             metrics.PLACES.labels(place.priority).dec()
 
     def _make_way_for(self, newcomer: "RequestPlace") -> bool:
-        """Whether a queued request is refused instead: a less urgent one, or the last one of a tenant that has more."""
+        """Whether a queued request is refused instead: a less urgent one, or the last of a tenant that has had more."""
 
-        def claim(place: RequestPlace, more: int = 0) -> tuple[int, int]:
+        def claim(place: RequestPlace, more: int = 0) -> tuple[int, int, int]:
             of_tenant = sum(each.tenant == place.tenant for each in (*self._held, *self._queued))
-            return PRIORITIES.index(place.priority), of_tenant + more
+            return PRIORITIES.index(place.priority), of_tenant + more, self._turns.get(place.tenant, 0)
 
         last = max(self._queued, key=lambda place: (claim(place), place.came_at_seconds), default=None)
         if last is None or claim(last) <= claim(newcomer, more=1):
@@ -149,22 +152,34 @@ class RequestLimit:
         while waiter := min((each for each in self._waiters if not each.turn.done()), key=self._rank, default=None):
             if not self._has_room_for(waiter.place) and not self._make_room(waiter.place):
                 break
-            self._held.add(waiter.place)
-            metrics.PLACES.labels(waiter.place.priority).inc()
-            self._queued.discard(waiter.place)
-            waiter.place.begin()
+            self._give(waiter.place)
             waiter.turn.set_result(None)
+
+    def _give(self, place: "RequestPlace") -> None:
+        self._held.add(place)
+        metrics.PLACES.labels(place.priority).inc()
+        self._queued.discard(place)
+        self._places_given += 1
+        self._turns.pop(place.tenant, None)
+        self._turns[place.tenant] = self._places_given
+        if len(self._turns) > _MAX_TENANTS_REMEMBERED:
+            del self._turns[next(iter(self._turns))]
+        place.begin()
 
     def _has_room_for(self, place: "RequestPlace") -> bool:
         if place.priority == "batch" and sum(held.priority == "batch" for held in self._held) >= self._max_batch:
             return False
         return len(self._held) < self._max_in_flight
 
-    def _rank(self, waiter: _PlaceRequest) -> tuple[int, int, float]:
-        """The lowest goes first: by class, then the tenant that holds the fewest places, then the earliest deadline."""
+    def _rank(self, waiter: _PlaceRequest) -> tuple[int, int, int, float]:
+        """The lowest goes first: by class, then round robin over tenants, then the earliest deadline.
+
+        The turn is that of the tenant that holds the fewest places, and of several that was given one longest ago.
+        """
         place = waiter.place
         of_tenant = sum(held.tenant == place.tenant for held in self._held)
-        return PRIORITIES.index(place.priority), of_tenant, place.deadline_seconds
+        turn = self._turns.get(place.tenant, 0)
+        return PRIORITIES.index(place.priority), of_tenant, turn, place.deadline_seconds
 
     def _make_room(self, newcomer: "RequestPlace") -> bool:
         """Takes the place of a request whose client is slow, and which is not more urgent."""

@@ -182,40 +182,43 @@ async def test_the_queue_is_bounded_and_a_refusal_says_when_a_place_is_likely(ex
     assert refused.value.retry_seconds == pytest.approx(2.0)  # a second each, until something else is known
 
 
-async def shares(offered, ticks=40):
-    """How many requests of each tenant are served where two end at each tick; `offered`: how many come at each."""
-    limit, served, tick = RequestLimit(2, 100, max_queued=4), Counter(), [asyncio.Event()]
+async def shares(arrivals, limit):
+    """How many requests of each tenant are served where these come at each tick, and then the oldest ends."""
+    served, running = Counter(), []
 
     async def request(tenant):
         with suppress(Busy):
             async with limit.place(tenant) as place, place.at_work():
-                await tick[0].wait()
+                running.append(asyncio.Event())
+                await running[-1].wait()
                 served[tenant] += 1
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(ticks):
-            for tenant, count in offered.items():
-                for _ in range(count):
-                    group.create_task(request(tenant))
-            for _ in range(20):
-                await asyncio.sleep(0)
-            ended, tick[0] = tick[0], asyncio.Event()
-            ended.set()
-        while limit.taken:
-            await asyncio.sleep(0)
-            tick[0].set()
+        for tenants in [*arrivals, *([] for _ in range(20))]:
+            for tenant in tenants:
+                group.create_task(request(tenant))
+                for _ in range(4):
+                    await asyncio.sleep(0)
+            if running:
+                running.pop(0).set()
+                for _ in range(4):
+                    await asyncio.sleep(0)
     return served
 
 
-async def test_a_tenant_that_offers_little_gets_all_of_it_while_another_floods():
-    served = await shares({"big": 9, "small": 1})
-    assert served["small"] >= 38
-    assert served["big"] >= 38
+@pytest.mark.parametrize(("places", "queued"), [(1, 1), (1, 8), (2, 4), (3, 1), (4, 1), (4, 8)])
+async def test_a_tenant_that_offers_no_more_than_half_gets_what_it_offers(places, queued):
+    first, last = ["small"] + 9 * ["big"], 9 * ["big"] + ["small"]
+    served = await shares([first, 9 * ["big"], last, 9 * ["big"]] * 25, RequestLimit(places, 100, max_queued=queued))
+    assert served["small"] >= 48
 
 
-async def test_of_two_tenants_that_flood_each_gets_half():
-    served = await shares({"big": 10, "other": 10})
-    assert served["big"] == pytest.approx(served["other"], rel=0.1)
+@pytest.mark.parametrize(("places", "queued"), [(1, 1), (1, 8), (2, 1), (2, 4), (3, 1), (4, 1), (4, 8), (5, 3)])
+@pytest.mark.parametrize("arrivals", [5 * ["a", "b"], 5 * ["a"] + 5 * ["b"], ["a"] + 9 * ["b"]])
+async def test_of_two_tenants_that_flood_each_gets_half(places, queued, arrivals):
+    """However many places there are, and which of them comes first."""
+    served = await shares(100 * [arrivals], RequestLimit(places, 100, max_queued=queued))
+    assert served["a"] == pytest.approx(served["b"], rel=0.1)
 
 
 async def test_a_less_urgent_request_makes_way_in_a_full_queue(exits):
