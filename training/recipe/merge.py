@@ -30,7 +30,17 @@ from assay.weights import (
     write_tensors,
 )
 from training.recipe.adapter import VISION, adapted_layers, without_base
-from training.recipe.proof import Proof, StoredWeights, as_float, check_layers, compare_logits, dtype_of, probe
+from training.recipe.proof import (
+    LayerProbe,
+    Proof,
+    StoredWeights,
+    as_float,
+    check_layers,
+    compare_outputs,
+    dtype_of,
+    probe,
+    tolerance,
+)
 
 _CARRIED = ("*.json", "*.jinja", "merges.txt", "assay.toml")
 _PROOF = "merge.json"
@@ -47,7 +57,7 @@ def merge(
     """Writes `out`, which must not exist. forms: an assay.toml, if the base brings none.
 
     CheckpointError names what the base lacks, adapter weights that find no home, an adapter without vision layers
-    (unless `language_only`), too little memory or disk, layers that the merge lost, or logits that differ.
+    (unless `language_only`), too little memory or disk, or layers that the merge lost.
     """
     if out.exists():
         raise CheckpointError(f"{out} exists; merge into a new directory")
@@ -61,11 +71,20 @@ def merge(
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    wanted = _write(base, part, layers, say)
+    probes = _write(base, part, layers, say)
     _carry(base, part, forms)
     merged = stored_tensors(part)
-    worst = check_layers(StoredWeights(merged), wanted)
-    proof = compare_logits(base, stored, layers, merged, worst, say)
+    say("proving: adapted weights")
+    worst = check_layers(StoredWeights(merged), probes)
+    say("proving: every layer of the model on a picture")
+    proof = Proof(
+        layers=len(layers),
+        vision_layers=sum(VISION in name for name in layers),
+        worst_layer=worst,
+        worst_output=compare_outputs(base, stored, layers, merged),
+        adapter_moves=max(each.adapter_share for each in probes.values()),
+        tolerance=tolerance(merged),
+    )
     (part / _PROOF).write_text(json.dumps(asdict(proof), indent=2) + "\n", encoding="utf-8")
     for file in part.iterdir():
         # A server is somebody else.
@@ -106,17 +125,19 @@ def _refuse_full(stored: Mapping[str, StoredTensor], layers: Mapping[str, Any], 
 
 
 @torch.no_grad()
-def _write(base: Path, part: Path, layers: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Tensor]:
-    """Writes every shard; returns layer -> (W + adapter) r for a fixed random r, (outputs,) float32."""
+def _write(base: Path, part: Path, layers: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, LayerProbe]:
+    """Writes every shard; returns the probe of every adapted layer."""
     homes = {file_name(f"{name}.weight"): name for name in layers}
-    wanted: dict[str, Tensor] = {}
+    probes: dict[str, LayerProbe] = {}
 
     def content(tensor: StoredTensor) -> NDArray[np.uint8]:
         name = homes.get(file_name(tensor.name))
         if name is None:
             return tensor.read()
-        merged = as_float(tensor).add_(layers[name].get_delta_weight("default").float())
-        wanted[name] = merged.flatten(1) @ probe(merged)
+        merged = as_float(tensor)
+        before = merged.flatten(1) @ probe(merged)
+        merged.add_(layers[name].get_delta_weight("default").float())
+        probes[name] = LayerProbe(before, merged.flatten(1) @ probe(merged))
         values: NDArray[np.uint8] = merged.to(dtype_of(tensor)).view(torch.uint8).numpy().reshape(-1)
         return values
 
@@ -124,7 +145,7 @@ def _write(base: Path, part: Path, layers: Mapping[str, Any], say: Callable[[str
     for number, file in enumerate(files, 1):
         say(f"merging {file} ({number} of {len(files)})")
         write_tensors(part / file, read_header(base / file), content)
-    return wanted
+    return probes
 
 
 def _lora(layer: Any) -> tuple[Tensor, Tensor]:

@@ -1,19 +1,25 @@
 import json
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 from assay.engine.model.loading import load_model
 from assay.errors import CheckpointError
-from assay.weights import stored_tensors, write_index
+from assay.weights import StoredTensor, stored_tensors, write_index
+from tests.checkpoints import NANO
+from tests.rehearsal.weights import miniature_shape, write_adapter, write_base
 from training.recipe import merge as merging
 from training.recipe.adapter import adapted_layers, current_names, with_adapter, without_base
 from training.recipe.base import load_base
 from training.recipe.merge import merge
-from training.recipe.proof import StoredWeights, check_layers, probe
+from training.recipe.proof import LayerProbe, StoredWeights, check_layers, compare_outputs, probe
 
 
 def without_vision(adapter: Path, out: Path, *, in_file_too: bool) -> Path:
@@ -31,7 +37,7 @@ def without_vision(adapter: Path, out: Path, *, in_file_too: bool) -> Path:
 def test_a_merge_is_proven_and_the_engine_loads_it(base: Path, adapter: Path, tmp_path: Path) -> None:
     proof = merge(base, adapter, tmp_path / "merged")
     load_model(tmp_path / "merged", "cpu")
-    assert max(proof.picture, proof.text) < 1e-4 < proof.adapter_moves_picture
+    assert max(proof.worst_layer, proof.worst_output) <= proof.tolerance < 1e-5 < proof.adapter_moves
 
 
 def test_vision_weights_that_find_no_home_are_refused_by_name(base: Path, adapter: Path, tmp_path: Path) -> None:
@@ -46,13 +52,18 @@ def test_an_adapter_without_vision_layers_is_refused_unless_meant(base: Path, ad
         merge(base, language, tmp_path / "merged")
 
 
-def test_a_merge_that_lost_the_vision_layers_is_refused_by_name(base: Path, adapter: Path, tmp_path: Path) -> None:
-    stored, layers = stored_tensors(base), adapted_layers(without_base(base, adapter))
+def probed(base: Path, layers: Mapping[str, Any]) -> dict[str, LayerProbe]:
+    """What the merge of these layers is to be."""
+    plain, adapted = StoredWeights(stored_tensors(base)), StoredWeights(stored_tensors(base), layers)
+    pairs = {name: (plain[f"{name}.weight"], adapted[f"{name}.weight"]) for name in layers}
+    return {name: LayerProbe(*(each.flatten(1) @ probe(each) for each in pair)) for name, pair in pairs.items()}
+
+
+def test_a_merge_that_lost_the_vision_layers_is_refused_by_name(base: Path, adapter: Path) -> None:
+    layers = adapted_layers(without_base(base, adapter))
     language = {name: layer for name, layer in layers.items() if "language_model" in name}
-    whole, half = StoredWeights(stored, layers), StoredWeights(stored, language)
-    wanted = {name: whole[f"{name}.weight"].flatten(1) @ probe(whole[f"{name}.weight"]) for name in layers}
     with pytest.raises(CheckpointError, match=r"lost the adapter in .*model\.visual"):
-        check_layers(half, wanted)
+        check_layers(StoredWeights(stored_tensors(base), language), probed(base, layers))
 
 
 def test_a_refused_merge_leaves_nothing_under_its_name(base: Path, adapter: Path, tmp_path: Path) -> None:
@@ -101,7 +112,10 @@ def test_a_base_that_is_stored_in_bfloat16_is_merged_and_proven(base: Path, adap
     save_file({name: value.bfloat16() for name, value in weights.items()}, half / "model.safetensors")
     proof = merge(half, adapter, tmp_path / "merged")
     stored = load_file(tmp_path / "merged" / "model.safetensors")
-    assert ({value.dtype for value in stored.values()}, proof.text < proof.tolerance) == ({torch.bfloat16}, True)
+    assert ({value.dtype for value in stored.values()}, 0 < proof.worst_output < proof.tolerance) == (
+        {torch.bfloat16},
+        True,
+    )
 
 
 def test_a_shard_that_is_cut_off_is_refused_before_anything_is_written(
@@ -132,3 +146,46 @@ def test_too_little_room_is_refused_beforehand(
     monkeypatch.setattr(merging, room, lambda *where: 1)
     with pytest.raises(CheckpointError, match=said):
         merge(base, adapter, tmp_path / "merged")
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Base, adapter and merge of twelve random layers in bfloat16, over which rounding adds up without a bound."""
+    tokenizer, directory = NANO / "tokenizer.json", tmp_path_factory.mktemp("deep")
+    ids = {each.content: id for id, each in Tokenizer.from_file(str(tokenizer)).get_added_tokens_decoder().items()}
+    shape = miniature_shape(tokenizer, ids)
+    shape = replace(shape, config={**shape.config, "num_hidden_layers": 12})
+    write_base(shape, directory / "base", lambda line: None)
+    write_adapter(shape, directory / "adapter")
+    merge(directory / "base", directory / "adapter", directory / "merged")
+    return directory
+
+
+def planted(deep: Path, out: Path, layer: str, times: float) -> Mapping[str, StoredTensor]:
+    """The merged files, with the adapter in one layer so many times."""
+    layers = adapted_layers(without_base(deep / "base", deep / "adapter"))
+    before, after = (StoredWeights(stored_tensors(deep / "base"), each)[f"{layer}.weight"] for each in ({}, layers))
+    shutil.copytree(deep / "merged", out)
+    tensor = StoredWeights(stored_tensors(out)).stored(f"{layer}.weight")
+    changed = (before + times * (after - before)).bfloat16()
+    save_file({**load_file(tensor.file), tensor.name: changed}, tensor.file)
+    return stored_tensors(out)
+
+
+@pytest.mark.parametrize("times", [0.0, 2.0])
+@pytest.mark.parametrize("layer", ["model.language_model.layers.7.mlp.up_proj", "model.visual.blocks.1.attn.proj"])
+def test_an_adapter_left_out_of_one_layer_or_added_twice_is_refused_at_any_depth(
+    deep: Path, tmp_path: Path, layer: str, times: float
+) -> None:
+    layers = adapted_layers(without_base(deep / "base", deep / "adapter"))
+    wrong = StoredWeights(planted(deep, tmp_path / "wrong", layer, times))
+    with pytest.raises(CheckpointError, match=f"in 1 of {len(layers)} layers, among them {layer}"):
+        check_layers(wrong, probed(deep / "base", layers))
+
+
+def test_a_layer_that_says_something_else_of_a_picture_is_refused_alone(deep: Path, tmp_path: Path) -> None:
+    layer = "model.language_model.layers.7.mlp.up_proj"
+    layers = adapted_layers(without_base(deep / "base", deep / "adapter"))
+    wrong = planted(deep, tmp_path / "wrong", layer, 0.0)
+    with pytest.raises(CheckpointError, match=rf"1 of \d+ merged layers say something else .* first {layer}"):
+        compare_outputs(deep / "base", stored_tensors(deep / "base"), layers, wrong)
