@@ -35,8 +35,9 @@ serve: setup ## Run the whole stack on this machine until Ctrl-C
 JOBS ?= 2
 PYTEST := $(BIN)/python -u -m pytest -m "not gpu and not vllm and not browser_full and not alone"
 ENGINE_TESTS := tests/assay/engine tests/assay/decoding tests/triton_models
-GATEWAY_TESTS := tests/gateway tests/page tests/ingest tests/media tests/hostile
-RESEARCH_TESTS := tests/training tests/data tests/evaluation tests/benchmarks tests/test_paper_miniature.py
+GATEWAY_TESTS := tests/gateway tests/page tests/ingest tests/media tests/hostile tests/test_hour.py tests/test_load.py
+RESEARCH_TESTS := tests/training tests/data tests/evaluation tests/benchmarks tests/test_paper_miniature.py \
+	tests/test_rehearsal.py
 OTHER_TESTS := tests $(addprefix --ignore=,$(ENGINE_TESTS) $(GATEWAY_TESTS) $(RESEARCH_TESTS))
 run_tests = @{ $(PYTEST) -o cache_dir=.pytest_cache/$(1) $(2); code=$$?; \
 	if [ $$code = 1 ]; then echo 'once more, what failed'; \
