@@ -42,9 +42,9 @@ class MeasureOptions:
 
 
 async def measure(
-    sources: Sequence[Callable[[], Source]], settings: MeasureOptions, attributes: Sequence[str] = ()
+    sources: Sequence[Source | Callable[[], Source]], settings: MeasureOptions, attributes: Sequence[str] = ()
 ) -> list[Outcome]:
-    """One outcome per source, in order. A source is a function, so that what it makes is in memory only in its turn."""
+    """One outcome per source, in order. What a function makes is in memory only in its turn."""
     async with AsyncClient(settings.server, timeout_seconds=settings.timeout_seconds) as client:
         with _progress() as progress:
             task = progress.add_task("scoring", total=len(sources))

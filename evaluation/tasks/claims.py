@@ -30,7 +30,7 @@ async def claimed(
     page: Path | None = None,
 ) -> Report:
     """Asks for every photo: numbers, outcomes and the table; the page is written where one is wanted."""
-    outcomes = await measure([lambda photo=photo: photo for photo in photos], settings)  # type: ignore[misc]  # of the loop
+    outcomes = await measure(photos, settings)
     refuse_another_checkpoint(checkpoint, outcomes)
     checked_photo = [
         _checked_photo(photo, outcome, checkpoint, form_name) for photo, outcome in zip(photos, outcomes, strict=True)

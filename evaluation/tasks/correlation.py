@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,13 +26,9 @@ _TWO_MODELS = "files were scored by more than one model, and their scores must n
 
 async def correlate(rows: Sequence[ManifestRow], settings: MeasureOptions, seed: int, manifest: str = "") -> Report:
     """Asks for every file once: numbers, outcomes and the table."""
-    outcomes = await measure([partial(_itself, row.path) for row in rows], settings)
+    outcomes = await measure([row.path for row in rows], settings)
     numbers = {**report(rows, outcomes, settings, seed=seed), "manifest": manifest}
     return numbers, outcomes, table(numbers)
-
-
-def _itself(path: Path) -> Path:
-    return path
 
 
 def report(

@@ -31,7 +31,7 @@ async def faithful(
     photos: Sequence[Path], checkpoint: ModelSpec, form_name: FormName, settings: MeasureOptions
 ) -> Report:
     """Asks for every photo as it is, shuffled and blurred: numbers, outcomes and the table."""
-    whole = await measure([partial(_file, photo, "") for photo in photos], settings)
+    whole = await measure(photos, settings)
     refuse_another_checkpoint(checkpoint, whole)
     changed = {name: await measure([partial(_file, p, name) for p in photos], settings) for name in _CHANGES}
     windows = [outcome.windows[0] for outcome in whole if isinstance(outcome, Judgement)]
@@ -66,8 +66,8 @@ def _blurred(picture: Image.Image) -> Image.Image:
 _CHANGES = {"shuffled": shuffled, "blurred": _blurred}
 
 
-def _file(photo: Path, change: str) -> bytes | Path:
-    return encoded(_CHANGES[change](original(photo)), "PNG") if change else photo
+def _file(photo: Path, change: str) -> bytes:
+    return encoded(_CHANGES[change](original(photo)), "PNG")
 
 
 def _agreement(name: str, checkpoint: ModelSpec, form_name: FormName, windows: Sequence[Window]) -> dict[str, Any]:

@@ -6,8 +6,6 @@ and as whole numbers (assay/digits.py), alone and as weighted means of the two.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,16 +52,12 @@ def settings_of(judgement: Judgement) -> dict[Setting, float]:
 
 async def compare(rows: Sequence[ManifestRow], settings: MeasureOptions, seed: int) -> Report:
     """Asks for every photo once: numbers, outcomes and the table."""
-    outcomes = await measure([partial(_itself, row.path) for row in rows], settings)
+    outcomes = await measure([row.path for row in rows], settings)
     scored = [(row, each) for row, each in zip(rows, outcomes, strict=True) if isinstance(each, Judgement)]
     numbers = {**opening(outcomes, settings), "scored": len(scored), "bootstrap_seed": seed}
     numbers |= _settings(scored, seed) if len(models(outcomes)) == 1 else {"settings": [], "served": None}
     numbers["rows"] = [_row(row, outcome) for row, outcome in zip(rows, outcomes, strict=True)]
     return numbers, outcomes, table(numbers)
-
-
-def _itself(path: Path) -> Path:
-    return path
 
 
 def _settings(scored: Sequence[tuple[ManifestRow, Judgement]], seed: int) -> dict[str, Any]:
