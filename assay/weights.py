@@ -127,6 +127,10 @@ class StoredTensor:
         """Its bytes, as they are stored."""
         return np.fromfile(self.file, np.uint8, self.size_bytes, offset=self.offset_bytes)
 
+    def mapped(self) -> NDArray[np.uint8]:
+        """The same, read from the file page by page, on access."""
+        return np.memmap(self.file, np.uint8, "r", self.offset_bytes, (self.size_bytes,))
+
 
 @dataclass(frozen=True, slots=True)
 class WeightCount:

@@ -4,6 +4,7 @@ One tensor of the base is in memory at a time, besides the adapter: shards are r
 the hub. The proof (training/recipe/proof.py) reads the files as written.
 """
 
+import ctypes
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -35,6 +36,7 @@ from training.recipe.proof import (
     Proof,
     StoredWeights,
     as_float,
+    check_copies,
     check_layers,
     compare_outputs,
     dtype_of,
@@ -44,6 +46,8 @@ from training.recipe.proof import (
 
 _CARRIED = ("*.json", "*.jinja", "merges.txt", "assay.toml")
 _PROOF = "merge.json"
+_M_MMAP_THRESHOLD = -3
+"""Of malloc.h."""
 
 
 def merge(
@@ -67,6 +71,7 @@ def merge(
         raise CheckpointError(f"{adapter}: no layer of the vision tower (visual.*) is adapted; if that is meant, say "
                               "--language-only")  # fmt: skip
     _refuse_full(stored, layers, out)
+    _return_freed_memory()
     reset_peak()
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -74,9 +79,10 @@ def merge(
     probes = _write(base, part, layers, say)
     _carry(base, part, forms)
     merged = stored_tensors(part)
-    say("proving: adapted weights")
+    say("proving: copied and adapted weights")
+    check_copies(stored, merged, layers)
     worst = check_layers(StoredWeights(merged), probes)
-    say("proving: every layer of the model on a picture")
+    say("proving: what adapted layers answer")
     proof = Proof(
         layers=len(layers),
         vision_layers=sum(VISION in name for name in layers),
@@ -95,9 +101,13 @@ def merge(
 
 
 def needed_memory_bytes(stored: Mapping[str, StoredTensor], layers: Mapping[str, Any]) -> int:
-    """The adapter, and the largest tensor as it is stored, in float32 and as one intermediate result."""
+    """The adapter, and one tensor: the largest that is copied, or that is merged, as it is stored and thrice
+    in float32."""
     adapter = sum(values.numel() * 4 for layer in layers.values() for values in _lora(layer))
-    return adapter + max(tensor.size_bytes + 8 * tensor.parameters for tensor in stored.values())
+    adapted = {file_name(f"{name}.weight") for name in layers}
+    copied = max((tensor.size_bytes for name, tensor in stored.items() if file_name(name) not in adapted), default=0)
+    merged = (each.size_bytes + 12 * each.parameters for name, each in stored.items() if file_name(name) in adapted)
+    return adapter + max(copied, *merged)
 
 
 def _checked_base(base: Path) -> dict[str, StoredTensor]:
@@ -146,6 +156,11 @@ def _write(base: Path, part: Path, layers: Mapping[str, Any], say: Callable[[str
         say(f"merging {file} ({number} of {len(files)})")
         write_tensors(part / file, read_header(base / file), content)
     return probes
+
+
+def _return_freed_memory() -> None:
+    """Has the C library give every tensor pages of its own. In its heap those of a 7B leave holes of 8 GB."""
+    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
 
 
 def _lora(layer: Any) -> tuple[Tensor, Tensor]:

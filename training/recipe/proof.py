@@ -1,12 +1,13 @@
 """Proof of a merge, on the files as written, with one layer in memory at a time.
 
-Every adapted layer's weight is base + adapter (by a random probe), and every layer of the model answers a picture and a
-question as with base + adapter. Each is given the input that it has with base + adapter: what rounding to bfloat16
-moves does not add up over the layers behind it, for which there would be no bound where weights are random.
+Every weight without an adapter is the base's, byte by byte. Every adapted layer's weight is base + adapter (by a random
+probe), and it answers a picture and a question as base and adapter do. Each layer is given the input that it has with
+base + adapter: what rounding to bfloat16 moves does not add up over the layers behind it, for which there would be no
+bound where weights are random.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.hooks import attach_align_device_hook
+from numpy.typing import NDArray
 from torch import Tensor
 
 from assay.errors import CheckpointError
@@ -29,6 +31,7 @@ from training.recipe.base import empty_base
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _MAX_EPSILONS = 4.0
 """Greatest error of a layer, in the resolution of its stored numbers; rounding makes about a quarter of one."""
+_PIECE_BYTES = 1 << 26
 _MIN_SHARE = 0.5
 """Of what an adapter adds to a layer, this much must be there, and no more than as much again too much."""
 
@@ -42,7 +45,7 @@ class Proof:
     worst_layer: float
     """Greatest error of an adapted layer's probe, as a share of the probe."""
     worst_output: float
-    """Greatest error of what any layer says, as a share of it; given the input that it has with base + adapter."""
+    """Greatest error of what an adapted layer answers, as a share of it; each has the same input twice."""
     adapter_moves: float
     """Greatest share of an adapted layer's probe that is the adapter's: what the adapter does at all."""
     tolerance: float
@@ -122,6 +125,21 @@ def probe(weight: Tensor) -> Tensor:
     return torch.randn(inputs, generator=torch.Generator().manual_seed(inputs)).to(weight.device)
 
 
+def check_copies(
+    stored: Mapping[str, StoredTensor], merged: Mapping[str, StoredTensor], layers: Mapping[str, Any]
+) -> None:
+    """CheckpointError names a weight without an adapter that is not the base's."""
+    adapted = {file_name(f"{name}.weight") for name in layers}
+    for name, tensor in stored.items():
+        if file_name(name) not in adapted and not _are_equal(tensor.mapped(), merged[name].mapped()):
+            raise CheckpointError(f"the merge changed {name}, which has no adapter; it is not used")
+
+
+def _are_equal(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    starts = range(0, max(len(one), len(other)), _PIECE_BYTES)
+    return all(np.array_equal(one[at : at + _PIECE_BYTES], other[at : at + _PIECE_BYTES]) for at in starts)
+
+
 @torch.no_grad()
 def check_layers(merged: StoredWeights, probes: Mapping[str, LayerProbe]) -> float:
     """The greatest relative error of a probe.
@@ -146,12 +164,14 @@ def check_layers(merged: StoredWeights, probes: Mapping[str, LayerProbe]) -> flo
 def compare_outputs(
     base: Path, stored: Mapping[str, StoredTensor], layers: Mapping[str, Any], merged: Mapping[str, StoredTensor]
 ) -> float:
-    """The greatest relative error of a layer's output, merged against base + adapter.
+    """The greatest relative error of an adapted layer's output, merged against base + adapter.
 
     CheckpointError names the layers in which it is more than rounding.
     """
-    errors, weights = dict[str, float](), StoredWeights(merged)
-    _run(base, StoredWeights(stored, layers), lambda name, module: _compared(name, module, weights, errors))
+    errors, weights, model = dict[str, float](), StoredWeights(merged), empty_base(base)
+    for name in layers:
+        _compare(name, model.get_submodule(name), weights, errors)
+    _run(model, base, StoredWeights(stored, layers))
     bounds = {name: _MAX_EPSILONS * _epsilon(weights.stored(f"{name}.weight")) for name in errors}
     if wrong := [name for name, error in errors.items() if not error <= bounds[name]]:
         raise CheckpointError(
@@ -167,7 +187,7 @@ def tolerance(merged: Mapping[str, StoredTensor]) -> float:
     return _MAX_EPSILONS * max(map(_epsilon, merged.values()))
 
 
-def _compared(name: str, module: Any, merged: StoredWeights, errors: dict[str, float]) -> None:
+def _compare(name: str, module: Any, merged: StoredWeights, errors: dict[str, float]) -> None:
     """Has the module run a second time, with its merged weights, and notes how far that is from the first."""
     forward, keys = module.forward, [key for key, _ in module.named_parameters(recurse=False)]
 
@@ -181,22 +201,32 @@ def _compared(name: str, module: Any, merged: StoredWeights, errors: dict[str, f
     module.forward = both
 
 
+class _StoredRows(torch.nn.Module):
+    """Embeddings of tokens out of a file, so that no whole table is in memory."""
+
+    def __init__(self, table: StoredTensor) -> None:
+        super().__init__()
+        self._table = table
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(…) token ids -> (…, width) float32."""
+        rows = self._table.mapped().reshape(self._table.shape[0], -1)[ids.cpu().numpy()]
+        return torch.from_numpy(rows).view(dtype_of(self._table)).float().to(ids.device)
+
+
 @torch.no_grad()
-def _run(base: Path, weights: StoredWeights, watch: Callable[[str, Any], None]) -> None:
-    """The whole model once, over a question about noise; `watch` gets every module that has weights of its own."""
+def _run(model: Any, base: Path, weights: StoredWeights) -> None:
+    """The model once, over a question about noise, but for its head: that has no adapter."""
     text = TextTokenizer.read(base / "tokenizer.json")
     layout = PatchLayout.from_config(json.loads((base / "preprocessor_config.json").read_text(encoding="utf-8")))
     noise = np.random.default_rng(0).integers(0, 256, (112, 112, 3), dtype=np.uint8)
     prompt = prompt_tokens(Clip((Frame(noise),), False), Conversation("How is the clarity?"), layout, text)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model: Any = empty_base(base)
     model.eval()
-    for name, module in model.named_modules():
-        if any(True for _ in module.parameters(recurse=False)):
-            watch(name, module)
+    model.set_input_embeddings(_StoredRows(weights.stored("model.language_model.embed_tokens.weight")))
     attach_align_device_hook(model, execution_device=device, offload=True, weights_map=weights)
     ids = torch.tensor([prompt.ids], device=device)
-    model(
+    model.model(
         input_ids=ids,
         mm_token_type_ids=(ids == text.special.image_pad).int(),
         pixel_values=torch.from_numpy(prompt.clip.pixel_values).to(device),

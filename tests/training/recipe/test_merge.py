@@ -19,7 +19,7 @@ from training.recipe import merge as merging
 from training.recipe.adapter import adapted_layers, current_names, with_adapter, without_base
 from training.recipe.base import load_base
 from training.recipe.merge import merge
-from training.recipe.proof import LayerProbe, StoredWeights, check_layers, compare_outputs, probe
+from training.recipe.proof import LayerProbe, StoredWeights, check_copies, check_layers, compare_outputs, probe
 
 
 def without_vision(adapter: Path, out: Path, *, in_file_too: bool) -> Path:
@@ -187,5 +187,16 @@ def test_a_layer_that_says_something_else_of_a_picture_is_refused_alone(deep: Pa
     layer = "model.language_model.layers.7.mlp.up_proj"
     layers = adapted_layers(without_base(deep / "base", deep / "adapter"))
     wrong = planted(deep, tmp_path / "wrong", layer, 0.0)
-    with pytest.raises(CheckpointError, match=rf"1 of \d+ merged layers say something else .* first {layer}"):
+    with pytest.raises(CheckpointError, match=rf"1 of {len(layers)} merged layers say something else .* first {layer}"):
         compare_outputs(deep / "base", stored_tensors(deep / "base"), layers, wrong)
+
+
+def test_a_weight_without_an_adapter_that_has_changed_is_refused_by_name(deep: Path, tmp_path: Path) -> None:
+    layers = adapted_layers(without_base(deep / "base", deep / "adapter"))
+    shutil.copytree(deep / "merged", tmp_path / "wrong")
+    tensor = stored_tensors(tmp_path / "wrong")["lm_head.weight"]
+    content = bytearray(tensor.file.read_bytes())
+    content[tensor.offset_bytes + tensor.size_bytes - 1] ^= 1
+    tensor.file.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"the merge changed lm_head\.weight"):
+        check_copies(stored_tensors(deep / "base"), stored_tensors(tmp_path / "wrong"), layers)
