@@ -94,12 +94,18 @@ class BoundedReader:
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read
+        self._has_failed = False
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes; b"" at the end."""
-        if size <= 0:
+        """At most `size` bytes; b"" at the end, and after an error: PyAV raises the first one where it was called."""
+        # FFmpeg tries again after an error, and PyAV prints the traceback of all but the last.
+        if size <= 0 or self._has_failed:
             return b""
-        data = self._read(size)
+        try:
+            data = self._read(size)
+        except BaseException:
+            self._has_failed = True
+            raise
         if not isinstance(data, bytes):
             raise TypeError(f"a source of bytes returned {type(data)}")
         if len(data) > size:

@@ -1,9 +1,12 @@
+import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.errors import OverLimit
-from gateway.decode.worker.reader import BoundedReader, SpooledFile, UploadReader
+from gateway.decode.worker.fragments import Fragments
+from gateway.decode.worker.reader import Abandoned, BoundedReader, SpooledFile, UploadReader
+from tests.media.live import live
 
 CHUNKS = st.lists(st.binary(min_size=1, max_size=50), max_size=20)
 SIZES = st.lists(st.integers(0, 60), min_size=1, max_size=50)
@@ -48,6 +51,23 @@ def test_a_source_that_breaks_its_word_never_reaches_ffmpeg(answer):
 @pytest.mark.parametrize("reader", [BoundedReader(lambda _: b""), SpooledFile(b"x", 1)])
 def test_ffmpeg_finds_neither_a_name_nor_a_way_to_write(reader):
     assert not [name for name in ("name", "mode", "write", "writable", "close") if hasattr(reader, name)]
+
+
+def test_a_stream_that_nobody_wants_any_more_leaves_no_traceback(capfd):
+    """Where FFmpeg reads on after the error."""
+
+    parts = [live(6.0, container="mp4")]
+
+    def next_chunk():
+        if not parts:
+            raise Abandoned
+        return parts.pop()
+
+    fragments = Fragments(UploadReader(next_chunk, 1 << 20))
+    assert fragments.next_stretch()
+    with pytest.raises(Abandoned), av.open(BoundedReader(fragments.read), format="mp4") as media:
+        list(media.decode(video=0))
+    assert capfd.readouterr().err == ""
 
 
 def test_a_reader_of_a_stream_cannot_seek():
