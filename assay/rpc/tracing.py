@@ -17,6 +17,8 @@ _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _tracer: Any = None
 _current: ContextVar[Any] = ContextVar("span", default=None)
 """The span of the call that the current task answers."""
+_below: ContextVar[Any] = ContextVar("below", default=None)
+"""OpenTelemetry's context below it, made once for all its stages."""
 
 
 def trace_to_collector(program: str, version: str) -> None:
@@ -64,11 +66,13 @@ def call_span(name: str, metadata: Mapping[str, str], **attributes: str) -> Iter
     if _tracer is None:
         yield None
         return
-    from opentelemetry.trace import SpanKind
+    from opentelemetry.context import Context
+    from opentelemetry.trace import SpanKind, set_span_in_context
 
     given = metadata.get(TRACEPARENT, "")
     span = _tracer.start_span(name, _context(given), kind=SpanKind.SERVER, attributes=attributes)
     _current.set(span)
+    _below.set(set_span_in_context(span, Context()))
     try:
         yield span
     finally:
@@ -89,10 +93,9 @@ def span(name: str, **attributes: str | int | float) -> Iterator[Any]:
 
 def begin_span(name: str, **attributes: str | int | float) -> Any:
     """A stage that ends with its `end()`; None where nothing is traced or no call is answered."""
-    parent = _current.get()
-    if _tracer is None or parent is None:
+    if _tracer is None or _current.get() is None:
         return None
-    return _tracer.start_span(name, _context(traceparent()), attributes=attributes)
+    return _tracer.start_span(name, _below.get(), attributes=attributes)
 
 
 def record_span(name: str, parent: str, begin_seconds: float, end_seconds: float) -> None:
