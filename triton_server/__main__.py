@@ -23,6 +23,7 @@ from triton_server.ports import choose_ports
 from triton_server.server import MODEL
 from triton_server.settings import TritonServerSettings
 from triton_server.supervisor import supervise
+from triton_server.tls import pem_files
 
 
 def main(arguments: list[str]) -> int:
@@ -48,10 +49,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _refuse_open_door(settings: TritonServerSettings) -> None:
-    if not is_loopback(f"{settings.host}:0") and not settings.insecure:
+    is_locked = pem_files(settings) is not None and settings.tls_authorities is not None
+    if not is_loopback(f"{settings.host}:0") and not is_locked and not settings.insecure:
         raise SettingsError(
-            f"TRITON_SERVER_HOST {settings.host} is not of the loopback range, and Triton's port has neither TLS nor "
-            "authentication; set TRITON_SERVER_INSECURE=true if the network lets in the two services alone"
+            f"TRITON_SERVER_HOST {settings.host} is not of the loopback range, and would be served without TLS or to "
+            "everybody; set TRITON_SERVER_TLS_CERTIFICATE, _TLS_KEY and _TLS_AUTHORITIES, or "
+            "TRITON_SERVER_INSECURE=true if the network lets in the two services alone"
         )
 
 

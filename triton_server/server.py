@@ -22,6 +22,7 @@ from triton_server.ports import Ports
 from triton_server.processes import Process, children_of
 from triton_server.relay import MAX_LINE_BYTES, Relay
 from triton_server.settings import TritonServerSettings
+from triton_server.tls import flags
 
 MODEL = "qwen2_vl"
 SHM_PREFIX = "assay_triton_"
@@ -46,7 +47,7 @@ class Server:
     def __init__(self, settings: TritonServerSettings, ports: Ports, leash: asyncio.subprocess.Process) -> None:
         self._settings = settings
         self._admin = f"http://127.0.0.1:{ports.http}/v2"
-        self._metrics = f"http://{reachable(settings.host)}:{ports.metrics}/metrics"
+        self._metrics = f"http://{reachable(metrics_host(settings))}:{ports.metrics}/metrics"
         self._leash = leash
         assert leash.stdout is not None
         self.relay = Relay(leash.stdout)
@@ -182,7 +183,8 @@ def _command(settings: TritonServerSettings, ports: Ports, shm_prefix: str) -> l
         f"--http-port={ports.http}",
         f"--grpc-address={settings.host}",
         f"--grpc-port={ports.grpc}",
-        f"--metrics-address={settings.host}",
+        *flags(settings),
+        f"--metrics-address={metrics_host(settings)}",
         f"--metrics-port={ports.metrics}",
         "--allow-gpu-metrics=false",
         "--pinned-memory-pool-byte-size=0",
@@ -213,6 +215,11 @@ def _server_and_stubs(leash_pid: int) -> list[Process]:
     servers = children_of(leash_pid)
     stubs = [child for server in servers for child in children_of(server.pid) if child.name == _STUB_NAME]
     return [*servers, *stubs]
+
+
+def metrics_host(settings: TritonServerSettings) -> str:
+    """Triton has no TLS for its metrics."""
+    return "127.0.0.1" if settings.tls_certificate and not settings.insecure else settings.host
 
 
 def reachable(host: str) -> str:

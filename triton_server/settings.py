@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from assay.rpc.access import PemPath
 from assay.rpc.settings import OptionalAddress
 from triton_server.install import DEFAULT_DIRECTORY
 
@@ -27,9 +28,16 @@ class TritonServerSettings(BaseSettings):
     already, such as NVIDIA's /opt/tritonserver, which is also found by itself where nothing was installed."""
 
     host: Annotated[str, Field(min_length=1, description="an address of this machine")] = "127.0.0.1"
-    """Where gRPC and metrics listen. HTTP, which can load and unload models, stays on 127.0.0.1."""
+    """Where gRPC and metrics listen; where there is TLS, metrics stay on 127.0.0.1 unless `insecure`. HTTP, which can
+    load and unload models, stays there always."""
+    tls_certificate: PemPath = None
+    """The certificate with its chain that Triton shows at its gRPC port, read at its start; none: plain text."""
+    tls_key: PemPath = None
+    """The certificate's key."""
+    tls_authorities: PemPath = None
+    """Authorities of the certificates of programs that may call; with them nobody else connects."""
     insecure: bool = False
-    """Listen beyond loopback, although Triton's port has neither TLS nor callers that it knows."""
+    """Listen beyond loopback without TLS and authorities, and serve Triton's metrics there in plain text."""
     grpc_port: Port = 0
     """Where generations are asked for. 0 picks a free port, the same after each restart."""
     http_port: Port = 0

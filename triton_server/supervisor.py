@@ -15,11 +15,11 @@ from pathlib import Path
 from assay.errors import AssayError, Busy
 from assay.rpc import metrics
 from assay.stack.backoff import Backoff
-from assay.triton import TritonGenerator
 from triton_server.ports import Ports, check_free
 from triton_server.room import check_room
 from triton_server.server import SHM_PREFIX, Server, ServerDied, reachable
 from triton_server.settings import TritonServerSettings
+from triton_server.tls import client
 from triton_server.warm_up import warm_up
 
 _log = logging.getLogger("triton_server")
@@ -78,7 +78,7 @@ async def _serve_once(
     is_well = False
     try:
         await server.load_model()
-        await _canary(address, settings.canary_timeout_seconds)
+        await _canary(address, settings)
         if settings.warm_up:
             await warm_up(address, settings)
         ready(address)
@@ -149,7 +149,7 @@ async def _watch_canaries(
         await running.wait()
         before = await responses()
         try:
-            await _canary(address, settings.canary_timeout_seconds)
+            await _canary(address, settings)
             failures = 0
         except AssayError as failed:
             if before >= 0 and await responses() > before:
@@ -161,8 +161,8 @@ async def _watch_canaries(
     return f"the model did not answer {failures} canaries in a row"
 
 
-async def _canary(address: str, timeout_seconds: float) -> None:
-    generator = TritonGenerator(address, idle_timeout_seconds=timeout_seconds)
+async def _canary(address: str, settings: TritonServerSettings) -> None:
+    generator = client(address, settings, settings.canary_timeout_seconds)
     try:
         await generator.ready()
     except Busy:

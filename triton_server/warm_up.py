@@ -14,8 +14,8 @@ from assay.checkpoint import ModelSpec, read_checkpoint
 from assay.frame import Clip, Frame
 from assay.generator import Conversation
 from assay.prompt import answer_form, question
-from assay.triton import TritonGenerator
 from triton_server.settings import TritonServerSettings
+from triton_server.tls import client
 
 _log = logging.getLogger("triton_server")
 
@@ -26,7 +26,7 @@ async def warm_up(address: str, settings: TritonServerSettings) -> None:
         return
     checkpoint = read_checkpoint(settings.checkpoint)
     form = answer_form(checkpoint, "direct")
-    generator = TritonGenerator(address, idle_timeout_seconds=settings.start_timeout_seconds)
+    generator = client(address, settings, settings.start_timeout_seconds)
     try:
         for clip in largest_clips(checkpoint):
             began = time.monotonic()

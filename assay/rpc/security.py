@@ -8,6 +8,7 @@ from assay.errors import PermissionDenied, SettingsError
 from assay.rpc.access import TlsSettings, TokenSettings, is_loopback
 from assay.rpc.authentication import ApiKeys, Jwts, Tokens
 from assay.rpc.call import ANYBODY, Identity
+from assay.rpc.settings import ModelServiceSettings
 from assay.rpc.tls import PemFiles
 
 _log = logging.getLogger(__name__)
@@ -64,6 +65,16 @@ def pem_files(settings: TlsSettings) -> PemFiles | None:
         prefix = _prefix(settings)
         raise SettingsError(f"TLS needs {prefix}TLS_CERTIFICATE and {prefix}TLS_KEY; one of them is not set")
     return None
+
+
+def triton_files(settings: ModelServiceSettings) -> PemFiles | None:
+    """What a Triton that speaks TLS is shown. SettingsError if there is nothing to show."""
+    if not settings.triton_tls:
+        return None
+    if (files := pem_files(settings)) is None:
+        prefix = _prefix(settings)
+        raise SettingsError(f"{prefix}TRITON_TLS needs {prefix}TLS_CERTIFICATE and {prefix}TLS_KEY to show to Triton")
+    return files
 
 
 def tokens(settings: TokenSettings) -> Tokens | None:

@@ -99,6 +99,9 @@ class ModelServiceSettings(ServerSettings):
 
     triton: Address = "127.0.0.1:8001"
     """gRPC side of the Triton server that has the model."""
+    triton_tls: bool = False
+    """Triton speaks TLS (TRITON_SERVER_TLS_CERTIFICATE): it must have a certificate of the authorities, and is shown
+    this program's."""
     checkpoint: Annotated[Path, Field(description="a directory that holds an assay.toml")] = Path("checkpoints/nano")
     """Prompts, forms, scale and budgets; must be of the checkpoint that Triton serves."""
     fingerprint: Annotated[

@@ -28,6 +28,7 @@ from assay.frame import Clip, Frame
 from assay.generator import Conversation, Event, Finished
 from assay.liveness import Liveness
 from assay.rpc.call import PRIORITIES, priority, remaining_seconds, request_id
+from assay.rpc.tls import Pem, PemFiles
 from assay.rpc.tracing import span, traceparent
 from assay.tensors import Cancel, GenerationRequest, cancel_to_tensors, request_to_tensors
 from assay.triton.messages import request_message
@@ -80,6 +81,8 @@ _CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
     # Every generator has a connection of its own, so that closing one does not close another's.
     ("grpc.use_local_subchannel_pool", 1),
 ]
+_CLOSE_SECONDS = 600.0
+"""For generations in flight on a connection that showed a certificate which has been renewed."""
 _CANARY = Conversation(question="What is this?"), Form((Free("canary", max_tokens=2),))
 _REPLICA_CANARIES = 8
 """Of two servers all of so many clips go to one once in 128 times."""
@@ -99,13 +102,19 @@ class TritonGenerator:
         model: str = "qwen2_vl",
         idle_timeout_seconds: float = 30.0,
         connect_timeout_seconds: float = 1.0,
+        files: PemFiles | None = None,
+        server_name: str = "",
     ) -> None:
         """`address` is host:port of Triton's gRPC side; behind one name, or in `ipv4:HOST:PORT,HOST:PORT`, may be
         several servers of one checkpoint. Nothing is connected before the first call.
 
         `idle_timeout_seconds` is the longest silence between two events; waiting in the engine's queue and reading
-        the prompt count. `connect_timeout_seconds` is how long a call waits for a connection.
+        the prompt count. `connect_timeout_seconds` is how long a call waits for a connection. With `files` the server
+        must speak TLS, with a certificate of their authorities for its host or for `server_name`; it is shown ours.
         """
+        self._files = files
+        self._server_name = server_name
+        self._shown: Pem | None = None
         self._address = address
         self._model = model
         self._idle_timeout_seconds = idle_timeout_seconds
@@ -198,8 +207,11 @@ class TritonGenerator:
 
     async def _connected(self, affinity: str) -> service_pb2_grpc.GRPCInferenceServiceStub:
         """Once the server of this affinity is connected, or another in its stead."""
+        if self._files and self._channel and self._files.get() is not self._shown:
+            asyncio.get_running_loop().create_task(self._channel.close(_CLOSE_SECONDS))
+            self._channel = self._stub = None
         if self._channel is None or self._stub is None:
-            self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
+            self._channel = self._opened()
             self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         stub = self._stub
         if self._channel.get_state() is grpc.ChannelConnectivity.READY:
@@ -219,6 +231,14 @@ class TritonGenerator:
                 "try again, and check that it is running if this goes on."
             ) from None
         return stub
+
+    def _opened(self) -> grpc.aio.Channel:
+        if self._files is None:
+            return grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
+        self._shown = self._files.get()
+        name = [("grpc.ssl_target_name_override", self._server_name)] if self._server_name else []
+        options = [*_CHANNEL_OPTIONS, *name]
+        return grpc.aio.secure_channel(self._address, self._files.channel_credentials(), options=options)
 
     def _watch(self, affinity: str) -> None:
         if affinity not in self._liveness:

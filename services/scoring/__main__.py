@@ -6,6 +6,7 @@ import grpc
 
 from assay.checkpoint import read_checkpoint
 from assay.rpc.model import LiveModel
+from assay.rpc.security import triton_files
 from assay.rpc.serve import run, serve
 from assay.rpc.settings import load
 from assay.triton import TritonGenerator
@@ -22,7 +23,9 @@ async def main() -> None:
     checkpoint = await asyncio.to_thread(read_checkpoint, settings.checkpoint)
     refuse_unusable(checkpoint)
     composites = await asyncio.to_thread(read_tenants, settings.composites) if settings.composites else {}
-    generator = TritonGenerator(settings.triton, idle_timeout_seconds=settings.idle_timeout_seconds)
+    generator = TritonGenerator(
+        settings.triton, idle_timeout_seconds=settings.idle_timeout_seconds, files=triton_files(settings)
+    )
     model = LiveModel(generator.ready, settings.fingerprint, generator.replica_fingerprints)
 
     def add(server: grpc.aio.Server) -> None:
