@@ -13,7 +13,6 @@ while the client is slow begins anew with another, and what was handed out befor
 
 import asyncio
 import logging
-import signal
 import time
 from collections.abc import AsyncIterator
 from typing import Self
@@ -25,8 +24,8 @@ from assay.rpc.usage import usage_meter
 from gateway.decode import protocol
 from gateway.decode.clock import WallBudget
 from gateway.decode.events import DecodeEvent, EventQueue, TakenBack, Wait
-from gateway.decode.lending import LendingPool
-from gateway.decode.process import BROKE_OFF, DecodeWorker, error_of_exit
+from gateway.decode.lending import LendingPool, ProcessorTurn
+from gateway.decode.process import BROKE_OFF, DecodeWorker
 from gateway.decode.protocol import Kind
 from gateway.decode.spec import DecodeSource, DecodeSpec
 
@@ -71,7 +70,7 @@ class DecodeJob:
         self._failure: AssayError | None = None
         self._budget: WallBudget
         self._worker: DecodeWorker | None = None
-        self._has_turn = False
+        self._turn = ProcessorTurn(pool)
         self._work: asyncio.Task[None]
         self.waits_since = 0.0
 
@@ -224,8 +223,7 @@ class DecodeJob:
         finally:
             self._budget.close()
             self._worker = None
-            self._pool.take_back(worker, has_turn=self._has_turn)
-            self._has_turn = False
+            self._pool.take_back(worker, has_turn=self._turn.hand_over())
             self._room.set()
         return False
 
@@ -274,14 +272,14 @@ class DecodeJob:
 
     async def _feed(self, worker: DecodeWorker) -> None:
         """Answer a WANT, as soon as there are bytes and a turn."""
-        self._end_turn()
+        self._turn.end()
         if not self._has_bytes():
             self._pool.pauses(worker, self)
             try:
                 await self._wait.until(self._has_bytes)
             finally:
                 self._pool.goes_on(worker)
-        await self._begin_turn()
+        await self._turn.begin()
         piece = self._buffer.read(self.decoded_bytes, _SLICE_BYTES)
         self.decoded_bytes += len(piece)
         if self.decoded_bytes - self._progress_bytes >= _PROGRESS_BYTES:
@@ -295,25 +293,14 @@ class DecodeJob:
     async def _hand_out(self, frame: Frame) -> None:
         """To the reader of `events`. While there are enough already, others may compute."""
         if not self._events.has_room:
-            self._end_turn()
+            self._turn.end()
             await self._wait.until(lambda: self._events.has_room)
-            await self._begin_turn()
+            await self._turn.begin()
         self._events.put(frame)
-
-    async def _begin_turn(self) -> None:
-        await self._pool.begin_turn()
-        self._has_turn = True
-
-    def _end_turn(self) -> None:
-        if self._has_turn:
-            self._has_turn = False
-            self._pool.end_turn()
 
     async def _obituary(self, worker: DecodeWorker) -> AssayError:
         """What to say about a worker that has died."""
         status = await worker.wait()
         if self._pool.is_closed:
             return ServiceUnavailable("the gateway is shutting down; send the request again")
-        name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-        log.warning("decode worker %d died of %s after %d bytes", worker.pid, name, self.decoded_bytes)
-        return error_of_exit(status, self._spec)
+        return worker.obituary(status, self._spec, self.decoded_bytes)

@@ -263,3 +263,24 @@ def _patience_of(borrower: Borrower) -> float:
 
 def _shutting_down() -> ServiceUnavailable:
     return ServiceUnavailable("the gateway is shutting down; send the request again")
+
+
+class ProcessorTurn:
+    """One job's turn at the processor."""
+
+    def __init__(self, pool: LendingPool) -> None:
+        self._pool = pool
+        self._is_on = False
+
+    async def begin(self) -> None:
+        await self._pool.begin_turn()
+        self._is_on = True
+
+    def end(self) -> None:
+        if self.hand_over():
+            self._pool.end_turn()
+
+    def hand_over(self) -> bool:
+        """Whether there was one, which somebody else ends."""
+        was_on, self._is_on = self._is_on, False
+        return was_on

@@ -226,15 +226,16 @@ class DecodeWorker:
             except ProcessLookupError:
                 log.debug("decode worker %d had already gone", self.pid)
 
+    def obituary(self, status: int, spec: DecodeSpec, decoded_bytes: int) -> AssayError:
+        """What the client gets to know about an end with this status, negative if by a signal; logs the rest."""
+        name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        log.warning("decode worker %d died of %s after %d bytes", self.pid, name, decoded_bytes)
+        if status == -signal.SIGXCPU:
+            granted = spec.limits.cpu_budget_seconds(spec.granted_media_seconds)
+            spent = f"decoding took more than the {granted:.0f} s of processor time granted"
+            return OverLimit(f"{spent}; send a shorter or smaller file", budget="max_cpu_seconds")
+        return BadMedia(BROKE_OFF)
+
     async def _send(self, kind: Kind, body: bytes) -> None:
         self._writer.write(protocol.pack(kind, body))
         await self._writer.drain()
-
-
-def error_of_exit(status: int, spec: DecodeSpec) -> AssayError:
-    """What the client gets to know about a worker that ended with this status, negative if by a signal."""
-    if status == -signal.SIGXCPU:
-        granted = spec.limits.cpu_budget_seconds(spec.granted_media_seconds)
-        spent = f"decoding took more than the {granted:.0f} s of processor time granted"
-        return OverLimit(f"{spent}; send a shorter or smaller file", budget="max_cpu_seconds")
-    return BadMedia(BROKE_OFF)
