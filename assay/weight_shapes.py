@@ -102,14 +102,14 @@ def check_weights(config: Mapping[str, Any], stored: Mapping[str, StoredTensor])
     if "lm_head.weight" not in wanted:
         found.pop("lm_head.weight", None)  # a copy of the embeddings, which some files hold
     shaped = [
-        f"{name} has {list(found[name])} for {list(shape)}"
+        f"{name}: {list(found[name])} for {list(shape)}"
         for name, shape in wanted.items()
         if found.get(name, shape) != shape
     ]
     for what, names in (
         ("lacks", sorted(wanted.keys() - found.keys())),
         ("does not know", sorted(found.keys() - wanted.keys())),
-        ("expects other shapes of", shaped),
+        ("is of another shape than the weights:", shaped),
     ):
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""

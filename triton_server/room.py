@@ -74,10 +74,12 @@ def _named(gpu: Gpu) -> str:
 def _refuse(need: ModelMemory, instances: int, available_bytes: int, where: str) -> None:
     total = need.total * instances
     if total > available_bytes:
-        engines = f"{instances} engines of " if instances > 1 else ""
+        engines = f"{instances} engines, each of " if instances > 1 else ""
+        rest = need.total - need.weights - need.kv
+        fewer = "TRITON_SERVER_INSTANCES" if instances > 1 else "TRITON_SERVER_MAX_IN_FLIGHT"
         raise CheckpointError(
             f"this checkpoint needs {total / 1e9:.1f} GB of {where} ({engines}{need.weights / 1e9:.1f} GB of weights, "
-            f"{need.kv / 1e9:.1f} GB of KV cache for {need.requests} requests) and {available_bytes / 1e9:.1f} GB are "
-            "available; free some, lower TRITON_SERVER_MAX_IN_FLIGHT, or take a larger machine (assay checkpoint show "
-            "--memory)"
+            f"{need.kv / 1e9:.1f} GB of KV cache for {need.requests} requests, {rest / 1e9:.1f} GB of other caches, "
+            f"activations, libraries) and {available_bytes / 1e9:.1f} GB are available; free some, lower {fewer}, or "
+            "take a larger machine (assay checkpoint show --memory)"
         )

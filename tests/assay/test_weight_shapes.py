@@ -38,7 +38,7 @@ def test_a_checkpoint_with_tied_embeddings_needs_no_output_head() -> None:
             lambda weights: weights.update(
                 {"model.norm.weight": replace(weights["model.norm.weight"], shape=(255,))}  # type: ignore[type-var]
             ),
-            r"expects other shapes of model\.norm\.weight has \[255\] for \[256\]",
+            r"is of another shape than the weights: model\.norm\.weight: \[255\] for \[256\]",
         ),
     ],
 )

@@ -25,7 +25,7 @@ def test_too_little_memory_says_how_much_is_needed_and_there(monkeypatch: pytest
 
 def test_every_instance_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "available_memory_bytes", lambda: 3 << 30)
-    with pytest.raises(CheckpointError, match=r"4 engines of 0\.1 GB of weights"):
+    with pytest.raises(CheckpointError, match=r"4 engines, each of 0\.1 GB of weights"):
         check_room(TritonServerSettings(checkpoint=NANO, instances=4))
 
 
