@@ -8,7 +8,7 @@ import pytest
 
 from assay.client import AsyncClient, Judgement
 from assay.errors import AssayError, BadMedia
-from assay.v1 import event_pb2
+from assay.v1 import event_pb2, score_pb2
 from tests.assay.scripted_gateway import JPEG, Call, ScriptedGateway, result, started
 
 
@@ -67,3 +67,11 @@ async def test_what_is_raised_about_an_outcome_ends_the_rest(client: AsyncClient
 
     with pytest.raises(ExceptionGroup, match="unhandled errors"):
         await client.score_many([JPEG + b"5"] * 4, concurrency=1, on_outcome=refuse)
+
+
+async def test_every_file_is_asked_about_alike() -> None:
+    with ScriptedGateway(by_content) as gateway:
+        async with AsyncClient(gateway.address) as client:
+            await client.score_many([JPEG + b"5"] * 2, form="direct", tenant="acme", distributions=False)
+    asked = [(call.config.form, call.config.tenant, call.config.omit_digit_distributions) for call in gateway.calls]
+    assert asked == [(score_pb2.ANSWER_FORM_DIRECT, "acme", True)] * 2
