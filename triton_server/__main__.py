@@ -27,7 +27,7 @@ from triton_server.tls import pem_files
 
 
 def main(arguments: list[str]) -> int:
-    """0 after SIGTERM or SIGINT, 1 with a sentence on standard error if it cannot serve; SystemExit by --help (0), or
+    """0 after SIGTERM or SIGINT, 1 with a log line that says why if it cannot serve; SystemExit by --help (0), or
     by a wrong command line (2)."""
     parser = command_line("triton_server")
     parser.add_argument("command", nargs="?", choices=["install"], help="fetch the Triton server instead of running it")
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
             _refuse_open_door(settings)
             asyncio.run(_serve(settings))
     except AssayError as refused:
-        print(f"triton_server: {refused.message}", file=sys.stderr)
+        logging.getLogger("triton_server").critical("%s", refused.message)
         return 1
     return 0
 

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import signal
 import socket
-import sys
 from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -36,7 +35,7 @@ with 256 KiB 6 of 100 refusals arrived, with 64 MiB 100 of 100."""
 
 
 def run(module: str, program: Coroutine[Any, Any, None], arguments: Sequence[str] | None = None) -> int:
-    """Runs `python -m module` to its end. Exit code 0, or 2 with a sentence on stderr if it cannot start as it is set.
+    """Runs `python -m module` to its end. Exit code 0, or 2 with a log line that says why it cannot start as it is set.
 
     Its settings are environment variables: of a command line (`arguments`, else the process's) it knows --help and
     --version alone. SystemExit after these (0) and for anything else (2).
@@ -49,7 +48,8 @@ def run(module: str, program: Coroutine[Any, Any, None], arguments: Sequence[str
     try:
         asyncio.run(program)
     except AssayError as error:
-        print(error.message, file=sys.stderr)
+        log_to_stderr(module.rpartition(".")[2])
+        _log.critical("%s", error.message)
         return 2
     return 0
 

@@ -1,5 +1,6 @@
 """Program: one process of the stack, from its start to its `ready` line to its end."""
 
+import json
 import os
 import re
 import signal
@@ -88,9 +89,9 @@ class Program:
         return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
     def tail(self, lines: int = 15) -> str:
-        """The end of its log, indented."""
+        """The end of its log, indented, for a person."""
         text = self.log.read_text(errors="replace").splitlines()[-lines:]
-        return "\n".join(f"    {line}" for line in text) or "    (nothing)"
+        return "\n".join(f"    {_for_a_person(line)}" for line in text) or "    (nothing)"
 
     def stop(self, grace_seconds: float) -> bool:
         """Asks it to end, waits, and kills what is left of its group. False if it had to be killed."""
@@ -119,3 +120,12 @@ class Program:
                     self.http_address = match[1]
                 if not self.address and (match := _READY.match(line.decode(errors="replace"))):
                     self.address = match[1]
+
+
+def _for_a_person(line: str) -> str:
+    """What a log line in JSON says; any other as it is."""
+    try:
+        written = json.loads(line)
+        return "\n    ".join([f"{written['level']}: {written['message']}", *written.get("exception", "").splitlines()])
+    except (ValueError, KeyError, TypeError):
+        return line

@@ -55,4 +55,4 @@ async def test_nothing_is_pulled_that_is_not_allowed(pool):
 
 
 async def test_a_program_without_a_source_says_what_to_set(pool):
-    assert (await run())[2].startswith("INGEST_SOURCE names nothing to pull")
+    assert json.loads((await run())[2])["message"].startswith("INGEST_SOURCE names nothing to pull")

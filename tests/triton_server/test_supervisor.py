@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import os
 import signal
 import socket
@@ -331,8 +332,8 @@ def test_a_bad_checkpoint_says_what_is_wrong_with_it(tmp_path):
     supervisor = start_triton(tmp_path / "nowhere", tmp_path / "log")
     out, _ = supervisor.communicate(timeout=60)
     assert (supervisor.returncode, out) == (1, b"")
-    last = (tmp_path / "log").read_text().splitlines()[-1]
-    assert last == "triton_server: there is no checkpoint directory 'nowhere'"
+    last = json.loads((tmp_path / "log").read_text().splitlines()[-1])
+    assert (last["level"], last["message"]) == ("critical", "there is no checkpoint directory 'nowhere'")
     assert shared_memory(supervisor.pid) == []
 
 

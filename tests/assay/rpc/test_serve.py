@@ -1,6 +1,7 @@
 """assay/rpc/serve.py inside this process; tests/e2e/test_services.py starts real ones."""
 
 import asyncio
+import json
 import logging
 import signal
 import socket
@@ -189,7 +190,9 @@ def test_a_program_that_cannot_start_says_why_and_exits_with_2(capfd):
         raise SettingsError("BAKERY_HEAT is '-1'; allowed is a number above 0")
 
     assert run("bakery", program(), []) == 2
-    assert capfd.readouterr().err == "BAKERY_HEAT is '-1'; allowed is a number above 0\n"
+    line = json.loads(capfd.readouterr().err)
+    assert (line["level"], line["program"]) == ("critical", "bakery")
+    assert line["message"] == "BAKERY_HEAT is '-1'; allowed is a number above 0"
 
 
 @pytest.mark.parametrize(
