@@ -67,9 +67,7 @@ class UploadClock:
     def _complaint(self, total_left: float) -> str:
         limits = self._limits
         if limits.idle_seconds <= min(self._left_seconds, total_left):
-            return (
-                f"nothing came for {limits.idle_seconds:g} s; send the upload again, and half-close after the last byte"
-            )
+            return f"nothing came for {limits.idle_seconds:g} s; send the upload again, and end it after its last byte"
         if self._left_seconds <= total_left:
             return (
                 f"less than {limits.min_bytes_per_second:g} bytes per second came for {limits.grace_seconds:g} s; "

@@ -12,6 +12,8 @@ from assay.errors import SettingsError
 
 TRACEPARENT = "traceparent"
 """The key under which a call's span goes along; w3.org/TR/trace-context."""
+given_traceparent: ContextVar[str] = ContextVar("given_traceparent", default="")
+"""The caller's, where the call's metadata are not at hand."""
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _tracer: Any = None

@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assay.errors import AssayError
-from assay.rpc.call import REQUEST_ID_KEY, identity, set_request_id
+from assay.rpc.call import REQUEST_ID_KEY, check_metadata, identity, set_request_id
 from assay.rpc.security import OPEN, Security
+from assay.rpc.tracing import TRACEPARENT, given_traceparent
 from gateway.http.problem import problem_response
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -72,6 +73,8 @@ class Guard:
     def _identify(self, scope: Scope, headers: Mapping[str, str]) -> None:
         """Whose request it is, and under which id. Unauthenticated, PermissionDenied, InvalidRequest."""
         set_request_id(headers.get(REQUEST_ID_KEY, ""))
+        check_metadata(headers.items())
+        given_traceparent.set(headers.get(TRACEPARENT, ""))
         path = scope["path"]
         if scope["method"] != "OPTIONS" and path not in PUBLIC and not path.startswith("/page/"):
             identity.set(self._security.identity_of(path, headers.get("authorization", "")))
@@ -96,7 +99,7 @@ def _sharing(origin: str) -> dict[str, str]:
         "access-control-allow-origin": origin,
         "access-control-allow-methods": _ALLOWED_METHODS,
         "access-control-allow-headers": "authorization, content-type, accept, repr-digest, connect-protocol-version, "
-        "connect-timeout-ms, x-grpc-web, x-user-agent, grpc-timeout",
+        "connect-timeout-ms, x-grpc-web, x-user-agent, grpc-timeout, x-request-id, traceparent",
         "access-control-expose-headers": "grpc-status, grpc-message, grpc-status-details-bin, retry-after",
         "access-control-max-age": _PREFLIGHT_SECONDS,
         "vary": "origin",

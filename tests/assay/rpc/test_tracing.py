@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from assay.rpc import tracing
 from assay.v1 import assay_pb2
+from tests.gateway.http.serving import http_client
 from tests.gateway.serving import gateway
 from tests.gateway.test_fetching import judged, reachable
 from tests.media.build import media
@@ -50,6 +51,19 @@ async def test_every_hop_of_a_request_is_in_the_callers_trace(pool, spans):
     assert hops <= set(found)
     assert {f"{found[name].context.trace_id:032x}" for name in hops} == {TRACE}
     assert f"{found['/assay.v1.AssayService/ScoreImage'].parent.span_id:016x}" == ABOVE
+
+
+async def test_a_request_over_http_is_in_the_callers_trace_too(pool, spans):
+    async with http_client(pool) as client:
+        answer = await client.post(
+            "/v1/images:score", content=media("jpeg.jpg").read_bytes(), headers=dict([PARENT, ("x-request-id", "r-1")])
+        )
+    assert answer.status_code == 200
+    found = spans()
+    (call,) = (each for name, each in found.items() if "images:score" in name)
+    assert (f"{call.parent.span_id:016x}", call.attributes["request_id"]) == (ABOVE, "r-1")
+    hops = {"decode", "call scoring", "/assay.v1.ScoringService/Score", "merge"}
+    assert {f"{found[name].context.trace_id:032x}" for name in hops} == {TRACE}
 
 
 async def test_the_fetch_of_a_uri_is_in_the_trace(pool, spans, tmp_path):
