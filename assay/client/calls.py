@@ -10,7 +10,7 @@ from typing import Any, Self, TypedDict, Unpack
 import grpc
 
 from assay.attribute import KINDS
-from assay.client.connection import Credentials, metadata, open_channel
+from assay.client.connection import Credentials, client_span, metadata, open_channel
 from assay.client.failure import failure, gone, read_to_end
 from assay.client.judgement import Judgement, judgement_from_wire
 from assay.client.live import LiveSource, LiveWindow, live_config, live_windows
@@ -29,6 +29,7 @@ server does not say how long."""
 LONGEST_RETRY_SECONDS = 60.0
 """A server that says more is believed at once."""
 
+Metadata = tuple[tuple[str, str], ...]
 Outcome = Judgement | AssayError | OSError
 """Of one file among many."""
 
@@ -154,10 +155,21 @@ class AsyncClient:
         """
         config = config_of(**asked)
         config.priority_class = self._priority
+        with client_span("assay score", self.server) as span:
+            async with aclosing(self._tries(source, config, span)) as events:
+                async for event in events:
+                    yield event
+
+    async def _tries(
+        self, source: Source, config: assay_pb2.ScoreConfig, span: Any
+    ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+        """Events of the first call that is not refused as BUSY or QUOTA, or of the last."""
         has_begun = False
         for wait_seconds in (*BUSY_WAITS_SECONDS, None):
             try:
-                call = self._call_by_uri(str(source), config) if is_uri(source) else self._call(source, config)
+                along = metadata(self._credentials, span=span)
+                by_uri = is_uri(source)
+                call = self._call_by_uri(str(source), config, along) if by_uri else self._call(source, config, along)
                 async with aclosing(call) as events:
                     async for event in events:
                         has_begun = True
@@ -189,15 +201,19 @@ class AsyncClient:
         wanted = config_of(**asked)
         wanted.priority_class = self._priority
         config = live_config(wanted, window_seconds, hop_seconds, waits)
-        call = live_pb2_grpc.LiveServiceStub(self._channel).ScoreLive(metadata=metadata(self._credentials))
-        async with aclosing(live_windows(call, self.server, self._quiet_seconds, source, config)) as windows:
-            async for window in windows:
-                yield window
+        with client_span("assay live", self.server) as span:
+            along = metadata(self._credentials, span=span)
+            call = live_pb2_grpc.LiveServiceStub(self._channel).ScoreLive(metadata=along)
+            async with aclosing(live_windows(call, self.server, self._quiet_seconds, source, config)) as windows:
+                async for window in windows:
+                    yield window
 
-    async def _call(self, source: Source, config: assay_pb2.ScoreConfig) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+    async def _call(
+        self, source: Source, config: assay_pb2.ScoreConfig, along: Metadata
+    ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
         async with aclosing(chunks(source)) as pieces:
             first = await anext(pieces)
-            call, request = self._opened(first)
+            call, request = self._opened(first, along)
             upload = asyncio.create_task(_upload(call, request, config, first, pieces))
             try:
                 async for event in self._answers(call, upload):
@@ -208,21 +224,23 @@ class AsyncClient:
                 # It holds the file, and must have let go of it before the file is closed.
                 await asyncio.wait([upload])
 
-    async def _call_by_uri(self, uri: str, config: assay_pb2.ScoreConfig) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+    async def _call_by_uri(
+        self, uri: str, config: assay_pb2.ScoreConfig, along: Metadata
+    ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
         request = assay_pb2.ScoreUriRequest(config=config, uri=uri)
-        call = self._stub.ScoreUri(request, timeout=self._timeout_seconds, metadata=metadata(self._credentials))
+        call = self._stub.ScoreUri(request, timeout=self._timeout_seconds, metadata=along)
         try:
             async for event in self._answers(call):
                 yield event
         finally:
             call.cancel()
 
-    def _opened(self, first: bytes) -> tuple[Any, Any]:
+    def _opened(self, first: bytes, along: Metadata) -> tuple[Any, Any]:
         """The call for a file that begins like this, and the class of its requests."""
-        along: dict[str, Any] = {"timeout": self._timeout_seconds, "metadata": metadata(self._credentials)}
+        allowed: Any = {"timeout": self._timeout_seconds, "metadata": along}
         if is_picture(first):
-            return self._stub.StreamImage(**along), assay_pb2.StreamImageRequest
-        return self._stub.StreamVideo(**along), assay_pb2.StreamVideoRequest
+            return self._stub.StreamImage(**allowed), assay_pb2.StreamImageRequest
+        return self._stub.StreamVideo(**allowed), assay_pb2.StreamVideoRequest
 
     async def _answers(
         self, call: Any, upload: "asyncio.Task[None] | None" = None

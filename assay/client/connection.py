@@ -2,8 +2,11 @@
 
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -60,8 +63,8 @@ def open_channel(server: str, credentials: Credentials) -> grpc.aio.Channel:
     return grpc.aio.secure_channel(server, grpc.ssl_channel_credentials(roots, key, chain), options=_OPTIONS)
 
 
-def metadata(credentials: Credentials, request_id: str = "") -> tuple[tuple[str, str], ...]:
-    """Of one call: its id, the token, and that no byte is sent before the server has admitted it.
+def metadata(credentials: Credentials, request_id: str = "", span: Any = None) -> tuple[tuple[str, str], ...]:
+    """Of one call: its id, the token, its span, and that no byte is sent before the server has admitted it.
 
     SettingsError if the token's file cannot be read.
     """
@@ -69,15 +72,33 @@ def metadata(credentials: Credentials, request_id: str = "") -> tuple[tuple[str,
     if credentials.token_file:
         token = _content(credentials.token_file).decode("ascii", "replace").strip()
     shown = (("authorization", f"Bearer {token}"),) if token else ()
-    return ((REQUEST_ID_KEY, request_id or uuid.uuid4().hex), AWAITS_ADMISSION, *shown, *_trace())
+    return ((REQUEST_ID_KEY, request_id or uuid.uuid4().hex), AWAITS_ADMISSION, *shown, *_trace(span))
 
 
-def _trace() -> tuple[tuple[str, str], ...]:
-    """The application's current span, if it uses OpenTelemetry: the server's are below it. Nothing is loaded for it."""
+@contextmanager
+def client_span(name: str, server: str) -> Iterator[Any]:
+    """The span of a call, below the application's current one, if the application uses OpenTelemetry; else None, and
+    nothing is loaded for it. It does not become the current one: a generator of events may end in another task."""
     if (opentelemetry := sys.modules.get("opentelemetry.trace")) is None:
-        return ()
-    current = opentelemetry.get_current_span()
-    return ((TRACEPARENT, traceparent(current)),) if current.get_span_context().is_valid else ()
+        yield None
+        return
+    kind, attributes = opentelemetry.SpanKind.CLIENT, {"server.address": server}
+    span = opentelemetry.get_tracer("assay").start_span(name, kind=kind, attributes=attributes)
+    try:
+        yield span
+    except Exception as failed:
+        span.set_attribute("error.type", getattr(failed, "reason", type(failed).__name__))
+        span.set_status(opentelemetry.StatusCode.ERROR, str(failed))
+        raise
+    finally:
+        span.end()
+
+
+def _trace(span: Any) -> tuple[tuple[str, str], ...]:
+    """The span of the call, or the application's current one: the server's are below it."""
+    if span is None and (opentelemetry := sys.modules.get("opentelemetry.trace")) is not None:
+        span = opentelemetry.get_current_span()
+    return ((TRACEPARENT, traceparent(span)),) if span is not None and span.get_span_context().is_valid else ()
 
 
 def _content(path: str | Path) -> bytes:

@@ -2,8 +2,12 @@
 
 import time
 
+import opentelemetry.trace
 import pytest
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, use_span
 
 from assay.cli import main
 from assay.client import AsyncClient, Client, Credentials
@@ -143,6 +147,45 @@ async def test_the_priority_of_a_client_is_in_its_config():
     async with serving(service) as (_, address), AsyncClient(address, priority="batch") as client:
         assert (await client.score(JPEG)).usage is None
     assert service.priority_class == assay_pb2.PRIORITY_CLASS_BATCH
+
+
+@pytest.fixture
+def finished(monkeypatch):
+    """Spans of an application that uses OpenTelemetry."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(opentelemetry.trace, "_TRACER_PROVIDER", provider)
+    return exporter.get_finished_spans
+
+
+async def test_a_call_is_a_span_of_its_application_and_the_server_hears_of_it(finished):
+    class Traced(Judging):
+        async def StreamImage(self, requests, context):  # noqa: N802 the name is the contract's
+            self.traceparent = dict(context.invocation_metadata())["traceparent"]
+            async for response in super().StreamImage(requests, context):
+                yield response
+
+    service = Traced()
+    async with serving(service) as (_, address), AsyncClient(address) as client:
+        with opentelemetry.trace.get_tracer("application").start_as_current_span("upload"):
+            await client.score(JPEG)
+    call, application = finished()
+    assert (call.name, call.kind, call.parent.span_id) == (
+        "assay score",
+        SpanKind.CLIENT,
+        application.context.span_id,
+    )
+    assert service.traceparent.split("-")[2] == f"{call.context.span_id:016x}"
+
+
+async def test_the_span_of_a_call_that_failed_says_why(finished):
+    service = Judging()
+    service.refusal = OverLimit("full")
+    async with serving(service) as (_, address), AsyncClient(address) as client:
+        with pytest.raises(OverLimit):
+            await client.score(JPEG)
+    (call,) = finished()
+    assert (call.attributes["error.type"], call.status.is_ok) == ("OVER_LIMIT", False)
 
 
 def test_the_span_of_an_application_goes_along():
