@@ -65,9 +65,14 @@ def test_random_weights_go_from_files_to_scores_in_one_run_or_two(tmp_path: Path
     weights = ("--keep", str(tmp_path / "weights"))
     assert "merge and prove" in rehearsed(*weights, "--until", "merge")
     assert [path.name for path in sorted((tmp_path / "weights").iterdir())] == ["adapter", "merged"]
-    served = rehearsed(*weights)
+    served = rehearsed(*weights, "--load", "2")
     assert [line for line in served.splitlines() if line.startswith("demo/photo.jpg")]
     assert "merge and prove" not in served
+    table = [line.split() for line in served.splitlines() if line.startswith(("pictures", "clips"))]
+    assert [(kind, level, failed) for kind, level, *_, failed, _ in table] == [
+        ("pictures", "2", "0"),
+        ("clips", "2", "0"),
+    ]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ true depth does not fit, the largest that does is taken and said. Random words e
 them; prose ends in UNREADABLE_VERDICT.
 """
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ from assay.errors import AssayError, CheckpointError
 from assay.machine import available_memory_bytes, free_disk_bytes
 from assay.rpc.environment import inherited
 from assay.weights import read_json
+from tests.rehearsal.load import load_table
 from tests.rehearsal.weights import (
     RehearsalShape,
     base_bytes,
@@ -41,9 +43,9 @@ from training.pieces import QWEN_TOKENIZER, fetch
 ROOT = Path(__file__).parents[2]
 TEXT_LAYERS, VISION_LAYERS = 28, 32
 FORMS = ("direct", "regular", "natural")
-_COMPUTED = {"assay": 2, "vllm": 1}
-"""Of bfloat16 weights our engine computes in float32 on a CPU, vLLM as they are."""
-_OVERHEAD_BYTES = {"assay": 3 << 30, "vllm": 9 << 29}
+_COMPUTED = {"assay": 2, "vllm": 1, "transformers": 2}
+"""Of bfloat16 weights our engine and transformers compute in float32 on a CPU, vLLM as they are."""
+_OVERHEAD_BYTES = {"assay": 3 << 30, "vllm": 9 << 29, "transformers": 3 << 30}
 """Of the programs, the KV cache and activations."""
 _PATIENT = {
     "TRITON_SERVER_MAX_IN_FLIGHT": "2",
@@ -77,7 +79,7 @@ def main(
     forms: Annotated[str, typer.Option(metavar="FORM,…", help="Asked one after the other.")] = ",".join(FORMS),
     files: Annotated[str, typer.Option(metavar="FILE,…", help="What is scored.")] = "demo/photo.jpg,demo/video.mp4",
     engine: Annotated[
-        str, typer.Option(help="assay, or vllm after `make vllm`: in bfloat16, so that more fits.")
+        str, typer.Option(help="assay, transformers, or vllm after `make vllm`: in bfloat16, so that more fits.")
     ] = "assay",
     work: Annotated[Path, typer.Option(metavar="DIR", help="For the weights, which are removed at the end.")] = ROOT
     / "runs",
@@ -85,24 +87,30 @@ def main(
         Path | None,
         typer.Option(metavar="DIR", help="Keep the weights here instead, and go on from those that are there."),
     ] = None,
+    load: Annotated[
+        str, typer.Option(metavar="N,…", help="Then score pictures and clips, so many in flight; 1,8,64 on a GPU.")
+    ] = "",
     until: Annotated[str, typer.Option(help="merge: serve nothing, so that less memory is needed.")] = "score",
 ) -> None:
     """Prints seconds and memory of each stage; exit code 1 if a stage fails."""
     if until not in ("merge", "score"):
         raise typer.BadParameter(f"there is no stage {until!r}; there are merge, score", param_hint="--until")
     stages: list[RehearsalStage] = []
+    levels = [int(level) for level in load.split(",") if level]
+    measured: list[str] = []
     try:
         with _directory(work, keep) as directory:
             shape = _shape(depth, vision_depth, miniature, directory, engine if until == "score" else None)
             _weights(shape, directory, variant, stages)
             if until == "score":
-                _serve(directory, engine, forms.split(","), files.split(","), stages)
+                _serve(directory, engine, forms.split(","), files.split(","), stages, levels, measured)
     except (AssayError, subprocess.CalledProcessError) as failed:
         print(f"rehearsal: {failed}", file=sys.stderr)
         raise typer.Exit(1) from failed
     print(f"\n{'stage':<30}{'seconds':>9}{'memory, GB':>12}")
     for stage in stages:
         print(f"{stage.name:<30}{stage.seconds:>9.1f}{stage.peak_bytes / 1e9:>12.2f}")
+    print("", *measured, sep="\n")
 
 
 @contextmanager
@@ -197,11 +205,17 @@ def _prepare(directory: Path, variant: str) -> None:
 
 
 def _serve(
-    directory: Path, engine: str, forms: Sequence[str], files: Sequence[str], stages: list[RehearsalStage]
+    directory: Path,
+    engine: str,
+    forms: Sequence[str],
+    files: Sequence[str],
+    stages: list[RehearsalStage],
+    levels: Sequence[int],
+    measured: list[str],
 ) -> None:
     command = [sys.executable, "-m", "assay.cli", "up", "--address", "127.0.0.1:0", "--http-address", ""]
     places = ["--checkpoint", str(directory / "merged"), "--logs", str(ROOT / "runs/logs-rehearsal")]
-    environment = {**inherited([""]), **_PATIENT, "TRITON_SERVER_ENGINE": engine}
+    environment = {**_PATIENT, **_room(levels), **inherited([""]), "TRITON_SERVER_ENGINE": engine}
     with _stage("start", stages):
         stack = subprocess.Popen([*command, *places], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
         address = _address(stack)
@@ -210,9 +224,23 @@ def _serve(
             for file in files:
                 with _stage(f"{form}, {Path(file).name}", stages):
                     _assay("score", "--form", form, "--server", address, file, expected=(0, 1))
+        if levels:
+            with _stage("load", stages):
+                measured += asyncio.run(load_table(address, levels))
     finally:
         stack.terminate()
         stack.wait()
+
+
+def _room(levels: Sequence[int]) -> dict[str, str]:
+    """Settings under which the highest level is taken in at once."""
+    most = max(levels, default=0)
+    if most <= 8:
+        return {}
+    programs = ("TRITON_SERVER", "GATEWAY", "SCORING", "ATTRIBUTE_EXTRACTION")
+    limits = {f"{program}_MAX_IN_FLIGHT": str(most) for program in programs}
+    # Each file is asked about by two services.
+    return limits | {"TRITON_SERVER_MAX_WAITING": str(most), "GATEWAY_DECODE_MAX_PROCESSES": str(max(most, 32))}
 
 
 def _address(stack: "subprocess.Popen[str]") -> str:
