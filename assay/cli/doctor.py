@@ -1,7 +1,9 @@
 """`assay doctor`: what is wrong on this machine, or at an address, in sentences."""
 
 import asyncio
+import base64
 import importlib.util
+import json
 import os
 import shutil
 import socket
@@ -17,11 +19,17 @@ from typing import Any
 import grpc
 
 from assay import __version__
+from assay.checkpoint import read_checkpoint
 from assay.client.connection import Credentials, metadata, open_channel
-from assay.errors import AssayError
+from assay.errors import AssayError, CheckpointError
+from assay.rpc.environment import inherited
 
 _CONNECT_SECONDS = 5.0
 _LEAST_DAYS = 14
+_SKEW_SECONDS = 60.0
+"""By which clocks may differ."""
+_ROOT = Path(__file__).parents[2]
+_IMAGE_TRITON = Path("/opt/tritonserver")
 _LEAST_SHM_BYTES = 256 << 20
 _LEAST_MEMORY_BYTES = 4 << 30
 _PROGRAM_PACKAGES = {
@@ -40,6 +48,8 @@ class Diagnosis:
 
     is_good: bool
     sentence: str
+    is_last: bool = False
+    """What is behind it cannot be checked."""
 
 
 def run_doctor(address: str, credentials: Credentials) -> int:
@@ -65,6 +75,8 @@ def machine_findings() -> Iterator[Diagnosis]:
         hint = "" if is_here else "; pip install 'assay[serve,engine]'"
         yield Diagnosis(is_here, f"{name}, which {work}, is {'here' if is_here else 'missing'}{hint}")
     yield _numpy()
+    yield _triton()
+    yield _checkpoint()
     yield _shared_memory()
     yield _memory()
     yield _landlock()
@@ -78,6 +90,31 @@ def _numpy() -> Diagnosis:
         return Diagnosis(False, "numpy is missing; pip install assay")
     is_old = int(found.split(".")[0]) < 2
     return Diagnosis(is_old, f"numpy is {found}" + ("" if is_old else "; the embedded Triton needs one below 2"))
+
+
+def _set_or(name: str, otherwise: Path) -> Path:
+    return Path(inherited([name]).get(name) or otherwise)
+
+
+def _triton() -> Diagnosis:
+    """Where `python -m triton_server` looks for it."""
+    directory = _set_or("TRITON_SERVER_DIRECTORY", _ROOT / ".triton")
+    for each in (directory, _IMAGE_TRITON):
+        if (each / "installed.json").is_file() or (each / "bin" / "tritonserver").is_file():
+            return Diagnosis(True, f"Triton is in {each}")
+    return Diagnosis(False, f"there is no Triton in {directory}; `python -m triton_server install` gets it")
+
+
+def _checkpoint() -> Diagnosis:
+    """The one that is served where no other is named."""
+    directory = _set_or("TRITON_SERVER_CHECKPOINT", _ROOT / "checkpoints" / "nano")
+    try:
+        read_checkpoint(directory)
+    except CheckpointError as unusable:
+        return Diagnosis(False, f"{unusable.message} (TRITON_SERVER_CHECKPOINT names another)")
+    has_weights = any(directory.glob("*.safetensors"))
+    said = f"the checkpoint {directory.name} is here" if has_weights else f"{directory} has no weights (*.safetensors)"
+    return Diagnosis(has_weights, said)
 
 
 def _shared_memory() -> Diagnosis:
@@ -107,9 +144,8 @@ def _landlock() -> Diagnosis:
 def _port(port: int) -> Diagnosis:
     with socket.socket() as probe:
         is_taken = probe.connect_ex(("127.0.0.1", port)) == 0
-    return Diagnosis(
-        True, f"port {port} is {'served; `assay doctor 127.0.0.1:' + str(port) + '` asks it' if is_taken else 'free'}"
-    )
+    taken = f"taken; `assay doctor 127.0.0.1:{port}` asks what answers, `assay up --address` takes another port"
+    return Diagnosis(True, f"port {port} is {taken if is_taken else 'free'}")
 
 
 async def address_findings(address: str, credentials: Credentials) -> AsyncIterator[Diagnosis]:
@@ -124,17 +160,19 @@ async def address_findings(address: str, credentials: Credentials) -> AsyncItera
         yield Diagnosis(False, f"nothing can be reached at {address} ({words}); is the gateway up, and the port open?")
         return
     yield Diagnosis(True, f"something listens at {address}")
-    speaks_tls = await asyncio.to_thread(_days_of_certificate, host.strip("[]"), int(port))
-    if (speaks_tls is not None) != credentials.is_tls:
-        words = (
-            "speaks TLS; name its authority with --tls-ca"
-            if speaks_tls is not None
-            else "speaks no TLS; leave --tls-ca out"
-        )
+    host = host.strip("[]")
+    shown = await asyncio.to_thread(_certificate, host, int(port))
+    if (shown is not None) != credentials.is_tls:
+        words = "speaks TLS; name its authority with --tls-ca" if shown else "speaks no TLS; leave --tls-ca out"
         yield Diagnosis(False, f"it {words}")
         return
-    if speaks_tls is not None and speaks_tls >= 0:
-        yield Diagnosis(speaks_tls >= _LEAST_DAYS, f"its certificate is good for {speaks_tls:.0f} more days")
+    if shown is not None:
+        for each in _certificate_findings(host, int(port), shown, credentials):
+            yield each
+            if each.is_last:
+                return
+    for each in _token_findings(credentials):
+        yield each
     try:
         async with open_channel(address, credentials) as channel:
             async for each in _gateway_findings(channel, credentials):
@@ -143,21 +181,73 @@ async def address_findings(address: str, credentials: Credentials) -> AsyncItera
         yield Diagnosis(False, error.message)
 
 
-def _days_of_certificate(host: str, port: int) -> float | None:
-    """Days that are left of the certificate, -1 if they are not known, None if no TLS is spoken."""
+def _certificate(host: str, port: int, authorities: str = "") -> bytes | None:
+    """What a server shows, in DER; None if it speaks no TLS. With a file of authorities also SSLError, if it is none of
+    theirs or of another name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if authorities == "system":
+        context.load_default_certs()
+    elif authorities:
+        context.load_verify_locations(authorities)
+    else:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
     try:
-        with socket.create_connection((host, port), _CONNECT_SECONDS) as raw, context.wrap_socket(raw) as spoken:
-            shown = spoken.getpeercert(binary_form=True) or b""
-    except (OSError, ssl.SSLError):
+        raw = socket.create_connection((host, port), _CONNECT_SECONDS)
+        with raw, context.wrap_socket(raw, server_hostname=host) as spoken:
+            return spoken.getpeercert(binary_form=True) or b""
+    except ssl.SSLCertVerificationError:
+        raise
+    except OSError:
         return None
+
+
+def _certificate_findings(host: str, port: int, shown: bytes, credentials: Credentials) -> Iterator[Diagnosis]:
+    """How long it is good, and whether the named authority has signed it for this host."""
+    if (dates := _dates(shown)) is not None:
+        now, (begins, ends) = time.time(), dates
+        days = (ends - now) / 86400
+        if begins > now:
+            yield Diagnosis(
+                False, f"its certificate begins in {begins - now:.0f} s; is this machine's clock right?", True
+            )
+            return
+        if days < 0:
+            yield Diagnosis(
+                False, f"its certificate ended {-days:.1f} days ago; renew it, or set this machine's clock", True
+            )
+            return
+        yield Diagnosis(days >= _LEAST_DAYS, f"its certificate is good for {days:.0f} more days")
+    try:
+        _certificate(host, port, str(credentials.tls_ca or "system"))
+    except ssl.SSLCertVerificationError as foreign:
+        reason = foreign.verify_message
+        yield Diagnosis(False, f"its certificate is not accepted: {reason}; does --tls-ca name its authority?", True)
+
+
+def _dates(certificate: bytes) -> tuple[float, float] | None:
+    """When it begins and ends; None where the package that reads it is missing, as with the SDK alone."""
     try:
         from cryptography import x509
     except ImportError:
-        return -1.0
-    return (x509.load_der_x509_certificate(shown).not_valid_after_utc.timestamp() - time.time()) / 86400
+        return None
+    read = x509.load_der_x509_certificate(certificate)
+    return read.not_valid_before_utc.timestamp(), read.not_valid_after_utc.timestamp()
+
+
+def _token_findings(credentials: Credentials) -> Iterator[Diagnosis]:
+    """Whether a JWT is valid now, as it says itself; nothing of an API key."""
+    shown = dict(metadata(credentials)).get("authorization", "").removeprefix("Bearer ")
+    try:
+        said = json.loads(base64.urlsafe_b64decode(shown.split(".")[1] + "=="))
+        begins, ends = float(said.get("nbf", 0)), float(said.get("exp", "inf"))
+    except (IndexError, ValueError, AttributeError, TypeError):
+        return
+    now = time.time()
+    if ends < now - _SKEW_SECONDS:
+        yield Diagnosis(False, f"the token ended {now - ends:.0f} s ago by this machine's clock; get a new one")
+    if begins > now + _SKEW_SECONDS:
+        yield Diagnosis(False, f"the token begins in {begins - now:.0f} s by this machine's clock; is that right?")
 
 
 async def _gateway_findings(channel: grpc.aio.Channel, credentials: Credentials) -> AsyncIterator[Diagnosis]:

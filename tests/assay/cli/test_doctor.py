@@ -1,5 +1,7 @@
 """`assay doctor`: what is wrong, in sentences."""
 
+import time
+
 import pytest
 
 from assay.cli.doctor import address_findings, machine_findings
@@ -12,7 +14,7 @@ from assay.rpc.tls import PemFiles
 from assay.v1 import assay_pb2_grpc
 from tests.assay.test_client import refused_port
 from tests.certificates import Authority
-from tests.tokens import API_KEY, write_api_keys
+from tests.tokens import API_KEY, Issuer, write_api_keys
 
 
 async def wrong_at(address, **credentials):
@@ -61,3 +63,44 @@ async def test_a_server_that_speaks_tls_is_known_and_its_certificate_that_is_nea
         assert "token is not accepted" in wrong
         assert "good for 1 more days" in wrong
         assert "token" not in await wrong_at(address, tls_ca=authority.file, token=API_KEY)
+
+
+@pytest.mark.parametrize(
+    ("begins_days", "ends_days", "said"),
+    [(-3, -1, "its certificate ended 1.0 days ago"), (1, 20, "is this machine's clock right?")],
+)
+async def test_a_certificate_that_is_not_valid_now_is_named(authority, begins_days, ends_days, said):
+    files = PemFiles(*authority.issue("gateway", "", begins_days, ends_days), authority.file)
+    async with serving(Security(files)) as (_, address):
+        assert said in await wrong_at(address, tls_ca=authority.file)
+
+
+async def test_a_certificate_of_another_authority_is_named(authority, tmp_path):
+    (foreign := tmp_path / "foreign").mkdir()
+    files = PemFiles(*authority.issue("gateway", "", -1, 30), authority.file)
+    async with serving(Security(files)) as (_, address):
+        assert "does --tls-ca name its authority?" in await wrong_at(address, tls_ca=Authority(foreign).file)
+
+
+@pytest.mark.parametrize(("claim", "said"), [("exp", "s ago by this machine's clock"), ("nbf", "the token begins in")])
+async def test_a_token_that_is_not_valid_by_this_clock_is_named(tmp_path, claim, said):
+    offset = {"exp": -3600, "nbf": 3600}[claim]
+    token = Issuer(tmp_path).token(**{claim: int(time.time()) + offset})
+    async with serving(Security()) as (_, address):
+        assert said in await wrong_at(address, token=token)
+
+
+async def test_another_release_is_named(monkeypatch):
+    monkeypatch.setitem(address_findings.__globals__, "__version__", "0.0.1")
+    async with serving(Security()) as (health, address):
+        await health.set(True)
+        assert "this is 0.0.1" in await wrong_at(address)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [("TRITON_SERVER_DIRECTORY", "there is no Triton in"), ("TRITON_SERVER_CHECKPOINT", "assay.toml is missing")],
+)
+def test_what_is_missing_on_this_machine_is_named(monkeypatch, tmp_path, setting, said):
+    monkeypatch.setenv(setting, str(tmp_path / "nowhere"))
+    assert any(said in each.sentence for each in machine_findings() if not each.is_good)
