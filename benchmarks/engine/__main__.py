@@ -7,12 +7,18 @@ how far each is from ours. Texts are compared with ours, request by request. A s
 
 Peers that take pictures only are left out of the workloads with clips, those that cannot be installed or started are
 named with their last words. vLLM and OpenVINO get environments of their own below --environments, the first time.
+
+Each measurement prints how far the run is and how long the rest will take. With --minutes no round is begun that would
+end later, going by those before it; one is always counted.
 """
 
 import argparse
+import math
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -27,19 +33,51 @@ ENGINES = ("ours", "ours, uncached", "ours, stored", "ours, int8", "ours on vllm
 """Peers compute in float32, or in bfloat16 where their name ends in bf16: which is better depends on the processor."""
 
 
+@dataclass(slots=True)
+class RoundsProgress:
+    """How far it is, by requests: of all rounds, and until when another one may begin."""
+
+    round_requests: int
+    rounds: int
+    """The one that warms up is one of them."""
+    limit_seconds: float
+    began_seconds: float
+    """By time.monotonic(), as `now_seconds` everywhere."""
+    done: int = 0
+
+    def after(self, cell: Cell, requests: int, now_seconds: float) -> str:
+        """A line for one more measurement."""
+        self.done += requests
+        whole, spent = self.round_requests * self.rounds, now_seconds - self.began_seconds
+        workload, in_flight, engine = cell
+        left_minutes = spent / self.done * (whole - self.done) / 60
+        return f"{self.done / whole:.0%}, {left_minutes:.1f} min left: {workload}, {in_flight} in flight, {engine}"
+
+    def is_late(self, ended_rounds: int, now_seconds: float) -> bool:
+        """One more round would end after the limit."""
+        spent = now_seconds - self.began_seconds
+        return ended_rounds < self.rounds and spent * (ended_rounds + 1) / ended_rounds > self.limit_seconds
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures and prints; 0, or 1 if no peer could be measured."""
     options = _options(argv)
     options.runs.mkdir(parents=True, exist_ok=True)
+    print(processor_name(), file=sys.stderr)
     engines = list(_started(options))
     found: dict[Cell, list[Measured]] = {}
+    progress = RoundsProgress(_requests(options, engines), options.rounds + 1, 60.0 * options.minutes, time.monotonic())
     try:
         for turn in range(-1, options.rounds):
             # The first round warms up and is not counted.
             for cell, measured in _round(options, engines, turn):
+                print(progress.after(cell, len(measured.texts), time.monotonic()), file=sys.stderr, flush=True)
                 if turn >= 0:
                     found.setdefault(cell, []).append(measured)
             print(f"round {turn + 1} of {options.rounds}\n{table(found)}", file=sys.stderr)
+            if turn >= 0 and progress.is_late(turn + 2, time.monotonic()):
+                print(f"{turn + 1} of {options.rounds} rounds: no more in {options.minutes:g} minutes", file=sys.stderr)
+                break
     finally:
         for engine in engines:
             engine.close()
@@ -72,15 +110,30 @@ def _round(options: argparse.Namespace, engines: Sequence[PeerProcess], turn: in
     with tempfile.TemporaryDirectory() as folder:
         for workload in options.workloads:
             for in_flight in options.in_flight:
-                count = options.requests if in_flight == 1 else max(options.requests, 2 * in_flight)
+                count = _count(options, in_flight)
                 # No two cells show the same pictures, or what is cached of one would answer for the other.
                 seed = 1000 * (turn + 1) + 100 * NAMES.index(workload) + in_flight
                 requests = asks(workload, served, count, seed)
                 batch = write_batch(Path(folder) / "batch.json", requests)
                 # Who comes first changes from round to round.
                 for engine in [*engines[turn % len(engines) :], *engines[: turn % len(engines)]]:
-                    if workload.startswith("image") or engine.name not in PICTURES_ONLY:
+                    if _takes(engine.name, workload):
                         yield (workload, in_flight, engine.name), engine.answer(batch, in_flight)
+
+
+def _count(options: argparse.Namespace, in_flight: int) -> int:
+    """Requests of one measurement."""
+    return int(options.requests if in_flight == 1 else max(options.requests, 2 * in_flight))
+
+
+def _takes(name: str, workload: str) -> bool:
+    return workload.startswith("image") or name not in PICTURES_ONLY
+
+
+def _requests(options: argparse.Namespace, engines: Sequence[PeerProcess]) -> int:
+    """Of one round, all engines'."""
+    asked = [engine.name for engine in engines for workload in options.workloads if _takes(engine.name, workload)]
+    return len(asked) * sum(_count(options, in_flight) for in_flight in options.in_flight)
 
 
 def _started(options: argparse.Namespace) -> Iterator[PeerProcess]:
@@ -101,6 +154,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workloads", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=str(NAMES))
     parser.add_argument("--in-flight", nargs="+", type=int, default=(1, 8, 32), metavar="N", help="(default 1 8 32)")
     parser.add_argument("--rounds", type=int, default=5, help="that are counted (default 5)")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no round that ends later")
     parser.add_argument("--requests", type=int, default=4, help="of a round with one in flight (default 4)")
     parser.add_argument("--threads", type=int, default=2, help="of each engine (default 2)")
     runs = Path("runs/engine")

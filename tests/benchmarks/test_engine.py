@@ -1,4 +1,5 @@
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from assay.engine.model.loading import load_model
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip, Frame
 from assay.generator import Conversation
-from benchmarks.engine.__main__ import ENGINES, table
+from benchmarks.engine.__main__ import ENGINES, RoundsProgress, table
 from benchmarks.engine.batch import Batch, read_batch, regex, write_batch
 from benchmarks.engine.peers import process, transformers_generate
 from benchmarks.engine.peers.process import Measured, PeerProcess, Unavailable, command_of
@@ -119,6 +120,17 @@ def test_the_table_says_how_far_others_are_from_ours() -> None:
     theirs = [Measured(2.0, [0.3, 0.3], ["a", "c"], 1.0)]
     rows = table({("image CoT", 1, "ours"): ours, ("image CoT", 1, "vllm"): theirs}).splitlines()
     assert rows[-1] == "| image CoT | 1 | vllm | 300 | 3.00 | 1.00 | 2.00 | 500 | 2.50 | 1 of 2 |"
+
+
+def test_each_measurement_says_how_long_the_rest_will_take() -> None:
+    progress = RoundsProgress(round_requests=10, rounds=3, limit_seconds=math.inf, began_seconds=100.0)
+    assert progress.after(("image CoT", 8, "ours"), 5, 160.0) == "17%, 5.0 min left: image CoT, 8 in flight, ours"
+
+
+@pytest.mark.parametrize(("limit_seconds", "is_late"), [(90.0, False), (89.0, True)])
+def test_no_round_is_begun_that_would_end_after_the_limit(limit_seconds: float, is_late: bool) -> None:
+    progress = RoundsProgress(round_requests=10, rounds=3, limit_seconds=limit_seconds, began_seconds=100.0)
+    assert progress.is_late(2, 160.0) == is_late
 
 
 @pytest.mark.parametrize("name", ENGINES)
