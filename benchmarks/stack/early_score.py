@@ -1,7 +1,7 @@
 """python -m benchmarks.stack.early_score: one new photo after another through the stack; when its early score came.
 
-Prints a line a photo (share of the request's time, before the first grade or not) and the summary that docs/speed.md
-quotes. The first two photos warm up and are not counted.
+Prints a line a photo (share of the request's time, and when each kind of event first came) and the summary that
+docs/speed.md quotes. The first two photos warm up and are not counted.
 """
 
 import argparse
@@ -28,9 +28,16 @@ _WARM_UP = 2
 class Timing:
     """Seconds after the request at which each was there."""
 
+    started_seconds: float
+    """The photo could be opened."""
     early_seconds: float
     grade_seconds: float
     whole_seconds: float
+
+    def __str__(self) -> str:
+        times = [1e3 * each for each in (self.started_seconds, self.early_seconds, self.grade_seconds)]
+        words = "started {:.0f}, early score {:.0f}, first grade {:.0f}".format(*times)
+        return f"at {self.early_seconds / self.whole_seconds:.0%}: {words}, whole {1e3 * self.whole_seconds:.0f} ms"
 
 
 def summary(answers: Sequence[Timing]) -> str:
@@ -50,9 +57,9 @@ async def timed(client: AsyncClient, photo: bytes) -> Timing:
     first: dict[str, float] = {}
     async for event in client.events(photo):
         first.setdefault(str(event.WhichOneof("event")), time.perf_counter() - began)
-    if not {"early_score", "attribute"} <= first.keys():
+    if not {"started", "early_score", "attribute"} <= first.keys():
         raise ValueError(f"no early score or no grade among {sorted(first)}")
-    return Timing(first["early_score"], first["attribute"], time.perf_counter() - began)
+    return Timing(first["started"], first["early_score"], first["attribute"], time.perf_counter() - began)
 
 
 async def run(checkpoint: Path, photos: int) -> None:
@@ -62,8 +69,7 @@ async def run(checkpoint: Path, photos: int) -> None:
             held = io.BytesIO()
             Image.fromarray(ask.clip.frames[0].pixels).save(held, "PNG")
             answers.append(await timed(client, held.getvalue()))
-            share = answers[-1].early_seconds / answers[-1].whole_seconds
-            print(f"{len(answers)} of {photos + _WARM_UP}: at {share:.0%}", flush=True)
+            print(f"{len(answers)} of {photos + _WARM_UP}: {answers[-1]}", flush=True)
     print(processor_name())
     print(summary(answers[_WARM_UP:]))
 

@@ -6,10 +6,15 @@ from benchmarks.stack.early_score import Timing, summary, timed
 
 
 def test_the_summary_counts_those_that_came_before_the_first_grade() -> None:
-    answers = [Timing(0.1, 0.3, 0.5), Timing(0.4, 0.3, 0.5)]
+    answers = [Timing(0.05, 0.1, 0.3, 0.5), Timing(0.05, 0.4, 0.3, 0.5)]
     assert summary(answers).startswith(
         "early score before the first grade in 1 of 2; at 50% of the request's time in the"
     )
+
+
+def test_a_photo_says_when_each_event_came() -> None:
+    words = "at 20%: started 50, early score 100, first grade 300, whole 500 ms"
+    assert str(Timing(0.05, 0.1, 0.3, 0.5)) == words
 
 
 async def test_an_answer_without_an_early_score_is_not_passed_over() -> None:
