@@ -8,7 +8,7 @@ SERVER: list[tuple[str, int]] = [
     # Two programs on one port would each get half of the calls; better a refusal at the start.
     ("grpc.so_reuseport", 0),
     # A client may ping twice as often as ours do before it gets GOAWAY.
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", _PING_MS // 2),
+    ("grpc.http2.min_ping_interval_without_data_ms", _PING_MS // 2),
     ("grpc.keepalive_permit_without_calls", 1),
     # A connection that says nothing costs 13 kB until it is dropped; the default is after two minutes.
     ("grpc.server_handshake_timeout_ms", 5_000),
