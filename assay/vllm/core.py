@@ -24,8 +24,8 @@ for handle in handles:
         signal.pidfd_send_signal(handle, signal.SIGKILL)
 """
 """Removes the files and kills the processes that it is given when its standard input is closed."""
-_SHARED_MEMORY = re.compile(r"/dev/shm/(?:psm_|sem\.mp-)\w+")
-"""As Python's multiprocessing names it."""
+_SHARED_MEMORY = re.compile(r"/dev/shm/(?:(?:psm_|sem\.mp-)\w+|vllm_dist_\S+)")
+"""As Python's multiprocessing names it, and vLLM what its workers exchange tensors through."""
 
 
 async def start(arguments: AsyncEngineArgs) -> AsyncLLM:

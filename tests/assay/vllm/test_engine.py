@@ -122,6 +122,18 @@ async def test_the_7b_in_miniature_is_answered_as_by_transformers_also_when_it_i
         engine.close()
 
 
+def _tensors_exchanged() -> set[str]:
+    return {file.name for file in Path("/dev/shm").glob("*-cpushm*")}
+
+
+def test_no_shared_memory_is_left_of_an_engine_that_is_spread(miniature: Path) -> None:
+    before = _tensors_exchanged()
+    engine = VllmEngine.load(miniature, VllmOptions(max_model_tokens=2048, tensor_parallel=2))
+    during = _tensors_exchanged() - before
+    engine.close()
+    assert (bool(during), _tensors_exchanged() & during) == (True, set())
+
+
 async def test_batch_mates_change_no_probability(engine: VllmEngine, make_clip: MakeClip) -> None:
     clips = [make_clip(1 + seed % 2, is_video=seed % 2 > 0, seed=seed) for seed in range(4)]
     alone = [await _events(engine, clip, RATE, FORM) for clip in clips]
