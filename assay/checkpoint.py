@@ -142,6 +142,15 @@ class FreeRules(_Strict):
     stops: tuple[str, ...] = ("\n",)
 
 
+class WordRules(_Strict):
+    """A free text that is one of these words."""
+
+    options: Annotated[tuple[str, ...], Field(min_length=2)]
+    """As they are written, with the space in front."""
+    bias: Mapping[str, float] = {}
+    """Added to an option's logarithm of probability: what is said where nothing is certain is said more often."""
+
+
 class ModelSpec(_Strict):
     """assay.toml, read and checked: what the wire's ModelSpec is made of."""
 
@@ -165,6 +174,7 @@ class ModelSpec(_Strict):
     form: Mapping[FormName, AnswerTemplate]
     digits: Mapping[str, DigitRules] = {}
     free: Mapping[str, FreeRules] = {}
+    words: Mapping[str, WordRules] = {}
     wording: Mapping[str, Mapping[str, str]] = {}
     """Attribute name -> grade -> how this checkpoint writes it; " " + grade where not given."""
     reading: Mapping[str, tuple[str, ...] | Mapping[str, str]] = {}

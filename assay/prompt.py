@@ -71,10 +71,21 @@ def _segment(checkpoint: ModelSpec, form_name: FormName, name: str) -> Segment:
         biases = tuple(calibration.bias.get(grade, 0.0) for grade in KINDS[name].grades) if calibration.bias else ()
         quantile = checkpoint.grade_quantile.get(name, 0.5)
         return Choice(name, options, checkpoint.grade_reading, quantile, calibration.temperature, biases)
+    if name in checkpoint.words:
+        return _words(checkpoint, name)
     if name in FREE_NAMES:
         free = checkpoint.free.get(name, FreeRules())
         return Free(name, free.max_tokens, free.stops)
     raise CheckpointError(f"form {form_name!r} of checkpoint {checkpoint.name!r}: {{{name}}} means nothing")
+
+
+def _words(checkpoint: ModelSpec, name: str) -> Choice:
+    rules = checkpoint.words[name]
+    strange = sorted(set(rules.bias) - set(rules.options))
+    if name not in FREE_NAMES or strange:
+        what = f"has no option {strange[0]!r}" if strange else "is no free text"
+        raise CheckpointError(f"checkpoint {checkpoint.name!r}: words: {name!r} {what}")
+    return Choice(name, rules.options, biases=tuple(rules.bias.get(option, 0.0) for option in rules.options))
 
 
 def _option(checkpoint: ModelSpec, attribute_name: str, grade: str) -> str:

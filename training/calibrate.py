@@ -94,7 +94,11 @@ async def asked(engine: Engine, checkpoint: ModelSpec, pictures: Sequence[Pictur
         conversation = Conversation(question(bare, "regular", is_video=False))
         async with gate:
             events = [event async for event in engine.generate(clip, conversation, form)]
-        return {event.segment: [*event.probabilities.values()] for event in events if isinstance(event, Chose)}
+        return {
+            event.segment: [*event.probabilities.values()]
+            for event in events
+            if isinstance(event, Chose) and event.segment in KINDS
+        }
 
     every = await asyncio.gather(*map(one, pictures))
     return {name: np.log(np.array([found[name] for found in every]) + 1e-9) for name in every[0]}

@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
-from assay.attribute import Attribute
+from assay.attribute import KINDS, Attribute
 from assay.checkpoint import FormName, ModelSpec
 from assay.cot import CotReader, GradeRead, Reasoning
 from assay.errors import CheckpointError, ModelUnavailable
@@ -61,8 +61,9 @@ class _Listener:
         """A text for each segment so far."""
         self._last_written = ""
         self._segment = ""
-        self._named_ahead = {each.name for each in form if isinstance(each, Free)} & {"subject", "background"}
-        """Free texts that name subject and background and are not finished yet."""
+        named = {each.name for each in form if isinstance(each, Free | Choice)}
+        self._named_ahead = named & {"subject", "background"}
+        """Texts that name subject and background and are not finished yet."""
 
     def hear(self, event: Event) -> Iterator[Extracted]:
         match event:
@@ -73,8 +74,10 @@ class _Listener:
                 if shown := self._shown(event):
                     yield Reasoning(shown)
                 yield from self._read(event.text)
-            case Chose():
+            case Chose(segment) if segment in KINDS:
                 yield self._chosen(event)
+            case Chose():
+                pass  # A word of a closed list: its text has been written.
             case Finished():
                 yield from self._ended_before("")
                 yield from self._read("", is_end=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assay.checkpoint import AnswerTemplate, GradeCalibration
+from assay.checkpoint import AnswerTemplate, GradeCalibration, WordRules
 from assay.errors import CheckpointError
 from assay.form import Choice, Digits, Free, Literal
 from assay.prompt import answer_form, grade_of_option, question
@@ -35,6 +35,25 @@ def test_a_free_text_ends_where_the_checkpoint_says():
     assert answer_form(small_checkpoint(), "natural").named("reasoning") == Free(
         "reasoning", 200, (" The final score is <",)
     )
+
+
+def test_a_subject_may_be_one_word_of_a_list_with_a_bias_for_the_unsure_one():
+    rules = WordRules(options=(" a dog", " the scene"), bias={" the scene": 0.5})
+    named = with_answer("{subject}{score}", words={"subject": rules})
+    assert answer_form(named, "direct").named("subject") == Choice(
+        "subject", (" a dog", " the scene"), biases=(0.0, 0.5)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "bias", "culprit"),
+    [("clarity_", {}, "'clarity_' is no free text"), ("subject", {" a god": 1.0}, "'subject' has no option ' a god'")],
+)
+def test_words_of_what_is_no_free_text_or_no_option_are_refused_by_name(name, bias, culprit):
+    rules = WordRules(options=(" a dog", " the scene"), bias=bias)
+    named = with_answer(f"{{{name}}}{{score}}", words={name: rules})
+    with pytest.raises(CheckpointError, match=culprit):
+        answer_form(named, "direct")
 
 
 def test_a_checkpoint_may_word_its_grades_differently():

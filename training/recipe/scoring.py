@@ -19,7 +19,7 @@ from assay.attribute import KINDS
 from assay.checkpoint import ModelSpec, read_checkpoint
 from assay.digits import score_from_digits
 from assay.engine import Engine
-from assay.form import Form, Free
+from assay.form import Choice, Form, Free
 from assay.frame import Clip
 from assay.generator import Chose, Conversation, Event, Generator, NumberWritten, Wrote
 from assay.prompt import SCORE, answer_form, grade_of_option, question
@@ -79,7 +79,7 @@ class Asker:
 async def answered(generator: Generator, checkpoint: ModelSpec, clip: Clip, asked: str, form: Form) -> Said:
     """The form filled in."""
     texts: list[str] = []
-    values: dict[str, str] = {segment.name: "" for segment in form if isinstance(segment, Free)}
+    values = {segment.name: "" for segment in form if isinstance(segment, Free | Choice)}
     score: float | None = None
     events: AsyncGenerator[Event, None] = generator.generate(clip, Conversation(asked), form)
     async with aclosing(events):
@@ -88,7 +88,7 @@ async def answered(generator: Generator, checkpoint: ModelSpec, clip: Clip, aske
                 texts.append(event.text)
                 if event.segment in values:
                     values[event.segment] += event.text
-            elif isinstance(event, Chose):
+            elif isinstance(event, Chose) and event.segment in KINDS:
                 values[event.segment] = grade_of_option(checkpoint, event.segment, event.option)
             elif isinstance(event, NumberWritten):
                 score = score_from_digits(event, checkpoint.scale, checkpoint.score.expectation).value
