@@ -36,8 +36,8 @@ class BatchShape:
 
 # All of about the one area that assay.toml sets: a photo and the same photo enlarged are then the same picture.
 BATCH_SHAPES = (
-    BatchShape("rated", 336, 336, 24, 0.5, is_plain=True),
-    BatchShape("rated", 336, 336, 12, 0.2),
+    BatchShape("rated", 336, 336, 24, 0.25, is_plain=True),
+    BatchShape("rated", 336, 336, 12, 0.22),
     BatchShape("rated", 280, 392, 12, 0.03),
     BatchShape("native", 280, 364, 12, 0.11),
     BatchShape("native", 364, 280, 12, 0.03),
@@ -48,12 +48,12 @@ BATCH_SHAPES = (
     BatchShape("open", 252, 448, 12, 0.02),
 )
 VIDEO_SHAPES = (
-    BatchShape("open", 168, 280, 4, 0.03, frames=8),
-    BatchShape("native", 196, 252, 4, 0.03, frames=8),
-    BatchShape("open", 252, 168, 4, 0.01, frames=8),
+    BatchShape("open", 168, 280, 4, 0.05, frames=8),
+    BatchShape("native", 196, 252, 4, 0.05, frames=8),
+    BatchShape("open", 252, 168, 4, 0.02, frames=8),
 )
 _VIDEO_KINDS = {
-    "freeze": 0.32, "shake": 0.22, "webp": 0.14, "jpeg": 0.06, "downscale": 0.1, "blur": 0.05, "underexpose": 0.05,
+    "freeze": 0.42, "shake": 0.16, "webp": 0.12, "jpeg": 0.06, "downscale": 0.08, "blur": 0.05, "underexpose": 0.05,
     "overexpose": 0.03, "desaturate": 0.03,
 }  # fmt: skip
 
@@ -121,7 +121,7 @@ class Batches(Dataset[list[Picture]]):
         if shape.is_plain:
             return [self._plain(shape, rng) for _ in range(shape.size)]
         # What people said of a photo is learnt from the photo as it is; those of PARA are many, and squashed and small.
-        share = (0.34 if shape.source == "rated" else 0.6) if shape.frames == 1 else 1.0
+        share = (0.67 if shape.source == "rated" else 0.84) if shape.frames == 1 else 1.0
         pairs = round(shape.size * share / 2)
         pictures: list[Picture] = []
         for _ in range(pairs):
@@ -148,12 +148,12 @@ class Batches(Dataset[list[Picture]]):
         if shape.frames > 1:
             return self._clip_pair(shape, rated, pixels, rng)
         draw = rng.random()
-        if draw < 0.22:
+        if draw < 0.2:
             tilt = float(rng.choice((-1, 1))) * (rng.uniform(2.5, 8) if rng.random() < 0.8 else rng.uniform(8, 14))
             views = [turn(pixels, degrees, abs(tilt), shape.height_px, shape.width_px) for degrees in (0.0, tilt)]
             return [self._picture(shape, rated, view, (), "tilt", rng) for view in views]
         framing = framed(pixels, shape.height_px, shape.width_px, rng)
-        if draw < 0.42:
+        if draw < 0.38:
             # The same photo in another wrapping must keep its score.
             other = replace(framing, pixels=_wrapped(framing.pixels, rng))
             return [self._picture(shape, rated, view, (), "same", rng, framing.pixels) for view in (framing, other)]
@@ -249,11 +249,11 @@ def _wrapped(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """What must not move a score: twice the size, a good WebP or JPEG, mirrored, or cropped by 2 percent."""
     height, width = pixels.shape[:2]
     draw = rng.random()
-    if draw < 0.3:
+    if draw < 0.22:
         return resized(pixels, height * 2, width * 2)
-    if draw < 0.5:
+    if draw < 0.38:
         return degrade.degraded(pixels, Degradation(str(rng.choice(("webp", "jpeg"))), 95), rng)
-    if draw < 0.65:
+    if draw < 0.7:
         return pixels[:, ::-1]
     y, x = rng.integers(0, 1 + np.array([height, width]) // 50, (2, 2)).T
     return np.ascontiguousarray(pixels[y[0] : height - y[1], x[0] : width - x[1]])

