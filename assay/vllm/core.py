@@ -1,7 +1,7 @@
 """Core: vLLM's engine core, a child process, from its start to its end."""
 
 import multiprocessing
-import re
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -24,8 +24,6 @@ for handle in handles:
         signal.pidfd_send_signal(handle, signal.SIGKILL)
 """
 """Removes the files and kills the processes that it is given when its standard input is closed."""
-_SHARED_MEMORY = re.compile(r"/dev/shm/(?:(?:psm_|sem\.mp-)\w+|vllm_dist_\S+)")
-"""As Python's multiprocessing names it, and vLLM what its workers exchange tensors through."""
 
 
 async def start(arguments: AsyncEngineArgs) -> AsyncLLM:
@@ -47,8 +45,14 @@ def _with_children(pid: int) -> Iterator[int]:
 
 
 def shared_memory(pids: Iterable[int]) -> set[str]:
-    """Files in /dev/shm that these processes have mapped. vLLM's stay behind when it is killed, and some after that."""
-    return {file for pid in pids for file in _SHARED_MEMORY.findall(Path(f"/proc/{pid}/maps").read_text())}
+    """Files in /dev/shm that these processes have mapped, which stay behind when vLLM is killed, and some after that.
+
+    By inode: who makes a semaphore has it mapped under glibc's temporary name, not under the one that remains.
+    """
+    lines = [line for pid in pids for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
+    inodes = {line.split()[4] for line in lines if "/dev/shm/" in line}
+    with os.scandir("/dev/shm") as files:
+        return {file.path for file in files if str(file.inode()) in inodes}
 
 
 class Leash:

@@ -1,6 +1,7 @@
 """vLLM walks a form as our own engine does. Run by `make check-vllm`, in vLLM's own environment."""
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -219,6 +220,14 @@ def test_a_core_that_dies_fails_what_is_in_flight_and_says_so(quick_nano: Path, 
     assert isinstance(listener.wait()[-1], ModelUnavailable)
     assert died.wait(60)
     engine.close()
+
+
+def test_a_semaphore_is_found_as_shared_memory_of_the_process_that_made_it() -> None:
+    before = shared_memory([os.getpid()])
+    semaphore = multiprocessing.get_context("spawn").Semaphore()
+    (made,) = shared_memory([os.getpid()]) - before
+    del semaphore
+    assert made.startswith("/dev/shm/sem.mp-")
 
 
 def test_neither_process_nor_shared_memory_is_left_of_an_engine_that_is_killed(quick_nano: Path) -> None:
