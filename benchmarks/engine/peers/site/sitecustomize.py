@@ -29,5 +29,6 @@ class _BeforeTorchvision:
         return None
 
 
-BEFORE_TORCHVISION = _BeforeTorchvision()
-sys.meta_path.insert(0, BEFORE_TORCHVISION)
+# Once, where a .pth file imports it and PYTHONPATH has it as well.
+if not any(type(finder).__name__ == _BeforeTorchvision.__name__ for finder in sys.meta_path):
+    sys.meta_path.insert(0, _BeforeTorchvision())
