@@ -1,6 +1,7 @@
 """`python -m services.scoring` and `python -m services.attribute_extraction`, as real processes without a Triton."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -66,7 +67,7 @@ async def started(
 async def last_words(program: str, settings: dict[str, str]) -> tuple[int | None, str]:
     process = await start(program, settings)
     _, stderr = await asyncio.wait_for(process.communicate(), 30)
-    return process.returncode, stderr.decode().splitlines()[-1]
+    return process.returncode, str(json.loads(stderr.decode().splitlines()[-1])["message"])
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
