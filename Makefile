@@ -60,7 +60,7 @@ test-others:
 	$(call run_tests,others,$(OTHER_TESTS))
 
 browser: setup ## Run every test of the page in a real Chromium
-	$(BIN)/python -m pytest -m "browser or browser_full" tests/page tests/e2e/test_page.py
+	$(BIN)/python -m pytest -m "browser or browser_full" tests/page tests/gateway/http tests/e2e/test_page.py
 
 proxies: setup ## Run the settings of docs/proxies.md in Envoy, and in nginx where it is
 	$(BIN)/python -m pytest tests/e2e/test_proxies.py
