@@ -42,6 +42,8 @@ class RequestLimit:
         """Let in without a place."""
         self._held_seconds = 1.0
         """How long a place is held, averaged over the last ones."""
+        self._has_measured = False
+        """Some place has been given back, so that this is no guess."""
         self._wait_seconds = wait_seconds
         self._held: set[RequestPlace] = set()
         self._waiters: list[_PlaceRequest] = []
@@ -61,12 +63,14 @@ class RequestLimit:
     async def place(self, tenant: str = "", priority: Priority = "interactive") -> "AsyncIterator[RequestPlace]":
         """A place for as long as the block runs, or a wait in the queue once its file is there.
 
-        `Busy` at once if all are taken by requests that are at work, and the queue is full.
+        `Busy` at once if all are taken by requests that are at work, and the queue is full or too slow for it.
         """
         place = RequestPlace(self, tenant, priority)
         try:
             await self.take(place, 2 * _PATIENCE_SECONDS)
         except Busy:
+            if self._likely_wait_seconds(place) > self._wait_seconds:
+                raise
             if len(self._queued) >= self._max_queued and not self._make_way_for(place):
                 raise
             self._queued.add(place)
@@ -77,6 +81,7 @@ class RequestLimit:
             if place in self._held:
                 self._drop(place)
                 self._held_seconds += _WEIGHT_OF_LAST * (place.held_seconds - self._held_seconds)
+                self._has_measured = True
             self._match()
 
     @asynccontextmanager
@@ -114,6 +119,17 @@ class RequestLimit:
             if waiter.place is last and not waiter.turn.done():
                 waiter.turn.set_exception(self._busy())
         return True
+
+    def _likely_wait_seconds(self, newcomer: "RequestPlace") -> float:
+        """Until a place is free for one who comes now, if each is held as long as the last ones were."""
+        if not self._has_measured:
+            return 0.0
+        urgency = PRIORITIES.index(newcomer.priority)
+        before = sum(PRIORITIES.index(queued.priority) <= urgency for queued in self._queued)
+        # Of a full queue somebody makes way.
+        rounds, place = divmod(min(before, max(0, self._max_queued - 1)), self._max_in_flight)
+        left_seconds = sorted(max(0.0, self._held_seconds - held.held_seconds) for held in self._held)
+        return rounds * self._held_seconds + (left_seconds[place] if place < len(left_seconds) else 0.0)
 
     def _busy(self) -> Busy:
         busy = Busy(f"the server is at its limit of {self._max_in_flight} requests; try again in a moment")

@@ -76,7 +76,7 @@ class GatewaySettings(TokenSettings, ServerSettings):
     """Requests at once; one more is refused with RESOURCE_EXHAUSTED before a byte of it is read. An upload whose client
     is slow gives its place to the next request."""
     queue_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
-    """Longest wait of an upload for a decoder, or for a place that it had given away; then it is refused as BUSY."""
+    """Longest wait of an upload for a decoder or a place, then it is BUSY; at once if places are likely held longer."""
     max_unfinished_uploads: Annotated[int, Field(ge=1, le=65536)] = 1024
     """Uploads at once that have not come to their end."""
     max_unfinished_uploads_per_peer: Annotated[int, Field(ge=1, le=65536)] = 128

@@ -1,7 +1,8 @@
 """python -m tests.load overload|cancel: more clients than there are places, and clients that leave at any moment.
 
 The gateway, both services, their sockets and the SDK are real; the model is scripted and takes a fixed time, so that
-the places decide and not this machine's speed. Exit code 1 if a figure is not what is aimed at.
+the places decide and not this machine's speed. Under `overload` the programs have a process of their own (`serve`).
+Exit code 1 if a figure is not what is aimed at.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,10 @@ from tests.media.build import media
 from tests.scripted_generator import ScriptedGenerator
 
 PLACES = 4
+_PICTURE = media("jpeg.jpg").read_bytes()
+_LONGEST_QUEUE = 0.4
+"""Of a service: with it an accepted call cannot take 1.5 times as long as one that finds a place free."""
+_UNLIMITED_SECONDS = 30.0
 _RELEASE_SECONDS = 2.0
 _REFUSALS = {"BUSY", "QUOTA"}
 
@@ -93,7 +98,7 @@ class Load:
 
     async def one(self, client: AsyncClient | Client, outcomes: Outcomes) -> None:
         """A call that is made once: an open file cannot be sent again."""
-        source, started = io.BytesIO(media("jpeg.jpg").read_bytes()), time.perf_counter()
+        source, started = io.BytesIO(_PICTURE), time.perf_counter()
         try:
             if isinstance(client, Client):
                 judgement = await asyncio.to_thread(client.score, source, form="direct")
@@ -139,12 +144,39 @@ class Load:
 
 
 @asynccontextmanager
-async def loaded(pool: DecodePool, service_seconds: float) -> AsyncIterator[Load]:
-    """PLACES places, and one more request whose file may wait."""
+async def loaded(
+    pool: DecodePool, service_seconds: float, queue_seconds: float = _UNLIMITED_SECONDS
+) -> AsyncIterator[Load]:
+    """PLACES places, and one more request whose file may wait, for so long."""
     model = SlowGenerator(seconds=service_seconds)
     security = Security(tokens=Tokens([_Names()]), scopes=SCOPES)  # type: ignore[list-item]
-    async with gateway(pool, model, model, security=security, max_in_flight=PLACES, max_queued=1) as caller:
+    limits = {"max_in_flight": PLACES, "max_queued": 1, "queue_seconds": queue_seconds}
+    async with gateway(pool, model, model, security=security, **limits) as caller:
         yield Load(caller.address, service_seconds)
+
+
+@asynccontextmanager
+async def loaded_alone(service_seconds: float, queue_seconds: float) -> AsyncIterator[Load]:
+    """As `loaded`, in a process of its own: who offers calls takes no time from who answers them."""
+    options = f"serve --service-seconds {service_seconds} --queue-seconds {queue_seconds}".split()
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.load", *options, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    try:
+        yield Load((await server.stdout.readline()).decode().strip(), service_seconds)
+    finally:
+        server.stdin.close()
+        await server.wait()
+
+
+async def _serve(service_seconds: float, queue_seconds: float) -> int:
+    """Until standard input ends."""
+    async with DecodePool(workers=2, spares=0) as pool, loaded(pool, service_seconds, queue_seconds) as load:
+        print(load.address, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+    return 0
 
 
 async def overload(load: Load, seconds: float, times: float = 4.0) -> tuple[float, Outcomes, Outcomes]:
@@ -254,22 +286,28 @@ async def _fair(load: Load, seconds: float) -> bool:
     return all(met)
 
 
-async def _main(what: str, seconds: float, count: int, service_seconds: float) -> int:
-    async with DecodePool(workers=2, spares=0) as pool:
-        if what == "cancel":
+async def _main(what: str, seconds: float, count: int, service_seconds: float, queue_seconds: float) -> int:
+    if what == "serve":
+        return await _serve(service_seconds, queue_seconds)
+    if what == "cancel":
+        async with DecodePool(workers=2, spares=0) as pool:
             held = await cancel(pool, count)
-            print(f"{count} calls cancelled; still held: {held}")
-            return int(any(held.values()))
-        parts: list[Callable[[Load, float], Awaitable[bool]]] = [_overloaded, _classes, _fair]
-        async with loaded(pool, service_seconds) as load:
-            return int(not all([await part(load, seconds) for part in parts]))
+        print(f"{count} calls cancelled; still held: {held}")
+        return int(any(held.values()))
+    async with loaded_alone(service_seconds, _LONGEST_QUEUE * service_seconds) as load:
+        met = [await _overloaded(load, seconds), await _classes(load, seconds)]
+    # A queue that is short for its service refuses the small one too, where all places are held by the other.
+    async with loaded_alone(service_seconds, _UNLIMITED_SECONDS) as load:
+        met.append(await _fair(load, seconds))
+    return int(not all(met))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("overload", "cancel"))
+    parser.add_argument("what", choices=("overload", "cancel", "serve"))
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--service-seconds", type=float, default=1.0)
-    options = parser.parse_args()
-    sys.exit(asyncio.run(_main(options.what, options.seconds, options.count, options.service_seconds)))
+    parser.add_argument("--queue-seconds", type=float, default=_UNLIMITED_SECONDS)
+    asked = parser.parse_args()
+    sys.exit(asyncio.run(_main(asked.what, asked.seconds, asked.count, asked.service_seconds, asked.queue_seconds)))

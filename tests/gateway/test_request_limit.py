@@ -182,6 +182,15 @@ async def test_the_queue_is_bounded_and_a_refusal_says_when_a_place_is_likely(ex
     assert refused.value.retry_seconds == pytest.approx(2.0)  # a second each, until something else is known
 
 
+async def test_who_would_wait_too_long_for_a_place_is_refused_at_once(exits):
+    limit = RequestLimit(1, wait_seconds=0.1, max_queued=1)
+    async with limit.place() as before, before.at_work():
+        await asyncio.sleep(0.15)
+    await working(limit, exits)
+    with pytest.raises(Busy):
+        await exits.enter_async_context(limit.place())
+
+
 async def shares(arrivals, limit):
     """How many requests of each tenant are served where these come at each tick, and then the oldest ends."""
     served, running = Counter(), []
