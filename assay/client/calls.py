@@ -1,21 +1,20 @@
 """AsyncClient: one connection to a server; each call uploads a file while it reads the events."""
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
-
-import grpc
 
 from assay.attribute import KINDS
 from assay.client.connection import Credentials, client_span, metadata, open_channel
-from assay.client.failure import failure, gone, read_to_end
+from assay.client.exchange import Exchange
+from assay.client.failure import gone
 from assay.client.judgement import Judgement, judgement_from_wire
-from assay.client.live import LiveSource, LiveWindow, live_config, live_windows
+from assay.client.live import LiveSource, LiveWindow, live_config, live_requests, live_window
 from assay.client.upload import Source, can_be_read_again, chunks, is_uri
-from assay.errors import AssayError, Busy, InvalidRequest, QuotaExceeded, ServiceUnavailable
+from assay.errors import AssayError, Busy, InvalidRequest, QuotaExceeded
 from assay.magic import is_picture
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2, live_pb2_grpc, score_pb2
 from assay.video import VideoOptions
@@ -95,9 +94,7 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -204,9 +201,11 @@ class AsyncClient:
         with client_span("assay live", self.server) as span:
             along = metadata(self._credentials, span=span)
             call = live_pb2_grpc.LiveServiceStub(self._channel).ScoreLive(metadata=along)
-            async with aclosing(live_windows(call, self.server, self._quiet_seconds, source, config)) as windows:
-                async for window in windows:
-                    yield window
+            exchange = Exchange(call, self.server, "ended", self._quiet_seconds, math.inf)
+            async with aclosing(exchange.events(live_requests(source, config))) as events:
+                async for event in events:
+                    if event.HasField("window"):
+                        yield live_window(event.window)
 
     async def _call(
         self, source: Source, config: assay_pb2.ScoreConfig, along: Metadata
@@ -214,26 +213,18 @@ class AsyncClient:
         async with aclosing(chunks(source)) as pieces:
             first = await anext(pieces)
             call, request = self._opened(first, along)
-            upload = asyncio.create_task(_upload(call, request, config, first, pieces))
-            try:
-                async for event in self._answers(call, upload):
+            async with aclosing(self._exchange(call).events(_requests(request, config, first, pieces))) as events:
+                async for event in events:
                     yield event
-            finally:
-                call.cancel()
-                upload.cancel()
-                # It holds the file, and must have let go of it before the file is closed.
-                await asyncio.wait([upload])
 
-    async def _call_by_uri(
+    def _call_by_uri(
         self, uri: str, config: assay_pb2.ScoreConfig, along: Metadata
     ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
         request = assay_pb2.ScoreUriRequest(config=config, uri=uri)
-        call = self._stub.ScoreUri(request, timeout=self._timeout_seconds, metadata=along)
-        try:
-            async for event in self._answers(call):
-                yield event
-        finally:
-            call.cancel()
+        return self._exchange(self._stub.ScoreUri(request, timeout=self._timeout_seconds, metadata=along)).events()
+
+    def _exchange(self, call: Any) -> Exchange:
+        return Exchange(call, self.server, "result", self._quiet_seconds, self._timeout_seconds)
 
     def _opened(self, first: bytes, along: Metadata) -> tuple[Any, Any]:
         """The call for a file that begins like this, and the class of its requests."""
@@ -242,53 +233,14 @@ class AsyncClient:
             return self._stub.StreamImage(**allowed), assay_pb2.StreamImageRequest
         return self._stub.StreamVideo(**allowed), assay_pb2.StreamVideoRequest
 
-    async def _answers(
-        self, call: Any, upload: "asyncio.Task[None] | None" = None
-    ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
-        """Events up to the result. Raises what the call failed with, or what the upload did."""
-        has_begun = False
-        while True:
-            try:
-                # Before the first event a call may stand in a queue, and a queue is quiet.
-                async with asyncio.timeout(self._quiet_seconds if has_begun else None):
-                    response = await call.read()
-            except TimeoutError:
-                raise gone(self.server) from None
-            except grpc.aio.AioRpcError as error:
-                raise failure(error, self.server, self._timeout_seconds, has_begun) from error
-            except asyncio.CancelledError:
-                # The upload cancels its call when the file cannot be read; the reason is the upload's own.
-                if upload and upload.done() and not upload.cancelled() and (reason := upload.exception()):
-                    raise reason from None
-                raise
-            if response is grpc.aio.EOF:
-                raise ServiceUnavailable(f"the server at {self.server} ended the call without a result; try again")
-            has_begun = True
-            for event in response.events:
-                is_last = event.HasField("result")
-                if is_last:
-                    await read_to_end(call)
-                yield event
-                if is_last:
-                    return
 
-
-async def _upload(
-    call: Any, request: Any, config: assay_pb2.ScoreConfig, first: bytes, rest: AsyncGenerator[bytes, None]
-) -> None:
-    try:
-        await call.write(request(config=config))
-        await call.initial_metadata()  # the server has admitted the call, or has ended it
-        await call.write(request(chunk=first))
-        async for chunk in rest:
-            await call.write(request(chunk=chunk))
-        await call.done_writing()
-    except (grpc.RpcError, asyncio.InvalidStateError):
-        # The call has ended before all was sent; its reader gets the reason.
-        return
-    except OSError:
-        call.cancel()
-        raise
+async def _requests(
+    request: Any, config: assay_pb2.ScoreConfig, first: bytes, rest: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[Any, None]:
+    yield request(config=config)
+    yield request(chunk=first)
+    async for chunk in rest:
+        yield request(chunk=chunk)
 
 
 def config_of(

@@ -1,17 +1,11 @@
 """A live stream to a server, a judged window at a time from it."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass
-from typing import Any
 
-import grpc
-
-from assay.client.failure import failure, gone, read_to_end
 from assay.client.judgement import Window, window_from_wire
 from assay.client.upload import Source, pieces
-from assay.errors import InvalidRequest, ServiceUnavailable
+from assay.errors import InvalidRequest
 from assay.frame import Frame
 from assay.v1 import assay_pb2, live_pb2
 
@@ -56,71 +50,9 @@ def live_config(
     return wanted
 
 
-async def live_windows(
-    call: Any, server: str, quiet_seconds: float, source: LiveSource, config: live_pb2.LiveConfig
-) -> AsyncGenerator[LiveWindow, None]:
-    """The windows in order of time, until the source ends. Closing the generator ends the stream."""
-    sending = asyncio.create_task(_send(call, source, config))
-    try:
-        async for event in _events(call, server, quiet_seconds, sending):
-            if event.HasField("window"):
-                yield _window(event.window)
-    finally:
-        call.cancel()
-        sending.cancel()
-        # It holds the source, and must have let go of it before that is closed.
-        await asyncio.wait([sending])
-
-
-async def _events(
-    call: Any, server: str, quiet_seconds: float, sending: "asyncio.Task[None]"
-) -> AsyncIterator[live_pb2.LiveEvent]:
-    """Everything in front of `ended`. Raises what the call failed with, or what the source did."""
-    has_begun = False
-    while True:
-        try:
-            # Before the first event the stream may have nothing to show yet. Not wait_for: in Python 3.11 it swallows a
-            # cancellation that arrives together with the response.
-            async with asyncio.timeout(quiet_seconds if has_begun else None):
-                response = await call.read()
-        except TimeoutError:
-            raise gone(server) from None
-        except grpc.aio.AioRpcError as error:
-            raise failure(error, server, quiet_seconds, has_begun) from error
-        except asyncio.CancelledError:
-            # The source failed, and its task cancelled the call.
-            if sending.done() and not sending.cancelled() and (reason := sending.exception()):
-                raise reason from None
-            raise
-        if response is grpc.aio.EOF:
-            raise ServiceUnavailable(
-                f"the server at {server} closed the stream without a final message; start it again"
-            )
-        has_begun = True
-        for event in response.events:
-            if event.HasField("ended"):
-                await read_to_end(call)
-                return
-            yield event
-
-
-async def _send(call: Any, source: LiveSource, config: live_pb2.LiveConfig) -> None:
-    try:
-        await call.write(Request(config=config))
-        await call.initial_metadata()  # the server has admitted the stream, or has ended it
-        async with aclosing(_requests(source)) as requests:
-            async for request in requests:
-                await call.write(request)
-        await call.done_writing()
-    except (grpc.RpcError, asyncio.InvalidStateError):
-        # The call has ended before all was sent; its reader gets the reason.
-        return
-    except Exception:
-        call.cancel()
-        raise
-
-
-async def _requests(source: LiveSource) -> AsyncGenerator[Request, None]:
+async def live_requests(source: LiveSource, config: live_pb2.LiveConfig) -> AsyncGenerator[Request, None]:
+    """What is sent: the config, then the source as it comes."""
+    yield Request(config=config)
     parts = source if isinstance(source, AsyncIterable) else pieces(source)
     async for part in parts:
         if isinstance(part, Frame):
@@ -134,7 +66,8 @@ async def _requests(source: LiveSource) -> AsyncGenerator[Request, None]:
                 yield Request(chunk=bytes(part[start : start + _PIXELS_BYTES]))
 
 
-def _window(message: live_pb2.LiveWindow) -> LiveWindow:
+def live_window(message: live_pb2.LiveWindow) -> LiveWindow:
+    """ValueError if an attribute or grade is not one of the schema."""
     return LiveWindow(
         index=message.window.window_index,
         window=window_from_wire(message.window),

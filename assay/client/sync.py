@@ -2,8 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator
-from types import TracebackType
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from typing import Any, Self, TypeVar, Unpack
 
 from assay.client.calls import DEFAULT_SERVER, AsyncClient, FileQuestion
@@ -28,9 +27,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -46,21 +43,18 @@ class Client:
 
     def events(self, source: Source, **asked: Unpack[FileQuestion]) -> Iterator[event_pb2.ScoreEvent]:
         """As AsyncClient.events."""
-        events = self._client.events(source, **asked)
-        try:
-            while (event := self._run(_next(events))) is not None:
-                yield event
-        finally:
-            self._run(events.aclose())
+        return self._each(self._client.events(source, **asked))
 
     def live(self, source: LiveSource, **options: Any) -> Iterator[LiveWindow]:
         """As AsyncClient.live."""
-        windows = self._client.live(source, **options)
+        return self._each(self._client.live(source, **options))
+
+    def _each(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
         try:
-            while (window := self._run(_next_window(windows))) is not None:
-                yield window
+            while (item := self._run(_next(items))) is not None:
+                yield item
         finally:
-            self._run(windows.aclose())
+            self._run(items.aclose())
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -77,11 +71,5 @@ async def _made(server: str, options: dict[str, Any]) -> AsyncClient:
     return AsyncClient(server, **options)
 
 
-async def _next(events: Any) -> event_pb2.ScoreEvent | None:
-    event: event_pb2.ScoreEvent | None = await anext(events, None)
-    return event
-
-
-async def _next_window(windows: Any) -> LiveWindow | None:
-    window: LiveWindow | None = await anext(windows, None)
-    return window
+async def _next(items: AsyncGenerator[T, None]) -> T | None:
+    return await anext(items, None)

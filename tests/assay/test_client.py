@@ -270,7 +270,7 @@ async def test_a_call_over_its_time_limit_says_the_limit() -> None:
 async def test_a_stream_that_ends_without_a_result_is_an_error() -> None:
     with ScriptedGateway(lambda call: [started()]) as gateway:
         async with AsyncClient(gateway.address, timeout_seconds=10) as client:
-            with pytest.raises(AssayError, match="without a result"):
+            with pytest.raises(AssayError, match="without a final message"):
                 await client.score(JPEG)
 
 
