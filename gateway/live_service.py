@@ -15,10 +15,9 @@ from assay.v1 import live_pb2, live_pb2_grpc
 from gateway.decode.jobs import DecodePool
 from gateway.decode.spec import RAW_FRAME
 from gateway.live import Event, LiveStream
-from gateway.quotas import Quotas
+from gateway.quotas import Quotas, Spending
 from gateway.request_limit import RequestLimit
 from gateway.settings import GatewaySettings
-from gateway.spending import Spending
 from gateway.thumbnail import thumbnails_from_wire
 from gateway.upload import UploadClock
 from gateway.upstream import Upstream, request_options

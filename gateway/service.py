@@ -19,10 +19,9 @@ from gateway.assessment import FileAssessment
 from gateway.clip_scoring import Event
 from gateway.decode.jobs import DecodePool
 from gateway.fetching import Fetcher, with_head
-from gateway.quotas import QuotaLimits, Quotas
+from gateway.quotas import QuotaLimits, Quotas, Spending
 from gateway.request_limit import RequestLimit, RequestPlace
 from gateway.settings import GatewaySettings
-from gateway.spending import Spending
 from gateway.thumbnail import thumbnails_from_wire
 from gateway.upload import UnfinishedUpload, UnfinishedUploads, UploadClock
 from gateway.upstream import RequestOptions, Upstream, request_options

@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 
 from assay.frame import Clip, Frame
-from gateway.spread import uniform
+from gateway.sampling import uniform
 
 _TOLERANCE = 1e-6
 """Part of a window by which a time may fall short of its edge: 29.97 frames per second never lie exactly on it."""

@@ -46,8 +46,6 @@ SMALL_FILES: Mapping[str, str] = {
     "assay/stack/leash.py": "run as a script by its path, so it imports nothing of ours",
     "assay/transcript.py": "a noun",
     "benchmarks/engine/peers/openvino_export.py": "run by another interpreter, as a script",
-    "gateway/decode/worker/heap.py": "a workaround for glibc before 2.38, which can be deleted as it stands",
-    "gateway/http/page.py": "a page that was built elsewhere, which the server mounts",
     "k8s/alerts.py": "a command by itself",
     "services/attribute_extraction/settings.py": "a program's settings stand by themselves",
     "services/scoring/settings.py": "a program's settings stand by themselves",

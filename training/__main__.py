@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from assay.cli.groups import with_options
+from assay.cli.options import with_options
 from data import command_line
 from data.conversations import load_conversations, save_conversations
 from data.rated import pictures

@@ -11,7 +11,6 @@ import typer
 from typer.exceptions import TyperException
 
 from assay import __version__
-from assay.cli.groups import with_options
 from assay.cli.options import (
     EXIT_CODES,
     JSON,
@@ -29,6 +28,7 @@ from assay.cli.options import (
     connection,
     silence_grpc,
     video_options,
+    with_options,
 )
 from assay.errors import AssayError
 from assay.video import VideoOptions

@@ -8,10 +8,10 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Self, TypeVar
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
@@ -30,7 +30,6 @@ from assay.rpc.call import (
     set_request_id,
 )
 from assay.rpc.errors import abort_with
-from assay.rpc.incoming import CancellableReader
 from assay.rpc.messages import Unreadable, reader
 from assay.rpc.security import OPEN, Security
 from assay.rpc.tracing import call_span
@@ -50,6 +49,42 @@ WRITE_SECONDS = 30.0
 
 Context = Any  # grpc.aio.ServicerContext; its two type parameters differ from method to method.
 Handler = Any  # grpc.RpcMethodHandler
+M = TypeVar("M")
+
+
+class CancellableReader(AsyncIterator[M], Generic[M]):
+    """Messages of a stream; a reader that waits for one may be cancelled, and the next reader gets it.
+
+    grpc.aio goes on with a read whose reader was cancelled, refuses a second one, and then says that the
+    stream has ended while its client is still sending.
+    """
+
+    def __init__(self, messages: AsyncIterable[M]) -> None:
+        self._messages = messages
+        self._iterator: AsyncIterator[M] | None = None
+        self._read: asyncio.Task[M | None] | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> M:
+        if self._read is None:
+            self._read = asyncio.create_task(self._next())
+        message = await asyncio.shield(self._read)
+        if message is None:  # and stays: nothing comes after the end
+            raise StopAsyncIteration
+        self._read = None
+        return message
+
+    async def _next(self) -> M | None:
+        if self._iterator is None:  # gRPC's warns of one that is never read
+            self._iterator = aiter(self._messages)
+        return await anext(self._iterator, None)
+
+    def close(self) -> None:
+        """No more is read."""
+        if self._read is not None and not self._read.cancel() and not self._read.cancelled():
+            self._read.exception()  # that the call had ended is no news
 
 
 class Edge(grpc.aio.ServerInterceptor):

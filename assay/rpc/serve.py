@@ -11,7 +11,10 @@ from functools import partial
 from typing import Any
 
 import grpc
+from google.protobuf import descriptor_pool, text_format
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 import assay
 from assay.errors import AssayError, SettingsError
@@ -21,7 +24,6 @@ from assay.rpc.edge import WRITE_SECONDS, Edge
 from assay.rpc.health import Check, Health, VersionedHealth, watch
 from assay.rpc.logs import log_to_stderr
 from assay.rpc.metrics import serve_build_info, serve_metrics
-from assay.rpc.reflection import enable_reflection
 from assay.rpc.security import OPEN, Security, security_of
 from assay.rpc.settings import ServerSettings
 from assay.rpc.tracing import trace_to_collector
@@ -232,3 +234,28 @@ def _is_listened_on(path: str) -> bool:
         probe.connect(path)
         return True
     return False
+
+
+V1 = "grpc.reflection.v1.ServerReflection"
+_METHOD = "ServerReflectionInfo"
+
+
+def enable_reflection(service_names: Sequence[str], server: grpc.aio.Server) -> None:
+    """Lets clients list and describe the services."""
+    _register_v1()
+    servicer = reflection.aio.ReflectionServicer([*service_names, reflection.SERVICE_NAME, V1])
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        reflection_pb2.ServerReflectionRequest.FromString,
+        reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    for name in (reflection.SERVICE_NAME, V1):
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, {_METHOD: handler}),))
+
+
+def _register_v1() -> None:
+    """Puts the service among those that can be described."""
+    alpha = FileDescriptorProto()
+    reflection_pb2.DESCRIPTOR.CopyToProto(alpha)
+    file = text_format.Parse(str(alpha).replace("v1alpha", "v1"), FileDescriptorProto())
+    descriptor_pool.Default().AddSerializedFile(file.SerializeToString())

@@ -16,7 +16,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from assay.cli.groups import with_options
+from assay.cli.options import with_options
 from assay.client import Judgement
 from benchmarks.baselines import brisque, lite0
 from data import command_line

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from assay.checkpoint import FormName, ModelSpec, read_checkpoint
-from assay.cli.groups import with_options
+from assay.cli.options import with_options
 from assay.client import Window
 from evaluation import options
 from evaluation.claims_page import PagePhoto, claims_page

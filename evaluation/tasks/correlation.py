@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.cli.groups import with_options
+from assay.cli.options import with_options
 from assay.client import Judgement
 from data.manifest import ManifestRow
 from evaluation.correlation import (

@@ -10,7 +10,7 @@ from PIL import Image
 
 from assay.attribute import KINDS
 from assay.checkpoint import FormName, ModelSpec, read_checkpoint
-from assay.cli.groups import with_options
+from assay.cli.options import with_options
 from assay.client import Judgement, Window
 from evaluation import options
 from evaluation.ladder import damaged, encoded, original

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import ImageOps
 
 from assay.attribute import KINDS, Attribute
-from assay.cli.groups import with_options
+from assay.cli.options import with_options
 from assay.client import Judgement
 from data.tables import BadDataSet
 from evaluation import options

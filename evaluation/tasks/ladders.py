@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from assay.attribute import KINDS, Attribute
-from assay.cli.groups import with_options
+from assay.cli.options import with_options
 from assay.client import Judgement
 from evaluation import options
 from evaluation.correlation import srcc

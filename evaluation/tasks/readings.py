@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.cli.groups import with_options
+from assay.cli.options import with_options
 from assay.client import Judgement
 from assay.digits import READINGS
 from assay.generator import NumberWritten

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.cli.groups import with_options
+from assay.cli.options import with_options
 from assay.client import Judgement, VideoOptions
 from evaluation import options
 from evaluation.clips import FRAMES_PER_SECOND, Picture, pan, write_clip

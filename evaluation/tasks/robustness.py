@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from assay.cli.groups import with_options
+from assay.cli.options import with_options
 from assay.client import Judgement
 from assay.score import Score
 from evaluation import options

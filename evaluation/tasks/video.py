@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from assay.checkpoint import FormName
-from assay.cli.groups import with_options
+from assay.cli.options import with_options
 from assay.client import DEFAULT_SERVER, Judgement
 from evaluation import options
 from evaluation.clip_ladder import CLIP_LADDERS, step, with_bad_second

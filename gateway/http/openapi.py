@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.http.problem import STATUS
-from gateway.http.query import KNOWN
+from gateway.http.rest import KNOWN
 
 _FORMS = ["direct", "regular", "natural"]
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

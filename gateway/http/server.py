@@ -8,13 +8,16 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from assay.errors import AssayError, SettingsError
@@ -26,7 +29,6 @@ from gateway.http.calls import Calls
 from gateway.http.connect import ConnectApplication
 from gateway.http.guard import Guard
 from gateway.http.openapi import document
-from gateway.http.page import page_routes
 from gateway.http.problem import problem, problem_response
 from gateway.http.rest import Rest
 from gateway.http.scorings import Scorings
@@ -183,3 +185,24 @@ def _bound(host: str, port: int, address: str) -> socket.socket:
             f"cannot listen on {address}: it is in use, or not an address of this machine; choose another"
         ) from None
     return sock
+
+
+BUILT = Path(__file__).with_name("page_files")
+
+
+def page_routes() -> list[Route | Mount]:
+    """The page at /, its files under /page/."""
+    return [
+        Route("/", _page, methods=["GET"]),
+        Route("/favicon.ico", _icon, methods=["GET"]),
+        Mount("/page", GZipMiddleware(StaticFiles(directory=BUILT, check_dir=False))),
+    ]
+
+
+async def _page(request: Request) -> Response:
+    # The names of its parts do not change with their content.
+    return FileResponse(BUILT / "index.html", headers={"cache-control": "no-cache"})
+
+
+async def _icon(request: Request) -> Response:
+    return RedirectResponse("/page/icon.svg")

@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.sampling import FixedRate, Spread
+from gateway.sampling import FixedRate, Spread, uniform
 
 patient = settings(deadline=None)  # a busy machine stalls any test now and then
 TIMES = st.lists(st.integers(0, 60_000), min_size=1, max_size=200, unique=True).map(
@@ -88,3 +89,30 @@ def test_a_spread_over_an_hour_is_even_to_half_a_distance():
 def test_frames_between_windows_are_not_taken():
     rate = FixedRate(1.0, window_seconds=2.0, hop_seconds=5.0)
     assert [t for t in range(12) if rate.feed(float(t))] == [0, 1, 5, 6, 10, 11]
+
+
+@patient
+@given(TIMES, st.integers(1, 40))
+def test_uniform_gives_as_many_different_frames_as_asked_or_as_there_are(times, num_frames):
+    picked = uniform(times, num_frames)
+    assert len(picked) == min(num_frames, len(times))
+    assert picked == sorted(set(picked))
+
+
+@patient
+@given(TIMES, st.integers(2, 40))
+def test_uniform_spans_the_whole_video(times, num_frames):
+    picked = uniform(times, num_frames)
+    assert (picked[0], picked[-1]) == (0, len(times) - 1)
+
+
+@patient
+@given(st.integers(2, 300), st.integers(2, 20))
+def test_uniform_is_nearest_where_there_is_a_choice(num_times, num_frames):
+    times = [float(i) for i in range(num_times * num_frames)]
+    wanted = np.linspace(0, times[-1], num_frames)
+    assert np.abs(np.array(uniform(times, num_frames)) - wanted).max() < 0.5 + 1e-9
+
+
+def test_uniform_takes_a_single_frame_from_the_middle():
+    assert uniform([0.0, 4.0, 5.1, 10.0], 1) == [2]

@@ -10,13 +10,12 @@ from PIL import Image
 
 from assay.errors import BadMedia, InvalidRequest
 from assay.frame import Frame
-from gateway.decode.live_time import LIVE_GAP_SECONDS, LiveTime
 from gateway.decode.spec import RAW_FRAME, DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo
 from gateway.decode.worker.budget import Budget, grant_cpu
 from gateway.decode.worker.container import open_source, open_tracks, prepare, presentation_of, video_stream
 from gateway.decode.worker.deinterlace import DEINTERLACED, Deinterlacer
 from gateway.decode.worker.fragments import Fragments
-from gateway.decode.worker.packet_clock import PacketClock
+from gateway.decode.worker.packet_clock import LIVE_GAP_SECONDS, LiveTime, PacketClock
 from gateway.decode.worker.presentation import Presentations
 from gateway.decode.worker.reader import BoundedReader, UploadReader
 from gateway.decode.worker.resize import FrameOrientation, FrameResizer, Orientation, resize_picture

@@ -1,5 +1,6 @@
 """Bytes of a video become sampled frames, while they arrive if the container allows it."""
 
+import ctypes
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,6 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from assay.errors import OverLimit
-from gateway.decode.live_time import FILE_GAP_SECONDS
 from gateway.decode.spec import DecodeSpec
 from gateway.decode.worker import alpha
 from gateway.decode.worker.budget import Budget
@@ -22,8 +22,7 @@ from gateway.decode.worker.container import (
     presentation_of,
     video_stream,
 )
-from gateway.decode.worker.heap import Heap
-from gateway.decode.worker.packet_clock import STREAM_CONTAINERS, PacketClock
+from gateway.decode.worker.packet_clock import FILE_GAP_SECONDS, STREAM_CONTAINERS, PacketClock
 from gateway.decode.worker.reader import UploadReader
 from gateway.decode.worker.sampler import Event, Sampler
 from gateway.decode.worker.shortcut import Stretch
@@ -130,3 +129,24 @@ def _decode(decoder: VideoCodecContext, packet: "av.Packet[VideoStream]", budget
     except FFmpegError:
         budget.corrupt += 1
         return []
+
+
+_EVERY_PACKETS = 256
+_LIBC = ctypes.CDLL(None)
+
+
+class Heap:
+    """Call `packet` for every packet.
+
+    FFmpeg asks for all its memory at aligned addresses. glibc before 2.38 does not find room that was freed again for
+    such a request (its bug 14581), so by chance of how blocks come to lie a worker grew by 30 to 50 MiB in an hour-long
+    video, of which nothing was in use.
+    """
+
+    def __init__(self) -> None:
+        self._packets = 0
+
+    def packet(self) -> None:
+        self._packets += 1
+        if self._packets % _EVERY_PACKETS == 0:
+            _LIBC.malloc_trim(0)

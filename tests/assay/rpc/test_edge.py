@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
@@ -12,6 +13,7 @@ from prometheus_client import REGISTRY
 from assay.errors import AssayError, InvalidRequest, OverLimit
 from assay.rpc.call import request_id
 from assay.rpc.channel import channel
+from assay.rpc.edge import CancellableReader
 from assay.rpc.errors import error_from
 from assay.rpc.logs import JsonLines
 from assay.rpc.serve import listening
@@ -178,3 +180,50 @@ async def test_a_call_that_nobody_offers_is_a_typed_error():
     async with listening("127.0.0.1:0", add, []) as (_, address), channel(address) as to:
         error = await failure(assay_pb2_grpc.AssayServiceStub(to).ScoreImage(assay_pb2.ScoreImageRequest(image=b"x")))
     assert "another version" in error.message
+
+
+class Wire(AsyncIterator):
+    """Messages that somebody puts in; None ends them."""
+
+    def __init__(self):
+        self.queue = asyncio.Queue()
+
+    async def __anext__(self):
+        if (message := await self.queue.get()) is None:
+            raise StopAsyncIteration
+        return message
+
+
+async def test_messages_come_in_order_to_their_end():
+    wire = Wire()
+    for message in ("one", "two", None):
+        wire.queue.put_nowait(message)
+    assert [message async for message in CancellableReader(wire)] == ["one", "two"]
+
+
+async def test_the_next_reader_gets_what_a_cancelled_one_waited_for():
+    wire = Wire()
+    incoming = CancellableReader(wire)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(anext(incoming), 0.01)
+    wire.queue.put_nowait("one")
+    assert await anext(incoming) == "one"
+
+
+async def test_there_is_nothing_behind_the_end():
+    wire = Wire()
+    wire.queue.put_nowait(None)
+    incoming = CancellableReader(wire)
+    assert [await anext(incoming, "ended"), await anext(incoming, "ended")] == ["ended", "ended"]
+
+
+async def test_what_nobody_will_read_is_not_waited_for():
+    wire = Wire()
+    incoming = CancellableReader(wire)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(anext(incoming), 0.01)
+    incoming.close()
+    await asyncio.sleep(0)
+    wire.queue.put_nowait("late")
+    await asyncio.sleep(0.01)
+    assert wire.queue.qsize() == 1

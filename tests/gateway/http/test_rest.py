@@ -4,7 +4,11 @@ import asyncio
 import json
 
 import pytest
+from starlette.datastructures import QueryParams
 
+from assay.errors import InvalidRequest
+from assay.v1 import assay_pb2, score_pb2
+from gateway.http.rest import config_of
 from tests.gateway.http.serving import events_in, http_client
 from tests.media.build import media
 
@@ -82,3 +86,35 @@ async def unfinished(client, path, content):
 async def test_the_model_is_listed(pool):
     async with http_client(pool) as client:
         assert (await client.get("/v1/models")).json()["models"][0]["name"] == "test"
+
+
+def of(text: str, *others: str) -> assay_pb2.ScoreConfig:
+    return config_of(QueryParams(text), *others)
+
+
+async def test_form_attributes_and_tenant_are_parameters_of_their_own():
+    config = of("form=direct&attributes=clarity,exposure&tenant=acme")
+    assert (config.form, [*config.attributes], config.tenant) == (
+        score_pb2.ANSWER_FORM_DIRECT,
+        ["clarity", "exposure"],
+        "acme",
+    )
+
+
+async def test_a_parameter_goes_before_what_the_config_says():
+    config = of('form=regular&config={"form":"ANSWER_FORM_DIRECT","tenant":"acme"}')
+    assert (config.form, config.tenant) == (score_pb2.ANSWER_FORM_REGULAR, "acme")
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [("frm=direct", "frm"), ("form=poem", "form"), ("config={", "config"), ('config={"frm":1}', "config")],
+)
+async def test_what_is_unknown_or_unreadable_is_named(text, field):
+    with pytest.raises(InvalidRequest) as wrong:
+        of(text)
+    assert wrong.value.field == field
+
+
+async def test_a_path_may_know_parameters_of_its_own():
+    assert of("uri=https%3A%2F%2Fhost%2Ffile", "uri") == assay_pb2.ScoreConfig()

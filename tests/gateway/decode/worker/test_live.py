@@ -8,8 +8,8 @@ import pytest
 
 from assay.errors import BadMedia, InvalidRequest, OverLimit
 from assay.frame import Frame
-from gateway.decode.live_time import WRAP_SECONDS
 from gateway.decode.spec import RAW_FRAME, DecodeLimits, DecodeSource, Lost
+from gateway.decode.worker.packet_clock import WRAP_SECONDS
 from tests.gateway.decode.upload import VIDEO, decode, upload
 from tests.media.build import media
 from tests.media.live import live

@@ -1,13 +1,16 @@
 import asyncio
 import contextlib
+import ctypes
 import dataclasses
 
 import numpy as np
+import psutil
 import pytest
 
 from assay.errors import BadMedia, InvalidRequest, OverLimit
 from assay.frame import Frame
 from gateway.decode.spec import DecodeLimits, Shrink
+from gateway.decode.worker.video import Heap
 from tests.gateway.decode.upload import VIDEO, Decoded, decode, upload
 from tests.media.build import _EVEN, _encode, large_video, level_at, media
 from tests.media.cases import case
@@ -219,3 +222,24 @@ async def test_a_turned_frame_is_shrunk_as_it_is_shown(pool):
     shrunk = dataclasses.replace(VIDEO.target, shrink_first=Shrink(10_000, "nearest"))
     decoded = await decode(pool, "mp4_rotated_90.mp4", dataclasses.replace(VIDEO, target=shrunk))
     assert decoded.frames[0].pixels.shape[:2] == (112, 84)
+
+
+LIBC = ctypes.CDLL(None)
+LIBC.malloc.restype = LIBC.realloc.restype = ctypes.c_void_p
+BLOCKS, BLOCK_BYTES = 1000, 64 * 1024
+
+
+async def test_holes_between_blocks_that_are_in_use_go_back_to_the_kernel():
+    blocks = [LIBC.malloc(BLOCK_BYTES) for _ in range(BLOCKS)]
+    for block in blocks:
+        ctypes.memset(block, 1, BLOCK_BYTES)
+    # Made smaller where they are: behind each is a hole, and the heap cannot shrink from its end.
+    held = [LIBC.realloc(ctypes.c_void_p(block), 64) for block in blocks]
+    before = psutil.Process().memory_info().rss
+    heap = Heap()
+    for _ in range(256):
+        heap.packet()
+    freed = before - psutil.Process().memory_info().rss
+    for block in held:
+        LIBC.free(ctypes.c_void_p(block))
+    assert freed > BLOCKS * BLOCK_BYTES / 2

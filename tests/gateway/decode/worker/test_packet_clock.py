@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.decode.live_time import WRAP_SECONDS, LiveTime
+from gateway.decode.worker.packet_clock import WRAP_SECONDS, LiveTime
 
 
 def shown(*seconds):
