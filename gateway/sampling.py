@@ -88,7 +88,7 @@ class FixedRate:
         self._origin_seconds, self._slot = pts_seconds, -1
 
 
-class Spread(Generic[T]):
+class Spread(FixedRate, Generic[T]):
     """Frames spread evenly over a video whose length nobody knows: feed times in order, put what is wanted, finish.
 
     Holds the first frame of every slot of a grid. Whenever there are more than four times as many as wanted, slots
@@ -105,40 +105,22 @@ class Spread(Generic[T]):
     _CHOSEN = 4
 
     def __init__(self, num_frames: int, slot_seconds: float = 0.04) -> None:
+        super().__init__(1.0 / slot_seconds)
         self._num_frames = num_frames
-        self._rate = FixedRate(1.0 / slot_seconds)
         self._chosen: list[tuple[float, T]] = []
         self._wanted_seconds = 0.0
-
-    @property
-    def slot_seconds(self) -> float:
-        return self._rate.slot_seconds
-
-    @property
-    def next_seconds(self) -> float:
-        """No frame is taken that is shown before this time."""
-        return self._rate.next_seconds
-
-    @property
-    def upcoming_seconds(self) -> float:
-        """When the next slot begins."""
-        return self._rate.upcoming_seconds
-
-    def slot_start(self, pts_seconds: float) -> float:
-        """When the slot of a frame that is shown at this time begins."""
-        return self._rate.slot_start(pts_seconds)
 
     def feed(self, pts_seconds: float) -> bool:
         """True if the frame shown at this time shall be `put`. Raises `ValueError` if time goes back."""
         self._wanted_seconds = pts_seconds
-        return self._rate.feed(pts_seconds)
+        return super().feed(pts_seconds)
 
     def put(self, item: T) -> None:
         """What belongs to the time that was fed last."""
         self._chosen.append((self._wanted_seconds, item))
         while len(self._chosen) > self._CHOSEN * self._num_frames:
-            self._rate = FixedRate(self._rate.frames_per_second / 2)
-            self._chosen = [(seconds, item) for seconds, item in self._chosen if self._rate.feed(seconds)]
+            super().__init__(self.frames_per_second / 2)
+            self._chosen = [(seconds, item) for seconds, item in self._chosen if FixedRate.feed(self, seconds)]
 
     def finish(self) -> list[tuple[float, T]]:
         """As many as were wanted, or as there are, in order of time."""

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from assay.rpc.settings import Address, Hosts, Networks, split_at_commas
+from assay.rpc.access import split_at_commas
+from assay.rpc.settings import Address, Hosts, Networks
 from assay.web import WebLimits, WebRules
 
 _Schemes = Annotated[

@@ -1,8 +1,7 @@
 """What a person reads while a file is scored, on stderr: the text as it is written, and how far the work has come."""
 
 import sys
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,14 +14,14 @@ from assay.v1 import event_pb2
 _MIB = 1024 * 1024
 
 
-class Screen(Protocol):
-    """Takes text as it is written and shows how far the work has come."""
+class Screen:
+    """Takes text as it is written and shows how far the work has come; this one shows nothing."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        """What was written stays."""
 
     def write(self, text: str) -> None:
         """Appends text that need not end at a line end."""
@@ -31,18 +30,13 @@ class Screen(Protocol):
         """Shows `done` of `total` steps; `total` 0 if it is not known."""
 
 
-class PlainScreen:
+class PlainScreen(Screen):
     """Writes to stderr as it comes; for pipes and logs, so without a bar."""
 
     def __init__(self) -> None:
         self._is_at_line_start = True
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if not self._is_at_line_start:
             self.write("\n")
 
@@ -52,18 +46,8 @@ class PlainScreen:
             sys.stderr.write(text)
             sys.stderr.flush()
 
-    def progress(self, doing: str, done: int, total: int) -> None:
-        """A log has no place for a bar."""
 
-
-class QuietScreen(PlainScreen):
-    """Shows nothing."""
-
-    def write(self, text: str) -> None:
-        """Not shown."""
-
-
-class TerminalScreen:
+class TerminalScreen(Screen):
     """Text that grows above a progress bar. On leaving, the text stays and the bar goes."""
 
     def __init__(self, console: Console) -> None:
@@ -88,9 +72,7 @@ class TerminalScreen:
         self._draw()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._line:
             self._print(self._line)
             self._line = ""
@@ -126,7 +108,7 @@ class TerminalScreen:
 def stderr_screen(*, quiet: bool) -> Screen:
     """The screen that suits what stderr is."""
     if quiet:
-        return QuietScreen()
+        return Screen()
     console = Console(stderr=True, highlight=False)
     return TerminalScreen(console) if console.is_terminal and not console.is_dumb_terminal else PlainScreen()
 

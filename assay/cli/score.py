@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from assay.cli import render
 from assay.cli.inputs import Input, inputs_of
-from assay.cli.progress import ProgressCounter, QuietScreen, Screen, stderr_screen
+from assay.cli.progress import ProgressCounter, Screen, stderr_screen
 from assay.client import AsyncClient, Credentials, Judgement, NoServer, VideoOptions, judgement_from_wire
 from assay.errors import AssayError
 from assay.v1 import event_pb2, score_pb2
@@ -75,7 +75,7 @@ async def _together(client: AsyncClient, inputs: Sequence[Input], options: Score
 
     async def one(each: Input) -> Outcome:
         async with places:
-            return await _outcome(client, each, options, QuietScreen())
+            return await _outcome(client, each, options, Screen())
 
     tasks = [asyncio.create_task(one(each)) for each in inputs]
     outcomes = []

@@ -10,14 +10,15 @@ from pydantic_settings import BaseSettings, NoDecode
 PemPath = Annotated[Path | None, Field(description="a PEM file")]
 
 
-def _split_at_commas(value: object) -> object:
+def split_at_commas(value: object) -> object:
+    """For settings that are lists."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 _SpiffeId = Annotated[str, Field(pattern=r"^spiffe://[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")]
 SpiffeIds = Annotated[
     tuple[_SpiffeId, ...],
-    BeforeValidator(_split_at_commas),
+    BeforeValidator(split_at_commas),
     NoDecode,
     Field(description="SPIFFE ids such as spiffe://assay/gateway, several with commas"),
 ]

@@ -70,7 +70,7 @@ class _PeerChannel(grpc.aio.Channel):
     async def __aenter__(self) -> "_PeerChannel":
         return self
 
-    async def __aexit__(self, kind: Any, error: Any, traceback: Any) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self, grace: float | None = None) -> None:

@@ -4,7 +4,7 @@ What crosses the wire is the error's own sentence, its reason and its field: nev
 exception that we did not raise on purpose.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 import grpc
@@ -43,6 +43,21 @@ _KINDS: list[type[AssayError]] = [AssayError, *AssayError.__subclasses__()]
 _BY_REASON = {kind.reason: kind for kind in _KINDS if kind is not UnknownMethod}
 
 
+_FROM_CODE: Mapping[grpc.StatusCode, tuple[type[AssayError], str]] = {
+    grpc.StatusCode.UNAVAILABLE: (ServiceUnavailable, "cannot be reached; it is down or restarting, try again"),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (ServiceUnavailable, "did not answer in time; try again"),
+    grpc.StatusCode.CANCELLED: (ServiceUnavailable, "cancelled the call; try again"),
+    grpc.StatusCode.UNIMPLEMENTED: (
+        ServiceUnavailable,
+        "does not offer this call; it runs another version of Assay",
+    ),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: (OverLimit, "refused a message or its metadata as too large"),
+    grpc.StatusCode.INVALID_ARGUMENT: (InvalidRequest, "refused the request"),
+    grpc.StatusCode.DATA_LOSS: (UnreadableVerdict, "could not read the model's answer"),
+}
+"""What statuses mean that gRPC itself made."""
+
+
 def status_of(error: AssayError) -> status_pb2.Status:
     """The error as google.rpc.Status."""
     packed = []
@@ -50,7 +65,7 @@ def status_of(error: AssayError) -> status_pb2.Status:
         packed.append(any_pb2.Any())
         packed[-1].Pack(detail)
     return status_pb2.Status(
-        code=_code(error.grpc_status).value[0], message=error.message[:_MESSAGE_CHARS], details=packed
+        code=grpc.StatusCode[error.grpc_status].value[0], message=error.message[:_MESSAGE_CHARS], details=packed
     )
 
 
@@ -58,7 +73,7 @@ async def abort_with(context: "grpc.aio.ServicerContext[Any, Any]", error: Assay
     """Ends the call with the error's status."""
     status = status_of(error)
     details = ((DETAILS_KEY, status.SerializeToString()), _DO_NOT_RETRY)
-    await context.abort(_code(error.grpc_status), status.message, details)
+    await context.abort(grpc.StatusCode[error.grpc_status], status.message, details)
     raise AssertionError("abort always raises")
 
 
@@ -68,13 +83,18 @@ def error_from(rpc_error: grpc.aio.AioRpcError, peer: str = "the service") -> As
     `peer` names the other side in the sentence of a status without a reason.
     """
     status = _attached_status(rpc_error)
-    for any_detail in status.details if status else ():
-        info = error_details_pb2.ErrorInfo()
-        if any_detail.Unpack(info) and info.domain == DOMAIN and info.reason in _BY_REASON:
-            error = _BY_REASON[info.reason](status.message if status else "", field=_field(status))
-            error.request_id = info.metadata.get("request_id", "")
-            error.retry_seconds = _retry_seconds(status)
-            return error
+    info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+    for any_detail in status.details:
+        if info.domain != DOMAIN:  # others may have put in theirs
+            any_detail.Unpack(info)
+        any_detail.Unpack(bad)
+        any_detail.Unpack(retry)
+    if info.domain == DOMAIN and info.reason in _BY_REASON:
+        field = bad.field_violations[0].field if bad.field_violations else ""
+        error = _BY_REASON[info.reason](status.message, field=field)
+        error.request_id = info.metadata.get("request_id", "")
+        error.retry_seconds = retry.retry_delay.ToMilliseconds() / 1000
+        return error
     if rpc_error.code() is grpc.StatusCode.INTERNAL and rpc_error.details() == _STATUS_LOST:
         return ServiceUnavailable(f"{peer} ended the call before all was sent, and its reason was lost; try again")
     return _from_code(rpc_error.code(), peer)
@@ -101,51 +121,16 @@ def _details(error: AssayError) -> Iterator[Message]:
         yield retry
 
 
-def _attached_status(rpc_error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
-    for key, value in rpc_error.trailing_metadata() or ():
-        if key == DETAILS_KEY:
-            try:
-                return status_pb2.Status.FromString(value)
-            except DecodeError:
-                return None
-    return None
-
-
-def _field(status: status_pb2.Status | None) -> str:
-    for any_detail in status.details if status else ():
-        bad = error_details_pb2.BadRequest()
-        if any_detail.Unpack(bad) and bad.field_violations:
-            return str(bad.field_violations[0].field)
-    return ""
-
-
-def _retry_seconds(status: status_pb2.Status | None) -> float:
-    for any_detail in status.details if status else ():
-        retry = error_details_pb2.RetryInfo()
-        if any_detail.Unpack(retry):
-            return float(retry.retry_delay.ToMilliseconds()) / 1000
-    return 0.0
+def _attached_status(rpc_error: grpc.aio.AioRpcError) -> status_pb2.Status:
+    """An empty one where nothing is attached that can be read."""
+    attached = (value for key, value in rpc_error.trailing_metadata() or () if key == DETAILS_KEY)
+    try:
+        return status_pb2.Status.FromString(next(attached, b""))
+    except DecodeError:
+        return status_pb2.Status()
 
 
 def _from_code(code: grpc.StatusCode, peer: str) -> AssayError:
     """For statuses that gRPC itself made: the peer is gone, frozen or of another version, or a limit was hit."""
-    match code:
-        case grpc.StatusCode.UNAVAILABLE:
-            return ServiceUnavailable(f"{peer} cannot be reached; it is down or restarting, try again")
-        case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return ServiceUnavailable(f"{peer} did not answer in time; try again")
-        case grpc.StatusCode.CANCELLED:
-            return ServiceUnavailable(f"{peer} cancelled the call; try again")
-        case grpc.StatusCode.UNIMPLEMENTED:
-            return ServiceUnavailable(f"{peer} does not offer this call; it runs another version of Assay")
-        case grpc.StatusCode.RESOURCE_EXHAUSTED:
-            return OverLimit(f"{peer} refused a message or its metadata as too large")
-        case grpc.StatusCode.INVALID_ARGUMENT:
-            return InvalidRequest(f"{peer} refused the request")
-        case grpc.StatusCode.DATA_LOSS:
-            return UnreadableVerdict(f"{peer} could not read the model's answer")
-    return AssayError(f"{peer} failed with {code.name}; its log says why")
-
-
-def _code(name: str) -> grpc.StatusCode:
-    return grpc.StatusCode[name]
+    kind, says = _FROM_CODE.get(code, (AssayError, f"failed with {code.name}; its log says why"))
+    return kind(f"{peer} {says}")

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from assay.errors import SettingsError
-from assay.rpc.access import TlsSettings
+from assay.rpc.access import TlsSettings, split_at_commas
 from assay.rpc.environment import variables
 
 Address = Annotated[str, Field(pattern=r"^(unix:.+|[^\s]+:\d{1,5})$", description="HOST:PORT or unix:PATH")]
@@ -28,13 +28,6 @@ OptionalServer = Annotated[
 ]
 
 OptionalAddress = Annotated[str, Field(pattern=r"^([^\s]+:\d{1,5})?$", description="HOST:PORT, or empty for none")]
-
-
-def split_at_commas(value: object) -> object:
-    """For settings that are lists."""
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
 _HOST = Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?(:\d{1,5})?$")]
 
 Hosts = Annotated[

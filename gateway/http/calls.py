@@ -25,6 +25,7 @@ CHUNK_BYTES = 1 << 20
 """Largest piece of a file in one message of the contract."""
 
 R = TypeVar("R", bound=Message)
+Events = AsyncGenerator[event_pb2.ScoreEvent, None]
 Services = Any  # the servicers of assay.v1 that the gateway registers with gRPC
 
 
@@ -54,42 +55,27 @@ class Calls:
         """The very servicers that serve gRPC, so that both faces share limits, workers and cache."""
         self.services, self._live = scores, live
 
-    async def image(
-        self, config: assay_pb2.ScoreConfig, chunks: AsyncIterator[bytes], caller: Caller
-    ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+    def image(self, config: assay_pb2.ScoreConfig, chunks: AsyncIterator[bytes], caller: Caller) -> Events:
         """Events about a picture, the result last."""
-        requests = _upload(assay_pb2.StreamImageRequest, config, chunks)
-        async with aclosing(_events(self.services.StreamImage(requests, caller))) as events:
-            async for event in events:
-                yield event
+        return _events(self.services.StreamImage(_upload(assay_pb2.StreamImageRequest, config, chunks), caller))
 
-    async def video(
-        self, config: assay_pb2.ScoreConfig, chunks: AsyncIterator[bytes], caller: Caller
-    ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+    def video(self, config: assay_pb2.ScoreConfig, chunks: AsyncIterator[bytes], caller: Caller) -> Events:
         """Events about a video while its bytes still come, the result last."""
-        requests = _upload(assay_pb2.StreamVideoRequest, config, chunks)
-        async with aclosing(_events(self.services.StreamVideo(requests, caller))) as events:
-            async for event in events:
-                yield event
+        return _events(self.services.StreamVideo(_upload(assay_pb2.StreamVideoRequest, config, chunks), caller))
 
-    async def uri(
-        self, config: assay_pb2.ScoreConfig, uri: str, caller: Caller
-    ) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+    def uri(self, config: assay_pb2.ScoreConfig, uri: str, caller: Caller) -> Events:
         """Events about a file that is elsewhere, the result last."""
         request = assay_pb2.ScoreUriRequest(config=config, uri=uri)
         check(request)
-        async with aclosing(_events(self.services.ScoreUri(request, caller))) as events:
-            async for event in events:
-                yield event
+        return _events(self.services.ScoreUri(request, caller))
 
-    async def live(
+    def live(
         self, config: live_pb2.LiveConfig, chunks: AsyncIterator[bytes], caller: Caller
     ) -> AsyncGenerator[live_pb2.ScoreLiveResponse, None]:
         """What is said of a live stream, `ended` last."""
-        requests = _upload(live_pb2.ScoreLiveRequest, config, chunks)
-        async with aclosing(self._live.ScoreLive(requests, caller)) as responses:
-            async for response in responses:
-                yield response
+        responses: AsyncGenerator[live_pb2.ScoreLiveResponse, None]
+        responses = self._live.ScoreLive(_upload(live_pb2.ScoreLiveRequest, config, chunks), caller)
+        return responses
 
     async def model(self) -> event_pb2.ModelInfo:
         """The model that scores."""
@@ -107,7 +93,7 @@ async def _upload(kind: Callable[..., R], config: Message, chunks: AsyncIterator
             yield kind(chunk=bytes(chunk[start : start + CHUNK_BYTES]))
 
 
-async def _events(responses: AsyncGenerator[Any, None]) -> AsyncGenerator[event_pb2.ScoreEvent, None]:
+async def _events(responses: AsyncGenerator[Any, None]) -> Events:
     async with aclosing(responses):
         async for response in responses:
             for event in response.events:

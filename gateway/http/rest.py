@@ -14,9 +14,9 @@ from assay.rpc.validation import check
 from assay.v1 import assay_pb2, score_pb2
 from assay.wire import FORM_TO_WIRE
 from gateway.http.body import Body
-from gateway.http.calls import Caller, Calls, counted
+from gateway.http.calls import Caller, Calls, Events, counted
 from gateway.http.problem import problem_response
-from gateway.http.streaming import Answer, Events, as_json, wants_events
+from gateway.http.streaming import Answer, as_json, wants_events
 from gateway.settings import GatewaySettings
 
 _SMALL_BYTES = 64 << 10

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -13,12 +13,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from assay.errors import AssayError
-from assay.v1 import event_pb2
 from gateway.http.body import Body, ClientGone
-from gateway.http.calls import counted
+from gateway.http.calls import Events, counted
 from gateway.http.problem import problem, problem_response
-
-Events = AsyncGenerator[event_pb2.ScoreEvent, None]
 
 
 def as_json(message: Message) -> dict[str, Any]:

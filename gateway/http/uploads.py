@@ -16,11 +16,11 @@ from assay.rpc.call import identity
 from assay.v1 import upload_pb2
 from gateway.fetching import with_head
 from gateway.http.body import Body, ClientGone
-from gateway.http.calls import SPOOL, Calls
+from gateway.http.calls import SPOOL, Calls, Events
 from gateway.http.problem import problem_response
 from gateway.http.scorings import Scorings
 from gateway.http.spool import Spool, SpooledUpload
-from gateway.http.streaming import Events, as_json
+from gateway.http.streaming import as_json
 from gateway.upload import UploadClock, UploadLimits
 
 DIGEST_HEADER = "repr-digest"

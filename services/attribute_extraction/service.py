@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -26,38 +27,34 @@ NAME = pb.DESCRIPTOR.services_by_name["AttributeExtractionService"].full_name
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
+@dataclass
 class AttributeExtractionService(AttributeExtractionServiceServicer):
     """Serves one checkpoint through one generator."""
 
-    def __init__(
-        self,
-        generator: Generator,
-        checkpoint: ModelSpec,
-        model: LiveModel,
-        *,
-        max_in_flight: int = 16,
-        idle_timeout_seconds: float = 30.0,
-    ) -> None:
-        self._generator = generator
-        self._checkpoint = checkpoint
-        self._model = model
-        self._places = ConcurrencyLimit(max_in_flight)
-        self._idle_timeout_seconds = idle_timeout_seconds
+    generator: Generator
+    checkpoint: ModelSpec
+    model: LiveModel
+    max_in_flight: int = 16
+    idle_timeout_seconds: float = 30.0
+    _places: ConcurrencyLimit = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._places = ConcurrencyLimit(self.max_in_flight)
 
     async def ExtractAttributes(  # noqa: N802 the name is the contract's
         self, request_iterator: AsyncIterator[pb.ExtractAttributesRequest], context: Context
     ) -> AsyncGenerator[pb.ExtractAttributesResponse, None]:
         with self._places.one():
-            upload = Upload[pb.ExtractionConfig](request_iterator, self._idle_timeout_seconds)
+            upload = Upload[pb.ExtractionConfig](request_iterator, self.idle_timeout_seconds)
             config = await upload.config()
             request_id.set(config.request_id)
-            clip = await upload.clip(config.clip, self._checkpoint)
+            clip = await upload.clip(config.clip, self.checkpoint)
             await upload.end()
             form_name = form_from_wire(config.form)
 
             async def write(put: Put[Extracted]) -> None:
                 async with aclosing(
-                    extract(self._generator, self._checkpoint, form_name, clip, config.tenant)
+                    extract(self.generator, self.checkpoint, form_name, clip, config.tenant)
                 ) as extracted:
                     async for each in extracted:
                         await put(each)
@@ -69,8 +66,8 @@ class AttributeExtractionService(AttributeExtractionServiceServicer):
     async def DescribeModel(  # noqa: N802 the name is the contract's
         self, request: pb.AttributeExtractionServiceDescribeModelRequest, context: Context
     ) -> pb.AttributeExtractionServiceDescribeModelResponse:
-        answer = await self._model.last_answer()
-        spec = spec_to_wire(self._checkpoint, answer.checkpoint_fingerprint, answer.warnings)
+        answer = await self.model.last_answer()
+        spec = spec_to_wire(self.checkpoint, answer.checkpoint_fingerprint, answer.warnings)
         return pb.AttributeExtractionServiceDescribeModelResponse(spec=spec)
 
 

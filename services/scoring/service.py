@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -27,58 +28,50 @@ NAME = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
+@dataclass
 class ScoringService(ScoringServiceServicer):
     """Serves one checkpoint through one generator."""
 
-    def __init__(
-        self,
-        generator: Generator,
-        checkpoint: ModelSpec,
-        model: LiveModel,
-        *,
-        max_in_flight: int = 32,
-        idle_timeout_seconds: float = 30.0,
-        transcript_timeout_seconds: float = 120.0,
-        composites: Mapping[str, CompositeWeights] | None = None,
-    ) -> None:
-        self._generator = generator
-        self._checkpoint = checkpoint
-        self._model = model
-        self._places = ConcurrencyLimit(max_in_flight)
-        self._idle_timeout_seconds = idle_timeout_seconds
-        self._transcript_timeout_seconds = transcript_timeout_seconds
-        self._composites = composites or {}
+    generator: Generator
+    checkpoint: ModelSpec
+    model: LiveModel
+    max_in_flight: int = 32
+    idle_timeout_seconds: float = 30.0
+    transcript_timeout_seconds: float = 120.0
+    composites: Mapping[str, CompositeWeights] = field(default_factory=dict)
+    _places: ConcurrencyLimit = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._places = ConcurrencyLimit(self.max_in_flight)
 
     async def Score(  # noqa: N802 the name is the contract's
         self, request_iterator: AsyncIterator[pb.ScoreRequest], context: Context
     ) -> AsyncGenerator[pb.ScoreResponse, None]:
         with self._places.one():
-            upload = Upload[pb.ScoringConfig](request_iterator, self._idle_timeout_seconds)
+            upload = Upload[pb.ScoringConfig](request_iterator, self.idle_timeout_seconds)
             config = await upload.config()
             request_id.set(config.request_id)
             form_name = form_from_wire(config.form)
             # Before any pixel is read: nobody has to upload a clip to learn that a name is misspelt.
             weights = None if config.omit_composite else self._weights(config.tenant, form_name)
-            clip = await upload.clip(config.clip, self._checkpoint)
+            clip = await upload.clip(config.clip, self.checkpoint)
 
             async def transcript() -> Transcript | None:
                 written = None
                 if form_name != "direct":
-                    part = await upload.part("transcript", self._transcript_timeout_seconds)
+                    part = await upload.part("transcript", self.transcript_timeout_seconds)
                     written = transcript_from_wire(part)
                 if weights is None:
                     await upload.end()
                 return written
 
             async def grades() -> list[Attribute]:
-                part = await upload.part("grades", self._idle_timeout_seconds)
+                part = await upload.part("grades", self.idle_timeout_seconds)
                 await upload.end()
                 return attributes_from_wire(part.attributes)
 
             composite = Composite(weights, grades) if weights else None
-            scores = score_clip(
-                self._generator, self._checkpoint, form_name, clip, transcript, config.tenant, composite
-            )
+            scores = score_clip(self.generator, self.checkpoint, form_name, clip, transcript, config.tenant, composite)
             async with aclosing(scores) as events:
                 async for event in events:
                     yield _to_wire(event, omit_distributions=config.omit_digit_distributions)
@@ -86,7 +79,7 @@ class ScoringService(ScoringServiceServicer):
     def _weights(self, tenant: str, form_name: FormName) -> CompositeWeights | None:
         if not tenant:
             return None
-        if tenant not in self._composites:
+        if tenant not in self.composites:
             raise InvalidRequest(
                 f"there is no tenant {tenant!r}: no composite weights are stored under this name", field="config.tenant"
             )
@@ -95,16 +88,16 @@ class ScoringService(ScoringServiceServicer):
                 "a composite score is made of grades, and the direct form has none; ask for the regular form",
                 field="config.tenant",
             )
-        return self._composites[tenant]
+        return self.composites[tenant]
 
     async def DescribeModel(  # noqa: N802 the name is the contract's
         self, request: pb.ScoringServiceDescribeModelRequest, context: Context
     ) -> pb.ScoringServiceDescribeModelResponse:
         weights = self._weights(request.tenant, form_from_wire(request.form))
-        answer = await self._model.last_answer()
+        answer = await self.model.last_answer()
         if weights is not None:
             refuse_unfit_weights(weights, answer.checkpoint_fingerprint)
-        spec = spec_to_wire(self._checkpoint, answer.checkpoint_fingerprint, answer.warnings)
+        spec = spec_to_wire(self.checkpoint, answer.checkpoint_fingerprint, answer.warnings)
         return pb.ScoringServiceDescribeModelResponse(spec=spec)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -48,7 +49,7 @@ async def gateway(
     pool: DecodePool,
     extraction: ScriptedGenerator | None = None,
     scoring: ScriptedGenerator | None = None,
-    composites: Mapping[str, CompositeWeights] | None = None,
+    composites: Mapping[str, CompositeWeights] = MappingProxyType({}),
     checkpoint: ModelSpec | None = None,
     security: Security = OPEN,
     between: PemFiles | None = None,
