@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -22,22 +23,28 @@ class Reloaded(Generic[T]):
         self._kind = kind
         self._paths = paths
         self._read = read
+        self._reading = threading.Lock()
+        """Handshakes ask from threads of gRPC's."""
         self._loaded_signature = self._signature()
         self._value = read()
 
     def get(self) -> T:
         """The value of the files as they are now, or as they were when they could last be read."""
-        signature = self._signature()
-        if signature != self._loaded_signature:
-            self._loaded_signature = signature
-            try:
-                self._value = self._read()
-            except SettingsError as broken:
-                metrics.RELOAD_FAILURES.labels(self._kind).inc()
-                _log.error("changed files are not used, the old ones stay: %s", broken.message)
-            else:
-                _log.info("changed files are used from now on", extra={"facts": {"kind": self._kind}})
-        return self._value
+        with self._reading:
+            signature = self._signature()
+            if signature != self._loaded_signature:
+                self._loaded_signature = signature
+                self._read_again()
+            return self._value
+
+    def _read_again(self) -> None:
+        try:
+            self._value = self._read()
+        except SettingsError as broken:
+            metrics.RELOAD_FAILURES.labels(self._kind).inc()
+            _log.error("changed files are not used, the old ones stay: %s", broken.message)
+        else:
+            _log.info("changed files are used from now on", extra={"facts": {"kind": self._kind}})
 
     def _signature(self) -> _Signature:
         return tuple(_identity_of(path) for path in self._paths)

@@ -2,6 +2,7 @@
 
 import ssl
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,12 @@ class PemFiles:
         """For a connection to another program, which is shown our certificate."""
         pem = self.get()
         return grpc.ssl_channel_credentials(pem.authorities, pem.key, pem.chain)
+
+
+@cache
+def pem_files_at(certificate: Path, key: Path, authorities: Path | None = None) -> PemFiles:
+    """The same for all of a process, so that a file that is broken is logged and counted once. SettingsError."""
+    return PemFiles(certificate, key, authorities)
 
 
 def _read(certificate: Path, key: Path, authorities: Path | None) -> Pem:

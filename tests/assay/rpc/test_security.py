@@ -13,7 +13,7 @@ from assay.rpc.authentication import ApiKeys, Jwts, Tokens
 from assay.rpc.call import Identity
 from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
-from assay.rpc.security import Security, security_of
+from assay.rpc.security import Security, pem_files, security_of
 from assay.rpc.serve import listening
 from assay.rpc.settings import ServerSettings
 from assay.rpc.tls import PemFiles
@@ -163,6 +163,15 @@ async def test_a_broken_certificate_leaves_the_old_one_and_is_counted(authority)
         certificate.write_text("-----BEGIN CERTIFICATE-----\nno\n")
         assert await answer(address, client) == "OK"
     assert REGISTRY.get_sample_value("assay_reload_failures_total", {"kind": "tls"}) == before + 1
+
+
+def test_a_broken_certificate_is_logged_once_however_many_of_a_program_use_it(authority, caplog):
+    certificate, key = authority.issue("scoring")
+    settings = Settings(tls_certificate=certificate, tls_key=key, tls_authorities=authority.file)
+    to_callers, to_upstream = pem_files(settings), pem_files(settings)
+    certificate.write_text("-----BEGIN CERTIFICATE-----\nno\n")
+    assert to_callers.get() is to_upstream.get()
+    assert caplog.text.count("changed files are not used") == 1
 
 
 class Settings(ServerSettings):
