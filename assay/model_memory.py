@@ -13,7 +13,7 @@ from assay.checkpoint import ModelSpec
 from assay.weight_shapes import check_weights, text_shape, vision_shape
 from assay.weights import check_config, check_files, read_json, stored_tensors
 
-_LIBRARIES_BYTES = 700 << 20
+LIBRARIES_BYTES = 700 << 20
 """A process with torch and transformers in it, before anything is loaded."""
 _BYTES_PER_TOKEN = 2
 """Of question and form, at least: Qwen's tokens have four characters of English on average."""
@@ -50,7 +50,7 @@ class ModelMemory:
 
     @property
     def total(self) -> int:
-        return self.weights + self.kv + self.vision_activations + self.cache + _LIBRARIES_BYTES
+        return self.weights + self.kv + self.vision_activations + self.cache + LIBRARIES_BYTES
 
 
 def check_stored(directory: Path) -> None:

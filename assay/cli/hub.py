@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,12 @@ class Snapshot:
     @property
     def weight_bytes(self) -> int:
         return sum(size for name, size in self.files.items() if name.endswith(".safetensors"))
+
+    def only(self, name: str) -> "Snapshot":
+        """Of it no more than this file. HubError if it is not there."""
+        if name not in self.files:
+            raise HubError(f"{self.repository} holds no {name}")
+        return replace(self, files={name: self.files[name]})
 
 
 class Hub:

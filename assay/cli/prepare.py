@@ -5,6 +5,7 @@ out: a checkout (the wheel holds no training/, which merges), the hub, an adapte
 """
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -21,7 +23,10 @@ from assay.cli.checkpoint import check_servable, show
 from assay.cli.hub import Hub, Snapshot
 from assay.errors import AssayError, CheckpointError
 from assay.machine import available_memory_bytes
+from assay.model_memory import BFLOAT16_BYTES, FLOAT32_BYTES, LIBRARIES_BYTES
 from assay.stack import checkout
+from assay.weight_shapes import weight_shapes
+from assay.weights import read_json
 
 _TEXT = ("assay.toml", "README.md")
 _OTHER_FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
@@ -82,7 +87,7 @@ def run_prepare(options: PrepareOptions) -> int:
     hub = Hub(options.hub, options.cache)
     base, adapter = _found(hub, sources, options)
     hub.refuse_full([each for each in (base, adapter) if isinstance(each, Snapshot)], out)
-    _refuse_too_little_memory(base, adapter)
+    _refuse_too_little_memory(hub, base, adapter)
     taken = {name: each.commit for name, each in (("base", base), ("adapter", adapter)) if isinstance(each, Snapshot)}
     _say_unpinned(sources, taken)
     base_dir, adapter_dir = (hub.fetch(each) if isinstance(each, Snapshot) else each for each in (base, adapter))
@@ -119,9 +124,20 @@ def _found(hub: Hub, sources: Sources, options: PrepareOptions) -> tuple[Snapsho
     )
 
 
-def _refuse_too_little_memory(base: Snapshot | Path, adapter: Snapshot | Path) -> None:
-    """NotPrepared unless the largest file of the base and the whole adapter fit, which is what merging takes."""
-    needed = max(_weight_bytes(base), default=0) + sum(_weight_bytes(adapter))
+def needed_memory_bytes(config: Mapping[str, Any], adapter_bytes: int) -> int:
+    """Of a merge: the programs' libraries, the adapter (in float32, of files that may hold half of that) and one
+    weight, as it is stored if it is copied, or that and three times in float32 if it is merged. CheckpointError names
+    what config.json lacks."""
+    stored = FLOAT32_BYTES if "float32" in (config.get("dtype"), config.get("torch_dtype")) else BFLOAT16_BYTES
+    sizes = {name: math.prod(sides) for name, sides in weight_shapes(config).items()}
+    merged = max(size for name, size in sizes.items() if "layers." in name or "blocks." in name)
+    weight = max(stored * max(sizes.values()), (stored + 3 * FLOAT32_BYTES) * merged)
+    return LIBRARIES_BYTES + 2 * adapter_bytes + weight
+
+
+def _refuse_too_little_memory(hub: Hub, base: Snapshot | Path, adapter: Snapshot | Path) -> None:
+    directory = hub.fetch(base.only("config.json")) if isinstance(base, Snapshot) else base
+    needed = needed_memory_bytes(read_json(directory / "config.json"), _weight_bytes(adapter))
     available = available_memory_bytes()
     if needed > available:
         raise NotPrepared(
@@ -130,10 +146,12 @@ def _refuse_too_little_memory(base: Snapshot | Path, adapter: Snapshot | Path) -
         )
 
 
-def _weight_bytes(where: Snapshot | Path) -> list[int]:
-    if isinstance(where, Snapshot):
-        return [size for name, size in where.files.items() if name.endswith(".safetensors")]
-    return [file.stat().st_size for file in where.glob("*.safetensors")]
+def _weight_bytes(where: Snapshot | Path) -> int:
+    return (
+        where.weight_bytes
+        if isinstance(where, Snapshot)
+        else sum(file.stat().st_size for file in where.glob("*.safetensors"))
+    )
 
 
 def _say_unpinned(sources: Sources, taken: Mapping[str, str]) -> None:

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from assay.cli import hub, main, prepare
+from assay.weight_shapes import weight_shapes
 from assay.weights import fingerprint
 from tests.assay.scripted_hub import COMMIT, ScriptedHub
+from tests.rehearsal.weights import true_shape
 from tests.tiny_checkpoint import write_tiny_adapter, write_tiny_checkpoint
 
 ROOT = Path(__file__).parents[3]
@@ -127,12 +129,21 @@ def test_a_full_disk_is_noticed_before_anything_is_fetched(
     assert (code, "GB are free; make room" in capsys.readouterr().err, scripted.fetched) == (1, True, [])
 
 
-def test_too_little_memory_is_noticed_before_anything_is_fetched(
+def test_merging_is_said_to_take_what_it_was_measured_to_take(tmp_path: Path) -> None:
+    config = true_shape(tmp_path, text_layers=28, vision_layers=32).config
+    linear = [sides for name, sides in weight_shapes(config).items() if len(sides) == 2 and "embed" not in name]
+    adapter = sum(2 * 128 * sum(sides) for sides in linear if 152_064 not in sides)
+    # `make rehearse-7b OPTIONS="--depth 28 --until merge"`: docs/gpu.md.
+    assert prepare.needed_memory_bytes(config, adapter) == pytest.approx(3.04e9, rel=0.15)
+
+
+def test_too_little_memory_is_noticed_before_weights_are_fetched(
     scripted: ScriptedHub, root: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prepare, "available_memory_bytes", lambda: 1)
     code, _ = prepared(scripted, tmp_path)
-    assert (code, "GB of memory and 0.0 GB are available" in capsys.readouterr().err, scripted.fetched) == (1, True, [])
+    assert (code, "GB of memory and 0.0 GB are available" in capsys.readouterr().err) == (1, True)
+    assert scripted.fetched == ["config.json"]
 
 
 def test_an_adapter_that_is_not_pinned_is_said_with_the_commit_that_was_taken(
