@@ -15,12 +15,13 @@ from assay.errors import AssayError, SettingsError
 from assay.rpc.access import is_loopback
 from assay.rpc.health import Health, VersionedHealth
 from assay.rpc.logs import log_to_stderr
-from assay.rpc.metrics import serve_build_info, serve_metrics
-from assay.rpc.serve import command_line, health_alone
+from assay.rpc.metrics import serve_build_info
+from assay.rpc.serve import command_line, health_alone, served_metrics
 from assay.rpc.settings import load
 from triton_server.install import install
+from triton_server.metrics import add_triton
 from triton_server.ports import choose_ports
-from triton_server.server import MODEL
+from triton_server.server import MODEL, metrics_url
 from triton_server.settings import TritonServerSettings
 from triton_server.supervisor import supervise
 from triton_server.tls import pem_files
@@ -50,28 +51,33 @@ def main(arguments: list[str]) -> int:
 
 def _refuse_open_door(settings: TritonServerSettings) -> None:
     is_locked = pem_files(settings) is not None and settings.tls_authorities is not None
-    if not is_loopback(f"{settings.host}:0") and not is_locked and not settings.insecure:
+    addresses = {"HOST": f"{settings.host}:0", "SUPERVISOR_METRICS_ADDRESS": settings.supervisor_metrics_address}
+    beyond = [name for name, address in addresses.items() if not is_loopback(address)]
+    if beyond and not is_locked and not settings.insecure:
         raise SettingsError(
-            f"TRITON_SERVER_HOST {settings.host} is not of the loopback range, and would be served without TLS or to "
-            "everybody; set TRITON_SERVER_TLS_CERTIFICATE, _TLS_KEY and _TLS_AUTHORITIES, or "
-            "TRITON_SERVER_INSECURE=true if the network lets in the two services alone"
+            f"TRITON_SERVER_{beyond[0]} is not of the loopback range, and would be served without TLS or to everybody; "
+            "set TRITON_SERVER_TLS_CERTIFICATE, _TLS_KEY and _TLS_AUTHORITIES, or TRITON_SERVER_INSECURE=true if the "
+            "network lets in the two services alone"
         )
 
 
 async def _serve(settings: TritonServerSettings) -> None:
-    if settings.supervisor_metrics_address:
-        serve_metrics(settings.supervisor_metrics_address)
+    ports = choose_ports(settings)
+    add_triton(metrics_url(settings, ports))
+    renewing = served_metrics(settings.supervisor_metrics_address, pem_files(settings))
     serve_build_info("triton_server")
     status = Health(VersionedHealth(), [MODEL])
     await status.set(False)
     await status.set_live()
     async with health_alone(settings.health_address, status):
-        serving = asyncio.create_task(supervise(settings, choose_ports(settings), _announce, status.set))
+        serving = asyncio.create_task(supervise(settings, ports, _announce, status.set))
+        showing = asyncio.create_task(renewing())
         for number in (signal.SIGTERM, signal.SIGINT):
             # Once: a second signal must not interrupt the cleaning up that the first has begun.
             asyncio.get_running_loop().add_signal_handler(number, lambda: serving.cancelling() or serving.cancel())
         with contextlib.suppress(asyncio.CancelledError):
             await serving
+        showing.cancel()
 
 
 def _announce(address: str) -> None:

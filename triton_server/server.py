@@ -47,7 +47,7 @@ class Server:
     def __init__(self, settings: TritonServerSettings, ports: Ports, leash: asyncio.subprocess.Process) -> None:
         self._settings = settings
         self._admin = f"http://127.0.0.1:{ports.http}/v2"
-        self._metrics = f"http://{reachable(metrics_host(settings))}:{ports.metrics}/metrics"
+        self._metrics = metrics_url(settings, ports)
         self._leash = leash
         assert leash.stdout is not None
         self.relay = Relay(leash.stdout)
@@ -220,6 +220,11 @@ def _server_and_stubs(leash_pid: int) -> list[Process]:
 def metrics_host(settings: TritonServerSettings) -> str:
     """Triton has no TLS for its metrics."""
     return "127.0.0.1" if settings.tls_certificate and not settings.insecure else settings.host
+
+
+def metrics_url(settings: TritonServerSettings, ports: Ports) -> str:
+    """Where Triton's and the engine's are read on this machine."""
+    return f"http://{reachable(metrics_host(settings))}:{ports.metrics}/metrics"
 
 
 def reachable(host: str) -> str:

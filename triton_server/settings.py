@@ -31,11 +31,14 @@ class TritonServerSettings(BaseSettings):
     """Where gRPC and metrics listen; where there is TLS, metrics stay on 127.0.0.1 unless `insecure`. HTTP, which can
     load and unload models, stays there always."""
     tls_certificate: PemPath = None
-    """The certificate with its chain that Triton shows at its gRPC port, read at its start; none: plain text."""
+    """The certificate with its chain that Triton shows at its gRPC port; none: plain text."""
     tls_key: PemPath = None
     """The certificate's key."""
     tls_authorities: PemPath = None
     """Authorities of the certificates of programs that may call; with them nobody else connects."""
+    tls_renewal_seconds: Annotated[float, Field(ge=0, le=86400)] = 600.0
+    """Triton reads these files at its start alone: once they have changed it is stopped and started again, at a moment
+    by chance within so many seconds, so that replicas do not all go at once."""
     insecure: bool = False
     """Listen beyond loopback without TLS and authorities, and serve Triton's metrics there in plain text."""
     grpc_port: Port = 0
@@ -48,7 +51,8 @@ class TritonServerSettings(BaseSettings):
     metrics_port: Port = 0
     """Where Prometheus finds Triton's and the engine's metrics; 0: a free one."""
     supervisor_metrics_address: OptionalAddress = ""
-    """Where Prometheus finds how often Triton was restarted, and why; empty: nowhere."""
+    """Where Prometheus finds the same and how often Triton was restarted, and why, over TLS where there is TLS; empty:
+    nowhere."""
 
     max_in_flight: Annotated[int, Field(ge=1, le=256)] = 8
     """Generations that are advanced together."""

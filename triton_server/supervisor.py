@@ -19,7 +19,7 @@ from triton_server.ports import Ports, check_free
 from triton_server.room import check_room
 from triton_server.server import SHM_PREFIX, Server, ServerDied, reachable
 from triton_server.settings import TritonServerSettings
-from triton_server.tls import client
+from triton_server.tls import Renewal, client
 from triton_server.warm_up import warm_up
 
 _log = logging.getLogger("triton_server")
@@ -28,6 +28,7 @@ _WATCH_SECONDS = 0.1
 _MAX_FAILED_STARTS = 5
 """In a row; then the program ends, so that its own supervisor sees that restarts do not help."""
 _MAX_FAILED_CANARIES = 3
+_RENEWED = "its certificate was renewed"
 
 
 async def supervise(
@@ -59,7 +60,8 @@ async def supervise(
             trouble, pause_seconds = failed.message, backoff.failed(0)
             if backoff.is_exhausted or not (has_been_ready or isinstance(failed, ServerDied)):
                 raise
-        _log.error("%s; restarting in %.1f s", trouble, pause_seconds)
+        level = logging.INFO if trouble is _RENEWED else logging.ERROR
+        _log.log(level, "%s; restarting in %.1f s", trouble, pause_seconds)
         await asyncio.sleep(pause_seconds)
 
 
@@ -74,6 +76,7 @@ async def _serve_once(
     check_free(settings, ports)
     await asyncio.to_thread(check_room, settings)
     address = f"{reachable(settings.host)}:{ports.grpc}"
+    renewal = Renewal(settings)
     server = await Server.start(settings, ports)
     is_well = False
     try:
@@ -84,7 +87,9 @@ async def _serve_once(
         ready(address)
         await set_health(True)
         is_well = True
-        trouble = await _watch(server, address, settings, set_health)
+        trouble = await _watch(server, address, settings, set_health, renewal)
+        if trouble is _RENEWED:
+            return trouble
         is_well = False
         # Should one of them come up again and again, it is what ends the model.
         for request_id in sorted(set(server.relay.generations.values())):
@@ -97,9 +102,13 @@ async def _serve_once(
 
 
 async def _watch(
-    server: Server, address: str, settings: TritonServerSettings, set_health: Callable[[bool], Awaitable[None]]
+    server: Server,
+    address: str,
+    settings: TritonServerSettings,
+    set_health: Callable[[bool], Awaitable[None]],
+    renewal: Renewal,
 ) -> str:
-    """What is wrong with the server, as soon as something is."""
+    """What is wrong with the server, as soon as something is, or _RENEWED."""
     running = asyncio.Event()
     running.set()
     canaries = asyncio.create_task(_watch_canaries(address, settings, running, server.responses))
@@ -109,6 +118,9 @@ async def _watch(
             if trouble := server.trouble():
                 metrics.RESTARTS.labels("triton", "died").inc()
                 return trouble
+            if renewal.is_due:
+                metrics.RESTARTS.labels("triton", "renewed").inc()
+                return _RENEWED
             was_running = running.is_set()
             held_seconds = _held_seconds(server, running, held_seconds)
             if running.is_set() is not was_running:

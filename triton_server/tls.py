@@ -1,8 +1,12 @@
-"""TLS at Triton's gRPC port: what Triton is started with, and the supervisor as one of its clients.
+"""TLS at Triton's gRPC port: what Triton is started with, when again, and the supervisor as one of its clients.
 
 Triton knows no list of callers: with authorities it lets in every program that shows a certificate of theirs. It reads
 its files once, at its start.
 """
+
+import math
+import random
+import time
 
 from cryptography import x509
 
@@ -19,6 +23,23 @@ def pem_files(settings: TritonServerSettings) -> PemFiles | None:
     if settings.tls_certificate or settings.tls_key or settings.tls_authorities:
         raise SettingsError("TLS needs TRITON_SERVER_TLS_CERTIFICATE and TRITON_SERVER_TLS_KEY; one of them is not set")
     return None
+
+
+class Renewal:
+    """Of one life of a server: it is over some time after its files have changed, for the next to show them."""
+
+    def __init__(self, settings: TritonServerSettings) -> None:
+        """To be made before the server starts. The time is by chance, as replicas get their files together."""
+        self._files = pem_files(settings)
+        self._shown = self._files.get() if self._files else None
+        self._spread_seconds = settings.tls_renewal_seconds
+        self._due_at_seconds = math.inf
+
+    @property
+    def is_due(self) -> bool:
+        if self._files and self._due_at_seconds == math.inf and self._files.get() is not self._shown:
+            self._due_at_seconds = time.monotonic() + random.uniform(0, self._spread_seconds)
+        return time.monotonic() >= self._due_at_seconds
 
 
 def flags(settings: TritonServerSettings) -> list[str]:

@@ -37,7 +37,7 @@ TENANT_BYTES = Counter("assay_tenant_bytes_total", "Bytes of files of the tenant
 TENANT_TOKENS = Counter("assay_tenant_tokens_total", "Tokens of the tenants that are listed.", ["tenant"])
 RESTARTS = Counter(
     "assay_restarts_total",
-    "Processes that were replaced: decode workers (worn, died) and Triton (died, stopped, unanswered, start).",
+    "Processes that were replaced: decode workers (worn, died) and Triton (died, stopped, unanswered, renewed, start).",
     ["process", "cause"],
 )
 STAGE_SECONDS = Histogram(

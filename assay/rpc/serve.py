@@ -26,6 +26,7 @@ from assay.rpc.logs import log_to_stderr
 from assay.rpc.metrics import serve_build_info, serve_metrics
 from assay.rpc.security import OPEN, Security, security_of
 from assay.rpc.settings import ServerSettings
+from assay.rpc.tls import PemFiles
 from assay.rpc.tracing import trace_to_collector
 
 _log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ async def serve(
     trace_to_collector(name, assay.__version__)
     addresses = {"address": settings.address, "metrics_address": settings.metrics_address}
     security = security_of(settings, addresses, tokens, scopes)
-    renewing = _served_metrics(settings, security)
+    renewing = served_metrics(settings.metrics_address, security.files)
     serve_build_info(name)
     stop = Signals()
     served = listening(
@@ -117,11 +118,11 @@ async def serve(
         await on_drain()
 
 
-def _served_metrics(settings: ServerSettings, security: Security) -> Callable[[], Coroutine[Any, Any, None]]:
-    """Serves them; what is given back shows scrapers a renewed certificate for as long as it runs."""
-    files = security.files
+def served_metrics(address: str, files: PemFiles | None) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Serves them, unless the address is empty, over TLS if there are files; what is given back shows scrapers a
+    renewed certificate for as long as it runs."""
     paths = files.paths if files else ()
-    server = serve_metrics(settings.metrics_address, *paths) if settings.metrics_address else None
+    server = serve_metrics(address, *paths) if address else None
 
     async def renewing() -> None:
         shown = files.get() if files else None
