@@ -90,7 +90,7 @@ def _port_findings(doc: Doc, container: Doc, own: dict[str, str]) -> Iterator[Fi
     settings = {
         "grpc": ("ADDRESS", "GRPC_PORT"),
         "health": ("HEALTH_ADDRESS",),
-        "metrics": ("METRICS_ADDRESS", "METRICS_PORT"),
+        "metrics": ("METRICS_ADDRESS", "SUPERVISOR_METRICS_ADDRESS"),
     }
     for port in container.get("ports", []):
         served = [_port(own[name]) for name in settings.get(port["name"], ()) if name in own]
@@ -112,8 +112,7 @@ def _peer_findings(doc: Doc, prefix: str, own: dict[str, str], docs: Sequence[Do
         if not service or port not in [str(each["port"]) for each in service["spec"]["ports"]]:
             yield Finding(where(doc), f"envFrom.{prefix}{name}", f"there is no Service {host} with port {port}")
             continue
-        # Triton's gRPC has no TLS of ours.
-        if name != "TRITON" and (is_called := _speaks_tls(own)) != (serves := serves_tls(service, docs)):
+        if (is_called := _speaks_tls(own, name)) != (serves := serves_tls(service, docs)):
             rule = f"{host} is called {_how(is_called)}, and serves {_how(serves)}"
             yield Finding(where(doc), f"envFrom.{prefix}{name}", rule)
 
@@ -122,7 +121,10 @@ def _how(has_tls: bool) -> str:
     return "over TLS" if has_tls else "in plain text"
 
 
-def _speaks_tls(own: dict[str, str]) -> bool:
+def _speaks_tls(own: dict[str, str], peer: str) -> bool:
+    """To a peer: with Triton it is a setting of its own."""
+    if peer == "TRITON":
+        return own.get("TRITON_TLS") == "true"
     return bool(own.get("TLS_CERTIFICATE") or own.get("TLS_CA"))
 
 
@@ -137,7 +139,9 @@ def serves_tls(service: Doc, docs: Sequence[Doc]) -> bool:
 
 def _openness_findings(doc: Doc, prefix: str, own: dict[str, str]) -> Iterator[Finding]:
     """What would be open to everybody does not start, unless it is said."""
-    is_guarded = own.get("TLS_CERTIFICATE") and any(own.get(n) for n in ("TLS_CALLERS", "AUTH_KEYS", "AUTH_JWKS"))
+    # Triton knows no list of callers: with authorities it lets in their certificates alone.
+    guards = ("TLS_AUTHORITIES",) if "HOST" in own else ("TLS_CALLERS", "AUTH_KEYS", "AUTH_JWKS")
+    is_guarded = own.get("TLS_CERTIFICATE") and any(own.get(each) for each in guards)
     if ("ADDRESS" in own or "HOST" in own) and own.get("INSECURE") != "true" and not is_guarded:
         rule = f"neither TLS with authentication nor {prefix}INSECURE=true: a component, insecure or mtls-cert-manager"
         yield Finding(where(doc), f"envFrom.{prefix}INSECURE", rule)

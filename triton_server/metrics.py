@@ -1,5 +1,6 @@
 """Metrics of Triton and the engine next to the supervisor's own: one place for a scraper, over TLS if there is TLS."""
 
+import re
 import urllib.request
 from collections.abc import Iterable
 
@@ -8,6 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 _SECONDS = 5
+_COUNTER = re.compile(r"^(# TYPE \S+(?<!_total)) counter$", re.MULTILINE)
+"""By NVIDIA's names, to which the parser would add "_total"."""
 
 
 class TritonMetrics(Collector):
@@ -25,7 +28,7 @@ class TritonMetrics(Collector):
                 text = answer.read().decode()
         except OSError:
             return
-        yield from text_string_to_metric_families(text)
+        yield from text_string_to_metric_families(_COUNTER.sub(r"\1 untyped", text))
 
 
 def add_triton(url: str) -> None:
