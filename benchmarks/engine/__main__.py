@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -26,37 +25,12 @@ from assay.checkpoint import read_checkpoint
 from benchmarks.engine.batch import write_batch
 from benchmarks.engine.peers.process import Measured, PeerProcess, Unavailable, command_of, processor_name
 from benchmarks.engine.plot import Cell, plot
+from benchmarks.engine.progress import RoundsProgress
 from benchmarks.engine.workloads import NAMES, asks
 
 PICTURES_ONLY = ("vllm", "vllm ngram", "vllm bf16", "vllm ngram bf16", "openvino", "openvino bf16")
 ENGINES = ("ours", "ours, uncached", "ours, stored", "ours, int8", "ours on vllm", "transformers", *PICTURES_ONLY)
 """Peers compute in float32, or in bfloat16 where their name ends in bf16: which is better depends on the processor."""
-
-
-@dataclass(slots=True)
-class RoundsProgress:
-    """How far it is, by requests: of all rounds, and until when another one may begin."""
-
-    round_requests: int
-    rounds: int
-    """The one that warms up is one of them."""
-    limit_seconds: float
-    began_seconds: float
-    """By time.monotonic(), as `now_seconds` everywhere."""
-    done: int = 0
-
-    def after(self, cell: Cell, requests: int, now_seconds: float) -> str:
-        """A line for one more measurement."""
-        self.done += requests
-        whole, spent = self.round_requests * self.rounds, now_seconds - self.began_seconds
-        workload, in_flight, engine = cell
-        left_minutes = spent / self.done * (whole - self.done) / 60
-        return f"{self.done / whole:.0%}, {left_minutes:.1f} min left: {workload}, {in_flight} in flight, {engine}"
-
-    def is_late(self, ended_rounds: int, now_seconds: float) -> bool:
-        """One more round would end after the limit."""
-        spent = now_seconds - self.began_seconds
-        return ended_rounds < self.rounds and spent * (ended_rounds + 1) / ended_rounds > self.limit_seconds
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for turn in range(-1, options.rounds):
             # The first round warms up and is not counted.
             for cell, measured in _round(options, engines, turn):
-                print(progress.after(cell, len(measured.texts), time.monotonic()), file=sys.stderr, flush=True)
+                what = "{}, {} in flight, {}".format(*cell)
+                print(progress.after(what, len(measured.texts), time.monotonic()), file=sys.stderr, flush=True)
                 if turn >= 0:
                     found.setdefault(cell, []).append(measured)
             print(f"round {turn + 1} of {options.rounds}\n{table(found)}", file=sys.stderr)

@@ -49,10 +49,10 @@ def seconds(once: Callable[[], object], rounds: int) -> float:
     return median(spent[WARM_UPS:])
 
 
-def measured_peaks() -> Peaks:
+def measured_peaks(dtype: torch.dtype = torch.float32) -> Peaks:
     """By one large product and one large copy, best of ten: less than what is advertised."""
     side, count = 1024, 1 << 26
-    a, b = torch.randn(2, side, side)
+    a, b = torch.randn(2, side, side).to(dtype)
     there, here = torch.empty(2, count, dtype=torch.uint8)
     products = [_timed(lambda: torch.mm(a, b)) for _ in range(10)]
     copies = [_timed(lambda: there.copy_(here)) for _ in range(10)]

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -72,6 +72,38 @@ def random_model(config: Qwen2VLConfig) -> Qwen2VLForConditionalGeneration:
     return made
 
 
+class ModelSums:
+    """Floating-point operations that an answer cannot do without, two for each weight and row, and its attention."""
+
+    def __init__(self, model: Qwen2VLForConditionalGeneration) -> None:
+        config, inner = cast(Any, model.config), cast(Any, model)
+        self._text, self._vision = config.get_text_config(), config.vision_config
+        tower, layers = inner.model.visual, inner.model.language_model.layers
+        self.tower_weights = _count(tower)
+        # The merger works on patches four by four, so each of its weights is used once in four patches.
+        merged = _count(tower.merger)
+        self._per_patch = self.tower_weights - merged + merged / self._vision.spatial_merge_size**2
+        self.layers_weights, self.head_weights = _count(layers), int(inner.lm_head.weight.numel())
+
+    def tower(self, groups: int, patches: int) -> float:
+        """Of so many groups of frames, each of so many patches."""
+        attention = 4.0 * patches * patches * self._vision.embed_dim * self._vision.depth
+        return float(groups * (2.0 * patches * self._per_patch + attention))
+
+    def prefill(self, tokens: int) -> float:
+        """Of a prompt, with the logits behind it."""
+        return 2.0 * (tokens * self.layers_weights + self.head_weights) + self._attention(tokens * tokens / 2)
+
+    def decode(self, sequences: int, tokens: int, context: int) -> float:
+        """Of so many tokens at once in each sequence, with logits behind the last, every one with a context."""
+        rows = sequences * tokens
+        return 2.0 * (rows * self.layers_weights + sequences * self.head_weights) + self._attention(rows * context)
+
+    def _attention(self, pairs: float) -> float:
+        """Sums of queries times keys and weights times values, for so many pairs of tokens."""
+        return float(4 * pairs * self._text.hidden_size * self._text.num_hidden_layers)
+
+
 class Bench:
     """The stages of one shape."""
 
@@ -83,35 +115,26 @@ class Bench:
         self._text, self._vision, self._pad = config.get_text_config(), config.vision_config, config.image_token_id
         self._start, self._end = config.vision_start_token_id, config.vision_end_token_id
         self._layout = PatchLayout((0.5, 0.5, 0.5), (0.25, 0.25, 0.25), self._vision.patch_size)
-        tower: Any = model.model.visual
-        self._tower_weights = sum(values.numel() for values in tower.parameters())
-        language: Any = model.model.language_model
-        self._layers_weights = sum(values.numel() for values in language.layers.parameters())
-        self._head_weights = int(model.lm_head.weight.numel())
+        self._sums = ModelSums(model)
         self._size = next(model.parameters()).element_size()
 
     def vision(self) -> Stage:
         """New pictures, from bytes on the host to embeddings."""
         patches = self._prompt().clip.grid_thw
-        count, each = int(np.prod(patches)), int(np.prod(patches[1:]))
-        sums = (
-            2.0 * count * self._tower_sums_per_patch()
-            + 4.0 * count * each * self._vision.embed_dim * self._vision.depth
-        )
-        pixels = self._frames * self._side_px**2 * 3
-        return Stage("vision", f"{count} patches", sums, self._tower_weights * self._size + pixels, self._look)
+        sums = self._sums.tower(patches[0], int(np.prod(patches[1:])))
+        moved = self._sums.tower_weights * self._size + self._frames * self._side_px**2 * 3
+        return Stage("vision", f"{int(np.prod(patches))} patches", sums, moved, self._look)
 
     def prefill(self, times: int) -> Stage:
         """A prompt whose clip has been encoded, to be read so many times."""
         prompt = self._prompt()
         caches = iter([self._encoded(prompt) for _ in range(times)])
         count = len(prompt.ids)
-        sums = 2.0 * (count * self._layers_weights + self._head_weights) + self._attention(count * count / 2)
         moved = self._weights_bytes() + count * self._place_bytes()
         return Stage(
             "prefill",
             f"{count} tokens",
-            sums,
+            self._sums.prefill(count),
             moved,
             lambda: self.runner.run([(next(caches), TokenTree(0, prompt.ids))]),
         )
@@ -123,8 +146,8 @@ class Bench:
         for cache in caches:
             self.runner.run([(cache, TokenTree(0, prompt.ids))])
         turns = [(cache, TokenTree(len(prompt.ids), (_TEXT,) * rows)) for cache in caches]
-        count, context = sequences * rows, len(prompt.ids) + rows
-        sums = 2.0 * (count * self._layers_weights + sequences * self._head_weights) + self._attention(count * context)
+        context = len(prompt.ids) + rows
+        sums = self._sums.decode(sequences, rows, context)
         moved = self._weights_bytes() + sequences * context * self._place_bytes()
         return Stage("decode", f"{sequences} x {rows} tokens", sums, moved, lambda: self.runner.run(turns))
 
@@ -174,19 +197,13 @@ class Bench:
             self.runner.encoder_cache.embeddings(prompt.clip, prompt.clip.group_keys, {})
         return cache
 
-    def _tower_sums_per_patch(self) -> float:
-        """The merger works on patches four by four, so each of its weights is used once in four patches."""
-        merger: Any = self.model.model.visual
-        merged = sum(int(values.numel()) for values in merger.merger.parameters())
-        return float(self._tower_weights - merged + merged / self._layout.merge_size**2)
-
-    def _attention(self, pairs: float) -> float:
-        """Sums of queries times keys and weights times values, for so many pairs of tokens."""
-        return float(4 * pairs * self._text.hidden_size * self._text.num_hidden_layers)
-
     def _weights_bytes(self) -> float:
-        return float(self._size * (self._layers_weights + self._head_weights))
+        return float(self._size * (self._sums.layers_weights + self._sums.head_weights))
 
     def _place_bytes(self) -> float:
         head_dim = self._text.hidden_size // self._text.num_attention_heads
         return float(2 * self._size * self._text.num_hidden_layers * self._text.num_key_value_heads * head_dim)
+
+
+def _count(module: Any) -> int:
+    return sum(int(values.numel()) for values in module.parameters())

@@ -14,12 +14,15 @@ from assay.engine.model.loading import load_model
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip, Frame
 from assay.generator import Conversation
-from benchmarks.engine.__main__ import ENGINES, RoundsProgress, table
+from benchmarks.engine.__main__ import ENGINES, table
 from benchmarks.engine.batch import Batch, read_batch, regex, write_batch
 from benchmarks.engine.peers import process, transformers_generate
 from benchmarks.engine.peers.process import Measured, PeerProcess, Unavailable, command_of
 from benchmarks.engine.peers.worker import in_groups
 from benchmarks.engine.plot import plot
+from benchmarks.engine.progress import RoundsProgress
+from benchmarks.engine.replicas import at_once
+from benchmarks.engine.replicas import table as replicas_table
 from benchmarks.engine.workloads import NAMES, Ask, asks, crops
 from tests.assay.engine.oracle import engine_events, texts
 from tests.tiny_checkpoint import write_tiny_checkpoint
@@ -103,6 +106,36 @@ def test_what_an_engine_prints_does_not_get_into_the_talk(tmp_path: Path) -> Non
     assert "loud" in (tmp_path / "log").read_text()
 
 
+def test_engines_answer_a_batch_each_at_the_same_time(tmp_path: Path) -> None:
+    # Each waits until the other has begun.
+    worker = (
+        "import pathlib, sys, time; from benchmarks.engine.peers.worker import serve\n"
+        "def answer(batch, n):\n"
+        "  pathlib.Path(batch['mine']).touch()\n"
+        "  while not pathlib.Path(batch['other']).exists(): time.sleep(0.01)\n"
+        "  return [(batch['mine'], 0.5)] * n\n"
+        "serve(lambda: answer)"
+    )
+    names = [str(tmp_path / each) for each in "ab"]
+    for mine, other in (names, names[::-1]):
+        Path(f"{mine}.json").write_text(json.dumps({"mine": mine, "other": other}))
+    engines = [PeerProcess(name, [sys.executable, "-c", worker], Path(f"{name}.log")) for name in names]
+    try:
+        found = at_once(engines, [Batch(Path(f"{name}.json"), 1) for name in names], 2)
+    finally:
+        for engine in engines:
+            engine.close()
+    assert found.texts == [names[0], names[0], names[1], names[1]]
+
+
+def test_replicas_are_compared_with_one_of_them() -> None:
+    found = {
+        ("image direct", 1): [Measured(1.0, [], ["a"] * 4, 0.8)],
+        ("image direct", 2): [Measured(1.0, [], ["a"] * 7, 1.4)],
+    }
+    assert replicas_table(found).splitlines()[-1] == "| image direct | 2 | 7.00 | 1.75 | 200 |"
+
+
 def test_an_engine_that_ends_is_unavailable_with_its_last_words(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="no such model"):
         PeerProcess("gone", [sys.executable, "-c", "raise SystemExit('no such model')"], tmp_path / "log")
@@ -124,7 +157,7 @@ def test_the_table_says_how_far_others_are_from_ours() -> None:
 
 def test_each_measurement_says_how_long_the_rest_will_take() -> None:
     progress = RoundsProgress(round_requests=10, rounds=3, limit_seconds=math.inf, began_seconds=100.0)
-    assert progress.after(("image CoT", 8, "ours"), 5, 160.0) == "17%, 5.0 min left: image CoT, 8 in flight, ours"
+    assert progress.after("image CoT, 8 in flight, ours", 5, 160.0) == "17%, 5.0 min left: image CoT, 8 in flight, ours"
 
 
 @pytest.mark.parametrize(("limit_seconds", "is_late"), [(90.0, False), (89.0, True)])
