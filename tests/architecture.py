@@ -68,9 +68,11 @@ MIRRORLESS: Mapping[str, str] = {
     "tests/test_flow.py": "docs/flow.md",
 }
 """Tests elsewhere that mirror no module, and what they are of."""
-_WORDED = (".py", ".proto", ".toml", ".yaml", ".rego", ".pbtxt")
+_WORDED = (".py", ".proto", ".toml", ".yaml", ".rego", ".pbtxt", ".sh")
+_PAGES = ("docs/**/*.md", "README.md", "Makefile", "checkpoints/*/*.md", "page/src/*.*")
 _HOME_MADE = re.compile(
-    r"(?<![a-zA-Z])(told|untold|beside|whoever|looked|kept|seen|steady|desk|lane|be had|is had)(?![a-zA-Z])",
+    r"(?<![a-zA-Z])(told|untold|beside|whoever|looked|kept|seen|steady|desk|lane|seat"
+    r"|(?:be|is|are|was|were) had)(?![a-zA-Z])",
     re.IGNORECASE,
 )
 
@@ -114,9 +116,9 @@ def _mirrors(test: Path) -> bool:
 
 def home_made_words() -> list[str]:
     """FILE:LINE: WORD of those that stand in code, settings or documents for a word of the field."""
-    folders = (*PACKAGES, "protos", "tests", "checkpoints")
+    folders = (*PACKAGES, "protos", "tests", "checkpoints", "demo", "observability")
     written = [path for name in folders for path in (ROOT / name).rglob("*") if path.suffix in _WORDED]
-    pages = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "Makefile"]
+    pages = [path for pattern in _PAGES for path in ROOT.glob(pattern)]
     return [
         f"{path.relative_to(ROOT)}:{number}: {found.group(1)}"
         for path in (*written, *pages)

@@ -35,10 +35,10 @@ export class Camera {
     private readonly closed: () => void,
   ) {
     const end = el("button", { type: "button", class: "quiet", click: () => this.close() }, "Stop camera");
-    const seen = el("div", { class: "side" }, this.video, this.timeline.element, this.stage, this.list);
-    const said = el("div", { class: "side" }, this.scores, this.words.element);
+    const view = el("div", { class: "side" }, this.video, this.timeline.element, this.stage, this.list);
+    const answer = el("div", { class: "side" }, this.scores, this.words.element);
     const head = el("header", {}, el("h2", {}, "Camera"), end);
-    fill(this.element, head, this.trouble, el("div", { class: "split" }, seen, said), this.grades);
+    fill(this.element, head, this.trouble, el("div", { class: "split" }, view, answer), this.grades);
     this.draw();
   }
 

@@ -143,36 +143,32 @@ async def test_a_full_queue_says_when_to_come_again(pool, issuer, face, status):
 
 
 async def test_a_request_id_with_a_control_character_is_refused_over_http(pool, issuer):
-    answer = await sent_as_it_is(pool, issuer, "a\x01b")
+    async with faces(pool, issuer) as asked:
+        answer = await sent_as_it_is(asked, "GET /v1/models", "x-request-id: a\x01b")
     assert answer.startswith("HTTP/1.1 400")
 
 
 async def test_a_line_break_in_a_request_id_reaches_no_log_line(pool, issuer, caplog):
     """HTTP allows it, and makes it a blank; so the id is not one, and the gateway makes its own."""
-    await sent_as_it_is(pool, issuer, "broken\r\n line")
+    async with faces(pool, issuer) as asked:
+        await sent_as_it_is(asked, "GET /v1/models", "x-request-id: broken\r\n line")
     assert "broken" not in caplog.text
 
 
-async def sent_as_it_is(pool, issuer, request_id):
+async def sent_as_it_is(asked, target, header):
     """The answer to a request that no HTTP client would send."""
-    async with faces(pool, issuer) as asked:
-        host, port = asked["address"].rsplit(":", 1)
-        reader, writer = await asyncio.open_connection(host, int(port))
-        head = f"GET /v1/models HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\nx-request-id: {request_id}\r\n"
-        writer.write(f"{head}authorization: Bearer {API_KEY}\r\n\r\n".encode())
-        answer = (await reader.read()).decode()
-        writer.close()
+    host, port = asked["address"].rsplit(":", 1)
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"{target} HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\nauthorization: Bearer {API_KEY}"
+    writer.write(f"{head}\r\n{header}\r\n\r\n".encode())
+    answer = (await reader.read()).decode()
+    writer.close()
     return answer
 
 
 async def test_a_stalled_upload_over_http_is_described_in_words_of_everybody(pool, issuer):
     async with faces(pool, issuer, upload={"idle_seconds": 0.05}) as asked:
-        host, port = asked["address"].rsplit(":", 1)
-        reader, writer = await asyncio.open_connection(host, int(port))
-        head = f"POST /v1/images:score?form=direct HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\n"
-        writer.write(f"{head}authorization: Bearer {API_KEY}\r\ncontent-length: {len(PHOTO)}\r\n\r\n".encode())
-        answer = (await reader.read()).decode()
-        writer.close()
+        answer = await sent_as_it_is(asked, "POST /v1/images:score?form=direct", f"content-length: {len(PHOTO)}")
     assert answer.startswith("HTTP/1.1 408")
     assert "nothing came for 0.05 s; send the" in answer
     assert "half-close" not in answer

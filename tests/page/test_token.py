@@ -35,6 +35,16 @@ async def guarded_page(browser, pool, keys, width_px=1200, **context):
         yield page
 
 
+@asynccontextmanager
+async def scored_page(browser, pool, keys):
+    """The page with the token entered and a photo scored."""
+    async with guarded_page(browser, pool, keys) as page:
+        await page.set_input_files("#file", PHOTO)
+        await enter(page, API_KEY)
+        await page.wait_for_selector(DONE)
+        yield page
+
+
 async def enter(page, token):
     await page.fill(TOKEN, token)
     await page.keyboard.press("Enter")
@@ -70,10 +80,7 @@ async def test_what_is_wrong_with_a_token_is_reported_under_its_field(browser, p
 
 
 async def test_a_tab_keeps_its_token_over_a_reload_and_forgets_it_when_asked_to(browser, pool, keys):
-    async with guarded_page(browser, pool, keys) as page:
-        await page.set_input_files("#file", PHOTO)
-        await enter(page, API_KEY)
-        await page.wait_for_selector(DONE)
+    async with scored_page(browser, pool, keys) as page:
         await page.reload()
         await page.wait_for_selector(DONE)
         await page.get_by_role("button", name="Forget token").click()
@@ -82,10 +89,7 @@ async def test_a_tab_keeps_its_token_over_a_reload_and_forgets_it_when_asked_to(
 
 
 async def test_a_token_that_ends_is_asked_for_again_and_the_work_goes_on(browser, pool, keys):
-    async with guarded_page(browser, pool, keys) as page:
-        await page.set_input_files("#file", PHOTO)
-        await enter(page, API_KEY)
-        await page.wait_for_selector(DONE)
+    async with scored_page(browser, pool, keys) as page:
         digest = hashlib.sha256(ANOTHER_KEY.encode()).hexdigest()
         keys.write_text(f'[[keys]]\nsha256 = "{digest}"\ntenant = "acme"\nscopes = ["score"]\n')
         await page.set_input_files("#file", VIDEO)
