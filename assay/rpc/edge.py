@@ -8,8 +8,8 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
@@ -149,39 +149,18 @@ class Edge(grpc.aio.ServerInterceptor):
     ) -> AsyncIterator[CancellableReader[Any]]:
         """Gives the messages so that what the handler leaves of them can still be read."""
         readable: CancellableReader[Any] = CancellableReader(requests)
-        started = time.perf_counter()
-        reason = "INTERNAL"
         request_id.set("")
         begin_metering()
         set_deadline(context.time_remaining())
         said = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
-        if method.is_ours:
-            metrics.IN_FLIGHT.labels(method.name).inc()
-        # Around the refusals too: an interceptor of OpenTelemetry's would have to stand behind this, and not see them.
-        with call_span(method.name, said) if method.is_ours else nullcontext() as span:
-            try:
+        try:
+            with counted(method.name, said) if method.is_ours else nullcontext():
                 self._admit(method, said, context)
                 yield readable
-                reason = "OK"
-            except AssayError as error:
-                reason = error.reason
-                await self._refuse(error, readable, context)
-            except asyncio.CancelledError:
-                reason = "CANCELLED"
-                raise
-            except grpc.aio.AbortError:
-                raise
-            except Exception:  # noqa: BLE001 the last line of defence; it logs everything and tells the client nothing
-                error_id = uuid.uuid4().hex[:12]
-                _log.exception("unexpected error", extra={"facts": {"method": method.name, "error_id": error_id}})
-                sentence = f"Something went wrong on our side; quote error id {error_id} when you report it."
-                await self._refuse(AssayError(sentence), readable, context)
-            finally:
-                readable.close()
-                if span is not None:
-                    span.set_attributes({"request_id": request_id.get(), "reason": reason})
-                if method.is_ours:
-                    method.count(reason, time.perf_counter() - started)
+        except AssayError as error:
+            await self._refuse(error, readable, context)
+        finally:
+            readable.close()
 
     def _admit(self, method: "_Method", said: Mapping[str, str], context: Context) -> None:
         """Whose call it is, and under which id. InvalidRequest, Unauthenticated, PermissionDenied."""
@@ -235,12 +214,43 @@ class _Method:
             raise InvalidRequest("the call ended before its request came; send one message, then half-close")
         return message
 
-    def count(self, reason: str, seconds: float) -> None:
-        metrics.IN_FLIGHT.labels(self.name).dec()
-        metrics.ENDED.labels(self.name, reason).inc()
-        metrics.SECONDS.labels(self.name).observe(seconds)
-        facts = {"method": self.name, "reason": reason, "seconds": round(seconds, 4)}
-        _log.info("call ended", extra={"facts": facts})
+
+@contextmanager
+def counted(
+    method: str, metadata: Mapping[str, str], gone: tuple[type[BaseException], ...] = (asyncio.CancelledError,)
+) -> Iterator[None]:
+    """Counts, logs and traces a call of a span that `metadata` names, for as long as the block runs.
+
+    An unexpected exception becomes an AssayError with an id, and the log has the rest; those of `gone` say that the
+    client has left.
+    """
+    started, reason = time.perf_counter(), "INTERNAL"
+    metrics.IN_FLIGHT.labels(method).inc()
+    # Around the refusals too: an interceptor of OpenTelemetry's would have to stand behind the edge, and not see them.
+    with call_span(method, metadata) as span:
+        try:
+            yield
+            reason = "OK"
+        except AssayError as error:
+            reason = error.reason
+            raise
+        except gone:
+            reason = "CANCELLED"
+            raise
+        except Exception as wrong:
+            error_id = uuid.uuid4().hex[:12]
+            _log.exception("unexpected error", extra={"facts": {"method": method, "error_id": error_id}})
+            sentence = f"Something went wrong on our side; quote error id {error_id} when you report it."
+            raise AssayError(sentence) from wrong
+        finally:
+            seconds = time.perf_counter() - started
+            if span is not None:
+                span.set_attributes({"request_id": request_id.get(), "reason": reason})
+            metrics.IN_FLIGHT.labels(method).dec()
+            metrics.ENDED.labels(method, reason).inc()
+            metrics.SECONDS.labels(method).observe(seconds)
+            facts = {"method": method, "reason": reason, "seconds": round(seconds, 4)}
+            _log.info("call ended", extra={"facts": facts})
 
 
 def _unknown(name: str) -> Callable[[Any, Context], AsyncGenerator[Message, None]]:

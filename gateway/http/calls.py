@@ -1,25 +1,18 @@
 """Calls of the gateway's services from inside its process: checks, errors and counters as at the gRPC edge, no wire."""
 
 import asyncio
-import logging
-import time
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from assay.errors import AssayError
-from assay.rpc import metrics
-from assay.rpc.call import request_id
-from assay.rpc.tracing import TRACEPARENT, call_span, given_traceparent
+from assay.rpc import edge
+from assay.rpc.tracing import TRACEPARENT, given_traceparent
 from assay.rpc.validation import check
 from assay.v1 import assay_pb2, event_pb2, live_pb2
 from gateway.http.body import ClientGone
-
-_log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
 """Largest piece of a file in one message of the contract."""
@@ -100,34 +93,6 @@ async def _events(responses: AsyncGenerator[Any, None]) -> Events:
                 yield event
 
 
-@asynccontextmanager
-async def counted(method: str) -> AsyncIterator[None]:
+def counted(method: str) -> AbstractContextManager[None]:
     """Counts, logs and traces a call as the gRPC edge does. Unexpected exceptions become an AssayError with an id."""
-    started, reason = time.perf_counter(), "INTERNAL"
-    metrics.IN_FLIGHT.labels(method).inc()
-    with call_span(method, {TRACEPARENT: given_traceparent.get()}) as span:
-        try:
-            yield
-            reason = "OK"
-        except AssayError as error:
-            reason = error.reason
-            raise
-        except (asyncio.CancelledError, ClientGone):
-            reason = "CANCELLED"
-            raise
-        except Exception as wrong:
-            error_id = uuid.uuid4().hex[:12]
-            _log.exception("unexpected error", extra={"facts": {"method": method, "error_id": error_id}})
-            sentence = f"Something went wrong on our side; quote error id {error_id} when you report it."
-            raise AssayError(sentence) from wrong
-        finally:
-            if span is not None:
-                span.set_attributes({"request_id": request_id.get(), "reason": reason})
-            _ended(method, reason, time.perf_counter() - started)
-
-
-def _ended(method: str, reason: str, seconds: float) -> None:
-    metrics.IN_FLIGHT.labels(method).dec()
-    metrics.ENDED.labels(method, reason).inc()
-    metrics.SECONDS.labels(method).observe(seconds)
-    _log.info("call ended", extra={"facts": {"method": method, "reason": reason, "seconds": round(seconds, 4)}})
+    return edge.counted(method, {TRACEPARENT: given_traceparent.get()}, gone=(asyncio.CancelledError, ClientGone))

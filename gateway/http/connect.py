@@ -88,7 +88,7 @@ def _endpoint(method: MethodDescriptor, function: Callable[..., Any]) -> Any:
 def _unary(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     async def answer(request: Any, context: Any) -> Any:
         try:
-            async with counted(name):
+            with counted(name):
                 check(request)
                 return await function(request, _caller(context))
         except AssayError as error:
@@ -101,7 +101,7 @@ def _unary(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 def _streaming(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     async def answer(request: Any, context: Any) -> AsyncGenerator[Any, None]:
         try:
-            async with counted(name):
+            with counted(name):
                 check(request)
                 async with aclosing(function(request, _caller(context))) as responses:
                     async for response in responses:

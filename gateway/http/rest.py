@@ -81,7 +81,7 @@ class Rest:
 
     async def _models(self, request: Request) -> JSONResponse:
         try:
-            async with counted("GET /v1/models"):
+            with counted("GET /v1/models"):
                 return JSONResponse({"models": [as_json(await self._calls.model())]})
         except AssayError as error:
             return problem_response(error)

@@ -51,10 +51,11 @@ class Scoring:
 
     async def _run(self, method: str, make: Make) -> None:
         try:
-            async with counted(method), aclosing(make()) as events:
-                async for event in events:
-                    self._events.append(event)
-                    await self._tell()
+            with counted(method):
+                async with aclosing(make()) as events:
+                    async for event in events:
+                        self._events.append(event)
+                        await self._tell()
         except AssayError as error:
             self._failure = error
         except asyncio.CancelledError:

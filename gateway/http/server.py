@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import socket
 from collections import defaultdict
@@ -28,8 +29,7 @@ from gateway.http.body import reuse_memory
 from gateway.http.calls import Calls
 from gateway.http.connect import ConnectApplication
 from gateway.http.guard import Guard
-from gateway.http.openapi import document
-from gateway.http.problem import problem, problem_response
+from gateway.http.problem import STATUS, problem, problem_response
 from gateway.http.rest import Rest
 from gateway.http.scorings import Scorings
 from gateway.http.spool import Spool, SpoolLimits
@@ -41,6 +41,8 @@ _log = logging.getLogger(__name__)
 _UPLOADS = upload_pb2.DESCRIPTOR.services_by_name["UploadService"]
 CONNECTIONS = 512
 """At once; one more is answered with 503."""
+BUILT = Path(__file__).with_name("page_files")
+DESCRIBED = Path(__file__).with_name("openapi.json")
 HEAD_BYTES = 16 << 10
 """Of a request line and its headers."""
 
@@ -125,6 +127,16 @@ def _health(calls: Calls) -> Any:
     return health
 
 
+def document() -> dict[str, Any]:
+    """What REST offers, by OpenAPI 3.1. Every operation may fail with every status that an error has."""
+    described: dict[str, Any] = json.loads(DESCRIBED.read_text(encoding="utf-8"))
+    failures = {str(status): {"$ref": "#/components/responses/Problem"} for status in sorted(set(STATUS.values()))}
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            operation["responses"] |= failures
+    return described
+
+
 async def _described(request: Request) -> JSONResponse:
     return JSONResponse(document())
 
@@ -185,9 +197,6 @@ def _bound(host: str, port: int, address: str) -> socket.socket:
             f"cannot listen on {address}: it is in use, or not an address of this machine; choose another"
         ) from None
     return sock
-
-
-BUILT = Path(__file__).with_name("page_files")
 
 
 def page_routes() -> list[Route | Mount]:

@@ -44,10 +44,11 @@ class Answer:
     async def _result(self, scope: Scope, receive: Receive, send: Send) -> None:
         response: Response
         try:
-            async with counted(self._method), aclosing(self._events()) as events:
-                last = None
-                async for event in events:
-                    last = event
+            with counted(self._method):
+                async with aclosing(self._events()) as events:
+                    last = None
+                    async for event in events:
+                        last = event
             assert last is not None, "a call ends with a result or an error"
             response = JSONResponse(as_json(last.result))
         except AssayError as error:
@@ -58,12 +59,13 @@ class Answer:
         """What fails before the first event has its own status; what fails later is the last event."""
         is_begun = False
         try:
-            async with counted(self._method), aclosing(self._events()) as events:
-                async for event in events:
-                    if not is_begun:
-                        is_begun = True
-                        await _begin(send)
-                    await _send(send, event_text(event.sequence, event.WhichOneof("event") or "", as_json(event)))
+            with counted(self._method):
+                async with aclosing(self._events()) as events:
+                    async for event in events:
+                        if not is_begun:
+                            is_begun = True
+                            await _begin(send)
+                        await _send(send, event_text(event.sequence, event.WhichOneof("event") or "", as_json(event)))
         except AssayError as error:
             if not is_begun:
                 return await problem_response(error)(scope, receive, send)

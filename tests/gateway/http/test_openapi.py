@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.http.openapi import document
-from gateway.http.rest import Rest
+from gateway.http.rest import KNOWN, Rest
+from gateway.http.server import document
 from gateway.http.uploads import Slices
 from tests.gateway.http.serving import http_client
 
@@ -21,6 +21,13 @@ async def test_every_route_under_v1_is_described_and_nothing_else():
     served = {(route.path, method.lower()) for route in routes for method in route.methods - {"HEAD"}}
     described = {(path, method) for path, methods in document()["paths"].items() for method in methods}
     assert served == described
+
+
+@pytest.mark.parametrize("kind", ["images", "videos", "uris"])
+async def test_every_parameter_of_a_scoring_is_described(kind):
+    described = document()
+    used = [each["$ref"].rpartition("/")[2] for each in described["paths"][f"/v1/{kind}:score"]["post"]["parameters"]]
+    assert (tuple(used), {*used} - {*described["components"]["parameters"]}) == (KNOWN, set())
 
 
 async def made_up(client, examples, *phases):
