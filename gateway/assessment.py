@@ -18,7 +18,7 @@ from assay.wire import attribute_name
 from gateway.clip_scoring import ClipScorer, Event, Scoring
 from gateway.decode.events import DecodeEvent
 from gateway.decode.jobs import DecodeJob, DecodePool
-from gateway.decode.spec import DecodeLimits, DecodeSummary, MediaInfo
+from gateway.decode.spec import DecodeLimits, DecodeSummary, MediaInfo, StillPhoto
 from gateway.repeats import Repeats
 from gateway.request_limit import RequestPlace
 from gateway.scenes import Scenes
@@ -28,6 +28,7 @@ from gateway.upstream import ModelSpec, RequestOptions, Upstream
 from gateway.video_plan import VideoDefaults, VideoPlan, image_spec
 
 PROGRESS_BYTES = 1 << 20
+STANDS_STILL = "where the video shows one picture and nothing moves, that was judged as the photo that it is"
 C = TypeVar("C")
 """A clip, or one with what a live stream says of it."""
 E = TypeVar("E")
@@ -108,6 +109,7 @@ class FileAssessment(Assessment):
     _sampled_frames: int = 0
     _reached_seconds: float = 0.0
     _started_windows: int = 0
+    _has_photos: bool = False
     _skipped_packets: int = 0
     _plan: VideoPlan = field(init=False)
     _repeats: Repeats = field(init=False)
@@ -158,7 +160,9 @@ class FileAssessment(Assessment):
 
         def scoring_of(clip: Clip) -> Scoring:
             self._started_windows += 1
-            return partial(self._at_work, scorer.begin(clip))
+            photo = self._repeats.photo_of(clip)
+            self._has_photos = self._has_photos or photo is not None
+            return partial(self._at_work, scorer.begin(clip, photo))
 
         async def report(event: Event) -> None:
             if event.HasField("attribute") and not self._is_wanted(event.attribute.attribute):
@@ -193,6 +197,8 @@ class FileAssessment(Assessment):
                         await put(Event(thumbnail=thumbnail))
                     for clip in windows.feed(self._repeats.feed(frame)) if self.is_video else [Clip((frame,), False)]:
                         yield clip
+                case StillPhoto():
+                    self._repeats.feed_photo(item.frame)
                 case DecodeSummary():
                     self._complete_media(item, self._sampled_frames)
                     self._skipped_packets = item.packets_skipped
@@ -233,6 +239,8 @@ class FileAssessment(Assessment):
             result.video.repeated_frames = self._repeats.count
             result.video.scene_cuts = self._scenes.cuts if self._scenes else 0
             result.video.skipped_packets = self._skipped_packets
+        if self._has_photos:
+            result.media.warnings.append(STANDS_STILL)
         if self._spent is not None:
             self._tell_how_far(result, self._spent)
         return result

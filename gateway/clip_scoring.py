@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.errors import ServiceUnavailable
-from assay.frame import Clip
+from assay.frame import Clip, Frame
 from assay.rpc.streams import Put, task_group
 from assay.v1 import attribute_pb2, event_pb2, score_pb2, scoring_pb2
 from assay.video_wire import duration
@@ -38,13 +38,13 @@ class ClipScorer:
         self._window: asyncio.Future[score_pb2.WindowResult]
         """What is said of the last clip."""
 
-    def begin(self, clip: Clip) -> Scoring:
+    def begin(self, clip: Clip, photo: Frame | None = None) -> Scoring:
         """The clip's scoring, to be run in a task; called in the order of the clips.
 
-        A frame that repeats the one before is not sent, nor a clip that repeats the one before. Raises what Upstream
-        raises.
+        A frame that repeats the one before is not sent, nor a clip that repeats the one before. `photo`: what is judged
+        in the place of a clip that shows one picture. Raises what Upstream raises.
         """
-        sent = distinct(clip)
+        sent = distinct(clip) if photo is None else Clip((photo,), is_video=False)
         window = begun(self._count, clip, sent)
         self._count += 1
         before, self._still = self._still, sent.frames[0].pixels if len(sent.frames) == 1 else None

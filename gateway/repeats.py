@@ -1,4 +1,5 @@
-"""Frames of a picture that stands still are found, so that a model need not look at the same picture again."""
+"""Frames of a picture that stands still are found, so that a model need not look at the same picture again, and is
+asked about a photo where a clip shows nothing else."""
 
 from collections.abc import Sequence
 
@@ -30,16 +31,33 @@ class Repeats:
         """`levels`: mean absolute difference in grey levels (of 255) up to which two frames are nearly the same; a tile
         of 28 x 28 pixels may differ by four times as much. 0: none ever are."""
         self._levels = levels
-        self._last: NDArray[np.uint8] | None = None
+        self._last: Frame | None = None
+        self._photo: Frame | None = None
+        self._pixels_of_photo: NDArray[np.uint8] | None = None
+        """Of the frames that show its picture."""
         self.count = 0
         """Frames that were nearly the same as the last different one."""
 
     def feed(self, frame: Frame) -> Frame:
-        if self._last is None or not self._is_near(frame.pixels, self._last):
-            self._last = frame.pixels
+        if self._last is None or not self._is_near(frame.pixels, self._last.pixels):
+            self._last = frame
+            self._join()
             return frame
         self.count += 1
-        return Frame(self._last, frame.pts_seconds, frame.begins_scene)
+        return Frame(self._last.pixels, frame.pts_seconds, frame.begins_scene)
+
+    def feed_photo(self, photo: Frame) -> None:
+        """The picture that is shown from its time on, in the size of photos; before or after the frame of that time."""
+        self._photo, self._pixels_of_photo = photo, None
+        self._join()
+
+    def _join(self) -> None:
+        if self._photo is not None and self._last is not None and self._photo.pts_seconds == self._last.pts_seconds:
+            self._pixels_of_photo = self._last.pixels
+
+    def photo_of(self, clip: Clip) -> Frame | None:
+        """The latest photo, if the clip shows its picture and nothing else."""
+        return self._photo if all(frame.pixels is self._pixels_of_photo for frame in clip.frames) else None
 
     def _is_near(self, pixels: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
         if not self._levels or pixels.shape != other.shape:

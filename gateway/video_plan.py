@@ -87,6 +87,8 @@ class VideoPlan:
         return DecodeSpec(
             is_video=True,
             target=_video_target(spec),
+            photo_target=_photo_target(spec),
+            repeat_levels=self.repeat_levels,
             frames_per_second=max(CHECKS_PER_SECOND, self.frames_per_second) if is_scene else self.frames_per_second,
             sampling=Sampling.FPS if is_scene else self.sampling,
             frame_count=self.frame_count,
@@ -114,15 +116,7 @@ class VideoPlan:
 
 def image_spec(spec: ModelSpec, limits: DecodeLimits) -> DecodeSpec:
     """Of a still picture, which has one frame."""
-    target = Target(
-        spec.image_min_pixels,
-        spec.image_max_pixels,
-        spec.factor_px,
-        _shrink(spec, spec.shrink_first.image_pixels),
-        spec.enlarge_first_pixels,
-        spec.leave_out_borders,
-    )
-    return DecodeSpec(is_video=False, target=target, limits=limits)
+    return DecodeSpec(is_video=False, target=_photo_target(spec), limits=limits)
 
 
 def live_spec(spec: ModelSpec, limits: DecodeLimits, source: DecodeSource) -> DecodeSpec:
@@ -140,6 +134,17 @@ def live_windows(spec: ModelSpec, window_seconds: float, hop_seconds: float) -> 
     """0: the length that the model was made for; 0: the length of a window."""
     length = window_seconds or spec.clip_seconds
     return Windows(length, spec.clip_max_frames, hop_seconds=hop_seconds or length, joins_rest=False)
+
+
+def _photo_target(spec: ModelSpec) -> Target:
+    return Target(
+        spec.image_min_pixels,
+        spec.image_max_pixels,
+        spec.factor_px,
+        _shrink(spec, spec.shrink_first.image_pixels),
+        spec.enlarge_first_pixels,
+        spec.leave_out_borders,
+    )
 
 
 def _video_target(spec: ModelSpec) -> Target:

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 from assay.frame import Frame
-from gateway.decode.spec import DecodeSummary, Lost, MediaInfo
+from gateway.decode.spec import DecodeSummary, Lost, MediaInfo, StillPhoto
 
-DecodeEvent = MediaInfo | Frame | Lost | DecodeSummary
+DecodeEvent = MediaInfo | Frame | StillPhoto | Lost | DecodeSummary
 
 _FRAMES_AHEAD = 4
 """Frames that wait for the reader before the worker has to."""
@@ -39,7 +39,7 @@ class EventQueue:
     def put(self, event: DecodeEvent) -> None:
         if isinstance(event, MediaInfo) and self._has_info:
             return
-        if isinstance(event, Frame):
+        if isinstance(event, Frame | StillPhoto):
             self._frames_ahead += 1
             self._frames_out += 1
         self._has_info = self._has_info or isinstance(event, MediaInfo)
@@ -51,7 +51,7 @@ class EventQueue:
     async def get(self) -> DecodeEvent | None:
         """The next one; None after the last."""
         event = await self._queue.get()
-        if isinstance(event, Frame):
+        if isinstance(event, Frame | StillPhoto):
             self._frames_ahead -= 1
         return event
 

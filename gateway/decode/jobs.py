@@ -27,11 +27,12 @@ from gateway.decode.events import DecodeEvent, EventQueue, TakenBack, Wait
 from gateway.decode.lending import LendingPool, ProcessorTurn
 from gateway.decode.process import BROKE_OFF, DecodeWorker
 from gateway.decode.protocol import Kind
-from gateway.decode.spec import DecodeSource, DecodeSpec
+from gateway.decode.spec import DecodeSource, DecodeSpec, StillPhoto
 
 log = logging.getLogger(__name__)
 
 _ONCE = {Kind.INFO, Kind.SUMMARY, Kind.ERROR, Kind.LOST}
+_PIXELS = {Kind.FRAME, Kind.PHOTO}
 """What a worker may say once per job (LOST: once per frame), so that one that was taken over fills no memory or log."""
 _FIRST_BYTES = 4096
 """Enough to recognise the file; with fewer no worker is asked for."""
@@ -242,17 +243,18 @@ class DecodeJob:
         while True:
             with self._budget.computing():  # only here the worker computes
                 kind, body = await worker.receive()
-            if kind in received & _ONCE or (kind is Kind.FRAME and Kind.INFO not in received):
+            if kind in received & _ONCE or (kind in _PIXELS and Kind.INFO not in received):
                 raise protocol.ProtocolError(f"{kind.name} out of turn")
             received.add(kind)
             if kind is Kind.WANT:
                 await self._feed(worker)
-            elif kind is Kind.FRAME:
+            elif kind in _PIXELS:
                 received.discard(Kind.LOST)
                 frame = await worker.take(body)
-                self._budget.frame(frame.pts_seconds)
+                if kind is Kind.FRAME:
+                    self._budget.frame(frame.pts_seconds)
                 if not self._events.repeats_frame():
-                    await self._hand_out(frame)
+                    await self._hand_out(frame if kind is Kind.FRAME else StillPhoto(frame))
             elif kind is Kind.INFO:
                 info = protocol.info_from_body(body)
                 self._budget.media(info)
@@ -290,7 +292,7 @@ class DecodeJob:
     def _has_bytes(self) -> bool:
         return self._buffer.size > self.decoded_bytes or self._buffer.has_ended
 
-    async def _hand_out(self, frame: Frame) -> None:
+    async def _hand_out(self, frame: Frame | StillPhoto) -> None:
         """To the reader of `events`. While there are enough already, others may compute."""
         if not self._events.has_room:
             self._turn.end()

@@ -63,6 +63,8 @@ class Kind(IntEnum):
     LOCKED = 23
     """Once, before the first READY: the lock is on. Version of Landlock in it, 0 for a kernel without."""
     LOST = 24
+    PHOTO = 25
+    """As FRAME; see `gateway.decode.spec.StillPhoto`."""
 
 
 class ProtocolError(Exception):
@@ -92,7 +94,8 @@ def ready_from_body(body: bytes) -> tuple[int, float]:
 def slot_bytes(spec: DecodeSpec) -> int:
     """Bytes of the largest frame that the job can yield."""
     # A very long and narrow picture may pass max_pixels, but it is at most 200 tiles long.
-    return 3 * max(spec.target.max_pixels, 400 * spec.target.factor_px**2)
+    targets = (spec.target, spec.photo_target or spec.target)
+    return 3 * max(max(target.max_pixels, 400 * target.factor_px**2) for target in targets)
 
 
 def job_body(spec: DecodeSpec, slot_bytes: int) -> bytes:
@@ -102,14 +105,19 @@ def job_body(spec: DecodeSpec, slot_bytes: int) -> bytes:
 def job_from_body(body: bytes) -> tuple[DecodeSpec, int]:
     """Inverse of `job_body`; the gateway is trusted."""
     fields = json.loads(body[JOB.size :])
-    target, limits = fields.pop("target"), fields.pop("limits")
-    shrink = target.pop("shrink_first")
+    target, photo_target, limits = (fields.pop(name) for name in ("target", "photo_target", "limits"))
     spec = DecodeSpec(
-        target=Target(**target, shrink_first=Shrink(**shrink) if shrink else None),
+        target=_target(target),
+        photo_target=_target(photo_target) if photo_target else None,
         limits=DecodeLimits(**limits),
         **fields,
     )
     return spec, JOB.unpack_from(body)[0]
+
+
+def _target(fields: dict[str, Any]) -> Target:
+    shrink = fields.pop("shrink_first")
+    return Target(**fields, shrink_first=Shrink(**shrink) if shrink else None)
 
 
 def event_message(event: MediaInfo | Lost | DecodeSummary) -> bytes:
@@ -117,9 +125,9 @@ def event_message(event: MediaInfo | Lost | DecodeSummary) -> bytes:
     return pack(kinds[type(event)], json.dumps(dataclasses.asdict(event)).encode())
 
 
-def frame_message(frame: Frame, slot: int) -> bytes:
+def frame_message(frame: Frame, slot: int, kind: Kind = Kind.FRAME) -> bytes:
     """Says what is in the slot; the pixels are there already."""
-    return pack(Kind.FRAME, FRAME.pack(frame.pts_seconds, frame.height_px, frame.width_px, slot))
+    return pack(kind, FRAME.pack(frame.pts_seconds, frame.height_px, frame.width_px, slot))
 
 
 def frame_from_body(body: bytes, slots: FrameSlots) -> Frame:

@@ -9,6 +9,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Interval
 
 from assay.errors import InvalidRequest
+from assay.frame import Frame
 from assay.video import KeyFrames, Sampling
 
 MIB = 1024 * 1024
@@ -137,6 +138,10 @@ class DecodeSpec:
     """FPS, or UNIFORM: `frame_count` frames over the whole video."""
     frame_count: int = 8
     """Frames of a uniform sample, which is not by the second."""
+    photo_target: Target | None = None
+    """Of a video: the size in which a picture that stands still is sent once more, as `StillPhoto`; None sends none."""
+    repeat_levels: float = 0.0
+    """Up to which difference a picture stands still, see `gateway.repeats.Repeats`."""
     window_seconds: float = math.inf
     hop_seconds: float = math.inf
     """Where the hop is longer than the window, frames between two windows are not sampled."""
@@ -193,6 +198,14 @@ class Lost:
 
     def __add__(self, other: "Lost") -> "Lost":
         return Lost(self.damaged_frames + other.damaged_frames, self.clock_jumps + other.clock_jumps)
+
+
+@dataclass(frozen=True, slots=True)
+class StillPhoto:
+    """A picture of a video that stands still, in the size of photos."""
+
+    frame: Frame
+    """Its time is that of the first sample that shows the picture."""
 
 
 @dataclass(frozen=True, slots=True)

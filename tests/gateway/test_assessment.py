@@ -141,6 +141,30 @@ async def test_a_still_video_is_asked_about_once(pool):
     assert [window.is_repeat for window in judged.windows] == [False] + [True] * 5
 
 
+async def test_a_still_video_is_judged_as_a_photo(pool):
+    model = ScriptedGenerator()
+    judged = await result(pool, STILL, model)
+    assert [clip.is_video for clip in model.clips] == [False]
+    assert "where the video shows one picture" in judged.media.warnings[0]
+
+
+async def test_of_a_slide_show_each_picture_is_judged_as_a_photo(pool):
+    slides = film([level for level in (60, 100, 140) for _ in range(40)], frames_per_second=10, key_frame_every=20)
+    model = ScriptedGenerator()
+    await result(pool, slides, model)
+    assert [(clip.is_video, round(float(clip.stacked().mean()), -1)) for clip in model.clips] == [
+        (False, 60),
+        (False, 100),
+        (False, 140),
+    ]
+
+
+async def test_what_moves_after_a_while_is_judged_as_a_video(pool):
+    model = ScriptedGenerator()
+    judged = await result(pool, film([100] * 20 + MOVING[:20], frames_per_second=10), model)
+    assert ([clip.is_video for clip in model.clips], list(judged.media.warnings)) == ([True], [])
+
+
 async def test_repeated_frames_are_counted(pool):
     judged = await result(pool, STILL)
     assert judged.video.repeated_frames == 47
@@ -156,7 +180,7 @@ async def test_a_repeat_says_what_the_window_before_said(pool):
 async def test_repeats_are_held_if_the_request_says_so(pool):
     model = ScriptedGenerator()
     judged = await result(pool, STILL, model, keep_repeats=True)
-    assert (len(model.clips), judged.video.repeated_frames) == (6, 0)
+    assert (len(model.clips), judged.video.repeated_frames, model.clips[0].is_video) == (6, 0, True)
 
 
 async def test_a_moving_video_repeats_nothing(pool):

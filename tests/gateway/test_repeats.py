@@ -80,3 +80,27 @@ def test_a_clip_keeps_all_where_nothing_is_a_repeat(levels):
     frames = [repeats.feed(Frame(NOISE + step // 4 * 20, float(step))) for step in range(8)]
     times = [frame.pts_seconds for frame in distinct(Clip(tuple(frames), is_video=True)).frames]
     assert times == ([0.0, 1.0, 4.0, 5.0] if levels else [*map(float, range(8))])
+
+
+def photo_of(*pictures, photo_seconds=0.0):
+    """Whether the clip of these pictures, a frame a second, has the photo of one of them, known with the second."""
+    repeats, photo = Repeats(1.0), Frame(NOISE[::2], photo_seconds)
+    frames = []
+    for at, pixels in enumerate(pictures):
+        frames.append(repeats.feed(Frame(pixels, float(at))))
+        if at == 1:
+            repeats.feed_photo(photo)
+    repeats.feed(Frame(NOISE + 90, 9.0))
+    return repeats.photo_of(Clip(tuple(frames), is_video=True)) is photo
+
+
+def test_a_clip_of_one_picture_has_the_photo_of_it():
+    assert photo_of(NOISE, NOISE, NOISE)
+
+
+def test_a_clip_of_two_pictures_has_none():
+    assert not photo_of(NOISE, NOISE, NOISE + 9)
+
+
+def test_the_photo_of_another_picture_is_not_taken():
+    assert not photo_of(NOISE, NOISE, NOISE, photo_seconds=1.0)

@@ -25,7 +25,7 @@ from assay.frame import Frame
 from gateway.decode import protocol
 from gateway.decode.protocol import Kind
 from gateway.decode.slots import SLOTS, FrameSlots
-from gateway.decode.spec import DecodeSource, DecodeSpec, DecodeSummary, Lost, MediaInfo
+from gateway.decode.spec import DecodeSource, DecodeSpec, DecodeSummary, Lost, MediaInfo, StillPhoto
 from gateway.decode.worker import escape
 from gateway.decode.worker.budget import grant_cpu
 from gateway.decode.worker.live import decode_frames, decode_stream
@@ -85,14 +85,14 @@ class Connection:
         self._sock.sendall(b"".join((*self._unsent, message)))
         self._unsent.clear()
 
-    def send_frame(self, frame: Frame) -> None:
+    def send_frame(self, frame: Frame, kind: Kind = Kind.FRAME) -> None:
         """Through a slot; waits until one is free. What comes in quick succession is announced together."""
         while self._frames - self._taken >= SLOTS:
             self._answer()
         slot = self._frames % SLOTS
         self._slots.put(slot, frame.pixels)
         self._frames += 1
-        self._unsent.append(protocol.frame_message(frame, slot))
+        self._unsent.append(protocol.frame_message(frame, slot, kind))
         before, self._frame_time = self._frame_time, time.monotonic()
         if len(self._unsent) == protocol.FRAMES_TOGETHER or self._frame_time - before > _DENSE_SECONDS:
             self.send()
@@ -178,13 +178,15 @@ def decode(spec: DecodeSpec, connection: Connection) -> None:
         for event in _events(upload, spec):
             if isinstance(event, Frame):
                 connection.send_frame(event)
+            elif isinstance(event, StillPhoto):
+                connection.send_frame(event.frame, Kind.PHOTO)
             else:
                 connection.send(protocol.event_message(event))
     finally:
         upload.free()
 
 
-def _events(upload: UploadReader, spec: DecodeSpec) -> Iterator[MediaInfo | Frame | Lost | DecodeSummary]:
+def _events(upload: UploadReader, spec: DecodeSpec) -> Iterator[MediaInfo | Frame | StillPhoto | Lost | DecodeSummary]:
     if spec.source is DecodeSource.FRAMES:
         return decode_frames(upload, spec)
     container = sniff(upload.peek, spec.is_video)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -16,6 +17,7 @@ _SMEAR_PX = 8
 """A JPEG's blocks on the picture's edge belong to both."""
 _LEAST_PX, _MOST_SHARE = 3, 0.4
 """Thickness of a bar."""
+_BORDERED = "the {} border was left out: {} x {} of {} x {} pixels were judged"
 _ALIKE = 0.25
 """Two opposite bars differ by this share of the thicker at most."""
 
@@ -33,6 +35,19 @@ class Borders:
         """(height, width, 3) -> the picture inside."""
         height, width = pixels.shape[:2]
         return pixels[self.top : height - self.bottom, self.left : width - self.right]
+
+
+def inside(picture: Image.Image, warnings: list[str]) -> Image.Image:
+    """The picture without its borders; a warning where it has any."""
+    pixels = np.asarray(picture)
+    found = found_borders(pixels)
+    if found is None:
+        return picture
+    borders, name = found
+    judged = Image.fromarray(borders.without(pixels))
+    said = _BORDERED.format(name, judged.width, judged.height, picture.width, picture.height)
+    warnings += [said] if said not in warnings else []
+    return judged
 
 
 def found_borders(pixels: Pixels) -> tuple[Borders, str] | None:

@@ -131,12 +131,12 @@ class FrameResizer:
             # The shrink drops pixels of the frame as it is shown, so that has to be made whole first. The first
             # frame decides the size of all here, too.
             self._shown = self._shown or shown
-            whole = Image.fromarray(self._rgb(frame, self._shown, turn))
+            whole = Image.fromarray(self.whole(frame, self._shown, turn))
             return resize_picture(whole, self._target)
         self._size = self._size or smart_resize(*shown, self._target)
-        return self._rgb(frame, self._size, turn)
+        return self.whole(frame, self._size, turn)
 
-    def _rgb(self, frame: av.VideoFrame, size: tuple[int, int], turn: Orientation) -> NDArray[np.uint8]:
+    def whole(self, frame: av.VideoFrame, size: tuple[int, int], turn: Orientation) -> NDArray[np.uint8]:
         """The frame cropped, upright, in RGB and in this (height, width)."""
         presentation = self.presentation
         frame = _cropped(frame, presentation)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import av
@@ -12,16 +13,17 @@ from numpy.typing import NDArray
 from assay.errors import BadMedia
 from assay.frame import Frame
 from assay.video import KeyFrames, Sampling
-from gateway.decode.spec import DecodeSpec, DecodeSummary, MediaInfo
+from gateway.decode.spec import DecodeSpec, DecodeSummary, MediaInfo, StillPhoto
 from gateway.decode.worker import alpha
 from gateway.decode.worker.budget import Budget
 from gateway.decode.worker.deinterlace import DEINTERLACED, Deinterlacer
+from gateway.decode.worker.photo import StandingPictures
 from gateway.decode.worker.presentation import Presentation
 from gateway.decode.worker.resize import FrameOrientation, FrameResizer, Orientation
 from gateway.decode.worker.shortcut import Shortcut, Stretch
 from gateway.sampling import FixedRate, Spread
 
-Event = MediaInfo | Frame | DecodeSummary
+Event = MediaInfo | Frame | StillPhoto | DecodeSummary
 
 _LEAST_STAND_SECONDS = 0.02
 """The last frame stands in a further slot if it does so for longer; times of containers are rounded."""
@@ -50,6 +52,7 @@ class Sampler:
         self._rate = self._spread or FixedRate(spec.frames_per_second, spec.window_seconds, spec.hop_seconds)
         self._shortcut = Shortcut(spec.key_frames, spec.key_frames_from_seconds)
         self._resize = FrameResizer(spec.target, presentation)
+        self._pictures = StandingPictures(spec, self.warnings)
         self._deinterlace = Deinterlacer(presentation.field_order)
         self._presentation = presentation
         self._turn = FrameOrientation()
@@ -121,7 +124,7 @@ class Sampler:
         self._standing = new
         new.is_wanted = self._rate.feed(new.pts_seconds)
         if new.is_wanted and not self._deinterlace.may_change(new.frame):
-            yield from self._give(new.pts_seconds, self._pixels_of(new, None))
+            yield from self._give(new, None)
             new.is_wanted = False
 
     def _stood(self, after: av.VideoFrame | None, until_seconds: float) -> Iterator[Event]:
@@ -130,7 +133,7 @@ class Sampler:
         if standing is None:
             return
         if standing.is_wanted:
-            yield from self._give(standing.pts_seconds, self._pixels_of(standing, after))
+            yield from self._give(standing, after)
         if self._only_key_frames or (
             self._spread is not None and until_seconds - standing.pts_seconds < _LEAST_SPREAD_STAND_SECONDS
         ):
@@ -138,7 +141,7 @@ class Sampler:
         while self._rate.upcoming_seconds < until_seconds:
             seconds = self._rate.upcoming_seconds
             self._rate.feed(seconds)
-            yield from self._give(max(seconds, standing.pts_seconds), self._pixels_of(standing, after))
+            yield from self._give(standing, after, seconds)
 
     def _pixels_of(self, standing: "_Standing", after: av.VideoFrame | None) -> NDArray[np.uint8]:
         if standing.pixels is None:
@@ -146,13 +149,18 @@ class Sampler:
             standing.pixels = self._resize(whole, standing.shown, standing.turn)
         return standing.pixels
 
-    def _give(self, pts_seconds: float, pixels: NDArray[np.uint8]) -> Iterator[Event]:
-        frame = Frame(pixels, pts_seconds)
+    def _give(self, standing: "_Standing", after: av.VideoFrame | None, from_seconds: float = 0.0) -> Iterator[Event]:
+        frame = Frame(self._pixels_of(standing, after), max(from_seconds, standing.pts_seconds))
         if self._spread is None:
             self.sampled += 1
             yield frame
         else:
             self._spread.put(frame)
+        yield from self._pictures.feed(frame, standing.shown, partial(self._whole, standing, after))
+
+    def _whole(self, standing: "_Standing", after: av.VideoFrame | None, size: tuple[int, int]) -> NDArray[np.uint8]:
+        frame = self._deinterlace(standing.frame, self._before, after)
+        return self._resize.whole(frame, size, standing.turn)
 
     @property
     def _end_seconds(self) -> float:
@@ -163,6 +171,8 @@ class Sampler:
     def rest(self) -> Iterator[Event]:
         """Frames that are known to be wanted only now that no other follows."""
         yield from self._stood(None, self._end_seconds - _LEAST_STAND_SECONDS)
+        if self._standing is not None:
+            yield from self._pictures.rest(self._standing.shown, partial(self._whole, self._standing, None))
         self._standing = None
         for _, frame in self._spread.finish() if self._spread else ():
             self.sampled += 1

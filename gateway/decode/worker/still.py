@@ -20,7 +20,7 @@ from assay.frame import Frame
 from gateway.decode.spec import DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo
 from gateway.decode.worker import colour, icc, raw, tiff
 from gateway.decode.worker.avif import decode_avif
-from gateway.decode.worker.borders import found_borders
+from gateway.decode.worker.borders import inside
 from gateway.decode.worker.budget import PADDING_PX, check_pixels
 from gateway.decode.worker.header import ANIMATED, DAMAGED, Header, plain_png, read_header
 from gateway.decode.worker.heic import decode_heic
@@ -33,8 +33,6 @@ Pixels = NDArray[np.uint8]
 _DECODER = {"jpeg": "mjpeg", "png": "png", "webp": "webp", "bmp": "bmp"}
 _CODEC = {"avif": "av1", "heic": "hevc", **_DECODER}
 _TRANSPARENT = "transparent parts of the picture were judged as they look on white"
-
-_BORDERED = "the {} border was left out: {} x {} of {} x {} pixels were judged"
 
 _RARE = (
     "the picture is a JPEG of a rare kind ({}), which cannot be decoded, or is damaged; export it as an ordinary JPEG"
@@ -59,24 +57,12 @@ def decode_still(upload: UploadReader, container: str, spec: DecodeSpec) -> Iter
     decoded = _decode(data, container, spec.limits, warnings)
     picture, colours = icc.flat(decoded.picture, decoded.colours, warnings)
     shown = Image.fromarray(decoded.orientation.upright(_on_white(picture, colours, warnings)))
-    inside = _inside(shown, warnings) if spec.target.leave_out_borders else shown
+    judged = inside(shown, warnings) if spec.target.leave_out_borders else shown
     yield MediaInfo(False, container, _CODEC.get(container, container), width_px=shown.width, height_px=shown.height)
-    yield Frame(icc.to_srgb(resize_picture(inside, spec.target), colours, warnings))
+    yield Frame(icc.to_srgb(resize_picture(judged, spec.target), colours, warnings))
     yield DecodeSummary(
         duration_seconds=0.0, frames_decoded=1, frames_corrupt=0, frames_sampled=1, warnings=tuple(warnings)
     )
-
-
-def _inside(picture: Image.Image, warnings: list[str]) -> Image.Image:
-    """Without its borders; says so where it has any."""
-    pixels = np.asarray(picture)
-    found = found_borders(pixels)
-    if found is None:
-        return picture
-    borders, name = found
-    inside = Image.fromarray(borders.without(pixels))
-    warnings.append(_BORDERED.format(name, inside.width, inside.height, picture.width, picture.height))
-    return inside
 
 
 def _decode(data: bytes, container: str, limits: DecodeLimits, warnings: list[str]) -> _Decoded:

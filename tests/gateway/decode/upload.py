@@ -9,7 +9,7 @@ import numpy as np
 from assay.errors import AssayError
 from assay.frame import Frame
 from gateway.decode.jobs import DecodeJob, DecodePool
-from gateway.decode.spec import DecodeSpec, DecodeSummary, MediaInfo, Target
+from gateway.decode.spec import DecodeSpec, DecodeSummary, MediaInfo, StillPhoto, Target
 from tests.media.build import media
 
 TARGET = Target(min_pixels=56 * 56, max_pixels=448 * 448)
@@ -23,6 +23,7 @@ class Decoded:
 
     info: MediaInfo | None = None
     frames: list[Frame] = field(default_factory=list)
+    photos: list[Frame] = field(default_factory=list)
     summary: DecodeSummary | None = None
 
     @property
@@ -34,12 +35,14 @@ class Decoded:
         """Mean grey of each frame's lower right half, see `tests.media.build.level_at`."""
         return [float(frame.pixels[130:, 130:].mean()) for frame in self.frames]
 
-    def take(self, event: MediaInfo | Frame | DecodeSummary) -> None:
+    def take(self, event: MediaInfo | Frame | StillPhoto | DecodeSummary) -> None:
         match event:
             case MediaInfo():
                 self.info = event
             case Frame():
                 self.frames.append(event)
+            case StillPhoto():
+                self.photos.append(event.frame)
             case DecodeSummary():
                 self.summary = event
 
