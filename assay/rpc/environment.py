@@ -13,6 +13,8 @@ from assay.errors import SettingsError
 
 _FILE = "_FILE"
 _ADDRESS = re.compile(r"(tcp|udp|sctp)://\S+|\d{1,5}")
+_ALIKE = 0.85
+"""GATWAY_ and GATEAWY_ for GATEWAY_, and no word besides it."""
 _ANYTHING = re.compile(r"")
 # For a Service `scoring`, or `scoring-blue`, in the same namespace; kubernetes.io/docs/concepts/services-networking.
 _INJECTED = (
@@ -48,6 +50,8 @@ def variables(prefix: str, fields: Iterable[str]) -> Mapping[str, str]:
     for variable, value in sorted(os.environ.items()):
         name = variable.upper()
         if not name.startswith(prefix):
+            if meant := _meant_by(name, prefix, known):
+                raise SettingsError(f"{variable} is no setting; is {meant} meant?", field=variable)
             continue
         if name in known:
             text = value
@@ -62,6 +66,16 @@ def variables(prefix: str, fields: Iterable[str]) -> Mapping[str, str]:
             raise SettingsError(f"{name} is set twice, by itself and by {name}{_FILE}; set one of them", field=name)
         found[known[name]] = text
     return found
+
+
+def _meant_by(name: str, prefix: str, known: Iterable[str]) -> str:
+    """The setting whose prefix is misspelt in this name; empty for a variable of somebody else's."""
+    for setting in known:
+        rest = setting.removeprefix(prefix)
+        head = name.removesuffix(_FILE).removesuffix(rest)
+        if head.endswith("_") and difflib.SequenceMatcher(None, head, prefix).ratio() >= _ALIKE:
+            return setting
+    return ""
 
 
 def is_any_set(prefix: str) -> bool:

@@ -12,6 +12,7 @@ from assay.rpc.settings import ModelServiceSettings
 from assay.rpc.tls import PemFiles, pem_files_at
 
 _log = logging.getLogger(__name__)
+_OF_JWTS = {"auth_issuer", "auth_audience", "auth_tenant_claim"}
 _PUBLIC = ("/grpc.health.",)
 """Balancers ask it, and it says nothing but whether the program serves."""
 
@@ -79,12 +80,14 @@ def triton_files(settings: ModelServiceSettings) -> PemFiles | None:
 
 def tokens(settings: TokenSettings) -> Tokens | None:
     """None if no kind of token is set up. SettingsError."""
+    prefix = _prefix(settings)
+    if not settings.auth_jwks and (given := sorted(_OF_JWTS & settings.model_fields_set)):
+        raise SettingsError(f"{prefix}{given[0].upper()} needs {prefix}AUTH_JWKS: without keys no token is checked")
     kinds: list[Jwts | ApiKeys] = []
     if settings.auth_keys:
         kinds.append(ApiKeys(settings.auth_keys))
     if settings.auth_jwks:
         if not settings.auth_issuer:
-            prefix = _prefix(settings)
             raise SettingsError(
                 f"{prefix}AUTH_JWKS needs {prefix}AUTH_ISSUER: keys alone do not say whose tokens count"
             )

@@ -96,6 +96,15 @@ def test_a_file_for_no_setting_is_refused(setting):
         setting(SCORING_PROT_FILE="/nowhere")
 
 
+def test_a_misspelt_prefix_is_refused(setting):
+    with pytest.raises(SettingsError, match="SCORNG_TRITON is no setting; is SCORING_TRITON meant"):
+        setting(SCORNG_TRITON="127.0.0.1:1")
+
+
+def test_a_variable_of_another_program_is_none_of_ours(setting):
+    assert setting(GATEWAY_ADDRESS="x", TRITON_SERVER_TLS_KEY="y", MY_TRITON="z").triton == "127.0.0.1:8001"
+
+
 @pytest.mark.parametrize(("visible", "shown"), [("", "0,2"), ("4,GPU-b,6", "4,6")])
 def test_gpus_are_shown_to_a_process_by_the_names_that_they_have_outside(
     monkeypatch: pytest.MonkeyPatch, visible: str, shown: str

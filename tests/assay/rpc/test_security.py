@@ -8,12 +8,13 @@ from prometheus_client import REGISTRY
 from pydantic_settings import SettingsConfigDict
 
 from assay.errors import PermissionDenied, ServiceUnavailable, SettingsError, Unauthenticated
-from assay.rpc.access import is_loopback
+from assay.rpc.access import TokenSettings, is_loopback
 from assay.rpc.authentication import ApiKeys, Jwts, Tokens
 from assay.rpc.call import Identity
 from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
 from assay.rpc.security import Security, pem_files, security_of
+from assay.rpc.security import tokens as accepted_tokens
 from assay.rpc.serve import listening
 from assay.rpc.settings import ServerSettings
 from assay.rpc.tls import PemFiles
@@ -33,6 +34,10 @@ def issuer(tmp_path_factory):
 @pytest.fixture
 def authority(tmp_path):
     return Authority(tmp_path)
+
+
+class OfTokens(TokenSettings):
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
 
 def jwts(issuer):
@@ -119,6 +124,12 @@ def test_a_caller_names_no_tenant_but_its_own():
     assert (caller.tenant_for(""), caller.tenant_for("acme")) == ("acme", "acme")
     with pytest.raises(PermissionDenied):
         caller.tenant_for("other")
+
+
+@pytest.mark.parametrize("given", ["auth_issuer", "auth_audience", "auth_tenant_claim"])
+def test_what_is_said_of_tokens_without_keys_does_not_start_an_open_program(given):
+    with pytest.raises(SettingsError, match=f"GATEWAY_{given.upper()} needs GATEWAY_AUTH_JWKS"):
+        accepted_tokens(OfTokens(**{given: "x"}))
 
 
 async def test_a_refusal_comes_before_the_first_message_is_read(issuer):
