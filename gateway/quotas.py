@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -122,23 +122,21 @@ class Quotas:
                 await self._add(item, tenant, amount)
 
     async def _add(self, item: RateLimitItem, tenant: str, amount: int) -> int:
-        key, seconds = item.key_for(tenant), item.get_expiry()
-        if self._shared is not None and time.monotonic() >= self._alone_until_seconds:
-            try:
-                used = int(await self._shared.incr(key, seconds, amount=amount))
-                self._is_alone = False
-                return used
-            except StorageError as lost:
-                self._lost(lost)
-        return int(await self._memory.incr(key, seconds, amount=amount))
+        return await self._asked(lambda storage: storage.incr(item.key_for(tenant), item.get_expiry(), amount=amount))
 
     async def _used(self, item: RateLimitItem, tenant: str) -> int:
+        return await self._asked(lambda storage: storage.get(item.key_for(tenant)))
+
+    async def _asked(self, ask: Callable[[Storage], Awaitable[int]]) -> int:
+        """What Redis answers, or this process's memory where there is none or it does not answer."""
         if self._shared is not None and time.monotonic() >= self._alone_until_seconds:
             try:
-                return int(await self._shared.get(item.key_for(tenant)))
+                answer = int(await ask(self._shared))
+                self._is_alone = False
+                return answer
             except StorageError as lost:
                 self._lost(lost)
-        return int(await self._memory.get(item.key_for(tenant)))
+        return int(await ask(self._memory))
 
     async def _seconds_left(self, item: RateLimitItem, tenant: str) -> float:
         """Until the window in which the tenant has used too much is over."""

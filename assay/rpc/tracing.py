@@ -1,7 +1,6 @@
 """Spans of a call in every program, sent by OTLP where OTEL_EXPORTER_OTLP_ENDPOINT says so; else nothing is loaded."""
 
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ TRACEPARENT = "traceparent"
 given_traceparent: ContextVar[str] = ContextVar("given_traceparent", default="")
 """The caller's, where the call's metadata are not at hand."""
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
-_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _tracer: Any = None
 _current: ContextVar[Any] = ContextVar("span", default=None)
 """The span of the call that the current task answers."""
@@ -121,10 +119,6 @@ def traceparent(of: Any = None) -> str:
 def _context(given: str) -> Any:
     """OpenTelemetry's context below that span; the root if it is none."""
     from opentelemetry.context import Context
-    from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    if not _TRACEPARENT.fullmatch(given):
-        return Context()
-    _, trace_id, span_id, flags = given.split("-")
-    remote = SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))
-    return set_span_in_context(NonRecordingSpan(remote), Context())
+    return TraceContextTextMapPropagator().extract({TRACEPARENT: given}, Context())

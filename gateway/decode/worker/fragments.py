@@ -5,8 +5,8 @@ FFmpeg keeps an entry of about 50 bytes for every sample that it has read of an 
 """
 
 import struct
-from collections.abc import Iterator
 
+from gateway.decode.worker.mp4 import u32, whole_siblings
 from gateway.decode.worker.reader import UploadReader
 
 _STRETCH_INDEX_BYTES = 256 * 1024
@@ -82,34 +82,20 @@ class Fragments:
 
 def begins_with_key_frames(moof: bytes) -> bool:
     """Whether the first sample of every track of the fragment can be decoded on its own."""
-    return all(
-        _first_flags(dict(_boxes(traf))) & _IS_NO_KEY_FRAME == 0 for kind, traf in _boxes(moof[8:]) if kind == b"traf"
-    )
+    tracks = (traf for kind, traf in whole_siblings(memoryview(moof)[8:]) if kind == b"traf")
+    return all(_first_flags(dict(whole_siblings(traf))) & _IS_NO_KEY_FRAME == 0 for traf in tracks)
 
 
-def _boxes(body: bytes) -> Iterator[tuple[bytes, bytes]]:
-    while len(body) >= 8:
-        size, kind = struct.unpack_from(">I4s", body)
-        if not 8 <= size <= len(body):
-            return
-        yield kind, body[8:size]
-        body = body[size:]
-
-
-def _first_flags(boxes: dict[bytes, bytes]) -> int:
+def _first_flags(boxes: dict[bytes, memoryview]) -> int:
     """Flags of the track's first sample (ISO 14496-12, 8.8.7 and 8.8.8); 0, a key frame, where it is not said."""
-    run, header = boxes.get(b"trun", b""), boxes.get(b"tfhd", b"")
-    run_flags, header_flags = _u32(run, 0), _u32(header, 0)
+    run, header = boxes.get(b"trun", memoryview(b"")), boxes.get(b"tfhd", memoryview(b""))
+    run_flags, header_flags = u32(run, 0), u32(header, 0)
     at = 8 + 4 * bool(run_flags & 0x1)
     if run_flags & 0x4:
-        return _u32(run, at)
+        return u32(run, at)
     if run_flags & 0x400:
-        return _u32(run, at + 4 * bool(run_flags & 0x100) + 4 * bool(run_flags & 0x200))
+        return u32(run, at + 4 * bool(run_flags & 0x100) + 4 * bool(run_flags & 0x200))
     if header_flags & 0x20:
         widths = ((0x1, 8), (0x2, 4), (0x8, 4), (0x10, 4))
-        return _u32(header, 8 + sum(width for flag, width in widths if header_flags & flag))
+        return u32(header, 8 + sum(width for flag, width in widths if header_flags & flag))
     return 0
-
-
-def _u32(body: bytes, at: int) -> int:
-    return int.from_bytes(body[at : at + 4], "big")

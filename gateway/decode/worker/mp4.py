@@ -97,10 +97,10 @@ def check_index(moov: bytes, limits: DecodeLimits) -> None:
             raise OverLimit(f"the MP4 has more than {limits.max_streams} tracks; export it with one video track")
         if boxes > _MAX_BOXES_IN_INDEX:
             raise OverLimit(f"the index of the MP4 has more than {_MAX_BOXES_IN_INDEX} boxes; export it again")
-        if kind == b"stsz" and _u32(body, 4) == 0:
-            _check_entries(kind, _u32(body, 8), 4, body, limits)
+        if kind == b"stsz" and u32(body, 4) == 0:
+            _check_entries(kind, u32(body, 8), 4, body, limits)
         if kind in _ENTRY_BYTES:
-            _check_entries(kind, _u32(body, 4), _ENTRY_BYTES[kind], body, limits)
+            _check_entries(kind, u32(body, 4), _ENTRY_BYTES[kind], body, limits)
         if kind == b"stbl":
             samples += _checked_samples(dict(siblings(body)), limits)
         if samples > 2 * limits.max_samples:
@@ -129,7 +129,8 @@ def _walk(box: memoryview) -> Iterator[tuple[bytes, memoryview]]:
                 stack.append(body)
 
 
-def _u32(body: memoryview, at: int) -> int:
+def u32(body: memoryview, at: int) -> int:
+    """A big-endian number; 0 where the body has ended."""
     return int.from_bytes(body[at : at + 4], "big")
 
 
@@ -143,11 +144,11 @@ def _check_entries(kind: bytes, count: int, entry_bytes: int, body: memoryview, 
 def _checked_samples(tables: dict[bytes, memoryview], limits: DecodeLimits) -> int:
     """Samples of one track: run lengths and a constant size can claim any number of them in a few bytes."""
     stts, stsz = tables.get(b"stts", memoryview(b"")), tables.get(b"stsz", memoryview(b""))
-    runs = [_u32(stts, 8 + 8 * i) for i in range(min(_u32(stts, 4), len(stts) // 8))]
-    samples = max(sum(runs), _u32(stsz, 8))
+    runs = [u32(stts, 8 + 8 * i) for i in range(min(u32(stts, 4), len(stts) // 8))]
+    samples = max(sum(runs), u32(stsz, 8))
     # Uncompressed sound has one sample per tick, which FFmpeg does not index one by one.
     is_pcm = bytes(tables.get(b"stsd", memoryview(b""))[12:16]) in _PCM
-    if is_pcm and len(runs) == 1 and _u32(stts, 12) == 1:
+    if is_pcm and len(runs) == 1 and u32(stts, 12) == 1:
         return 0
     if samples > limits.max_samples:
         raise OverLimit(f"a track of the MP4 claims {samples} samples, the limit is {limits.max_samples}")

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from assay.errors import OverLimit
 from gateway.decode.worker import matroska, mp4
-from gateway.decode.worker.mp4 import siblings
+from gateway.decode.worker.mp4 import siblings, u32
 
 _MAX_PICTURES = 64
 _UNSPECIFIED = 2
@@ -85,7 +85,7 @@ def _body_of(box: bytes) -> int:
 def _sample_entry(trak: dict[bytes, memoryview]) -> tuple[int, memoryview | None]:
     """Number of the track and its sample entry; None for one that has no picture."""
     header = trak.get(b"tkhd", memoryview(b""))
-    track = _u32(header, 20 if bytes(header[:1]) == b"\1" else 12)
+    track = u32(header, 20 if bytes(header[:1]) == b"\1" else 12)
     boxes = trak
     for kind in (b"mdia", b"minf", b"stbl"):
         boxes = dict(siblings(boxes.get(kind, memoryview(b""))))
@@ -117,7 +117,7 @@ def _clean_aperture(box: memoryview, width_px: int, height_px: int) -> Crop:
     """ISO/IEC 14496-12, 12.1.4: the part that is shown, by its size and by how far its middle is from the frame's."""
     if len(box) < 32:
         return Crop()
-    numbers = [_u32(box, at) for at in range(0, 32, 4)]
+    numbers = [u32(box, at) for at in range(0, 32, 4)]
     if 0 in numbers[1::2]:
         return Crop()
     width, height, right, down = (Fraction(_signed(n), d) for n, d in zip(numbers[::2], numbers[1::2], strict=True))
@@ -172,10 +172,6 @@ def _matroska_field_order(interlaced: int, order: int) -> str:
 
 def _u16(body: memoryview, at: int) -> int:
     return int.from_bytes(body[at : at + 2], "big")
-
-
-def _u32(body: memoryview, at: int) -> int:
-    return int.from_bytes(body[at : at + 4], "big")
 
 
 def _signed(number: int) -> int:
