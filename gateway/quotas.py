@@ -122,26 +122,34 @@ class Quotas:
                 await self._add(item, tenant, amount)
 
     async def _add(self, item: RateLimitItem, tenant: str, amount: int) -> int:
-        return await self._asked(lambda storage: storage.incr(item.key_for(tenant), item.get_expiry(), amount=amount))
+        return int(
+            await self._asked(lambda storage: storage.incr(item.key_for(tenant), item.get_expiry(), amount=amount))
+        )
 
     async def _used(self, item: RateLimitItem, tenant: str) -> int:
-        return await self._asked(lambda storage: storage.get(item.key_for(tenant)))
-
-    async def _asked(self, ask: Callable[[Storage], Awaitable[int]]) -> int:
-        """What Redis answers, or this process's memory where there is none or it does not answer."""
-        if self._shared is not None and time.monotonic() >= self._alone_until_seconds:
-            try:
-                answer = int(await ask(self._shared))
-                self._is_alone = False
-                return answer
-            except StorageError as lost:
-                self._lost(lost)
-        return int(await ask(self._memory))
+        return int(await self._asked(lambda storage: storage.get(item.key_for(tenant))))
 
     async def _seconds_left(self, item: RateLimitItem, tenant: str) -> float:
         """Until the window in which the tenant has used too much is over."""
-        storage = self._memory if self._shared is None or self._is_alone else self._shared
-        return max(0.1, await storage.get_expiry(item.key_for(tenant)) - time.time())
+        ends_at_seconds = await self._asked(lambda storage: storage.get_expiry(item.key_for(tenant)))
+        return max(0.1, ends_at_seconds - time.time())
+
+    async def _asked(self, ask: Callable[[Storage], Awaitable[float]]) -> float:
+        """What Redis answers, or this process's memory where there is none or it does not answer."""
+        if self._shared is not None and time.monotonic() >= self._alone_until_seconds:
+            try:
+                answer = await ask(self._shared)
+            except StorageError as lost:
+                self._lost(lost)
+            else:
+                self._found()
+                return answer
+        return await ask(self._memory)
+
+    def _found(self) -> None:
+        if self._is_alone:
+            self._is_alone = False
+            _log.info("Redis answers again, and quotas are counted there")
 
     def _lost(self, lost: StorageError) -> None:
         metrics.QUOTA_STORE_FAILURES.inc()

@@ -255,9 +255,8 @@ async def _gateway_findings(channel: grpc.aio.Channel, credentials: Credentials)
     try:
         answer = await health
     except grpc.aio.AioRpcError as failed:
-        yield Diagnosis(
-            False, f"health does not answer ({failed.code().name}: {failed.details()}); is this an Assay gateway?"
-        )
+        words = "is this where an Assay gateway serves gRPC? its page and REST have another port"
+        yield Diagnosis(False, f"health does not answer ({failed.code().name}); {words}")
         return
     said = dict(await health.trailing_metadata() or ())
     release = str(said.get("assay-version", "an unknown release"))
@@ -272,7 +271,9 @@ async def _gateway_findings(channel: grpc.aio.Channel, credentials: Credentials)
     await call.done_writing()
     match await call.code():
         case grpc.StatusCode.UNAUTHENTICATED:
-            yield Diagnosis(False, "the token is not accepted, or none was shown; name it with --token-file")
+            has_shown = bool(credentials.token or credentials.token_file)
+            refused = "the token is not accepted; the gateway's log says why, by the request's id" if has_shown else ""
+            yield Diagnosis(False, refused or "no token was shown; name its file with --token-file")
         case grpc.StatusCode.PERMISSION_DENIED:
             yield Diagnosis(False, f"these credentials may not score: {await call.details()}")
         case grpc.StatusCode.INVALID_ARGUMENT:

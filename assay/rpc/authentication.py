@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import logging
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from assay.errors import SettingsError, Unauthenticated
 from assay.rpc.call import SCOPES, Identity
 from assay.rpc.reloaded import Reloaded, content
 
+_log = logging.getLogger(__name__)
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 CLOCK_SKEW_SECONDS = 60
 _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -42,10 +44,13 @@ class Jwts:
                 leeway=CLOCK_SKEW_SECONDS,
                 options={"require": ["exp", "iss", "aud", self._tenant_claim]},
             )
-        except jwt.PyJWTError:
+        except jwt.PyJWTError as refused:
+            # For the operator alone, and nothing of the token.
+            _log.info("a token is refused: %s", type(refused).__name__)
             return None
         tenant = claims[self._tenant_claim]
         if not (isinstance(tenant, str) and _TENANT.fullmatch(tenant)):
+            _log.info("a token is refused: its tenant is not 1 to 63 of a-z, 0-9, - and _")
             return None
         return Identity(str(claims.get("sub", tenant)), tenant, _scopes_in(claims.get("scope", "")))
 

@@ -1,6 +1,7 @@
 """gateway/quotas.py: what a tenant may use, in process and in Redis."""
 
 import shutil
+import signal
 import socket
 import subprocess
 from contextlib import AsyncExitStack
@@ -83,6 +84,17 @@ async def test_while_redis_is_down_this_process_counts_and_says_so(redis, caplog
         await used(quotas)
     assert REGISTRY.get_sample_value("assay_quota_store_failures_total") > before
     assert "in this process alone" in caplog.text
+
+
+async def test_redis_is_asked_again_once_it_answers_and_that_is_said(redis, caplog):
+    caplog.set_level("INFO")
+    quotas = Quotas(QuotaLimits(calls_per_second=1, redis=redis[0]))
+    redis[1].send_signal(signal.SIGSTOP)
+    await used(quotas)
+    redis[1].send_signal(signal.SIGCONT)
+    quotas._alone_until_seconds = 0.0  # 2 s later
+    await used(quotas)
+    assert "Redis answers again" in caplog.text
 
 
 async def test_a_request_that_is_refused_holds_nothing():

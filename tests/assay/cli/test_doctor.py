@@ -90,6 +90,12 @@ async def test_a_token_that_is_not_valid_by_this_clock_is_named(tmp_path, claim,
         assert said in await wrong_at(address, token=token)
 
 
+async def test_whether_a_token_was_shown_or_is_refused_is_said(tmp_path):
+    async with serving(Security(tokens=Tokens([ApiKeys(write_api_keys(tmp_path))]))) as (_, address):
+        assert "no token was shown" in await wrong_at(address)
+        assert "the token is not accepted" in await wrong_at(address, token="x")
+
+
 async def test_another_release_is_named(monkeypatch):
     monkeypatch.setitem(address_findings.__globals__, "__version__", "0.0.1")
     async with serving(Security()) as (health, address):

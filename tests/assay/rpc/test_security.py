@@ -84,6 +84,14 @@ def test_every_bad_token_gets_the_same_sentence(issuer, tmp_path):
     assert len(set(sentences.values())) == 1
 
 
+def test_the_log_says_why_a_token_was_refused_and_nothing_of_it(issuer, caplog):
+    caplog.set_level("INFO")
+    token = issuer.token(exp=int(time.time()) - 3600)
+    assert jwts(issuer).identity(token) is None
+    assert "ExpiredSignatureError" in caplog.text
+    assert token.split(".")[1] not in caplog.text
+
+
 @pytest.mark.parametrize(("skew", "is_accepted"), [(50, True), (70, False)])
 def test_a_clock_that_is_a_minute_off_is_forgiven(issuer, skew, is_accepted):
     now = int(time.time())
