@@ -9,7 +9,6 @@ Stopped at any time, the same command goes on.
 """
 
 import argparse
-import csv
 import re
 import sys
 from collections.abc import Sequence
@@ -21,12 +20,13 @@ import torch
 from scipy.stats import spearmanr
 
 from assay.checkpoint import read_checkpoint
+from data.tables import BadDataSet, write_rows
 from training.batches import BATCH_SHAPES, VIDEO_SHAPES
 from training.framing import served
 from training.nano import FORMS, run
 from training.photos import Photo, is_held_out, split
 from training.plain_digits import by_engine
-from training.rated_folder import BadTable, Line, gallery_of, photos_of, read_table
+from training.rated_folder import Line, gallery_of, photos_of, read_table
 from training.settings import read_settings
 
 _HERE = Path(__file__).parent
@@ -63,8 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         _train(options)
-    except BadTable as wrong:
-        print(f"error: {wrong}", file=sys.stderr)
+    except BadDataSet as wrong:
+        print(f"error: {wrong.message}", file=sys.stderr)
         return 2
     return 0
 
@@ -119,12 +119,12 @@ def _write_forms(options: argparse.Namespace, photos: int) -> None:
 def _write_held_out(lines: Sequence[Line], path: Path, options: argparse.Namespace) -> None:
     """file, mos (on the table's scale) of the photos that training does not see; for `python -m evaluation`."""
     lowest, highest = options.scale
-    with path.open("w", newline="", encoding="utf-8") as table:
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(("file", "mos"))
-        for line in lines:
-            if is_held_out(line.file, "rated"):
-                writer.writerow((line.file, round(lowest + (line.mos - 1) / 4 * (highest - lowest), 4)))
+    rows = (
+        {"file": line.file, "mos": f"{lowest + (line.mos - 1) / 4 * (highest - lowest):.6g}"}
+        for line in lines
+        if is_held_out(line.file, "rated")
+    )
+    write_rows(path, ("file", "mos"), rows)
 
 
 if __name__ == "__main__":

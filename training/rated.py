@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training import photos, pieces, teacher
+from training import photos, teacher
 from training.batches import Rated
-from training.lite0 import Lite0
 from training.photos import Photo
 from training.taps import Taps
 
@@ -63,22 +62,16 @@ def gallery(data: Path, runs: Path, is_open: bool = False) -> Gallery:
 
 
 def _features(every: Sequence[Photo], runs: Path) -> tuple[teacher.Floats, teacher.Floats, teacher.Ranked]:
-    cache = runs / "teacher.npz"
-    names = [photo.file for photo in every]
-    if not cache.exists():
-        taps = Taps(Lite0(pieces.fetch(pieces.LITE0, runs / "pieces")))
+    def features_of(taps: Taps) -> dict[str, NDArray[np.generic]]:
         features, logits = teacher.look(every, taps)
         learnt = [photo for photo in every if not photo.is_held_out]
         climbed = [photo for photo in learnt if photo.source == "open"]
         climbed += [photo for photo in learnt if photo.source == "native"][:_LADDER_PHOTOS]
         ranked = teacher.ladders(climbed, taps, _LADDERS_EACH)
-        teacher.save(
-            cache, features=features, logits=logits.astype(np.float16), ladders=ranked.means, files=np.array(names)
-        )
-    with np.load(cache) as cached:
-        if cached["files"].tolist() != names:
-            raise ValueError(f"{cache} was made from other photos; remove it")
-        return cached["features"], cached["logits"].astype(np.float32), teacher.Ranked(cached["ladders"])
+        return {"features": features, "logits": logits.astype(np.float16), "ladders": ranked.means}
+
+    found = teacher.cached(every, runs, features_of)
+    return found["features"], found["logits"].astype(np.float32), teacher.Ranked(found["ladders"])
 
 
 def _labels(

@@ -4,16 +4,19 @@ The judgement is one ridge regression on the taps. It is fitted on people's rati
 damage of known strength: photos rated at 224 px alone would teach that noise is detail (training/LOG.md).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training import degrade
+from data.tables import BadDataSet
+from training import degrade, pieces
 from training.degrade import Degradation
+from training.lite0 import Lite0
 from training.photos import Photo
 from training.taps import Taps
 
@@ -102,6 +105,20 @@ class TapRegression:
     def __call__(self, means: Floats) -> NDArray[np.float64]:
         """(photos, 784) -> (photos, 2); 0 is the mean of all photos that it was fitted on."""
         return np.asarray((means - self.mean) / self.std @ self.weights)
+
+
+def cached(
+    photos: Sequence[Photo], runs: Path, make: Callable[[Taps], Mapping[str, NDArray[Any]]]
+) -> dict[str, NDArray[Any]]:
+    """What `make` finds in the photos, or found when it was last asked about them: that is in runs. BadDataSet if what
+    is there was made from others."""
+    file, names = runs / "teacher.npz", [photo.file for photo in photos]
+    if not file.exists():
+        save(file, files=np.array(names), **make(Taps(Lite0(pieces.fetch(pieces.LITE0, runs / "pieces")))))
+    with np.load(file) as stored:
+        if stored["files"].tolist() != names:
+            raise BadDataSet(f"{file} was made from other photos; choose another --runs or remove it")
+        return dict(stored)
 
 
 def save(file: Path, **arrays: NDArray[np.generic]) -> None:
