@@ -48,8 +48,6 @@ SMALL_FILES: Mapping[str, str] = {
     "benchmarks/engine/peers/openvino_export.py": "run by another interpreter, as a script",
     "k8s/alerts.py": "a command by itself",
     "services/attribute_extraction/settings.py": "a program's settings stand by themselves",
-    "services/scoring/settings.py": "a program's settings stand by themselves",
-    "services/scoring/tenants.py": "files on disk, which the service must not know",
 }
 """Files under 30 lines, and why they stand alone."""
 LARGE_FILES: Mapping[str, str] = {}

@@ -13,7 +13,7 @@ with Client() as client:                      # the same without asyncio
 
 from assay.client.calls import DEFAULT_SERVER, AsyncClient
 from assay.client.connection import Credentials
-from assay.client.failure import NoServer, TookTooLong
+from assay.client.exchange import NoServer, TookTooLong
 from assay.client.judgement import (
     Judgement,
     Media,

@@ -9,8 +9,7 @@ from typing import Any, Self, TypedDict, Unpack
 
 from assay.attribute import KINDS
 from assay.client.connection import Credentials, client_span, metadata, open_channel
-from assay.client.exchange import Exchange
-from assay.client.failure import gone
+from assay.client.exchange import Exchange, gone
 from assay.client.judgement import Judgement, judgement_from_wire
 from assay.client.live import LiveSource, LiveWindow, live_config, live_requests, live_window
 from assay.client.upload import Source, can_be_read_again, chunks, is_uri

@@ -31,6 +31,9 @@ from assay.rpc.tracing import trace_to_collector
 
 _log = logging.getLogger(__name__)
 
+V1 = "grpc.reflection.v1.ServerReflection"
+"""The same as v1alpha, which grpcio-reflection has alone, but for the package's name; newer clients ask for it."""
+_REFLECTION = "ServerReflectionInfo"
 _RENEW_SECONDS = 60.0
 DRAIN_BYTES = 64 << 20
 """How much of a refused upload is read and dropped, for half a second at most. Measured on loopback, clips of 5 MiB:
@@ -237,12 +240,8 @@ def _is_listened_on(path: str) -> bool:
     return False
 
 
-V1 = "grpc.reflection.v1.ServerReflection"
-_METHOD = "ServerReflectionInfo"
-
-
 def enable_reflection(service_names: Sequence[str], server: grpc.aio.Server) -> None:
-    """Lets clients list and describe the services."""
+    """Lets clients list and describe the services, by v1 and v1alpha."""
     _register_v1()
     servicer = reflection.aio.ReflectionServicer([*service_names, reflection.SERVICE_NAME, V1])
     handler = grpc.stream_stream_rpc_method_handler(
@@ -251,7 +250,7 @@ def enable_reflection(service_names: Sequence[str], server: grpc.aio.Server) -> 
         reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
     for name in (reflection.SERVICE_NAME, V1):
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, {_METHOD: handler}),))
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, {_REFLECTION: handler}),))
 
 
 def _register_v1() -> None:

@@ -19,6 +19,8 @@ from gateway.http.problem import problem_response
 from gateway.http.streaming import Answer, as_json, wants_events
 from gateway.settings import GatewaySettings
 
+KNOWN = ("form", "attributes", "tenant", "config")
+"""Query parameters."""
 _SMALL_BYTES = 64 << 10
 # `curl --data-binary` calls every body a form unless it is given another name.
 _UNDECLARED = ("application/octet-stream", "application/x-www-form-urlencoded")
@@ -107,9 +109,6 @@ def _uri_in(body: bytes) -> str:
         return body.decode("utf-8").strip()
     except UnicodeDecodeError:
         raise InvalidRequest("the body is no UTF-8 text; send the address of the file alone", field="uri") from None
-
-
-KNOWN = ("form", "attributes", "tenant", "config")
 
 
 def config_of(query: QueryParams, *others: str) -> assay_pb2.ScoreConfig:

@@ -13,8 +13,7 @@ from assay.triton import TritonGenerator
 from assay.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
 from services.scoring.score import refuse_unusable
 from services.scoring.service import NAME, ScoringService
-from services.scoring.settings import ScoringSettings
-from services.scoring.tenants import read_tenants
+from services.scoring.settings import ScoringSettings, read_tenants
 
 
 async def main() -> None:

@@ -31,10 +31,16 @@ _LATE_PROBE_BYTES = (2 * MIB, 16 * MIB)
 # How far into an MP4 to look for its index before it is taken to be at the end.
 _LOOK_AHEAD_BYTES = MIB
 
-
 _ENDLESS_RIFF_BYTES = 0xFFFF0000
 """From here on a size says that the writer did not know it."""
 _SCRAMBLED_WITHIN_BYTES = 16 * 1024
+_TS_SYNC = 0x47
+_TS_TABLES_BELOW_PID = 0x20
+_TS_NO_PAYLOAD_PID = 0x1FFF
+_PES_PICTURE = b"\0\0\1\xe0"
+_SHARE = 0.5
+"""Of the packets that could be encrypted: damage sets the same bits here and there."""
+_LEAST_PACKETS = 8
 ENCRYPTED = "the video is encrypted (DRM or pay television); send one that plays without a key"
 
 
@@ -192,15 +198,6 @@ def presentation_of(stream: VideoStream, container: str, presentations: Presenta
     if found.is_encrypted:
         raise BadMedia(ENCRYPTED)
     return found
-
-
-_TS_SYNC = 0x47
-_TS_TABLES_BELOW_PID = 0x20
-_TS_NO_PAYLOAD_PID = 0x1FFF
-_PES_PICTURE = b"\0\0\1\xe0"
-_SHARE = 0.5
-"""Of the packets that could be encrypted: damage sets the same bits here and there."""
-_LEAST_PACKETS = 8
 
 
 def is_scrambled(container: str, head: bytes) -> bool:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from assay.errors import BadMedia
 from gateway.decode.spec import Shrink, Target
-from gateway.decode.worker import alpha, colour
+from gateway.decode.worker import colour
 from gateway.decode.worker.deinterlace import filtered
 from gateway.decode.worker.presentation import Presentation
 
@@ -151,8 +151,14 @@ class FrameResizer:
         pixels = colour.to_sdr(rgb.to_ndarray(), curve, primaries)
         if has_alpha:
             self.saw_transparency = self.saw_transparency or int(pixels[:, :, 3].min()) < 255
-            pixels = alpha.over_white(pixels)
+            pixels = _over_white(pixels)
         return turn.upright(pixels)
+
+
+def _over_white(pixels: Any) -> NDArray[np.uint8]:
+    """(height, width, 4) uint8 RGBA -> (height, width, 3)."""
+    share = pixels[:, :, 3:].astype(np.uint16)
+    return np.asarray((pixels[:, :, :3] * share + 255 * (255 - share) + 127) // 255, np.uint8)
 
 
 def _cropped(frame: av.VideoFrame, presentation: Presentation) -> av.VideoFrame:

@@ -14,7 +14,6 @@ from assay.errors import BadMedia
 from assay.frame import Frame
 from assay.video import KeyFrames, Sampling
 from gateway.decode.spec import DecodeSpec, DecodeSummary, MediaInfo, StillPhoto
-from gateway.decode.worker import alpha
 from gateway.decode.worker.budget import Budget
 from gateway.decode.worker.deinterlace import DEINTERLACED, Deinterlacer
 from gateway.decode.worker.photo import StandingPictures
@@ -34,6 +33,7 @@ _LONGEST_GUESS_SECONDS = 1.0
 _BY_DECODING = ("h264", "hevc")
 """Codecs of which AVI, which has no times but a number for each packet, does not tell when a frame is shown, and
 FFmpeg guesses as if they came in that order. Its decoders give them out in it, with the number of the last packet."""
+_TRANSPARENT = "transparent parts of the video were judged as they look on white"
 _CHANGES_SIZE = "the picture changes its size; all frames were brought to the size of the first"
 
 
@@ -215,7 +215,7 @@ class Sampler:
         if self.budget.corrupt:
             self.warnings.append(f"{self.budget.corrupt} damaged frames were left out")
         if self._resize.saw_transparency:
-            self.warnings.append(alpha.TRANSPARENT)
+            self.warnings.append(_TRANSPARENT)
         if self._deinterlace.count:
             self.warnings.append(DEINTERLACED)
         if self._untimely:

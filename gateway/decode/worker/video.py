@@ -12,7 +12,6 @@ from av.video.stream import VideoStream
 
 from assay.errors import OverLimit
 from gateway.decode.spec import DecodeSpec
-from gateway.decode.worker import alpha
 from gateway.decode.worker.budget import Budget
 from gateway.decode.worker.container import (
     open_source,
@@ -29,6 +28,7 @@ from gateway.decode.worker.shortcut import Stretch
 
 _JUMPS = "the clock of the video jumps or starts again {} times; its parts were put one after the other"
 _SEVERAL_TRACKS = "the file has {} video tracks, of which number {} was judged"
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _OTHER_CODEC = "the codec of the video changes; what follows in the other codec was left out"
 
 
@@ -76,7 +76,7 @@ def frames_of(
     sampler: Sampler | None = None,
 ) -> Iterator[av.VideoFrame]:
     """Decoded frames in order of presentation; what cannot be decoded is counted and passed over."""
-    packets, decoder, heap = media.demux(stream), alpha.decoder_of(stream), Heap()
+    packets, decoder, heap = media.demux(stream), _decoder_of(stream), Heap()
     while True:
         try:
             packet = next(packets, None)
@@ -96,6 +96,21 @@ def frames_of(
         yield from _decode_stretch(decoder, stream, stretch, budget, sampler)
     yield from _decode_stretch(decoder, stream, sampler.last_stretch() if sampler else Stretch(), budget, sampler)
     yield from _decode(decoder, _end(stream), budget)
+
+
+def _decoder_of(stream: VideoStream) -> VideoCodecContext:
+    """The track's decoder as it was prepared, or one like it that knows transparency where the file speaks of any.
+
+    VP8 and VP9 in Matroska carry it next to the picture, where FFmpeg's own decoders do not search.
+    """
+    own = stream.codec_context
+    name = _ALPHA_DECODERS.get(own.codec.canonical_name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        return own
+    decoder = av.CodecContext.create(name, "r")
+    assert isinstance(decoder, VideoCodecContext)
+    decoder.thread_count, decoder.options = 1, {**own.options, "codec_whitelist": name}
+    return decoder
 
 
 def _decode_stretch(

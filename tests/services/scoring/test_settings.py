@@ -6,7 +6,7 @@ import pytest
 
 from assay.composite import CompositeWeights
 from assay.errors import CheckpointError
-from services.scoring.tenants import read_tenants
+from services.scoring.settings import read_tenants
 
 WEIGHTS = CompositeWeights(minimum=0, maximum=10, intercept=1, weights={"clarity": 2})
 
