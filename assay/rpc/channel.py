@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 
+from assay.rpc.access import is_loopback
 from assay.rpc.call import upstream_metadata, upstream_timeout
 from assay.rpc.options import CHANNEL, CHECKED_CHANNEL
 from assay.rpc.tls import Pem, PemFiles
@@ -18,8 +19,8 @@ def channel(address: str, files: PemFiles | None = None, *, follows_health: bool
     """A channel to HOST:PORT or unix:PATH that finds a frozen peer and retries UNAVAILABLE before the first answer.
 
     Every call takes along the request id and the deadline of the call that it is made for. Nothing is connected before
-    the first one. With `files` it speaks TLS and shows our certificate, the one of the moment. With `follows_health`
-    a peer that says NOT_SERVING gets no calls.
+    the first one. With `files` it speaks TLS and shows our certificate, the one of the moment; on loopback in plain
+    text if the files name no authorities. With `follows_health` a peer that says NOT_SERVING gets no calls.
     """
     return _PeerChannel(address, files, CHECKED_CHANNEL if follows_health else CHANNEL)
 
@@ -30,8 +31,10 @@ class _PeerChannel(grpc.aio.Channel):
     def __init__(self, address: str, files: PemFiles | None, options: Sequence[tuple[str, int | str]]) -> None:
         self._address = address
         self._options = options
-        # What is reached by a path on this machine is guarded by the path.
-        self._files = None if address.startswith("unix:") else files
+        # What is reached by a path on this machine is guarded by the path; and a program with a certificate for its
+        # clients alone names no authorities of others.
+        is_here = files is not None and files.paths[2] is None and is_loopback(address)
+        self._files = None if address.startswith("unix:") or is_here else files
         self._shown: Pem | None = None
         self._channel = self._opened()
 

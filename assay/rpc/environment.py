@@ -36,6 +36,14 @@ def inherited(prefixes: Iterable[str]) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(tuple(prefixes))}
 
 
+def silence_grpc() -> None:
+    """Unless GRPC_VERBOSITY says otherwise; to be called before grpc is imported, which reads it then.
+
+    Its lines are no JSON, and what they tell comes as a status as well.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
 def show_gpus(numbers: Sequence[str]) -> None:
     """This process, and what it starts, use these GPUs; to be called before a library enumerates them."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")

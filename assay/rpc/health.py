@@ -5,10 +5,11 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import grpc
 from grpc_health.v1 import health, health_pb2
 
 import assay
-from assay.errors import Busy, ModelUnavailable, ServiceUnavailable
+from assay.errors import AssayError, Busy, ModelUnavailable, ServiceUnavailable
 
 _log = logging.getLogger(__name__)
 
@@ -64,12 +65,18 @@ async def watch(status: Health, ready: Check | None, announce: Callable[[], None
         await asyncio.sleep(_CHECK_EVERY_SECONDS if is_serving else _CHECK_AGAIN_SECONDS)
 
 
+def _cause(error: AssayError) -> dict[str, str]:
+    """What gRPC says, for the operator: that TLS meets plain text, or that a certificate is not accepted."""
+    cause = error.__cause__
+    return {"cause": str(cause.details())} if isinstance(cause, grpc.aio.AioRpcError) else {}
+
+
 async def _is_ready(ready: Check | None, shall_log: bool) -> bool:
     try:
         if ready is not None:
             await ready()
     except (ModelUnavailable, ServiceUnavailable, Busy) as error:
         if shall_log:
-            _log.warning("not ready: %s", error.message)
+            _log.warning("not ready: %s", error.message, extra={"facts": _cause(error)})
         return False
     return True

@@ -3,7 +3,6 @@ a client's is ever logged."""
 
 import json
 import logging
-import os
 import sys
 import time
 from types import TracebackType
@@ -45,8 +44,6 @@ def log_to_stderr(program: str, level: str = "info") -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
-    # gRPC's own lines are no JSON, and what they tell comes as a status as well.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

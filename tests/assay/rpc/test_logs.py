@@ -2,7 +2,11 @@
 
 import json
 import logging
+import os
+import subprocess
 import sys
+
+import pytest
 
 from assay.rpc.call import request_id
 from assay.rpc.logs import JsonLines
@@ -19,6 +23,14 @@ def test_a_line_has_time_level_program_and_message():
     found = line("%d frames", 3)
     assert (found["level"], found["program"], found["message"]) == ("warning", "gateway", "3 frames")
     assert found["time"].endswith("Z")
+
+
+@pytest.mark.parametrize("program", ["gateway", "services.scoring", "triton_server", "ingest"])
+def test_grpc_writes_no_lines_of_its_own_into_a_program_s_log(program):
+    environment = {name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"}
+    asked = f"import os, sys, {program}; print(os.environ['GRPC_VERBOSITY'], 'grpc' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout == "NONE False\n"  # it reads the variable when it is imported
 
 
 def test_facts_stand_by_their_names():

@@ -1,5 +1,6 @@
 """assay/rpc/security.py, tls.py, authentication.py: who may call, and over which line."""
 
+import asyncio
 import time
 
 import grpc
@@ -13,6 +14,7 @@ from assay.rpc.authentication import ApiKeys, Jwts, Tokens
 from assay.rpc.call import Identity
 from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
+from assay.rpc.health import watch
 from assay.rpc.security import Security, pem_files, security_of
 from assay.rpc.security import tokens as accepted_tokens
 from assay.rpc.serve import listening
@@ -58,7 +60,9 @@ async def answer(address, files=None, **options):
             )
             return "OK"
         except grpc.aio.AioRpcError as failed:
-            return error_from(failed)
+            error = error_from(failed)
+            error.__cause__ = failed
+            return error
 
 
 def serving(security):
@@ -159,6 +163,21 @@ async def test_of_our_programs_those_on_the_list_may_call(authority, shown, outc
     async with serving(Security(server, callers=(GATEWAY,))) as (_, address):
         got = await answer(address, client)
     assert got == outcome or isinstance(got, outcome)
+
+
+async def test_that_tls_meets_plain_text_is_in_the_log_of_a_program_that_waits(authority, caplog):
+    client = PemFiles(*authority.issue("gateway"), authority.file)
+    async with serving(Security()) as (health, address):
+
+        async def ready():
+            if isinstance(failed := await answer(address, client), Exception):
+                raise failed
+
+        waiting = asyncio.create_task(watch(health, ready, lambda: None))
+        while not caplog.records:  # noqa: ASYNC110 nothing tells
+            await asyncio.sleep(0.01)
+        waiting.cancel()
+    assert "SSL" in caplog.records[0].facts["cause"]
 
 
 async def test_a_renewed_certificate_is_used_by_both_sides_without_a_restart(authority):
