@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -172,7 +172,8 @@ async def _status(channel: grpc.aio.Channel, method: str, metadata: list[tuple[s
         async with asyncio.timeout(0.15):
             return (await call.code()).name
     except TimeoutError:
-        await call.done_writing()
+        with suppress(grpc.aio.InternalError):  # it has ended meanwhile
+            await call.done_writing()
         async with asyncio.timeout(10):
             if method == _HEALTH:
                 return "in"

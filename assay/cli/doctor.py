@@ -11,6 +11,7 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -268,7 +269,8 @@ async def _gateway_findings(channel: grpc.aio.Channel, credentials: Credentials)
     yield Diagnosis(is_serving, "it serves" if is_serving else "it does not serve; its log says what it waits for")
     # A call that ends before its config: a caller that may score hears that a config is missing.
     call: Any = channel.stream_stream("/assay.v1.AssayService/StreamImage")(metadata=metadata(credentials), timeout=10)
-    await call.done_writing()
+    with suppress(grpc.aio.InternalError):  # it has ended meanwhile
+        await call.done_writing()
     match await call.code():
         case grpc.StatusCode.UNAUTHENTICATED:
             has_shown = bool(credentials.token or credentials.token_file)

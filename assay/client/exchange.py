@@ -104,8 +104,8 @@ class Exchange:
                 async for request in requests:
                     await self.call.write(request)
             await self.call.done_writing()
-        except (grpc.RpcError, asyncio.InvalidStateError):
-            # The call has ended before all was sent; its reader gets the reason.
+        except (grpc.RpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
+            # The call has ended before all was sent, or while it was half-closed; its reader gets the reason.
             return
         except Exception:
             self.call.cancel()

@@ -79,7 +79,7 @@ class TritonStream:
         except TimeoutError:
             _log.warning("the model server did not end a cancelled request in %g s", _CANCEL_TIMEOUT_SECONDS)
             self._call.cancel()
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError) as ended_meanwhile:
+        except (grpc.RpcError, grpc.aio.BaseError, asyncio.InvalidStateError) as ended_meanwhile:
             _log.debug("nothing left to cancel: %r", ended_meanwhile)
 
     async def _half_close(self) -> None:
