@@ -1,11 +1,11 @@
 """Constrained decoding: a choice and a number, decided among the tokens that the form allows, with probabilities."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 
 from assay.decoding.grammar import END, ChoiceTokens, DigitTokens, Follow, TrieNode
-from assay.decoding.lookahead import Branch, Decoding, TokenHistory
-from assay.decoding.token_tree import AllowedTokens
+from assay.decoding.lookahead import Branch, Decoding, Guess, TokenHistory
+from assay.decoding.token_tree import AllowedTokens, Query
 from assay.generator import Chose, NumberWritten, Wrote
 
 Shares = Mapping[int, float]
@@ -15,8 +15,8 @@ Tens = tuple[float, ...]
 """The probabilities of the ten digits."""
 
 
-def choose(history: TokenHistory, choice: ChoiceTokens) -> Decoding:
-    """Append the chosen option, as the choice is read; Wrote and Chose.
+def choose(history: TokenHistory, choice: ChoiceTokens, guess: Callable[[], Guess] = Guess) -> Decoding:
+    """Append the chosen option, as the choice is read; Wrote and Chose. `guess` says how the answer goes on.
 
     Every place where options part is asked about, also off the chosen path, so that an option's probability is the
     product of the conditional ones along its path. All of them take one forward.
@@ -26,8 +26,7 @@ def choose(history: TokenHistory, choice: ChoiceTokens) -> Decoding:
     # The first is the history as it is.
     places = dict(_decisions(start, ()))
     queries = [_query(node, choice.follow) for node in places.values()]
-    branches = list(zip(list(places)[1:], queries[1:], strict=True))
-    here, aside = yield from history.ask_branches(queries[0], branches)
+    here, aside = yield from history.ask_branches(queries[0], choice_branches(choice), guess=guess)
     shares = {
         branch: dict(zip(node.branches, answer.probabilities(query), strict=True))
         for (branch, node), query, answer in zip(places.items(), queries, [here, *aside], strict=True)
@@ -46,6 +45,12 @@ def choose(history: TokenHistory, choice: ChoiceTokens) -> Decoding:
     history.append(_path(start, option))
     yield Wrote(segment.name, option)
     yield Chose(segment.name, option, probabilities)
+
+
+def choice_branches(choice: ChoiceTokens) -> tuple[tuple[Branch, Query], ...]:
+    """What is asked of a choice but for the place where its options part first."""
+    _, start = choice.options.forced()
+    return tuple((branch, _query(node, choice.follow)) for branch, node in _decisions(start, ()) if branch)
 
 
 def _decisions(node: TrieNode, branch: Branch) -> Iterator[tuple[Branch, TrieNode]]:

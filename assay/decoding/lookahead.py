@@ -1,7 +1,7 @@
 """TokenHistory: prompt and answer so far, as tokens. It says what the model reads next and remembers what came of it,
 also behind tokens that were read ahead because they were likely to follow."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 from assay.decoding.speculation import DraftAnswer
@@ -23,7 +23,18 @@ AskingBranches = Generator[
 ]
 """As Asking, and returns the answers behind branches as well."""
 
-_Reading = Generator[Event | TokenTree, Sequence[TokenDistribution] | None, list[TokenDistribution]]
+_Reading = Generator[Event | TokenTree, Sequence[TokenDistribution] | None, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """How the answer probably goes on behind a question."""
+
+    tokens: tuple[int, ...] = ()
+    asked: tuple[int, ...] = ()
+    """So many of the tokens are in front of each further question."""
+    branches: tuple[tuple[Branch, Query], ...] = ()
+    """What the last of these questions asks behind branches that go on from the last token."""
 
 
 class TokenHistory:
@@ -40,6 +51,8 @@ class TokenHistory:
         """What `_known` is about."""
         self._known: dict[int, TokenDistribution] = {}
         """Length of a beginning of what was foreseen, to what comes behind it."""
+        self._aside: dict[int, dict[Branch, TokenDistribution]] = {}
+        """The same of branches that go on from there."""
         self._asked: set[int] = set()
         """Tokens of the answer in front of each question so far."""
 
@@ -67,75 +80,79 @@ class TokenHistory:
         self._read.follow(self._tokens)
         self._foreseen.follow(self._tokens)
 
-    def ask(self, query: Query, guess: Sequence[int] = ()) -> Asking:
+    def ask(self, query: Query, guess: Callable[[], Guess] = Guess) -> Asking:
         """What may come next.
 
-        Tokens that are guessed to come next are read along, so that questions behind them need no forward if they do.
+        What is guessed to come next is read along, so that questions behind it need no forward if it does. The guess is
+        made only where the model has to be asked.
         """
-        length = len(self._tokens)
-        self._asked.add(length - self._prompt_tokens)
-        if not self._is_foreseen(query):
-            keep = min(self._read.length, length - 1)
-            spine, ahead = self._plan(guess)
-            queries = [query, *[None] * len(ahead)]
-            yield from self._ask_model(keep, spine, [length, *ahead], queries, length, [])
-        return self._known[length]
+        here, _ = yield from self.ask_branches(query, (), guess=guess)
+        return here
 
-    def ask_branches(self, query: Query, branches: Sequence[tuple[Branch, Query]], back: int = 0) -> AskingBranches:
+    def ask_branches(
+        self,
+        query: Query,
+        branches: Sequence[tuple[Branch, Query]],
+        back: int = 0,
+        guess: Callable[[], Guess] = Guess,
+    ) -> AskingBranches:
         """What may come next, and what behind branches that go on from the history less its last `back` tokens; in one
         forward, but for a draft's. The history is left as it is.
 
         Branches are read behind the history: in the same places of the KV cache, and so with the same last bits,
-        whether the history itself was read before or is now.
+        whether the history itself was read before or is now. So nothing is read ahead where there are any; but a guess
+        may end in those of a later question.
         """
-        if self._draft and not self._read.tokens:
+        if branches and self._draft and not self._read.tokens:
             yield from self.ask(query)
         length = len(self._tokens)
         self._asked.add(length - self._prompt_tokens)
         wanted, base = [] if self._is_foreseen(query) else [length], length - back
-        aside: list[TokenDistribution] = []
-        if branches or wanted:
+        if wanted or not self._has_read(branches, back):
             keep = min(self._read.length, base, length - len(wanted))
-            aside = yield from self._ask_model(keep, (), wanted, [query] * len(wanted), base, branches)
-        return self._known[length], aside
+            ahead = Guess(branches=tuple(branches)) if branches else self._plan(guess)
+            lengths = [*wanted, *(length + count for count in ahead.asked)]
+            queries: list[Query | None] = [*[query] * len(wanted), *[None] * len(ahead.asked)]
+            yield from self._ask_model(keep, ahead, lengths, queries, base + len(ahead.tokens))
+        return self._known[length], [self._aside[base][branch] for branch, _ in branches]
 
     def _is_foreseen(self, query: Query) -> bool:
         known = self._known.get(len(self._tokens)) if self._foreseen.length == len(self._tokens) else None
         return known is not None and known.answers(query)
 
-    def _plan(self, guess: Sequence[int]) -> tuple[tuple[int, ...], list[int]]:
-        """Tokens to read along behind the history, and lengths at which something may be asked."""
-        length, written = len(self._tokens), len(self._tokens) - self._prompt_tokens
+    def _has_read(self, branches: Sequence[tuple[Branch, Query]], back: int) -> bool:
+        """These branches were read with a guess that came true. Those of a longer history stand in other places."""
+        found = self._aside.get(len(self._tokens), {})
+        return not branches or (not back and all(branch in found for branch, _ in branches))
+
+    def _plan(self, guess: Callable[[], Guess]) -> Guess:
+        """What to read along behind the history."""
+        written = len(self._tokens) - self._prompt_tokens
         if self._draft and not self._read.tokens and self._draft.answer[:written] == self.answer:
-            asked = [self._prompt_tokens + at for at in self._draft.asked if at > written]
-            return self._draft.answer[written:], asked
-        return tuple(guess), [length + count for count in range(1, len(guess) + 1)]
+            return Guess(self._draft.answer[written:], tuple(at - written for at in self._draft.asked if at > written))
+        return guess()
 
     def _ask_model(
-        self,
-        keep: int,
-        spine: Sequence[int],
-        lengths: Sequence[int],
-        queries: Sequence[Query | None],
-        base: int,
-        branches: Sequence[tuple[Branch, Query]],
+        self, keep: int, ahead: Guess, lengths: Sequence[int], queries: Sequence[Query | None], base: int
     ) -> _Reading:
-        """Have the model read the history from `keep` on, the spine, and the branches that go on from `base`; what it
-        answers behind the branches."""
-        chain = [*self._tokens, *spine]
+        """Have the model read the history from `keep` on, the guess, and the branches that go on from `base`."""
+        chain = [*self._tokens, *ahead.tokens]
         builder = TokenTreeBuilder(chain[keep:])
         places = [length - keep - 1 for length in lengths]
-        places += [builder.place(base - keep - 1, branch) for branch, _ in branches]
-        answers = yield builder.tree(keep, places, [*queries, *(query for _, query in branches)])
+        places += [builder.place(base - keep - 1, branch) for branch, _ in ahead.branches]
+        answers = yield builder.tree(keep, places, [*queries, *(query for _, query in ahead.branches)])
         assert answers is not None, "a TokenTree is answered, one TokenDistribution a position"
         self._read.tokens, self._read.length = chain, keep
         if self._foreseen.length < len(self._tokens) or self._foreseen.tokens[: len(chain)] != chain:
             self._known = {length: known for length, known in self._known.items() if length <= keep}
+            self._aside = {length: known for length, known in self._aside.items() if length <= keep}
             self._foreseen.tokens, self._foreseen.length = chain, keep
         self._read.follow(self._tokens)
         self._foreseen.follow(self._tokens)
         self._known.update(zip(lengths, answers, strict=False))
-        return list(answers[len(lengths) :])
+        if ahead.branches:
+            branches = (branch for branch, _ in ahead.branches)
+            self._aside[base] = dict(zip(branches, answers[len(lengths) :], strict=True))
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@ sent what the model answers."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import partial
 
 from assay.decoding.constrained import choose, write_number
 from assay.decoding.grammar import (
@@ -14,7 +15,8 @@ from assay.decoding.grammar import (
     grammar_of,
     longest_answer,
 )
-from assay.decoding.lookahead import Decoding, TokenHistory
+from assay.decoding.guess import guess_rest
+from assay.decoding.lookahead import Decoding, Guess, TokenHistory
 from assay.decoding.speculation import Speculation
 from assay.decoding.stop_strings import StopStrings
 from assay.decoding.token_tree import GreedyToken
@@ -68,17 +70,17 @@ class Sequence:
 
     def write(self) -> Decoding:
         """The whole answer; Finished last."""
-        for rule in self.rules:
+        for place, rule in enumerate(self.rules):
             match rule:
                 case ForcedTokens():
                     self.history.append(rule.tokens)
                     yield Wrote("", rule.segment.text)
                 case ChoiceTokens():
-                    yield from choose(self.history, rule)
+                    yield from self._choose(rule, place)
                 case DigitTokens():
                     yield from write_number(self.history, rule)
                 case FreeTokens():
-                    yield from self._write_free(rule.segment)
+                    yield from self._write_free(rule.segment, place)
         self.speculation.learn(self.question, self.prompt.clip.group_keys, self.history.as_draft)
         yield Finished(
             reason="cut" if self.is_cut else "complete",
@@ -87,12 +89,22 @@ class Sequence:
             answer_tokens=len(self.history.answer),
         )
 
-    def _write_free(self, free: Free) -> Decoding:
+    def _choose(self, choice: ChoiceTokens, place: int) -> Decoding:
+        start, (forced, _) = len(self.history.answer), choice.options.forced()
+        yield from choose(self.history, choice, partial(self._guess, place, forced))
+        self.speculation.usual(self.question, choice.segment.name).chosen.append(self.history.answer[start:])
+
+    def _guess(self, place: int, so_far: list[int]) -> Guess:
+        """How the answer goes on that has written these tokens of the rule in this place."""
+        usual, lookup = self.speculation.usual, self.speculation.lookup
+        return guess_rest(self.rules[place:], so_far, partial(usual, self.question), partial(lookup, self.question))
+
+    def _write_free(self, free: Free, place: int) -> Decoding:
         """Greedy, until a stop; without one until the end of the turn or the limit."""
         start, written, text = len(self.history), StopStrings(free.stops), self.model.text
         lookup, tokens = self.speculation.lookup(self.question, free.name), list[int]()
         for left in range(free.max_tokens, 0, -1):
-            answer = yield from self.history.ask(GreedyToken(left), lookup.guess(tokens))
+            answer = yield from self.history.ask(GreedyToken(left), partial(self._guess, place, tokens))
             token = answer.likeliest()
             if token in self.model.ends:
                 break

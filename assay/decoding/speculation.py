@@ -2,21 +2,26 @@
 
 A whole answer is drafted from the one to the same question about a clip that shows some of the same frames: the
 window before, on a live feed. It is read in one forward together with the prompt, and is accepted up to the first
-place where the model would have written otherwise. Free texts are guessed a few tokens ahead by prompt lookup, in what
-was written in the same place of other answers. The engine is batch invariant, so speculation changes how many forwards
-an answer takes, and nothing else.
+place where the model would have written otherwise. About another clip free texts are guessed by prompt lookup, in what
+was written in the same place of other answers, and choices by what was chosen there most often. The engine is batch
+invariant, so speculation changes how many forwards an answer takes, and nothing else.
 """
 
-from collections import OrderedDict, deque
-from collections.abc import Hashable, Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 MAX_DRAFTS = 256
 """Answers, and places of free texts: the least recently used are forgotten."""
 MAX_PHRASES = 32
 """Of one free text's place: those written last."""
-MAX_GUESSED = 10
-"""Tokens that are read ahead of a free text."""
+LEAST_SHARE = 0.5
+"""An option that was chosen so often, of the last MAX_PHRASES times, is guessed: to read one in vain costs less than a
+forward of its own."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,11 @@ class PromptLookup:
         start = tuple(so_far)
         for phrase in reversed(self.written):
             if len(phrase) > len(start) and phrase[: len(start)] == start:
-                return phrase[len(start) : len(start) + MAX_GUESSED]
+                return phrase[len(start) :]
         for phrase in reversed(self.written) if len(start) >= 2 else ():
             for place in range(2, len(phrase)):
                 if phrase[place - 2 : place] == start[-2:]:
-                    return phrase[place : place + MAX_GUESSED]
+                    return phrase[place:]
         return ()
 
     def learn(self, phrase: Sequence[int]) -> None:
@@ -54,12 +59,25 @@ class PromptLookup:
         self.written.append(tuple(phrase))
 
 
+@dataclass(slots=True)
+class UsualOption:
+    """What was chosen in one choice's place, as tokens."""
+
+    chosen: deque[tuple[int, ...]] = field(default_factory=lambda: deque(maxlen=MAX_PHRASES))
+
+    def guess(self) -> tuple[int, ...]:
+        """The one that was chosen most often; nothing if none is usual."""
+        (option, times), *_ = Counter(self.chosen).most_common(1) or [((), 0)]
+        return option if times >= LEAST_SHARE * len(self.chosen) else ()
+
+
 class Speculation:
     """The questions and answers since the start. For one thread."""
 
     def __init__(self) -> None:
         self._answers: OrderedDict[Hashable, list[tuple[frozenset[bytes], DraftAnswer]]] = OrderedDict()
         self._lookups: OrderedDict[Hashable, PromptLookup] = OrderedDict()
+        self._usual: OrderedDict[Hashable, UsualOption] = OrderedDict()
 
     def find(self, question: Hashable, frames: Sequence[bytes]) -> DraftAnswer | None:
         """The last answer to this question about a clip with some of these frames, known by their hashes."""
@@ -76,8 +94,17 @@ class Speculation:
 
     def lookup(self, question: Hashable, segment: str) -> PromptLookup:
         """Of one free text's place in the answers to this question."""
-        lookup = self._lookups.pop((question, segment), None) or PromptLookup()
-        self._lookups[question, segment] = lookup
-        while len(self._lookups) > MAX_DRAFTS:
-            self._lookups.popitem(last=False)
-        return lookup
+        return _recent(self._lookups, (question, segment), PromptLookup)
+
+    def usual(self, question: Hashable, segment: str) -> UsualOption:
+        """Of one choice's place in them."""
+        return _recent(self._usual, (question, segment), UsualOption)
+
+
+def _recent(places: OrderedDict[Hashable, T], place: Hashable, make: Callable[[], T]) -> T:
+    """What is known of a place, which is now the most recently used."""
+    found = places.pop(place, None) or make()
+    places[place] = found
+    while len(places) > MAX_DRAFTS:
+        places.popitem(last=False)
+    return found

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.decoding.sequence import Sequence
-from assay.decoding.speculation import DraftAnswer, PromptLookup, Speculation
+from assay.decoding.speculation import DraftAnswer, PromptLookup, Speculation, UsualOption
 from assay.decoding.token_tree import TokenDistribution, TokenTree
 from assay.engine.kv_cache import SequenceState
 from assay.engine.model.loading import LoadedModel
@@ -15,7 +15,7 @@ from assay.engine.model_runner import Logits, ModelRunner
 from assay.errors import InvalidRequest
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip, Frame
-from assay.generator import Event
+from assay.generator import Chose, Event
 from tests.assay.decoding.test_sequence import RATE, forms, with_a_model
 
 MakeClip = Callable[..., Clip]
@@ -137,3 +137,33 @@ def test_drafts_are_bounded(count: int) -> None:
         drafts.lookup(n, "reason")
     assert sum(map(len, drafts._answers.values())) <= 256
     assert len(drafts._lookups) <= 256
+
+
+CHOICES = Form(
+    (
+        *(Choice("clutter", ("a", "b")), Literal("."), Choice("level", ("c", "d")), Literal(".")),
+        *(Choice("size", ("e", "ef", "i")), Literal("."), Choice("place", ("g", "h"))),
+    )
+)
+
+
+@pytest.mark.parametrize(("is_usual", "forwards"), [(True, 2), (False, 4)])
+def test_choices_that_fall_as_usual_share_a_forward_and_no_bit_differs(
+    checkpoint: LoadedModel, image: Clip, is_usual: bool, forwards: int
+) -> None:
+    alone, drafts = _written(checkpoint, image, CHOICES, None), Speculation()
+    for chose in (event for event in alone[0] if isinstance(event, Chose)):
+        other = next(option for option in chose.probabilities if option != chose.option)
+        tokens = checkpoint.text.encode(chose.option if is_usual else other)
+        drafts.usual((RATE, CHOICES, False), chose.segment).chosen.append(tuple(tokens))
+    guessed = _written(checkpoint, image, CHOICES, drafts)
+    assert guessed[:2] == alone[:2]
+    # One up to the options that share a beginning, and one behind them.
+    assert (alone[2], guessed[2]) == (4, forwards)
+
+
+@pytest.mark.parametrize(("chosen", "guess"), [("", ""), ("a", "a"), ("ba", "b"), ("aabab", "a"), ("abc", "")])
+def test_the_usual_option_is_guessed_if_it_is_at_least_every_second(chosen: str, guess: str) -> None:
+    usual = UsualOption()
+    usual.chosen.extend((ord(option),) for option in chosen)
+    assert usual.guess() == tuple(map(ord, guess))
