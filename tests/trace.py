@@ -5,52 +5,16 @@ missing, or if more than 5 % of the request is in no stage.
 """
 
 import asyncio
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import grpc
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from benchmarks.stack.spans import Span, collecting
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = {"gateway", "attribute_extraction", "scoring", "engine"}
 _MAX_GAP = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """As it came."""
-
-    program: str
-    name: str
-    trace_id: bytes
-    span_id: bytes
-    parent_id: bytes
-    start_ns: int
-    end_ns: int
-    attributes: dict[str, str] = field(default_factory=dict)
-
-
-class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.spans: list[Span] = []
-
-    async def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 the name is the contract's
-        for resource in request.resource_spans:
-            said = {each.key: each.value.string_value for each in resource.resource.attributes}
-            for scope in resource.scope_spans:
-                for each in scope.spans:
-                    attributes = {pair.key: pair.value.string_value for pair in each.attributes}
-                    ids = each.trace_id, each.span_id, each.parent_span_id
-                    times = each.start_time_unix_nano, each.end_time_unix_nano
-                    self.spans.append(Span(said["service.name"], each.name, *ids, *times, attributes))
-        return trace_service_pb2.ExportTraceServiceResponse()
 
 
 def request_of(spans: Sequence[Span]) -> list[Span]:
@@ -93,18 +57,12 @@ def tree(spans: Sequence[Span]) -> Iterator[str]:
 
 
 async def _main(files: Sequence[str]) -> int:
-    collector, server = Collector(), grpc.aio.server()
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    environment = os.environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
-    demo = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "assay.cli", "demo", *files, cwd=ROOT, env=environment, stdout=asyncio.subprocess.DEVNULL
-    )
-    code = await demo.wait()
-    await server.stop(1)
-    if code:
-        return code
+    async with collecting() as collector:
+        demo = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "assay.cli", "demo", *files, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL
+        )
+        if code := await demo.wait():
+            return code
     spans = request_of(collector.spans)
     print(*tree(spans), sep="\n")
     gap, missing = gap_share(spans), PROGRAMS - {span.program for span in spans}

@@ -1,7 +1,8 @@
 """python -m benchmarks.stack.early_score: one new photo after another through the stack; when its early score came.
 
 Prints a line a photo (share of the request's time, and when each kind of event first came) and the summary that
-docs/speed.md quotes. The first two photos warm up and are not counted.
+docs/speed.md quotes. The first two photos warm up and are not counted. With --stages every program sends its spans,
+which costs a little, and it also prints when each stage began and ended.
 """
 
 import argparse
@@ -20,8 +21,10 @@ from assay.client import AsyncClient
 from assay.stack import Stack
 from benchmarks.engine.peers.process import processor_name
 from benchmarks.engine.workloads import asks
+from benchmarks.stack.spans import collecting, stages
 
 _WARM_UP = 2
+_ROOT = "/assay.v1.AssayService/StreamImage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,16 @@ async def timed(client: AsyncClient, photo: bytes) -> Timing:
     return Timing(first["started"], first["early_score"], first["attribute"], time.perf_counter() - began)
 
 
-async def run(checkpoint: Path, photos: int) -> None:
+async def run(checkpoint: Path, photos: int, *, with_stages: bool) -> None:
+    if not with_stages:
+        await _run(checkpoint, photos)
+        return
+    async with collecting() as collector:
+        await _run(checkpoint, photos)
+    print(stages(collector.spans, _ROOT, _WARM_UP))
+
+
+async def _run(checkpoint: Path, photos: int) -> None:
     answers = []
     async with Stack(checkpoint=checkpoint) as stack, AsyncClient(stack.address) as client:
         for ask in asks("image CoT", read_checkpoint(checkpoint), photos + _WARM_UP, seed=77):
@@ -78,8 +90,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, default=Path("checkpoints/nano"))
     parser.add_argument("--photos", type=int, default=20)
+    parser.add_argument("--stages", action="store_true", help="print when each stage began and ended")
     options = parser.parse_args()
-    asyncio.run(run(options.checkpoint, options.photos))
+    asyncio.run(run(options.checkpoint, options.photos, with_stages=options.stages))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.stack.early_score import Timing, summary, timed
+from benchmarks.stack.spans import Span, stages
 
 
 def test_the_summary_counts_those_that_came_before_the_first_grade() -> None:
@@ -25,3 +26,21 @@ async def test_an_answer_without_an_early_score_is_not_passed_over() -> None:
 
     with pytest.raises(ValueError, match="no early score"):
         await timed(Nothing(), b"")  # type: ignore[arg-type]
+
+
+def test_stages_are_medians_over_requests_behind_those_that_warm_up() -> None:
+    def request(number: int, *lengths_ms: float) -> list[Span]:
+        begun = number * 10**12
+        ids = bytes([number]), b"", b""
+        children = [
+            Span("engine", "prefill", *ids, begun + place * 10**6, begun + round((place + length) * 1e6))
+            for place, length in enumerate(lengths_ms)
+        ]
+        return [*children, Span("gateway", "call", *ids, begun, begun + 10**9)]
+
+    spans = [*request(3, 5.0, 2.0), *request(1, 90.0, 90.0), *request(2, 7.0, 4.0)]
+    assert stages(spans, "call", skipped=1).splitlines()[2:] == [
+        "| engine | prefill | 1 | 0.0 | 6.0 |",
+        "| gateway | call | 1 | 0.0 | 1000.0 |",
+        "| engine | prefill | 2 | 1.0 | 4.0 |",
+    ]
