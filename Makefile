@@ -107,7 +107,7 @@ words: setup ## Write runs/words.html: 24 held-out photos of DATA with what the 
 	@rm -rf runs/words && mkdir runs/words
 	@for set in para flive open; do ls runs/held_out/$$set/* | head -48 | awk 'NR % 6 == 0' | while read file; do \
 		ln -s ../../$$file runs/words/$$set-$$(basename $$file); done; done
-	@$(BIN)/python -m evaluation claims --photos runs/words --page runs/words.html --server $(or $(SERVER),127.0.0.1:50051)
+	@$(BIN)/python -m evaluation claims --photos runs/words --page runs/words.html --checkpoint $(or $(CHECKPOINT),checkpoints/nano) --server $(or $(SERVER),127.0.0.1:50051)
 
 first-frame: setup ## Time the first frame after the first 512 kB of an upload
 	@$(BIN)/python -m tests.media.first_frame

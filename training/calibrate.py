@@ -142,9 +142,10 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--runs", type=Path, default=Path("runs/nano"), help="where the teacher's tables are")
     parser.add_argument("--pictures", type=int, default=300)
+    parser.add_argument("--open", action="store_true", help="of a checkpoint trained with --open: open photos alone")
     options = parser.parse_args()
     checkpoint = read_checkpoint(options.checkpoint)
-    held_out = gallery(options.data, options.runs).held_out
+    held_out = gallery(options.data, options.runs, options.open).held_out
     shapes = [replace(shape, size=1) for shape in BATCH_SHAPES if not shape.is_plain]
     batches = Batches(held_out, options.pictures, 1, shapes, with_native=True)
     pictures = [batches[step][0] for step in range(options.pictures)]
