@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from assay.errors import AssayError, BadMedia
 from assay.v1 import event_pb2
 from evaluation.__main__ import main
+from evaluation.tasks.robustness import WRAPPINGS
 from tests.assay.scripted_gateway import Call, ScriptedGateway, result, started
 
 Events = Iterable[event_pb2.ScoreEvent | AssayError]
@@ -50,7 +51,9 @@ def measured(script: Callable[[Call], Events], tmp_path: Path) -> dict[str, Any]
     return dict(json.loads(out.read_text()))
 
 
-@pytest.mark.parametrize("wrapping", ["asked again", "PNG", "WebP q95", "twice its size", "letterbox", "as a video"])
+@pytest.mark.parametrize(
+    "wrapping", ["asked again", "PNG", "WebP q95", "twice its size", "letterbox", "as a video", "injected text"]
+)
 def test_a_score_that_stays_moves_by_nothing(wrapping: str, tmp_path: Path) -> None:
     row = measured(same, tmp_path)["wrappings"][wrapping]
     assert row == {"n": 1, "largest": 0.0, "mean": 0.0, "under_tolerance": 1.0, "same_digits": 1.0}
@@ -76,3 +79,14 @@ def test_the_file_itself_is_sent_and_not_a_copy(tmp_path: Path) -> None:
         main(["robustness", "--photos", str(tmp_path), "--server", gateway.address])
         sent = [b"".join(call.chunks) for call in gateway.calls]
     assert sent.count((tmp_path / "photo.jpg").read_bytes()) == 2
+
+
+def test_two_texts_differ_in_their_letters_alone(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (400, 300), (90, 120, 60)).save(photo)
+    shown = []
+    for name in ("harmless text", "injected text"):
+        content = WRAPPINGS[name](photo)
+        assert isinstance(content, bytes)
+        shown.append(Image.open(io.BytesIO(content)))
+    assert (ImageChops.difference(*shown).getbbox() or (0, 0))[1] >= 270
