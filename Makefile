@@ -133,14 +133,14 @@ trace: setup ## Print the trace of one request through the whole stack (FILE=dem
 
 .PHONY: overload cancel
 overload: setup ## Offer four times what four places can serve, for SECONDS (SECONDS=60)
-	@$(BIN)/python -m tests.load overload --seconds $(or $(SECONDS),60)
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m tests.load overload --seconds $(or $(SECONDS),60)
 
 cancel: setup ## Cancel N calls (N=1000) at random moments, and show what is still held
-	@$(BIN)/python -m tests.load cancel --count $(or $(N),1000)
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m tests.load cancel --count $(or $(N),1000)
 
 .PHONY: overhead
 overhead: setup ## Measure in pairs what mTLS, traces and quotas add to the processor time of a request
-	@$(BIN)/python -m tests.overhead
+	@GRPC_VERBOSITY=NONE $(BIN)/python -m tests.overhead
 
 .PHONY: auth
 auth: setup ## Try every kind of credentials on every method of every program

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 OUR_GATEWAY, STRANGER = "spiffe://assay/gateway", "spiffe://assay/stranger"
 _REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 _HEALTH = "/grpc.health.v1.Health/Watch"
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 _REFUSALS = ("UNAUTHENTICATED", "PERMISSION_DENIED", "UNAVAILABLE")
 HTTP_PATHS = {
     "POST /v1/images:score": "score",
@@ -228,15 +228,17 @@ async def programs(directory: Path, authority: Authority, issuer: Issuer) -> Asy
 
 async def _listening(address: str) -> None:
     host, _, port = address.rpartition(":")
-    async with asyncio.timeout(_START_SECONDS):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection(host, int(port))
-            except OSError:
-                await asyncio.sleep(0.1)
-                continue
-            writer.close()
-            return
+    end_seconds = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(host, int(port))
+        except OSError:
+            if time.monotonic() > end_seconds:
+                sys.exit(f"nothing listens at {address} after {_START_SECONDS:g} s")
+            await asyncio.sleep(0.1)
+            continue
+        writer.close()
+        return
 
 
 def _free_port() -> int:

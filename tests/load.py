@@ -307,7 +307,7 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=("overload", "cancel", "serve"))
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--count", type=int, default=1000)
-    parser.add_argument("--service-seconds", type=float, default=1.0)
+    parser.add_argument("--service-seconds", type=float, default=2.0)
     parser.add_argument("--queue-seconds", type=float, default=_UNLIMITED_SECONDS)
     asked = parser.parse_args()
     sys.exit(asyncio.run(_main(asked.what, asked.seconds, asked.count, asked.service_seconds, asked.queue_seconds)))
