@@ -28,7 +28,7 @@ from benchmarks.engine.plot import Cell, plot
 from benchmarks.engine.progress import RoundsProgress
 from benchmarks.engine.workloads import NAMES, asks
 
-PICTURES_ONLY = ("vllm", "vllm ngram", "vllm bf16", "vllm ngram bf16", "openvino", "openvino bf16")
+PICTURES_ONLY = ("vllm", "vllm ngram", "vllm bf16", "vllm ngram bf16", "openvino", "openvino bf16", "openvino int8")
 ENGINES = ("ours", "ours, uncached", "ours, stored", "ours, int8", "ours on vllm", "transformers", *PICTURES_ONLY)
 """Peers compute in float32, or in bfloat16 where their name ends in bf16: which is better depends on the processor."""
 

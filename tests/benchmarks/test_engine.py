@@ -1,6 +1,8 @@
 import json
 import math
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from assay.generator import Conversation
 from benchmarks.engine.__main__ import ENGINES, table
 from benchmarks.engine.batch import Batch, read_batch, regex, write_batch
 from benchmarks.engine.peers import process, transformers_generate
-from benchmarks.engine.peers.process import Measured, PeerProcess, Unavailable, command_of
+from benchmarks.engine.peers.process import Measured, PeerProcess, Unavailable, _own_precision, command_of
 from benchmarks.engine.peers.worker import in_groups
 from benchmarks.engine.plot import plot
 from benchmarks.engine.progress import RoundsProgress
@@ -136,6 +138,13 @@ def test_replicas_are_compared_with_one_of_them() -> None:
     assert replicas_table(found).splitlines()[-1] == "| image direct | 2 | 7.00 | 1.75 | 200 |"
 
 
+def test_torchvisions_operators_stay_declared(tmp_path: Path) -> None:
+    described = "torch.library.register_fake('torchvision::nms')(lambda dets, scores, threshold: dets)"
+    (tmp_path / "torchvision.py").write_text(f"import gc, torch; gc.collect(); {described}")
+    found = f"{Path(process.__file__).parent / 'site'}:{tmp_path}"
+    subprocess.run([sys.executable, "-c", "import torchvision"], check=True, env=os.environ | {"PYTHONPATH": found})
+
+
 def test_an_engine_that_ends_is_unavailable_with_its_last_words(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="no such model"):
         PeerProcess("gone", [sys.executable, "-c", "raise SystemExit('no such model')"], tmp_path / "log")
@@ -173,4 +182,5 @@ def test_every_engine_is_started_in_the_numbers_that_its_name_says(
     monkeypatch.setattr(process, "_environment", lambda peer, _: Path(peer))
     monkeypatch.setattr(process, "_exported", lambda *_: tmp_path)
     words = command_of(name, tmp_path, 2, tmp_path)
-    assert name.endswith("bf16") == (words[-1] in ("bf16", "bfloat16"))
+    is_bfloat16 = name.endswith("bf16") or (name == "openvino int8" and _own_precision() == "bf16")
+    assert is_bfloat16 == (words[-1] in ("bf16", "bfloat16"))

@@ -22,7 +22,7 @@ REQUIREMENTS = {
     "openvino": (
         ["torch==2.13.0"],
         [
-            *("openvino-genai==2026.4.*", "openvino-tokenizers==2026.4.*", "optimum-intel==2.2.*"),
+            *("openvino-genai==2026.4.*", "openvino-tokenizers==2026.4.*", "optimum-intel==2.2.*", "nncf==3.*"),
             *("transformers==5.0.*", "torch==2.13.0"),
         ],
     ),
@@ -135,9 +135,9 @@ def command_of(name: str, checkpoint: Path, threads: int, environments: Path) ->
                 mode,
                 "bfloat16" if name.endswith("bf16") else "float32",
             ]
-        case "openvino" | "openvino bf16":
+        case "openvino" | "openvino bf16" | "openvino int8":
             python = _environment("openvino", environments)
-            exported = _exported(python, checkpoint, environments)
+            exported = _exported(python, checkpoint, environments, "int8" if name.endswith("int8") else "fp32")
             return [
                 "env",
                 "HF_HUB_OFFLINE=1",
@@ -145,17 +145,23 @@ def command_of(name: str, checkpoint: Path, threads: int, environments: Path) ->
                 str(HERE / "openvino_generate.py"),
                 str(exported),
                 *arguments[1:],
-                "bf16" if name.endswith("bf16") else "f32",
+                "f32" if name == "openvino" else _own_precision() if name.endswith("int8") else "bf16",
             ]
     raise KeyError(name)
 
 
-def _exported(python: Path, checkpoint: Path, environments: Path) -> Path:
-    """The checkpoint as OpenVINO reads it; made once for every state of the weights."""
-    where = environments / f"openvino-{fingerprint(checkpoint)}"
+def _own_precision() -> str:
+    """What OpenVINO takes by itself on this processor for sums behind int8 weights."""
+    return "bf16" if torch.cpu.get_capabilities().get("amx_bf16") else "f32"
+
+
+def _exported(python: Path, checkpoint: Path, environments: Path, weights: str) -> Path:
+    """The checkpoint as OpenVINO reads it, with fp32 or int8 weights; made once for every state of it."""
+    where = environments / f"openvino-{weights}-{fingerprint(checkpoint)}"
     if not (where / "openvino_detokenizer.xml").exists():
         print(f"exporting {checkpoint} to {where}", file=sys.stderr)
-        _do("openvino", ["env", SITE, str(python), str(HERE / "openvino_export.py"), str(checkpoint), str(where)])
+        export = [str(HERE / "openvino_export.py"), str(checkpoint), str(where), weights]
+        _do("openvino", ["env", SITE, str(python), *export])
     return where
 
 

@@ -9,13 +9,14 @@ starts itself.
 
 import sys
 from importlib.machinery import ModuleSpec
+from typing import ClassVar
 
 
 class _BeforeTorchvision:
     """Declares the operators once somebody imports torchvision: torch takes seconds to import."""
 
-    held: list[object]
-    """The operators go with the library object."""
+    held: ClassVar[list[object]] = []
+    """The operators go with the library object, and the finder itself when it has found torchvision."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         if name == "torchvision":
@@ -25,7 +26,7 @@ class _BeforeTorchvision:
             library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
             for operator in ("nms", "qnms"):
                 library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
-            self.held = [library]
+            self.held.append(library)
         return None
 
 
