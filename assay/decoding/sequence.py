@@ -104,7 +104,8 @@ class Sequence:
         start, written, text = len(self.history), StopStrings(free.stops), self.model.text
         lookup, tokens = self.speculation.lookup(self.question, free.name), list[int]()
         for left in range(free.max_tokens, 0, -1):
-            answer = yield from self.history.ask(GreedyToken(left), partial(self._guess, place, tokens))
+            query = GreedyToken(left, free.stops)
+            answer = yield from self.history.ask(query, partial(self._guess, place, tokens))
             token = answer.likeliest()
             if token in self.model.ends:
                 break

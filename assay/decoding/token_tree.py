@@ -24,6 +24,8 @@ class GreedyToken:
 
     max_tokens: int
     """Asked for in a row at most, each behind the one before: an engine may write so many ahead."""
+    stops: tuple[str, ...] = ()
+    """Behind a token with one of these in it no further one is asked for."""
 
 
 Query = AllowedTokens | GreedyToken

@@ -48,6 +48,7 @@ class TextTokenizer:
         self.special = _special_tokens({row["content"]: row["id"] for row in added})
         self.digits = tuple(self._one_token(str(digit)) for digit in range(10))
         """Ids of "0" to "9"."""
+        self._with_text: dict[tuple[str, ...], frozenset[int]] = {}
 
     @classmethod
     def read(cls, path: Path) -> "TextTokenizer":
@@ -81,6 +82,14 @@ class TextTokenizer:
             return self._added[token]
         spelling = self._tokenizer.id_to_token(token) or ""
         return bytes(_BYTES[character] for character in spelling)
+
+    def with_text(self, texts: tuple[str, ...]) -> frozenset[int]:
+        """Ids of all tokens that have one of these in them; read through once for the same texts."""
+        if texts not in self._with_text:
+            wanted, every = [text.encode() for text in texts], {*range(self._tokenizer.get_vocab_size()), *self._added}
+            spelt = ((token, self.bytes_of(token)) for token in (every if wanted else ()))
+            self._with_text[texts] = frozenset(token for token, own in spelt if any(text in own for text in wanted))
+        return self._with_text[texts]
 
     def _one_token(self, text: str) -> int:
         ids = self.encode(text)

@@ -6,7 +6,8 @@ Besides `NAME` each setting is taken from `NAME_FILE`, a file that holds the val
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from assay.errors import SettingsError
@@ -49,6 +50,21 @@ def show_gpus(numbers: Sequence[str]) -> None:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     names = visible.split(",")
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names[int(number)] if visible else number for number in numbers)
+
+
+@contextmanager
+def set_for_children(values: Mapping[str, str]) -> Iterator[None]:
+    """For processes that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def variables(prefix: str, fields: Iterable[str]) -> Mapping[str, str]:

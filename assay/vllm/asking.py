@@ -19,6 +19,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 
 from assay.decoding.token_tree import AllowedTokens, GreedyToken, Query, TokenTree
 from assay.errors import ModelUnavailable
+from assay.qwen2_vl.model_info import ModelInfo
 from assay.vllm.inputs import ClipInput
 
 
@@ -44,9 +45,9 @@ class PositionAnswer:
 class TreeAsker:
     """Asks for one sequence. `close` it."""
 
-    def __init__(self, llm: AsyncLLM, request_id: str, clip: ClipInput, *, priority: int, ends: frozenset[int]) -> None:
+    def __init__(self, llm: AsyncLLM, request_id: str, clip: ClipInput, *, priority: int, model: ModelInfo) -> None:
         self._llm, self._request_id, self._clip = llm, request_id, clip
-        self._priority, self._ends = priority, ends
+        self._priority, self._model = priority, model
         self._numbers = count()
         self._tokens: list[int] = []
         self._text: FreeText | None = None
@@ -97,7 +98,12 @@ class TreeAsker:
         """Of the whole vocabulary's. Nothing asks by `allowed_token_ids`: vLLM 0.32 answers that from the table of
         another request in the batch that asks by `logprob_token_ids`, with 0."""
         params = SamplingParams(
-            max_tokens=1, temperature=0, logprobs=len(tokens), logprob_token_ids=tokens, detokenize=False
+            max_tokens=1,
+            temperature=0,
+            logprobs=len(tokens),
+            logprob_token_ids=tokens,
+            detokenize=False,
+            skip_clone=True,
         )
         async with aclosing(self._generate(prompt, params)) as outputs:
             found = [each async for output in outputs for each in output.outputs[0].logprobs or ()]
@@ -111,7 +117,9 @@ class TreeAsker:
                 max_tokens=query.max_tokens,
                 temperature=0,
                 detokenize=False,
-                stop_token_ids=sorted(self._ends),
+                skip_clone=True,
+                # The text may go on in no step that nobody needs.
+                stop_token_ids=sorted(self._model.ends | self._model.text.with_text(query.stops)),
                 output_kind=RequestOutputKind.DELTA,
             )
             self._text = FreeText(prompt, self._generate(prompt, params))

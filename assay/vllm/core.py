@@ -4,34 +4,54 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.platforms import current_platform
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from assay.errors import CheckpointError
+from assay.rpc.environment import set_for_children
 
 _LEASH = """
-import contextlib, os, signal, sys
-handles = [os.pidfd_open(int(pid)) for pid in sys.argv[1].split()]
-os.read(0, 1)
-for file in sys.argv[2:]:
-    with contextlib.suppress(FileNotFoundError):
+import os, shutil, signal, sys
+from contextlib import suppress
+mark, files = b"TMPDIR=" + os.fsencode(sys.argv[1]), sys.stdin.read().splitlines()
+for file in files:
+    with suppress(FileNotFoundError):
         os.unlink(file)
-for handle in handles:
-    with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(handle, signal.SIGKILL)
+def kill(pid):
+    with suppress(OSError):
+        handle = os.pidfd_open(pid)
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            if mark in file.read().split(bytes(1)):
+                return signal.pidfd_send_signal(handle, signal.SIGKILL) is None
+    return False
+while any([kill(int(name)) for name in os.listdir("/proc") if name.isdigit()]):
+    pass
+shutil.rmtree(sys.argv[1], ignore_errors=True)
 """
-"""Removes the files and kills the processes that it is given when its standard input is closed."""
+"""When its standard input is closed: removes the files that it reads the names of, kills every process that has the
+folder for its temporary files, and removes that."""
 
 
-async def start(arguments: AsyncEngineArgs) -> AsyncLLM:
-    """Returns once the weights are loaded. CheckpointError with vLLM's own words if it does not start."""
+async def start(arguments: AsyncEngineArgs, folder: Path) -> AsyncLLM:
+    """Returns once the weights are loaded. CheckpointError with vLLM's own words if it does not start.
+
+    `folder`: where its processes put temporary files, some of which stay behind.
+    """
+    # On a CPU it compiles the rank of a token, which nobody asks for, anew for every other size of batch: seconds each.
+    without_compiler = {"TORCHDYNAMO_DISABLE": "1"} if current_platform.is_cpu() else {}
     # Within Triton's stub this process's executable is no Python.
     multiprocessing.set_executable(f"{sys.prefix}/bin/python3")
+    # It is this process's, whatever else ends with the engine.
+    resource_tracker.ensure_running()
     try:
-        return AsyncLLM.from_engine_args(arguments)
+        with set_for_children({"TMPDIR": str(folder), "VLLM_RPC_BASE_PATH": str(folder), **without_compiler}):
+            return AsyncLLM.from_engine_args(arguments)
     except (RuntimeError, ValueError, OSError) as failure:
         raise CheckpointError(f"vLLM does not start with this checkpoint: {failure}") from failure
 
@@ -56,16 +76,25 @@ def shared_memory(pids: Iterable[int]) -> set[str]:
 
 
 class Leash:
-    """Ends vLLM's core and its workers (which outlive a core that is killed) with this process, however it ends."""
+    """Ends vLLM's core and its workers (which outlive a core that is killed) with this process, however it ends, and
+    from their start on."""
 
-    def __init__(self, llm: AsyncLLM) -> None:
-        manager = llm.engine_core.resources.engine_manager
-        self.pids = tuple(pid for process in manager.processes for pid in _with_children(int(process.pid)))
-        what = " ".join(map(str, self.pids)), *shared_memory(self.pids)
-        command = [f"{sys.prefix}/bin/python3", "-I", "-S", "-c", _LEASH, *what]
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="assay-"))
+        """For the temporary files of all that is to end; removed with it."""
+        self.pids: tuple[int, ...] = ()
+        command = [f"{sys.prefix}/bin/python3", "-I", "-S", "-c", _LEASH, str(self.folder)]
         # Where this process ends, however it does, the other end of the pipe is closed. A session of its own, so that
         # what kills this process's group does not kill what cleans up.
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, text=True)
+
+    def hold(self, llm: AsyncLLM) -> None:
+        """What it has in shared memory is removed as well, also if it is killed before."""
+        manager = llm.engine_core.resources.engine_manager
+        self.pids = tuple(pid for process in manager.processes for pid in _with_children(int(process.pid)))
+        assert self._process.stdin is not None
+        self._process.stdin.write("".join(f"{file}\n" for file in shared_memory(self.pids)))
+        self._process.stdin.flush()
 
     def let_go(self) -> None:
         """Kills what is left of the core."""

@@ -31,15 +31,18 @@ from assay.vllm.support import check_checkpoint, check_release, stored_dtype
 
 _log = logging.getLogger(__name__)
 
-BLOCK_TOKENS = 32
-"""Of the prefix cache. What stands in a block that is not full is read again with every decision; vLLM's own default
-on a CPU is 128, and wants multiples of 32 there."""
+BLOCK_TOKENS, CPU_BLOCK_TOKENS = 16, 32
+"""Of the prefix cache, the fewest that vLLM's attention takes. What stands in a block that is not full is read again
+with every decision."""
 SEQUENCES_PER_ANSWER = 4
 """Digit prefixes that vLLM reads side by side."""
 GPU_MEMORY = 0.9
 """Part of a GPU's memory that is taken; what weights leave of it is KV cache."""
 FITTING = -1
 """vLLM's word for the longest sequence that its KV cache holds."""
+ONE_PROCESS = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
+"""Core and worker in one process. By this name, since vLLM makes "uni" two of them on a CPU, so that it can bind their
+threads to cores; the core then takes a core of its own to wait for its worker, actively."""
 _WATCH_SECONDS = 0.5
 _STOPPED = "the model stopped while it wrote this answer; the same request may succeed again"
 _CLOSING = "the model is shutting down"
@@ -99,8 +102,13 @@ class VllmEngine:
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="assay-vllm", daemon=True)
         self._thread.start()
-        self._llm = self._on_loop(start(arguments))
-        self._leash = Leash(self._llm)
+        self._leash = Leash()
+        try:
+            self._llm = self._on_loop(start(arguments, self._leash.folder))
+        except BaseException:
+            self._leash.let_go()
+            raise
+        self._leash.hold(self._llm)
         # As many as its KV cache holds, which vLLM knows once it has started.
         self._model = replace(model, max_tokens=self._llm.model_config.max_model_len)
         self._on_loop(self._warm_up())
@@ -124,8 +132,9 @@ class VllmEngine:
             dtype=stored_dtype(directory),
             max_model_len=options.max_model_tokens or FITTING,
             max_num_seqs=options.max_in_flight * SEQUENCES_PER_ANSWER,
-            block_size=BLOCK_TOKENS,
+            block_size=CPU_BLOCK_TOKENS if current_platform.is_cpu() else BLOCK_TOKENS,
             tensor_parallel_size=options.tensor_parallel,
+            distributed_executor_backend=ONE_PROCESS if options.tensor_parallel == 1 else None,
             gpu_memory_utilization=GPU_MEMORY / options.engines_per_gpu,
             scheduling_policy="priority",
             enable_prefix_caching=True,
@@ -133,6 +142,8 @@ class VllmEngine:
             max_logprobs=-1,
             limit_mm_per_prompt={"image": 1, "video": 1},
             load_format="safetensors",
+            # Nobody reads vLLM's own metrics, which it would keep for every request.
+            disable_log_stats=True,
             # It gets pixels that are normalised as in our own engine.
             mm_device_do_normalize=False,
             # Graphs are captured on a GPU; on a CPU compiling takes longer than it saves.
@@ -198,8 +209,8 @@ class VllmEngine:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     async def _warm_up(self) -> None:
-        """One token, before anyone waits for it."""
-        params = SamplingParams(max_tokens=1, temperature=0, detokenize=False)
+        """One decision, before anyone waits for it: what vLLM compiles for log-probabilities is compiled."""
+        params = SamplingParams(max_tokens=1, temperature=0, logprobs=1, logprob_token_ids=[0], detokenize=False)
         prompt = tokens_input(self._model.text.encode("Rate this image."))
         async for _ in self._llm.generate(prompt, params, "warm-up"):
             pass
@@ -261,7 +272,7 @@ class VllmEngine:
         sequence = Answering.begin(self._model, *asks)
         clip = ClipInput(sequence.prompt, self._pads)
         # vLLM takes the lowest number first.
-        asker = TreeAsker(self._llm, generation.request_id, clip, priority=-generation.priority, ends=self._model.ends)
+        asker = TreeAsker(self._llm, generation.request_id, clip, priority=-generation.priority, model=self._model)
         decoding, answers, events = sequence.write(), None, list[EngineEvent]()
         generation.stages.begin("prefill")
         try:

@@ -1,9 +1,12 @@
 """`python -m benchmarks.engine --checkpoint checkpoints/nano`: our engine and others on the same requests.
 
 Every round has pictures of its own, the same for all engines, which take turns; the table has medians over rounds, and
-how far each is from ours. Texts are compared with ours, request by request. A short run:
+how far each is from ours (or from --against). Texts are compared with ours, request by request. A short run, and what
+our forms give on vLLM, compared with a regular expression there:
 
     python -m benchmarks.engine --checkpoint checkpoints/nano --rounds 3 --engines ours transformers vllm
+    python -m benchmarks.engine --checkpoint checkpoints/nano --rounds 3 --in-flight 8 --workloads "image CoT" \
+        --engines "ours on vllm" vllm --against "ours on vllm"
 
 Peers that take pictures only are left out of the workloads with clips, those that cannot be installed or started are
 named with their last words. vLLM and OpenVINO get environments of their own below --environments, the first time.
@@ -49,25 +52,29 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(progress.after(what, len(measured.texts), time.monotonic()), file=sys.stderr, flush=True)
                 if turn >= 0:
                     found.setdefault(cell, []).append(measured)
-            print(f"round {turn + 1} of {options.rounds}\n{table(found)}", file=sys.stderr)
+            print(f"round {turn + 1} of {options.rounds}\n{table(found, options.against)}", file=sys.stderr)
             if turn >= 0 and progress.is_late(turn + 2, time.monotonic()):
                 print(f"{turn + 1} of {options.rounds} rounds: no more in {options.minutes:g} minutes", file=sys.stderr)
                 break
     finally:
         for engine in engines:
             engine.close()
-    print(f"{processor_name()}\n\n{table(found)}")
+    print(f"{processor_name()}\n\n{table(found, options.against)}")
     if options.plot:
         plot(found, options.plot, options.caption)
     return 0 if len(engines) > 1 else 1
 
 
-def table(found: dict[Cell, list[Measured]]) -> str:
-    """Markdown: medians, ratios to ours (above 1: ours is better) and the share of texts that are the same as ours."""
-    heads = "workload", "in flight", "engine", "latency ms", "x ours", "requests/s", "ours x", "CPU ms each", "x ours"
+def table(found: dict[Cell, list[Measured]], against: str = "ours") -> str:
+    """Markdown: medians, ratios to the engine that the others are compared with (above 1: that one is better) and the
+    share of texts that are the same as its."""
+    heads = (
+        *("workload", "in flight", "engine", "latency ms", f"x {against}", "requests/s", f"{against} x"),
+        *("CPU ms each", f"x {against}"),
+    )
     lines = [f"| {' | '.join(heads)} | same text |", "|---" * (len(heads) + 1) + "|"]
     for (workload, in_flight, name), rounds in found.items():
-        ours = found.get((workload, in_flight, "ours"), rounds)
+        ours = found.get((workload, in_flight, against), rounds)
         latency, ours_latency = (median(s for each in some for s in each.latencies) for some in (rounds, ours))
         rate, ours_rate = (median(len(each.texts) / each.seconds for each in some) for some in (rounds, ours))
         cpu, ours_cpu = (median(each.cpu_seconds / len(each.texts) for each in some) for some in (rounds, ours))
@@ -126,6 +133,13 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES, metavar="NAME", help=str(ENGINES))
+    parser.add_argument(
+        "--against",
+        choices=ENGINES,
+        default="ours",
+        metavar="NAME",
+        help="the one that others are compared with (default ours)",
+    )
     parser.add_argument("--workloads", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=str(NAMES))
     parser.add_argument("--in-flight", nargs="+", type=int, default=(1, 8, 32), metavar="N", help="(default 1 8 32)")
     parser.add_argument("--rounds", type=int, default=5, help="that are counted (default 5)")

@@ -43,6 +43,12 @@ def test_special_and_unknown_tokens_have_no_bytes() -> None:
     assert [TEXT.bytes_of(token) for token in (TEXT.special.im_end, 100_000)] == [b"", b""]
 
 
+def test_tokens_with_a_text_in_them_are_found_wherever_it_stands_in_them() -> None:
+    found = {TEXT.bytes_of(token) for token in TEXT.with_text(("\n", "core"))}
+    assert found == {b"\n", b".\n", b"\n\n", b"score"}
+    assert TEXT.with_text(()) == frozenset()
+
+
 def test_a_lone_surrogate_is_refused_with_its_place() -> None:
     with pytest.raises(InvalidRequest, match="not valid Unicode at character 2"):
         TEXT.encode("ab\ud800")

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from assay.errors import SettingsError
-from assay.rpc.environment import show_gpus
+from assay.rpc.environment import set_for_children, show_gpus
 from assay.rpc.settings import load
 from services.scoring.settings import ScoringSettings
 from triton_server.settings import TritonServerSettings
@@ -112,3 +112,11 @@ def test_gpus_are_shown_to_a_process_by_the_names_that_they_have_outside(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     show_gpus(["0", "2"])
     assert os.environ["CUDA_VISIBLE_DEVICES"] == shown
+
+
+def test_what_is_set_for_children_is_not_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", "/before")
+    monkeypatch.delenv("ASSAY_UNSET", raising=False)
+    with set_for_children({"TMPDIR": "/meanwhile", "ASSAY_UNSET": "1"}):
+        assert (os.environ["TMPDIR"], os.environ["ASSAY_UNSET"]) == ("/meanwhile", "1")
+    assert (os.environ["TMPDIR"], "ASSAY_UNSET" in os.environ) == ("/before", False)

@@ -1,11 +1,13 @@
 """vLLM walks a form as our own engine does. Run by `make check-vllm`, in vLLM's own environment."""
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -203,6 +205,16 @@ def _is_running(pid: int) -> bool:
         return False
 
 
+def _started_with(mark: str) -> list[int]:
+    """Processes that have this in their environment."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark in each.read_text():
+                found.append(int(each.parent.name))
+    return found
+
+
 def _wait_until_gone(pids: Sequence[int]) -> None:
     for _ in range(300):
         if not any(map(_is_running, pids)):
@@ -230,7 +242,8 @@ def test_a_semaphore_is_found_as_shared_memory_of_the_process_that_made_it() -> 
     assert made.startswith("/dev/shm/sem.mp-")
 
 
-def test_neither_process_nor_shared_memory_is_left_of_an_engine_that_is_killed(quick_nano: Path) -> None:
+@pytest.mark.parametrize("starts", [True, False])
+def test_neither_process_nor_file_is_left_of_an_engine_that_is_killed(quick_nano: Path, starts: bool) -> None:
     program = (
         "import sys, time\nfrom pathlib import Path\nfrom assay.vllm.engine import VllmEngine, VllmOptions\n"
         "if __name__ == '__main__':\n"
@@ -239,14 +252,27 @@ def test_neither_process_nor_shared_memory_is_left_of_an_engine_that_is_killed(q
     )
     script = quick_nano.parent / "program.py"
     script.write_text(program)
-    process = subprocess.Popen([sys.executable, script, quick_nano], stdout=subprocess.PIPE, text=True)
+    # Paths of sockets have 107 characters at most.
+    temporary = Path(tempfile.mkdtemp(prefix="t"))
+    here = {**os.environ, "TMPDIR": str(temporary)}
+    process = subprocess.Popen([sys.executable, script, quick_nano], stdout=subprocess.PIPE, text=True, env=here)
     assert process.stdout
-    line = next(line for line in process.stdout if line.startswith("pids "))
-    pids = [int(pid) for pid in line.split()[1:]]
+    files = set[str]()
+    if starts:
+        while not (pids := _started_with(f"TMPDIR={temporary}/assay-")):
+            time.sleep(0.1)
+    else:
+        line = next(line for line in process.stdout if line.startswith("pids "))
+        pids = [int(pid) for pid in line.split()[1:]]
+        files = shared_memory(pids)
+        assert files
     assert all(map(_is_running, pids))
-    files = shared_memory(pids)
-    assert files
     process.kill()
     process.wait()
     _wait_until_gone(pids)
-    assert [file for file in files if Path(file).exists()] == []
+    for _ in range(100):
+        if not any(temporary.iterdir()):
+            break
+        time.sleep(0.1)
+    assert [file for file in [*files, *temporary.iterdir()] if Path(file).exists()] == []
+    temporary.rmdir()
