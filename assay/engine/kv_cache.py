@@ -44,6 +44,8 @@ class SequenceState:
     """Its clip goes through the vision tower with the forward that reads the clip's tokens, if not before."""
     slot: KVSlot | None = None
     """None before the first forward."""
+    unread: KVSlot | None = None
+    """Without a token in it: made once, however often it is asked before that forward whether others began alike."""
     pending: Pending = field(default_factory=dict)
     """Frame groups that go through the tower before they are read."""
 

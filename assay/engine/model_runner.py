@@ -116,7 +116,7 @@ class ModelRunner:
     @torch.inference_mode()
     def begin(self, state: SequenceState, tree: TokenTree, *, is_alone: bool, waiting: Collection[bytes]) -> TokenTree:
         """What is left to read of a first tree, given the cached prefixes."""
-        slot = self._new_slot(state.prompt)
+        slot = self._unread_slot(state)
         count, keys_values = self._kv_cache.find_prefix(slot, tree.token_ids[: tree.chain_length])
         if keys_values is not None:
             slot.keys_values = self._text.new_keys_values(len(tree.token_ids))
@@ -182,10 +182,15 @@ class ModelRunner:
         """The sequence's, with room for the tree."""
         slot = state.slot
         if slot is None:
-            slot = self._new_slot(state.prompt)
+            slot = self._unread_slot(state)
             self._take(state, slot, 0)
         self._make_room(slot, tree)
         return slot
+
+    def _unread_slot(self, state: SequenceState) -> KVSlot:
+        if state.unread is None:
+            state.unread = self._new_slot(state.prompt)
+        return state.unread
 
     def _new_slot(self, prompt: PromptTokens) -> KVSlot:
         """Without a token in it."""
@@ -196,7 +201,7 @@ class ModelRunner:
         return KVSlot(clip.group_keys, positions, rope_delta, self._text.new_keys_values(0))
 
     def _take(self, state: SequenceState, slot: KVSlot, found: int) -> None:
-        state.slot = slot
+        state.slot, state.unread = slot, None
         self._kv_cache.count_use(found)
         self._kv_cache.add(slot)
 

@@ -95,7 +95,7 @@ def _round(options: argparse.Namespace, engines: Sequence[PeerProcess], turn: in
                 count = _count(options, in_flight)
                 # No two cells show the same pictures, or what is cached of one would answer for the other.
                 seed = 1000 * (turn + 1) + 100 * NAMES.index(workload) + in_flight
-                requests = asks(workload, served, count, seed)
+                requests = asks(workload, served, count, seed, options.side_px)
                 batch = write_batch(Path(folder) / "batch.json", requests)
                 # Who comes first changes from round to round.
                 for engine in [*engines[turn % len(engines) :], *engines[: turn % len(engines)]]:
@@ -145,6 +145,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="that are counted (default 5)")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no round that ends later")
     parser.add_argument("--requests", type=int, default=4, help="of a round with one in flight (default 4)")
+    parser.add_argument("--side-px", type=int, help="of the pictures, a multiple of 28 (default: the checkpoint's)")
     parser.add_argument("--threads", type=int, default=2, help="of each engine (default 2)")
     runs = Path("runs/engine")
     parser.add_argument("--runs", type=Path, default=runs, metavar="DIR", help=f"for logs (default {runs})")

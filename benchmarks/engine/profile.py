@@ -1,8 +1,8 @@
 """`python -m benchmarks.engine.profile --checkpoint DIR`: where the milliseconds of one answer go.
 
-One request at a time, nothing cached from one to the next. CPU time is that of all threads of the process: on a machine
-that is busy with other work it moves less than the clock does. Medians over pictures. How near each stage comes to what
-a GPU can do, without a checkpoint: `benchmarks.engine.roofline`.
+One request at a time; of one to the next nothing is cached, but what it said is learned (speculation). CPU time is that
+of all threads of the process: on a machine that is busy with other work it moves less than the clock does. Medians over
+pictures. How near each stage comes to what a GPU can do, without a checkpoint: `benchmarks.engine.roofline`.
 """
 
 import argparse
@@ -11,15 +11,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import get_args
 
 import torch
 
 from assay.checkpoint import read_checkpoint
+from assay.decoding.speculation import Speculation
 from assay.decoding.token_tree import TokenTree
 from assay.engine.kv_cache import ScheduledStep, SequenceState
 from assay.engine.model.loading import LoadedModel, load_model
-from assay.engine.runner import Runner, make_runner
+from assay.engine.model.number_format import NumberFormatName
+from assay.engine.runner import Runner, chosen_format, make_runner
 from assay.engine.scheduler import EngineRequest, Scheduler
+from benchmarks.engine.peers.process import processor_name
 from benchmarks.engine.workloads import NAMES, Ask, asks
 
 
@@ -30,6 +34,8 @@ class Timed:
     runner: Runner
     spent: list[tuple[int, float, float]] = field(default_factory=list)
     """Of each forward: tokens read, seconds, CPU seconds."""
+    vision_cpu_seconds: float = 0.0
+    """Of clips from their pixels to embeddings, in front of the forwards."""
 
     def __post_init__(self) -> None:
         self.has_tree_attention = self.runner.has_tree_attention
@@ -46,7 +52,10 @@ class Timed:
         return tree
 
     def encode(self, state: SequenceState, tree: TokenTree) -> bool:
-        return False
+        started = time.process_time()
+        is_new = self.runner.encode(state, tree)
+        self.vision_cpu_seconds += time.process_time() - started
+        return is_new
 
     def is_ready(self, state: SequenceState) -> bool:
         return True
@@ -66,11 +75,12 @@ class Timed:
         return logits
 
 
-def answer(checkpoint: LoadedModel, timed: Timed, ask: Ask) -> dict[str, float]:
-    """One answer, and where its time went; milliseconds."""
+def answer(checkpoint: LoadedModel, timed: Timed, ask: Ask, learned: Speculation) -> dict[str, float]:
+    """One answer, and where its time went; milliseconds. What it says is learned for the next."""
     timed.spent.clear()
+    timed.vision_cpu_seconds = 0.0
     started, cpu_started = time.perf_counter(), time.process_time()
-    scheduler = Scheduler(checkpoint, timed, 1, forget=lambda _: None)
+    scheduler = Scheduler(checkpoint, timed, 1, forget=lambda _: None, speculation=learned)
     scheduler.admit(EngineRequest("profile", ask.clip, ask.conversation, ask.form, on_events=lambda _: None))
     while not scheduler.is_idle:
         scheduler.step()
@@ -83,8 +93,10 @@ def answer(checkpoint: LoadedModel, timed: Timed, ask: Ask) -> dict[str, float]:
         "first forward ms": 1e3 * first,
         "others ms": 1e3 * sum(seconds for _, seconds, _ in others),
         "whole CPU ms": 1e3 * whole_cpu,
+        "vision CPU ms": 1e3 * timed.vision_cpu_seconds,
         "first CPU ms": 1e3 * first_cpu,
         "others CPU ms": 1e3 * sum(cpu for *_, cpu in others),
+        "around CPU ms": 1e3 * (whole_cpu - timed.vision_cpu_seconds - sum(cpu for *_, cpu in timed.spent)),
     }
 
 
@@ -94,19 +106,25 @@ def main() -> None:
     parser.add_argument("--runner", choices=("lean", "transformers"), default="lean")
     parser.add_argument("--device", default="cpu", help="torch's name of one, such as cuda:0")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--number-format", choices=get_args(NumberFormatName), default="auto")
+    parser.add_argument("--side-px", type=int, help="of the pictures, a multiple of 28 (default: the checkpoint's)")
+    parser.add_argument("--workloads", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--pictures", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     checkpoint, served = load_model(options.checkpoint, options.device), read_checkpoint(options.checkpoint)
-    timed = Timed(make_runner(checkpoint, options.runner, cache_bytes=0))
-    for place, name in enumerate(NAMES):
-        requests = asks(name, served, options.pictures + 1, seed=1)
-        rows = [answer(checkpoint, timed, ask) for ask in requests][1:]
+    number_format = chosen_format(checkpoint, options.runner, options.number_format)
+    timed = Timed(make_runner(checkpoint, options.runner, cache_bytes=0, number_format=number_format))
+    timed.warm_up()
+    for place, name in enumerate(options.workloads):
+        requests = asks(name, served, options.pictures + 1, seed=1, side_px=options.side_px)
+        learned = Speculation()
+        rows = [answer(checkpoint, timed, ask, learned) for ask in requests][1:]
         medians = {key: median(row[key] for row in rows) for key in rows[0]}
         if not place:
             print(
-                f"{options.runner} runner, checkpoint {checkpoint.fingerprint}, {options.device},"
-                f" {options.threads} threads"
+                f"{options.runner} runner, checkpoint {checkpoint.fingerprint}, {number_format}, {options.device},"
+                f" {options.threads} threads, {processor_name()}"
             )
             print("| workload | " + " | ".join(medians) + " |\n|---" * 1 + "|---" * len(medians) + "|")
         print(f"| {name} | " + " | ".join(f"{value:,.0f}" for value in medians.values()) + " |", flush=True)

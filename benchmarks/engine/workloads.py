@@ -34,15 +34,16 @@ class Ask:
     form: Form
 
 
-def asks(name: str, checkpoint: ModelSpec, count: int, seed: int) -> list[Ask]:
-    """So many requests of a workload. KeyError if there is no such workload."""
+def asks(name: str, checkpoint: ModelSpec, count: int, seed: int, side_px: int | None = None) -> list[Ask]:
+    """So many requests of a workload, with pictures of this size or of the checkpoint's. KeyError if there is no such
+    workload."""
     form_name = _FORMS[name]
     form, pixels = _greedy(answer_form(checkpoint, form_name)), checkpoint.pixels
     if name.startswith("image"):
-        side = _side(pixels.max_pixels, pixels.factor_px)
+        side = side_px or _side(pixels.max_pixels, pixels.factor_px)
         clips = [Clip((Frame(picture, 0.0),), is_video=False) for picture in crops(count, side, seed)]
     else:
-        side = _side(pixels.video_max_pixels, pixels.factor_px)
+        side = side_px or _side(pixels.video_max_pixels, pixels.factor_px)
         step = LIVE_STEP_FRAMES if name.startswith("live") else CLIP_FRAMES
         frames = crops(CLIP_FRAMES + step * (count - 1), side, seed)
         clips = [_clip(frames[step * place : step * place + CLIP_FRAMES]) for place in range(count)]

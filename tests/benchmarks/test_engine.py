@@ -48,6 +48,11 @@ def test_no_two_clips_of_a_workload_are_the_same(served: Served, name: str) -> N
     assert len(set(clips)) == 3
 
 
+def test_pictures_have_the_size_that_is_asked_for(served: Served) -> None:
+    sizes = {asks(name, served, 1, seed=1, side_px=56)[0].clip.frames[0].pixels.shape for name in NAMES}
+    assert sizes == {(56, 56, 3)}
+
+
 def test_a_live_window_shares_three_quarters_of_its_frames(served: Served) -> None:
     first, second = asks("live direct", served, 2, seed=1)
     np.testing.assert_array_equal(first.clip.stacked()[2:], second.clip.stacked()[:6])
