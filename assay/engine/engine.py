@@ -1,22 +1,18 @@
 """Engine: several answers at once from one model, on one thread of its own."""
 
-import math
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Condition, Thread, current_thread
+from threading import Thread, current_thread
 
 import torch
 
-from assay.decoding.event_stream import OnEvents, OnStage, StageClock, stream_events
+from assay.decoding.event_stream import CLOSING, CallbackEngine, EngineRequest
 from assay.engine.model.loading import LoadedModel, load_model
 from assay.engine.model.number_format import NumberFormatName
 from assay.engine.runner import RunnerName, chosen_format, make_runner
-from assay.engine.scheduler import EngineRequest, Scheduler
-from assay.errors import Busy, InvalidRequest, ModelUnavailable
-from assay.form import Form
-from assay.frame import Clip
-from assay.generator import Conversation, Event
+from assay.engine.scheduler import Scheduler
+from assay.errors import ModelUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +38,11 @@ class EngineOptions:
     such a checkpoint (`model.number_format`)."""
 
 
-class Engine:
-    """A Generator in this process. Its methods may be called from any thread."""
+class Engine(CallbackEngine):
+    """A Generator by our own forward, or by transformers'."""
 
     def __init__(self, loaded: LoadedModel, options: EngineOptions) -> None:
+        super().__init__(options.max_in_flight + options.max_waiting)
         number_format = chosen_format(loaded, options.runner, options.number_format)
         if number_format != "stored":
             loaded = replace(loaded, fingerprint=f"{loaded.fingerprint}-{number_format}")
@@ -55,11 +52,7 @@ class Engine:
         cache_bytes = options.cache_mib << 20
         self._runner = make_runner(loaded, options.runner, cache_bytes=cache_bytes, number_format=number_format)
         self._scheduler = Scheduler(loaded, self._runner, options.max_in_flight, self._forget)
-        self._capacity = options.max_in_flight + options.max_waiting
-        self._news = Condition()
-        self._requests: dict[str, EngineRequest] = {}
         self._waiting: list[EngineRequest] = []
-        self._is_closed = False
         self._thread = Thread(target=self._run, args=(options.threads,), name="assay-engine", daemon=True)
         self._thread.start()
 
@@ -80,51 +73,14 @@ class Engine:
         running, waiting = self._scheduler.running, len(self._waiting)
         return {**self._runner.counters, "running": running, "waiting": waiting, "batch": self._scheduler.batch}
 
-    def submit(
-        self,
-        request_id: str,
-        clip: Clip,
-        conversation: Conversation,
-        form: Form,
-        on_events: OnEvents,
-        *,
-        priority: int = 0,
-        deadline_seconds: float = math.inf,
-        on_stage: OnStage | None = None,
-    ) -> None:
-        """Ask for an answer; returns at once. Higher priorities are taken first; of equal ones a conversation that goes
-        on (somebody has been waiting for it), then in order.
-
-        By `deadline_seconds` (time.monotonic()) it ends, or OutOfTime comes as soon as it is clear that it cannot.
-        `on_stage` is called on the engine's thread with each stage that has ended.
-
-        `on_events` is called on the engine's thread: events in order, those that come of one forward at once, and last
-        of all Finished, or one AssayError, or None if the request was cancelled. If it raises, its request is cancelled
-        (and it gets None).
-        Busy if the queue is full, InvalidRequest if the id is in use, ModelUnavailable after close.
-        """
-        with self._news:
-            if self._is_closed:
-                raise ModelUnavailable("the model is shutting down")
-            if request_id in self._requests:
-                raise InvalidRequest(f"request id {request_id!r} is in use", field="request_id")
-            if len(self._requests) >= self._capacity:
-                raise Busy(f"{len(self._requests)} requests are in flight or waiting, and there is room for no more")
-            rank, stages = 2 * priority + bool(conversation.answered), StageClock(on_stage)
-            request = EngineRequest(request_id, clip, conversation, form, on_events, rank, deadline_seconds, stages)
-            self._requests[request_id] = request
-            self._waiting.append(request)
-            self._news.notify()
+    def _take_in(self, request: EngineRequest) -> None:
+        self._waiting.append(request)
+        self._news.notify()
 
     def cancel(self, request_id: str) -> None:
-        """Stop a request before its next forward. Unknown ids are ignored: it may just have come to its end."""
         with self._news:
             if request := self._requests.get(request_id):
                 request.is_cancelled = True
-
-    def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
-        """The Generator port: events as they are made, Finished last. aclose() cancels."""
-        return stream_events(self, clip, conversation, form)
 
     def close(self) -> None:
         """Stop the thread. Requests that are not finished end in ModelUnavailable. May be called twice."""
@@ -174,5 +130,5 @@ class Engine:
             self._is_closed = True
             unfinished = list(self._requests.values())
         for request in unfinished:
-            last = None if request.is_cancelled else ModelUnavailable("the model is shutting down")
+            last = None if request.is_cancelled else ModelUnavailable(CLOSING)
             self._scheduler.end(request, last)

@@ -1,14 +1,13 @@
 """Scheduler: continuous batching. All running answers advance with every forward; of long prompts, one chunk does."""
 
 import logging
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 
-from assay.decoding.event_stream import EngineEvent, OnEvents, StageClock
+from assay.decoding.event_stream import EngineEvent, EngineRequest
 from assay.decoding.lookahead import Decoding
 from assay.decoding.sequence import Sequence as Answer
 from assay.decoding.speculation import Speculation
@@ -17,9 +16,8 @@ from assay.engine.kv_cache import SequenceState
 from assay.engine.model_runner import Logits
 from assay.engine.runner import Runner
 from assay.errors import AssayError, ModelUnavailable, OutOfTime
-from assay.form import Digits, Form, Literal
-from assay.frame import Clip
-from assay.generator import Conversation, Finished
+from assay.form import Digits, Literal
+from assay.generator import Finished
 from assay.qwen2_vl.model_info import ModelInfo
 
 _log = logging.getLogger(__name__)
@@ -33,24 +31,6 @@ SHORT_TOKENS = 64
 FEW_RUNNING, MOST_WAITS = 2, 8
 """With so few in flight, as for one photo alone, a number is written before another prompt is read, which waits for so
 many forwards at most. With more of them a forward for all is cheaper than one for a number by itself."""
-
-
-@dataclass(slots=True, eq=False)
-class EngineRequest:
-    """One generation that was asked for."""
-
-    request_id: str
-    clip: Clip
-    conversation: Conversation
-    form: Form
-    on_events: OnEvents
-    priority: int = 0
-    """Higher ones are admitted first, and prefilled first."""
-    deadline_seconds: float = math.inf
-    """By time.monotonic(); one that cannot end by then is dropped."""
-    stages: StageClock = field(default_factory=lambda: StageClock(None))
-    is_cancelled: bool = False
-    """Set by any thread; read between two forwards."""
 
 
 @dataclass(slots=True, eq=False)

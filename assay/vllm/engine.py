@@ -4,10 +4,10 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Thread
 from typing import Any, TypeVar
 
 from vllm import SamplingParams
@@ -16,13 +16,11 @@ from vllm.inputs.engine import tokens_input
 from vllm.platforms import current_platform
 from vllm.v1.engine.exceptions import EngineDeadError
 
-from assay.decoding.event_stream import EngineEvent, OnEvents, OnStage, StageClock, stream_events
+from assay.decoding.event_stream import CLOSING, CallbackEngine, EngineEvent, EngineRequest
 from assay.decoding.sequence import Sequence as Answering
 from assay.decoding.token_tree import TokenTree
-from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable, OutOfTime
-from assay.form import Form
-from assay.frame import Clip
-from assay.generator import Conversation, Event, Finished
+from assay.errors import AssayError, ModelUnavailable, OutOfTime
+from assay.generator import Finished
 from assay.qwen2_vl.model_info import ModelInfo, read_model_info
 from assay.vllm.asking import TreeAsker
 from assay.vllm.core import Leash, start
@@ -45,7 +43,6 @@ ONE_PROCESS = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
 threads to cores; the core then takes a core of its own to wait for its worker, actively."""
 _WATCH_SECONDS = 0.5
 _STOPPED = "the model stopped while it wrote this answer; the same request may succeed again"
-_CLOSING = "the model is shutting down"
 
 Result = TypeVar("Result")
 
@@ -66,38 +63,21 @@ class VllmOptions:
     """That share its memory."""
 
 
-@dataclass(slots=True, eq=False)
-class _Generation:
-    """One that was asked for."""
-
-    request_id: str
-    clip: Clip
-    conversation: Conversation
-    form: Form
-    on_events: OnEvents
-    priority: int
-    deadline_seconds: float
-    stages: StageClock
-    task: "asyncio.Task[None] | None" = None
-    """None until it has begun: a task that is cancelled before its first step would never end its request."""
-    is_cancelled: bool = False
-
-
-class VllmEngine:
-    """A Generator whose model runs in a child process. Its methods may be called from any thread."""
+class VllmEngine(CallbackEngine):
+    """A Generator whose model runs in a child process. Vision is part of the prefill."""
 
     def __init__(
         self, model: ModelInfo, arguments: AsyncEngineArgs, options: VllmOptions, on_death: Callable[[], None]
     ) -> None:
+        super().__init__(options.max_in_flight + options.max_waiting)
         self.checkpoint_fingerprint = model.fingerprint
         """Hash over weights, tokeniser and configuration: who wrote an answer."""
         self._options, self._on_death = options, on_death
         self._pads = frozenset({model.text.special.image_pad, model.text.special.video_pad})
-        self._lock = Lock()
-        self._requests: dict[str, _Generation] = {}
-        self._waiting: list[_Generation] = []
+        self._waiting: list[EngineRequest] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        """Of requests that have begun: a task that is cancelled before its first step would never end its request."""
         self._running = 0
-        self._is_closed = False
         self._prefix_tokens_found = 0
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="assay-vllm", daemon=True)
@@ -157,43 +137,16 @@ class VllmEngine:
         found, waiting = self._prefix_tokens_found, len(self._waiting)
         return {"prefix_tokens_found": found, "running": self._running, "waiting": waiting}
 
-    def submit(
-        self,
-        request_id: str,
-        clip: Clip,
-        conversation: Conversation,
-        form: Form,
-        on_events: OnEvents,
-        *,
-        priority: int = 0,
-        deadline_seconds: float = math.inf,
-        on_stage: OnStage | None = None,
-    ) -> None:
-        """As assay.engine.Engine.submit; vision is part of the prefill."""
-        rank, stages = 2 * priority + bool(conversation.answered), StageClock(on_stage)
-        generation = _Generation(request_id, clip, conversation, form, on_events, rank, deadline_seconds, stages)
-        with self._lock:
-            if self._is_closed:
-                raise ModelUnavailable(_CLOSING)
-            if request_id in self._requests:
-                raise InvalidRequest(f"request id {request_id!r} is in use", field="request_id")
-            if len(self._requests) >= self._options.max_in_flight + self._options.max_waiting:
-                raise Busy(f"{len(self._requests)} requests are in flight or waiting, and there is room for no more")
-            self._requests[request_id] = generation
-        self._loop.call_soon_threadsafe(self._admit, generation)
+    def _take_in(self, request: EngineRequest) -> None:
+        self._loop.call_soon_threadsafe(self._admit, request)
 
     def cancel(self, request_id: str) -> None:
-        """Stop a request. Unknown ids are ignored: it may just have come to its end."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._cancel, request_id)
 
-    def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
-        """The Generator port: events as they are made, Finished last. aclose() cancels."""
-        return stream_events(self, clip, conversation, form)
-
     def close(self) -> None:
         """Stop vLLM. Requests that are not finished end in ModelUnavailable. May be called twice."""
-        with self._lock:
+        with self._news:
             if self._is_closed:
                 return
             self._is_closed = True
@@ -221,7 +174,7 @@ class VllmEngine:
         _log.error("vLLM's process has ended by itself")
         self._on_death()
 
-    def _admit(self, generation: _Generation | None = None) -> None:
+    def _admit(self, generation: EngineRequest | None = None) -> None:
         """On the loop: as many as there is room for, the most urgent first."""
         if generation is not None:
             self._waiting.append(generation)
@@ -236,15 +189,16 @@ class VllmEngine:
         if generation is None:
             return
         generation.is_cancelled = True
-        if generation.task is not None:
-            generation.task.cancel()
+        if task := self._tasks.get(request_id):
+            task.cancel()
         elif generation in self._waiting:
             self._waiting.remove(generation)
             self._end(generation, None)
 
-    async def _run(self, generation: _Generation) -> None:
+    async def _run(self, generation: EngineRequest) -> None:
         last: Sequence[EngineEvent]
-        generation.task = asyncio.current_task()
+        if task := asyncio.current_task():
+            self._tasks[generation.request_id] = task
         try:
             if generation.is_cancelled:
                 raise asyncio.CancelledError
@@ -254,7 +208,7 @@ class VllmEngine:
         except TimeoutError:
             last = [OutOfTime("the model cannot end this in time; allow more time")]
         except asyncio.CancelledError:
-            last = [ModelUnavailable(_CLOSING) if self._is_closed else None]
+            last = [ModelUnavailable(CLOSING) if self._is_closed else None]
         except AssayError as wrong:
             last = [wrong]
         except EngineDeadError:
@@ -263,10 +217,11 @@ class VllmEngine:
             _log.exception("a generation failed", extra={"facts": {"request_id": generation.request_id}})
             last = [ModelUnavailable(_STOPPED)]
         self._running -= 1
+        self._tasks.pop(generation.request_id, None)
         self._end(generation, *last)
         self._admit()
 
-    async def _write(self, generation: _Generation) -> Sequence[EngineEvent]:
+    async def _write(self, generation: EngineRequest) -> Sequence[EngineEvent]:
         """Emits events as they become certain; returns the last ones."""
         asks = generation.clip, generation.conversation, generation.form
         sequence = Answering.begin(self._model, *asks)
@@ -293,9 +248,9 @@ class VllmEngine:
             await asker.close()
             self._prefix_tokens_found += asker.cached_tokens
 
-    def _end(self, generation: _Generation, *events: EngineEvent) -> None:
+    def _end(self, generation: EngineRequest, *events: EngineEvent) -> None:
         generation.stages.begin(None)
-        with self._lock:
+        with self._news:
             self._requests.pop(generation.request_id, None)
         try:
             generation.on_events(events)
@@ -305,11 +260,11 @@ class VllmEngine:
 
     async def _end_all(self) -> None:
         for generation in [*self._waiting]:
-            self._end(generation, ModelUnavailable(_CLOSING))
+            self._end(generation, ModelUnavailable(CLOSING))
         self._waiting.clear()
         for generation in self._requests.values():
             generation.is_cancelled = True
-        tasks = [each.task for each in self._requests.values() if each.task is not None]
+        tasks = [*self._tasks.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

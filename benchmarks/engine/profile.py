@@ -16,13 +16,14 @@ from typing import get_args
 import torch
 
 from assay.checkpoint import read_checkpoint
+from assay.decoding.event_stream import EngineRequest
 from assay.decoding.speculation import Speculation
 from assay.decoding.token_tree import TokenTree
 from assay.engine.kv_cache import ScheduledStep, SequenceState
 from assay.engine.model.loading import LoadedModel, load_model
 from assay.engine.model.number_format import NumberFormatName
 from assay.engine.runner import Runner, chosen_format, make_runner
-from assay.engine.scheduler import EngineRequest, Scheduler
+from assay.engine.scheduler import Scheduler
 from benchmarks.engine.peers.process import processor_name
 from benchmarks.engine.workloads import NAMES, Ask, asks
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from assay.decoding.event_stream import EngineRequest
 from assay.decoding.speculation import Speculation
 from assay.engine.model.loading import LoadedModel
 from assay.engine.model_runner import ModelRunner
-from assay.engine.scheduler import EngineRequest, Scheduler
+from assay.engine.scheduler import Scheduler
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip, Frame
 from assay.generator import Conversation, Event, Finished, Wrote

@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.checkpoint import read_checkpoint
+from assay.decoding.event_stream import EngineRequest
 from assay.decoding.token_tree import TokenTree
 from assay.engine.kv_cache import SequenceState
 from assay.engine.model.loading import LoadedModel, load_model
 from assay.engine.model_runner import ModelRunner
 from assay.engine.runner import make_runner
-from assay.engine.scheduler import EngineRequest, Scheduler
+from assay.engine.scheduler import Scheduler
 from assay.engine.transformers_runner import TransformersRunner
 from assay.errors import CheckpointError, InvalidRequest
 from assay.form import Choice, Form, Literal, Reading

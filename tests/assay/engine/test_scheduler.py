@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from assay.decoding.event_stream import EngineEvent
+from assay.decoding.event_stream import EngineEvent, EngineRequest
 from assay.engine.model.loading import LoadedModel
 from assay.engine.model_runner import ModelRunner
-from assay.engine.scheduler import EngineRequest, Scheduler
+from assay.engine.scheduler import Scheduler
 from assay.form import Choice, Digits, Form, Free, Literal
 from assay.frame import Clip
 from assay.generator import Conversation, Finished
