@@ -45,7 +45,6 @@ SMALL_FILES: Mapping[str, str] = {
     "assay/stack/backoff.py": "pure, and tested by itself",
     "assay/stack/leash.py": "run as a script by its path, so it imports nothing of ours",
     "assay/transcript.py": "a noun",
-    "benchmarks/engine/peers/openvino_export.py": "run by another interpreter, as a script",
     "k8s/alerts.py": "a command by itself",
     "services/attribute_extraction/settings.py": "a program's settings stand by themselves",
 }
