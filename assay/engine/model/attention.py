@@ -46,13 +46,14 @@ def attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
     rows, heads, width = q.shape
     key_heads = len(keys)
     shared = heads // key_heads
-    # Heads that share their keys stand below one another.
-    q = q.view(rows, key_heads, shared, width).permute(1, 2, 0, 3).reshape(key_heads, -1, width)
-    q = functional.pad(q, (0, 0, 0, len(mask) - q.shape[1]))
-    pieces = zip(torch.split(q, MAX_ATTENTION_ROWS, dim=1), torch.split(mask, MAX_ATTENTION_ROWS), strict=True)
+    # Heads that share their keys stand below one another, and rows of zeros below them.
+    below = q.new_zeros(key_heads, len(mask), width)
+    by_head = below[:, : shared * rows].view(key_heads, shared, rows, width)
+    by_head.copy_(q.view(rows, key_heads, shared, width).permute(1, 2, 0, 3))
+    pieces = zip(torch.split(below, MAX_ATTENTION_ROWS, dim=1), torch.split(mask, MAX_ATTENTION_ROWS), strict=True)
     some = [_attend(q_rows, keys, values, mask_rows) for q_rows, mask_rows in pieces]
-    attended = torch.cat(some, dim=1)[:, : shared * rows] if len(some) > 1 else some[0][:, : shared * rows]
-    return attended.reshape(heads, rows, width).transpose(0, 1)
+    attended = torch.cat(some, dim=1) if len(some) > 1 else some[0]
+    return attended[:, : shared * rows].reshape(heads, rows, width).transpose(0, 1)
 
 
 def _attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
