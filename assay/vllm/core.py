@@ -45,12 +45,14 @@ async def start(arguments: AsyncEngineArgs, folder: Path) -> AsyncLLM:
     """
     # On a CPU it compiles the rank of a token, which nobody asks for, anew for every other size of batch: seconds each.
     without_compiler = {"TORCHDYNAMO_DISABLE": "1"} if current_platform.is_cpu() else {}
+    # By which the leash knows them; the title that they give themselves is written over it otherwise.
+    temporary = {"TMPDIR": str(folder), "VLLM_RPC_BASE_PATH": str(folder), "SPT_NOENV": "1"}
     # Within Triton's stub this process's executable is no Python.
     multiprocessing.set_executable(f"{sys.prefix}/bin/python3")
     # It is this process's, whatever else ends with the engine.
     resource_tracker.ensure_running()
     try:
-        with set_for_children({"TMPDIR": str(folder), "VLLM_RPC_BASE_PATH": str(folder), **without_compiler}):
+        with set_for_children({**temporary, **without_compiler}):
             return AsyncLLM.from_engine_args(arguments)
     except (RuntimeError, ValueError, OSError) as failure:
         raise CheckpointError(f"vLLM does not start with this checkpoint: {failure}") from failure
