@@ -7,7 +7,7 @@ than this machine's one core multiplies a large matrix in the same number format
 
     python -m benchmarks.growth --plot growth.png --minutes 6
 
-Fails if memory grew by more than --most-growth-percent in the second half of the hours.
+Fails if memory grew by more than --most-growth-percent in the second half of the hours; the caches are full after one.
 """
 
 import argparse
@@ -148,7 +148,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, metavar="N", help="of each sweep only the first so many")
     parser.add_argument("--rounds", type=int, default=3, help="that are counted (default 3)")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no round that ends later")
-    parser.add_argument("--hours", type=float, default=2.0, help="of a video of small frames; 0: none (default 2)")
+    parser.add_argument("--hours", type=float, default=3.0, help="of a video of small frames; 0: none (default 3)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="as .png or .svg")
     parser.add_argument("--caption", default="", help="below the plot: when it was measured")
     parser.add_argument("--most-growth-percent", type=float, default=5.0, help="of memory (default 5)")
