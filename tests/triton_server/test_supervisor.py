@@ -27,6 +27,7 @@ from triton_server.__main__ import main
 from triton_server.ports import Ports, check_free
 from triton_server.settings import TritonServerSettings
 from triton_server.supervisor import _watch, _watch_canaries
+from triton_server.tls import Renewal
 
 pytestmark = pytest.mark.slow
 
@@ -307,7 +308,7 @@ async def test_a_process_that_stays_stopped_is_trouble():
     async def set_health(is_serving: bool) -> None:
         health.append(is_serving)
 
-    assert "did not go on" in await _watch(holding, "127.0.0.1:1", settings, set_health)
+    assert "did not go on" in await _watch(holding, "127.0.0.1:1", settings, set_health, Renewal(settings))
     assert health == [False]
 
 
