@@ -1,5 +1,6 @@
 """Engine: several answers at once from one model, on one thread of its own."""
 
+import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +37,17 @@ class EngineOptions:
     """In what numbers our own forward computes: "stored" in the checkpoint's own, exactly; "bfloat16", or "int8" in the
     vision tower, quicker, and scores move in the second decimal; "auto" in what was measured for this processor and
     such a checkpoint (`model.number_format`)."""
+
+
+STEPS_BETWEEN_TRIMS = 512
+"""Tensors of ever new lengths leave holes in the C library's heap, which it does not give back by itself: several
+hundred MiB an hour, with caches that do not grow (benchmarks/LOG.md). Giving them back takes milliseconds."""
+
+
+def give_back_memory() -> None:
+    """What this process has freed, to the system; nothing where the C library is not glibc."""
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 class Engine(CallbackEngine):
@@ -93,6 +105,7 @@ class Engine(CallbackEngine):
     def _run(self, threads: int | None) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
+        steps = 0
         try:
             self._runner.warm_up()
             while self._wait_for_work():
@@ -100,6 +113,9 @@ class Engine(CallbackEngine):
                 self._scheduler.drop_unwanted()
                 if not self._scheduler.is_idle:
                     self._scheduler.step()
+                    steps += 1
+                    if steps % STEPS_BETWEEN_TRIMS == 0:
+                        give_back_memory()
         finally:
             self._end_all()
 

@@ -1,4 +1,5 @@
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from assay.engine import Engine, EngineOptions
+from assay.engine.engine import give_back_memory
 from assay.engine.kv_cache import ScheduledStep
 from assay.engine.model.loading import LoadedModel
 from assay.engine.model.number_format import NumberFormatName
@@ -299,3 +301,16 @@ def test_what_was_cached_is_counted(engine: Engine, video: Clip) -> None:
     counters = engine.counters
     assert (counters["prefixes_found"], counters["prefixes_missed"]) == (1, 1)
     assert counters["prefix_tokens_found"] > 50
+
+
+def test_what_was_freed_below_something_that_stays_is_given_back():
+    def resident_bytes() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    freed = [torch.ones(20_000) for _ in range(2_000)]  # 160 MB, each too small for pages of its own
+    stays = torch.ones(20_000)
+    before = resident_bytes()
+    freed.clear()
+    give_back_memory()
+    assert before - resident_bytes() > 100_000_000
+    assert stays.sum() == 20_000
