@@ -114,7 +114,7 @@ class ModelRunner:
             _log.warning(BATCH_VARIANT)
 
     @torch.inference_mode()
-    def begin(self, state: SequenceState, tree: TokenTree, *, is_alone: bool, waiting: Collection[bytes]) -> TokenTree:
+    def begin(self, state: SequenceState, tree: TokenTree, *, waiting: Collection[bytes]) -> TokenTree:
         """What is left to read of a first tree, given the cached prefixes."""
         slot = self._unread_slot(state)
         count, keys_values = self._kv_cache.find_prefix(slot, tree.token_ids[: tree.chain_length])
@@ -124,12 +124,10 @@ class ModelRunner:
             slot.ids = list(tree.token_ids[:count])
             self._take(state, slot, count)
             tree = tree.split(count)[1]
-        self._encode_ahead(state, tree, is_alone=is_alone, waiting=waiting)
+        self._encode_ahead(state, tree, waiting=waiting)
         return tree
 
-    def _encode_ahead(
-        self, state: SequenceState, tree: TokenTree, *, is_alone: bool, waiting: Collection[bytes]
-    ) -> None:
+    def _encode_ahead(self, state: SequenceState, tree: TokenTree, *, waiting: Collection[bytes]) -> None:
         """Send its clip through the tower on other threads, if that is quicker."""
         # Where less waits than there are cores, it goes through on all of them, when it is read.
         is_quicker = self._threads > 1 and self.encoder_cache.count_missing(waiting) >= self._threads

@@ -38,11 +38,11 @@ class Runner(Protocol):
         """Called once, on the thread that will run it."""
         ...
 
-    def begin(self, state: SequenceState, tree: TokenTree, *, is_alone: bool, waiting: Collection[bytes]) -> TokenTree:
+    def begin(self, state: SequenceState, tree: TokenTree, *, waiting: Collection[bytes]) -> TokenTree:
         """What is left to read of a first tree, given the cached prefixes.
 
-        Its clip may be encoded on other threads while other sequences are read. `is_alone` if there are none; `waiting`
-        are the frame groups (Patches.group_keys) of this and all other sequences that have not begun.
+        Its clip may be encoded on other threads while other sequences are read. `waiting` are the frame groups
+        (Patches.group_keys) of this and all other sequences that have not begun.
         """
         ...
 

@@ -150,12 +150,11 @@ class Scheduler:
         """
         new = [running for running in self._running if running.state.slot is None]
         waiting = {key for running in new for key in running.state.prompt.clip.group_keys}
-        is_alone = len(self._running) == 1
         for running in new:
             # Again right before it is read: others may have begun like it by then.
             if running.tree and (not running.has_begun or self.runner.is_ready(running.state)):
                 running.has_begun = True
-                running.tree = self.runner.begin(running.state, running.tree, is_alone=is_alone, waiting=waiting)
+                running.tree = self.runner.begin(running.state, running.tree, waiting=waiting)
         while not (ready := [running for running in self._running if self.runner.is_ready(running.state)]):
             self.runner.wait()
         short = [running for running in ready if running.tree and len(running.tree.token_ids) <= SHORT_TOKENS]

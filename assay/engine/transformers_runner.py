@@ -30,7 +30,7 @@ class TransformersRunner:
     def warm_up(self) -> None:
         """Nothing has to be tried out."""
 
-    def begin(self, state: SequenceState, tree: TokenTree, *, is_alone: bool, waiting: Collection[bytes]) -> TokenTree:
+    def begin(self, state: SequenceState, tree: TokenTree, *, waiting: Collection[bytes]) -> TokenTree:
         """All of it: nothing is cached."""
         return tree
 

@@ -49,7 +49,7 @@ class Timed:
     def warm_up(self) -> None:
         self.runner.warm_up()
 
-    def begin(self, state: SequenceState, tree: TokenTree, *, is_alone: bool, waiting: Collection[bytes]) -> TokenTree:
+    def begin(self, state: SequenceState, tree: TokenTree, *, waiting: Collection[bytes]) -> TokenTree:
         return tree
 
     def encode(self, state: SequenceState, tree: TokenTree) -> bool:

@@ -155,7 +155,7 @@ class Bench:
         """Seconds of a reasoned answer: picture, prompt, and as many short forwards as ours takes."""
         began, prompt = time.perf_counter(), self._prompt()
         cache = SequenceState(prompt)
-        feed = self.runner.begin(cache, TokenTree(0, prompt.ids), is_alone=True, waiting=())
+        feed = self.runner.begin(cache, TokenTree(0, prompt.ids), waiting=())
         self.runner.run([(cache, feed)])
         for forward in range(ANSWER_FORWARDS):
             self.runner.run([(cache, TokenTree(len(prompt.ids) + forward * ROWS, (_TEXT,) * ROWS))])

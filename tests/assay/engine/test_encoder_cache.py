@@ -76,7 +76,7 @@ def test_the_number_of_cores_changes_no_bit(checkpoint: LoadedModel, make_clip: 
     spread.warm_up()
     feed = TokenTree(0, prompt.ids)
     mine = SequenceState(prompt)
-    spread.begin(mine, feed, is_alone=False, waiting=prompt.clip.group_keys)
+    spread.begin(mine, feed, waiting=prompt.clip.group_keys)
     assert len(mine.pending) == 3
     assert torch.equal(spread.run([(mine, feed)])[0], alone.run([(SequenceState(prompt), feed)])[0])
 
