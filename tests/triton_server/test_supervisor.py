@@ -93,10 +93,18 @@ async def test_what_is_found_again_stands_in_the_metrics(triton_server, generato
     for tenant in ("acme", "acme", "others"):
         await answer(generator, conversation=Conversation("How good is this one?", tenant=tenant))
     after = served_metrics(triton_server)
-    changed = {name: after[name] - before.get(name, 0) for name in after}
-    assert changed["assay_engine_prefixes_found_total"] == 1
-    assert changed["assay_engine_prefixes_missed_total"] == 2
-    assert changed["assay_engine_frame_groups_missed_total"] == 2
+    expected = {"prefixes_found": 1, "prefixes_missed": 2, "frame_groups_missed": 2}
+
+    def changed() -> dict[str, float]:
+        names = {short: f"assay_engine_{short}_total" for short in expected}
+        return {short: after[name] - before.get(name, 0) for short, name in names.items()}
+
+    # They are updated right behind the last response, each by a message of its own to the server.
+    deadline = time.monotonic() + 5
+    while changed() != expected and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+        after = served_metrics(triton_server)
+    assert changed() == expected
     assert after["assay_engine_prefix_bytes"] > 0
     assert after[f'assay_build_info{{program="triton_server",version="{assay.__version__}"}}'] == 1
 
@@ -170,8 +178,10 @@ async def test_leaving_cancels_in_the_engine(generator, how):
             await anext(events)
             await events.aclose()
             return
-        task = asyncio.create_task(anext(events) if how == "at once" else anext_until_cancelled(events))
-        await asyncio.sleep(0 if how == "at once" else 0.1)
+        begun = asyncio.Event()
+        task = asyncio.create_task(anext(events) if how == "at once" else read_until_cancelled(events, begun))
+        # No fixed time: a quick machine writes all of it in a tenth of a second.
+        await (asyncio.sleep(0) if how == "at once" else begun.wait())
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -184,9 +194,10 @@ async def test_leaving_cancels_in_the_engine(generator, how):
     assert await answer(generator)
 
 
-async def anext_until_cancelled(events) -> None:
+async def read_until_cancelled(events, begun: asyncio.Event | None = None) -> None:
     async for _ in events:
-        pass
+        if begun is not None:
+            begun.set()
 
 
 async def test_a_client_that_dies_frees_its_place(generator, triton_server):
@@ -213,7 +224,7 @@ async def test_a_killed_stub_fails_what_is_in_flight_and_is_replaced(generator, 
     os.kill(before["stub"], signal.SIGKILL)
     killed = time.monotonic()
     with pytest.raises(ModelUnavailable):
-        await anext_until_cancelled(events)
+        await read_until_cancelled(events)
     assert time.monotonic() - killed < IDLE_SECONDS / 3
     # The next one too, while it loads.
     stub = await asyncio.to_thread(next_stub, triton_server, before["stub"])
@@ -231,7 +242,7 @@ async def test_a_stopped_process_that_goes_on_is_not_replaced(generator, triton_
     await anext(events)
     os.kill(before[who], signal.SIGSTOP)
     try:
-        asked = [anext_until_cancelled(events), *(answer(generator) for _ in range(3))]
+        asked = [read_until_cancelled(events), *(answer(generator) for _ in range(3))]
         reported = await asyncio.gather(*(seconds_to_unavailable(each) for each in asked))
     finally:
         os.kill(before[who], signal.SIGCONT)
