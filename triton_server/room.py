@@ -21,6 +21,7 @@ def check_room(settings: TritonServerSettings) -> None:
     check_stored(settings.checkpoint)
     gpus = chosen_gpus(settings)
     _check_spread(settings, len(gpus))
+    _check_engine(settings)
     if runs_vllm(settings):
         check_checkpoint(settings.checkpoint, settings.tensor_parallel)
         model_environment(settings)
@@ -62,6 +63,15 @@ def _check_spread(settings: TritonServerSettings, gpus: int) -> None:
             f"TRITON_SERVER_TENSOR_PARALLEL is {wanted}, and the number of GPUs in use is {gpus}, which is no multiple "
             "of it; set TRITON_SERVER_GPUS",
             field="TRITON_SERVER_TENSOR_PARALLEL",
+        )
+
+
+def _check_engine(settings: TritonServerSettings) -> None:
+    if is_on_gpu(settings) and not runs_vllm(settings):
+        raise SettingsError(
+            "TRITON_SERVER_ENGINE is 'assay', our own, which computes on a CPU, and a GPU is used; set "
+            "TRITON_SERVER_DEVICE=cpu, or TRITON_SERVER_ENGINE=vllm, which needs `pip install 'assay[gpu]'`",
+            field="TRITON_SERVER_ENGINE",
         )
 
 

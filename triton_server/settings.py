@@ -68,9 +68,8 @@ class TritonServerSettings(BaseSettings):
     """The GPUs that get engines, by CUDA's numbers; auto: every visible one. A `device` that is set goes before it."""
     device: Annotated[str | None, Field(pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:NUMBER")] = None
     """CUDA if there is any and nothing is set."""
-    engine: Literal["auto", "assay", "vllm", "transformers"] = "auto"
-    """Our own (assay, on a CPU) or vLLM's; auto: ours on a CPU, vLLM on a GPU. transformers: its model, a request at a
-    time, for a GPU without vLLM."""
+    engine: Literal["auto", "assay", "vllm"] = "auto"
+    """Our own (assay, on a CPU) or vLLM's; auto: ours on a CPU, vLLM on a GPU."""
     environment: Annotated[Path | None, Field(description="the directory of a virtual environment")] = None
     """Whose packages the model imports; this program's own if not set, and for vLLM, where that has none, `.venv-vllm`
     as `make vllm` makes it."""

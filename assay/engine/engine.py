@@ -10,8 +10,8 @@ import torch
 
 from assay.decoding.event_stream import CLOSING, CallbackEngine, EngineRequest
 from assay.engine.model.loading import LoadedModel, load_model
-from assay.engine.model.number_format import NumberFormatName
-from assay.engine.runner import RunnerName, chosen_format, make_runner
+from assay.engine.model.number_format import NumberFormatName, chosen_format
+from assay.engine.model_runner import ModelRunner
 from assay.engine.scheduler import Scheduler
 from assay.errors import ModelUnavailable
 
@@ -26,15 +26,10 @@ class EngineOptions:
     """Requests that wait until there is room; beyond them Busy."""
     threads: int | None = None
     """Of torch; its own default if None."""
-    device: str | None = None
-    """Torch's name of one; CUDA if there is any and None."""
-    runner: RunnerName = "auto"
-    """Our own forward ("lean", on a CPU), transformers' ("transformers"), or the first where it can run the model and
-    the other elsewhere ("auto")."""
     cache_mib: int = 256
     """Size of the prefix and encoder caches, evicted least recently used first."""
     number_format: NumberFormatName = "auto"
-    """In what numbers our own forward computes: "stored" in the checkpoint's own, exactly; "bfloat16", or "int8" in the
+    """In what numbers it computes: "stored" in the checkpoint's own, exactly; "bfloat16", or "int8" in the
     vision tower, quicker, and scores move in the second decimal; "auto" in what was measured for this processor and
     such a checkpoint (`model.number_format`)."""
 
@@ -51,18 +46,17 @@ def give_back_memory() -> None:
 
 
 class Engine(CallbackEngine):
-    """A Generator by our own forward, or by transformers'."""
+    """A Generator by our own forward, on a CPU."""
 
     def __init__(self, loaded: LoadedModel, options: EngineOptions) -> None:
         super().__init__(options.max_in_flight + options.max_waiting)
-        number_format = chosen_format(loaded, options.runner, options.number_format)
+        number_format = chosen_format(loaded.model.config, options.number_format)
         if number_format != "stored":
             loaded = replace(loaded, fingerprint=f"{loaded.fingerprint}-{number_format}")
         self.checkpoint_fingerprint = loaded.fingerprint
         """Hash over weights, tokeniser and configuration, and the number format unless it is "stored": who wrote an
         answer."""
-        cache_bytes = options.cache_mib << 20
-        self._runner = make_runner(loaded, options.runner, cache_bytes=cache_bytes, number_format=number_format)
+        self._runner = ModelRunner(loaded.model, options.cache_mib << 20, number_format)
         self._scheduler = Scheduler(loaded, self._runner, options.max_in_flight, self._forget)
         self._waiting: list[EngineRequest] = []
         self._thread = Thread(target=self._run, args=(options.threads,), name="assay-engine", daemon=True)
@@ -72,12 +66,10 @@ class Engine(CallbackEngine):
     def load(cls, directory: Path, options: EngineOptions | None = None) -> "Engine":
         """Load the checkpoint in a directory and start.
 
-        CheckpointError names the file, key or weight that is missing or misspelt, and says why a model cannot be run by
-        the runner that was asked for. Only safetensors are read; no code is.
+        CheckpointError names the file, key or weight that is missing or misspelt, and says why a model cannot be run.
+        Only safetensors are read; no code is.
         """
-        options = options or EngineOptions()
-        device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(load_model(Path(directory), device), options)
+        return cls(load_model(Path(directory)), options or EngineOptions())
 
     @property
     def counters(self) -> Mapping[str, int]:

@@ -1,5 +1,4 @@
-"""ModelRunner: a batch of token trees to logits, by our own forward. What it needs of transformers is the loaded
-weights."""
+"""ModelRunner: a batch of token trees to logits, on a CPU. What it needs of transformers is the loaded weights."""
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
@@ -17,6 +16,7 @@ from assay.engine.model.number_format import NumberFormat
 from assay.engine.model.rotary import prompt_positions
 from assay.engine.model.text import SequenceRows, TextModel
 from assay.engine.model.vision import vision_of
+from assay.errors import CheckpointError
 from assay.qwen2_vl.prompt_tokens import PromptTokens
 
 _log = logging.getLogger(__name__)
@@ -60,11 +60,8 @@ class Logits:
 
 
 class ModelRunner:
-    """Implements Runner."""
-
-    max_batch = 0
-    has_chunked_prefill = True
-    has_tree_attention = True
+    """Runs the token trees of several sequences. A prompt may be split (TokenTree.split), also within the clip's
+    tokens."""
 
     def __init__(
         self,
@@ -72,12 +69,12 @@ class ModelRunner:
         cache_bytes: int = DEFAULT_CACHE_BYTES,
         number_format: NumberFormat = "stored",
     ) -> None:
-        """ValueError says why this model cannot be run here.
+        """CheckpointError says why this model cannot be run.
 
         Of `cache_bytes` three quarters are for the KV cache, one for the encoder cache.
         """
-        if trouble := unsupported(model.config):
-            raise ValueError(trouble)
+        if trouble := _unsupported(model.config):
+            raise CheckpointError(f"our own engine cannot run this checkpoint: {trouble}")
         self._text = TextModel(model, is_bfloat16=number_format == "bfloat16")
         self.encoder_cache = EncoderCache(vision_of(model.model.visual, number_format), cache_bytes // 4)
         self._kv_cache = KVCache(cache_bytes - cache_bytes // 4)
@@ -105,7 +102,8 @@ class ModelRunner:
 
     @torch.inference_mode()
     def warm_up(self) -> None:
-        """Warn if this machine's products are such that a last bit may depend on the rest of the batch."""
+        """Called once, on the thread that will run it. Warns if this machine's products are such that a last bit may
+        depend on the rest of the batch (Finished.warnings)."""
         self._threads = self.encoder_cache.threads = torch.get_num_threads()
         products = [*self._text.products, *self.encoder_cache.vision.products]
         shape = self._text.heads, self._text.key_heads, self._text.head_dim
@@ -115,7 +113,11 @@ class ModelRunner:
 
     @torch.inference_mode()
     def begin(self, state: SequenceState, tree: TokenTree, *, waiting: Collection[bytes]) -> TokenTree:
-        """What is left to read of a first tree, given the cached prefixes."""
+        """What is left to read of a first tree, given the cached prefixes.
+
+        Its clip may be encoded on other threads while other sequences are read. `waiting` are the frame groups
+        (Patches.group_keys) of this and all other sequences that have not begun.
+        """
         slot = self._unread_slot(state)
         count, keys_values = self._kv_cache.find_prefix(slot, tree.token_ids[: tree.chain_length])
         if keys_values is not None:
@@ -145,7 +147,7 @@ class ModelRunner:
         return is_new
 
     def is_ready(self, state: SequenceState) -> bool:
-        """False while its clip goes through the tower on other threads."""
+        """False while its clip goes through the tower on other threads: to read it would be to wait."""
         return all(each.done() for each in state.pending.values())
 
     def wait(self) -> None:
@@ -154,7 +156,10 @@ class ModelRunner:
 
     @torch.inference_mode()
     def run(self, steps: Sequence[ScheduledStep]) -> list[Tensor]:
-        """For each step (positions, vocabulary) float32 logits."""
+        """For each step (positions, vocabulary) float32 logits. A sequence comes up once at most.
+
+        Afterwards the next tree may keep the tokens in front of the first fork, and the spine.
+        """
         slots = [self._slot(state, tree) for state, tree in steps]
         self._set_threads(is_large=True)
         embedded = torch.cat(
@@ -251,8 +256,8 @@ def _mask(tree: TokenTree) -> Tensor:
     return mask
 
 
-def unsupported(config: Any) -> str:
-    """Why a model of this configuration cannot be run here; empty if it can."""
+def _unsupported(config: Any) -> str:
+    """Why a model of this configuration cannot be run; empty if it can."""
     text = config.get_text_config()
     if text.hidden_act != "silu":
         return f"hidden_act {text.hidden_act!r} of the language model is not silu"

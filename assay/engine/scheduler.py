@@ -13,8 +13,7 @@ from assay.decoding.sequence import Sequence as Answer
 from assay.decoding.speculation import Speculation
 from assay.decoding.token_tree import TokenTree
 from assay.engine.kv_cache import SequenceState
-from assay.engine.model_runner import Logits
-from assay.engine.runner import Runner
+from assay.engine.model_runner import Logits, ModelRunner
 from assay.errors import AssayError, ModelUnavailable, OutOfTime
 from assay.form import Digits, Literal
 from assay.generator import Finished
@@ -43,7 +42,7 @@ class _Running:
     tree: TokenTree | None = None
     """What is to be read next; None before it has begun."""
     has_begun: bool = False
-    """Runner.begin was called."""
+    """ModelRunner.begin was called."""
     has_logits: bool = False
     """Its prompt was read."""
     waits: int = 0
@@ -60,7 +59,7 @@ class Scheduler:
     """Advances the running requests; lives on the engine's thread."""
 
     model: ModelInfo
-    runner: Runner
+    runner: ModelRunner
     max_in_flight: int
     forget: Callable[[str], None]
     """Called with the id of a request right before its last event."""
@@ -90,8 +89,7 @@ class Scheduler:
         """Take a request in flight; what is wrong with it becomes its last event."""
         request.stages.begin("vision")
         try:
-            speculation = self.speculation if self.runner.has_tree_attention else None
-            answer = Answer.begin(self.model, request.clip, request.conversation, request.form, speculation)
+            answer = Answer.begin(self.model, request.clip, request.conversation, request.form, self.speculation)
         except Exception as wrong:  # noqa: BLE001 - whatever is wrong with one request must not end the others
             self.end(request, _as_error(wrong, request))
             return
@@ -160,8 +158,7 @@ class Scheduler:
         short = [running for running in ready if running.tree and len(running.tree.token_ids) <= SHORT_TOKENS]
         long = [running for running in ready if running not in short]
         long.sort(key=lambda running: (-running.request.priority, not running.is_number))
-        chosen = self._numbers_first([*short, *long[:1]])
-        return chosen[: self.runner.max_batch] if self.runner.max_batch else chosen
+        return self._numbers_first([*short, *long[:1]])
 
     def _numbers_first(self, chosen: list[_Running]) -> list[_Running]:
         """Without those that wait, before anything is read of them, for a number that is being written."""
@@ -175,8 +172,7 @@ class Scheduler:
     def _chunk(self, running: _Running) -> TokenTree:
         """What is read of the tree in this step."""
         assert running.tree is not None
-        others = len(self._running) > 1
-        if others and self.runner.has_chunked_prefill and running.tree.chain_length > CHUNK_TOKENS:
+        if len(self._running) > 1 and running.tree.chain_length > CHUNK_TOKENS:
             return running.tree.split(CHUNK_TOKENS)[0]
         return running.tree
 

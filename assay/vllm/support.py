@@ -27,7 +27,8 @@ def check_release(packages: Path | None = None) -> None:
     found = find_release(packages)
     if not found:
         raise SettingsError(
-            "TRITON_SERVER_ENGINE=vllm needs vLLM: `pip install 'assay[gpu]'` where a GPU is, `make vllm` elsewhere"
+            "TRITON_SERVER_ENGINE=vllm, which auto means on a GPU, needs vLLM: `pip install 'assay[gpu]'` where a GPU "
+            "is, `make vllm` elsewhere; TRITON_SERVER_DEVICE=cpu does without"
         )
     if not found.startswith(TESTED_RELEASE):
         raise SettingsError(

@@ -7,13 +7,13 @@ pictures. How near each stage comes to what a GPU can do, without a checkpoint: 
 
 import argparse
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from statistics import median
 from typing import get_args
 
 import torch
+from transformers import Qwen2VLForConditionalGeneration
 
 from assay.checkpoint import read_checkpoint
 from assay.decoding.event_stream import EngineRequest
@@ -21,56 +21,35 @@ from assay.decoding.speculation import Speculation
 from assay.decoding.token_tree import TokenTree
 from assay.engine.kv_cache import ScheduledStep, SequenceState
 from assay.engine.model.loading import LoadedModel, load_model
-from assay.engine.model.number_format import NumberFormatName
-from assay.engine.runner import Runner, chosen_format, make_runner
+from assay.engine.model.number_format import NumberFormat, NumberFormatName, chosen_format
+from assay.engine.model_runner import ModelRunner
 from assay.engine.scheduler import Scheduler
 from benchmarks.engine.peers.process import processor_name
 from benchmarks.engine.workloads import NAMES, Ask, asks
 
 
-@dataclass
-class Timed:
-    """Implements Runner: another one, timed."""
+class Timed(ModelRunner):
+    """Counts the time of its forwards; nothing is cached from one answer to the next."""
 
-    runner: Runner
-    spent: list[tuple[int, float, float]] = field(default_factory=list)
-    """Of each forward: tokens read, seconds, CPU seconds."""
-    vision_cpu_seconds: float = 0.0
-    """Of clips from their pixels to embeddings, in front of the forwards."""
-
-    def __post_init__(self) -> None:
-        self.has_tree_attention = self.runner.has_tree_attention
-        self.max_batch, self.has_chunked_prefill = self.runner.max_batch, self.runner.has_chunked_prefill
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        return self.runner.warnings
-
-    def warm_up(self) -> None:
-        self.runner.warm_up()
+    def __init__(self, model: Qwen2VLForConditionalGeneration, number_format: NumberFormat = "stored") -> None:
+        super().__init__(model, 0, number_format)
+        self.spent: list[tuple[int, float, float]] = []
+        """Of each forward: tokens read, seconds, CPU seconds."""
+        self.vision_cpu_seconds = 0.0
+        """Of clips from their pixels to embeddings, in front of the forwards."""
 
     def begin(self, state: SequenceState, tree: TokenTree, *, waiting: Collection[bytes]) -> TokenTree:
         return tree
 
     def encode(self, state: SequenceState, tree: TokenTree) -> bool:
         started = time.process_time()
-        is_new = self.runner.encode(state, tree)
+        is_new = super().encode(state, tree)
         self.vision_cpu_seconds += time.process_time() - started
         return is_new
 
-    def is_ready(self, state: SequenceState) -> bool:
-        return True
-
-    def wait(self) -> None:
-        """For nothing."""
-
-    @property
-    def counters(self) -> Mapping[str, int]:
-        return self.runner.counters
-
     def run(self, steps: Sequence[ScheduledStep]) -> list[torch.Tensor]:
         started, cpu_started = time.perf_counter(), time.process_time()
-        logits = self.runner.run(steps)
+        logits = super().run(steps)
         tokens = sum(len(tree.token_ids) for _, tree in steps)
         self.spent.append((tokens, time.perf_counter() - started, time.process_time() - cpu_started))
         return logits
@@ -104,8 +83,6 @@ def answer(checkpoint: LoadedModel, timed: Timed, ask: Ask, learned: Speculation
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--runner", choices=("lean", "transformers"), default="lean")
-    parser.add_argument("--device", default="cpu", help="torch's name of one, such as cuda:0")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--number-format", choices=get_args(NumberFormatName), default="auto")
     parser.add_argument("--side-px", type=int, help="of the pictures, a multiple of 28 (default: the checkpoint's)")
@@ -113,9 +90,9 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    checkpoint, served = load_model(options.checkpoint, options.device), read_checkpoint(options.checkpoint)
-    number_format = chosen_format(checkpoint, options.runner, options.number_format)
-    timed = Timed(make_runner(checkpoint, options.runner, cache_bytes=0, number_format=number_format))
+    checkpoint, served = load_model(options.checkpoint), read_checkpoint(options.checkpoint)
+    number_format = chosen_format(checkpoint.model.config, options.number_format)
+    timed = Timed(checkpoint.model, number_format)
     timed.warm_up()
     for place, name in enumerate(options.workloads):
         requests = asks(name, served, options.pictures + 1, seed=1, side_px=options.side_px)
@@ -124,8 +101,7 @@ def main() -> None:
         medians = {key: median(row[key] for row in rows) for key in rows[0]}
         if not place:
             print(
-                f"{options.runner} runner, checkpoint {checkpoint.fingerprint}, {number_format}, {options.device},"
-                f" {options.threads} threads, {processor_name()}"
+                f"checkpoint {checkpoint.fingerprint}, {number_format}, {options.threads} threads, {processor_name()}"
             )
             print("| workload | " + " | ".join(medians) + " |\n|---" * 1 + "|---" * len(medians) + "|")
         print(f"| {name} | " + " | ".join(f"{value:,.0f}" for value in medians.values()) + " |", flush=True)

@@ -80,7 +80,7 @@ def _moves(scores: Sequence[float], stored: Sequence[float]) -> list[float]:
 
 
 async def _scored(directory: Path, checkpoint: ModelSpec, name: NumberFormat, clips: Sequence[Clip]) -> Scored:
-    engine = Engine.load(directory, EngineOptions(device="cpu", threads=1, number_format=name))
+    engine = Engine.load(directory, EngineOptions(threads=1, number_format=name))
     judge, direct, costs, judged = by_generator(engine, checkpoint), [], [], []
     try:
         for clip in clips:

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(processor_name(), file=sys.stderr)
     engine = Engine.load(
         options.checkpoint,
-        EngineOptions(device="cpu", threads=1, max_in_flight=max(SWEEPS["in flight"].sizes), cache_mib=64),
+        EngineOptions(threads=1, max_in_flight=max(SWEEPS["in flight"].sizes), cache_mib=64),
     )
     try:
         meter = _meter(engine, options.checkpoint)
@@ -92,7 +92,7 @@ def table(found: Mapping[str, Sequence[GrowthPoint]], hours: Sequence[HourPoint]
 def _meter(engine: Engine, checkpoint: Path) -> Meter:
     is_bfloat16 = engine.checkpoint_fingerprint.endswith("-bfloat16")
     peaks = measured_peaks(torch.bfloat16 if is_bfloat16 else torch.float32)
-    sums = ModelSums(load_model(checkpoint, "cpu").model)
+    sums = ModelSums(load_model(checkpoint).model)
     return Meter(engine, read_checkpoint(checkpoint), sums, peaks, weight_bytes=2 if is_bfloat16 else 4)
 
 

@@ -58,9 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
     served = read_checkpoint(options.checkpoint)
     asks, form = Conversation(question(served, "direct", is_video=False)), answer_form(served, "direct")
-    engine = Engine.load(
-        options.checkpoint, EngineOptions(device="cpu", threads=options.threads, cache_mib=options.cache_mib)
-    )
+    engine = Engine.load(options.checkpoint, EngineOptions(threads=options.threads, cache_mib=options.cache_mib))
     resident = list[float]()
     try:
         for done in range(options.every, options.requests + 1, options.every):

@@ -49,7 +49,7 @@ def as_they_are(checkpoint: Path, copy: Path) -> Path:
 
 async def _measured(options: argparse.Namespace) -> int:
     served = read_checkpoint(options.checkpoint)
-    engine = Engine.load(options.checkpoint, EngineOptions(device="cpu"))
+    engine = Engine.load(options.checkpoint, EngineOptions())
     try:
         async with Stack(checkpoint=options.checkpoint, logs=options.runs) as stack:
             triton = TritonGenerator(stack.addresses["triton_server"], idle_timeout_seconds=600)

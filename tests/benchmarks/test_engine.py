@@ -73,7 +73,7 @@ def test_a_batch_is_read_back_as_it_was(tmp_path: Path, served: Served) -> None:
 
 
 def test_transformers_is_held_to_the_form_and_writes_what_we_write(tmp_path: Path) -> None:
-    checkpoint = load_model(write_tiny_checkpoint(tmp_path), "cpu")
+    checkpoint = load_model(write_tiny_checkpoint(tmp_path))
     clips = [Ask(_clip(seed), Conversation("Rate."), FORM) for seed in (1, 2)]
     theirs = transformers_generate.generate(checkpoint, clips)
     for ask, written in zip(clips, theirs, strict=True):

@@ -21,7 +21,7 @@ PHOTO = NANO.parents[1] / "demo" / "photo.jpg"
 
 @pytest.fixture(scope="module")
 def engine():
-    engine = Engine.load(TWIN, EngineOptions(threads=1, device="cpu", number_format="stored"))
+    engine = Engine.load(TWIN, EngineOptions(threads=1, number_format="stored"))
     yield engine
     engine.close()
 

@@ -43,9 +43,9 @@ from training.pieces import QWEN_TOKENIZER, fetch
 ROOT = Path(__file__).parents[2]
 TEXT_LAYERS, VISION_LAYERS = 28, 32
 FORMS = ("direct", "regular", "natural")
-_COMPUTED = {"assay": 2, "vllm": 1, "transformers": 2}
-"""Of bfloat16 weights our engine and transformers compute in float32 on a CPU, vLLM as they are."""
-_OVERHEAD_BYTES = {"assay": 3 << 30, "vllm": 9 << 29, "transformers": 3 << 30}
+_COMPUTED = {"assay": 2, "vllm": 1}
+"""Of bfloat16 weights our engine computes in float32, vLLM as they are."""
+_OVERHEAD_BYTES = {"assay": 3 << 30, "vllm": 9 << 29}
 """Of the programs, the KV cache and activations."""
 _PATIENT = {
     "TRITON_SERVER_MAX_IN_FLIGHT": "2",
@@ -79,7 +79,7 @@ def main(
     forms: Annotated[str, typer.Option(metavar="FORM,…", help="Asked one after the other.")] = ",".join(FORMS),
     files: Annotated[str, typer.Option(metavar="FILE,…", help="What is scored.")] = "demo/photo.jpg,demo/video.mp4",
     engine: Annotated[
-        str, typer.Option(help="assay, transformers, or vllm after `make vllm`: in bfloat16, so that more fits.")
+        str, typer.Option(help="assay, or vllm after `make vllm`: in bfloat16, so that more fits.")
     ] = "assay",
     work: Annotated[Path, typer.Option(metavar="DIR", help="For the weights, which are removed at the end.")] = ROOT
     / "runs",

@@ -91,6 +91,14 @@ def test_gpus_that_do_not_make_whole_groups_are_refused(quick: Path, chosen: dic
 
 
 @pytest.mark.usefixtures("two_gpus")
+def test_our_own_engine_is_refused_on_a_gpu_with_both_ways_out(quick: Path) -> None:
+    with pytest.raises(
+        SettingsError, match=r"TRITON_SERVER_DEVICE=cpu, or .*=vllm, which needs `pip install 'assay\[gpu\]'"
+    ):
+        check_room(TritonServerSettings(checkpoint=quick, engine="assay"))
+
+
+@pytest.mark.usefixtures("two_gpus")
 def test_heads_that_cannot_be_divided_are_refused(quick: Path, with_vllm: Path) -> None:
     settings = TritonServerSettings(
         checkpoint=quick, engine="vllm", environment=with_vllm, gpus="none", tensor_parallel=4

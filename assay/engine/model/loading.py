@@ -11,7 +11,6 @@ from transformers.utils import logging as transformers_logging
 
 from assay.errors import CheckpointError
 from assay.qwen2_vl.model_info import ModelInfo, read_model_info
-from assay.weights import read_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,19 +20,22 @@ class LoadedModel(ModelInfo):
     model: Qwen2VLForConditionalGeneration
 
 
-def load_model(directory: Path, device: str) -> LoadedModel:
-    """Read and check a checkpoint; CheckpointError names the file, key or weight at fault."""
+def load_model(directory: Path) -> LoadedModel:
+    """Read and check a checkpoint, in float32 whatever it is stored in.
+
+    CheckpointError names the file, key or weight at fault.
+    """
     info = read_model_info(directory)
-    return LoadedModel(**vars(info), model=_load_weights(directory, device))
+    return LoadedModel(**vars(info), model=_load_weights(directory))
 
 
-def _load_weights(directory: Path, device: str) -> Qwen2VLForConditionalGeneration:
+def _load_weights(directory: Path) -> Qwen2VLForConditionalGeneration:
     # A bar drawn over itself is noise in a server's log.
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         loaded: Any = Qwen2VLForConditionalGeneration.from_pretrained(
             directory,
-            dtype=_dtype(directory, device),
+            dtype=torch.float32,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
@@ -50,16 +52,4 @@ def _load_weights(directory: Path, device: str) -> Qwen2VLForConditionalGenerati
         if report[trouble]:
             first = ", ".join(str(key) for key in sorted(report[trouble])[:4])
             raise CheckpointError(f"checkpoint {directory.name!r} has {len(report[trouble])} {trouble}: {first}")
-    model.to(device)  # type: ignore[arg-type]  # torch's own signature is lost in transformers' wrapper
     return model
-
-
-_HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-def _dtype(directory: Path, device: str) -> torch.dtype:
-    """Half precision only where the checkpoint says so and the device is quick at it."""
-    config = read_json(directory / "config.json")
-    said = {config.get("torch_dtype"), config.get("dtype"), (config.get("text_config") or {}).get("dtype")}
-    on_gpu = device.startswith("cuda")
-    return next((half for name, half in _HALVES.items() if on_gpu and name in said), torch.float32)

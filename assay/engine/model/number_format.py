@@ -5,10 +5,13 @@ was measured (`python -m benchmarks.formats`): a format is in it only where scor
 of the stored one's on average, and within .15 at most.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
+
+_log = logging.getLogger(__name__)
 
 NumberFormat = Literal["stored", "bfloat16", "int8"]
 """As the checkpoint has its weights, in float32; vision tower and language model in bfloat16, sums in float32; or the
@@ -21,6 +24,15 @@ _MEASURED: Mapping[tuple[str, object], NumberFormat] = {
     ("amx_bf16", NANO): "bfloat16",
 }
 """By what the processor multiplies and the checkpoint's shape, quickest first. All others: stored."""
+
+
+def chosen_format(config: Any, name: NumberFormatName) -> NumberFormat:
+    """What "auto" stands for with a checkpoint's config.json; the log says why."""
+    if name != "auto":
+        return name
+    chosen, why = measured_format(config)
+    _log.info("number format %s: %s", chosen, why)
+    return chosen
 
 
 def measured_format(config: Any, flags: Mapping[str, Any] | None = None) -> tuple[NumberFormat, str]:

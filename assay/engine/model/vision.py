@@ -17,6 +17,7 @@ from transformers.activations import ACT2FN
 from assay.engine.model.linear import Bfloat16Linear, Int8Linear, Linear, has_fbgemm
 from assay.engine.model.number_format import NumberFormat
 from assay.engine.model.rotary import interleaved, patch_angles, patch_turns, rotated, turned
+from assay.errors import CheckpointError
 
 QUICK_GELU = 1.702
 """quick_gelu(x) = silu(1.702 x) / 1.702."""
@@ -36,7 +37,7 @@ class Vision(Protocol):
 
 
 def vision_of(tower: Any, number_format: NumberFormat) -> Vision:
-    """ValueError if the weights cannot be held in this format on this machine."""
+    """CheckpointError if the weights cannot be held in this format on this machine."""
     return Bfloat16VisionTower(tower) if number_format == "bfloat16" else VisionTower(tower, number_format)
 
 
@@ -54,14 +55,14 @@ class VisionTower:
     """Implements Vision in float32, or with the products of its blocks in 8 bits."""
 
     def __init__(self, tower: Any, number_format: NumberFormat = "stored") -> None:
-        """ValueError if the weights cannot be rounded on this machine."""
+        """CheckpointError if the weights cannot be rounded on this machine."""
         config = tower.config
         self._heads, self._merge = int(config.num_heads), int(config.spatial_merge_size)
         self._act: Callable[[Tensor], Tensor] = ACT2FN[config.hidden_act]
         self._kernel = Linear(tower.patch_embed.proj.weight.detach().flatten(1), may_pack=False)
         self._inv_freq = tower.rotary_pos_emb.inv_freq.float()
         if number_format == "int8" and not has_fbgemm(self._kernel.weight):
-            raise ValueError("weights of the vision tower can be rounded to int8 for a CPU with FBGEMM alone")
+            raise CheckpointError("weights of the vision tower can be rounded to int8 for a CPU with FBGEMM alone")
         self._is_batch_variant = number_format == "int8"
         product: Callable[[Tensor, Tensor], Linear] = Int8Linear if self._is_batch_variant else _plain
         self._blocks = [

@@ -17,7 +17,6 @@ def load() -> Answer:
     checkpoint, threads, cache_mib, number_format = sys.argv[1:]
     options = EngineOptions(
         threads=int(threads),
-        device="cpu",
         cache_mib=int(cache_mib),
         max_waiting=64,
         number_format=number_format,  # type: ignore[arg-type]

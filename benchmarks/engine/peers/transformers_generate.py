@@ -1,4 +1,5 @@
-"""Worker: transformers' generate, greedy and constrained to the form, batched.
+"""Worker: transformers' generate, greedy and constrained to the form, batched; in bfloat16 on a GPU if there is one,
+else in float32.
 
 `python -m benchmarks.engine.peers.transformers_generate CHECKPOINT THREADS`
 """
@@ -25,7 +26,9 @@ Walk = Generator[list[int] | None, int, int | None]
 
 def load() -> Answer:
     torch.set_num_threads(int(sys.argv[2]))
-    checkpoint = load_model(Path(sys.argv[1]), "cpu")
+    checkpoint = load_model(Path(sys.argv[1]))
+    if torch.cuda.is_available():
+        torch.nn.Module.to(checkpoint.model, "cuda", torch.bfloat16)
 
     def answer(batch: dict[str, Any], in_flight: int) -> Answers:
         return in_groups(read_batch(batch), in_flight, partial(generate, checkpoint))
@@ -38,7 +41,7 @@ def generate(checkpoint: LoadedModel, asked: list[Ask]) -> list[str]:
     """Their answers. All prompts have one length, as all clips have one size."""
     prompts = [prompt_tokens(ask.clip, ask.conversation, checkpoint.layout, checkpoint.text) for ask in asked]
     rules = grammar_of(asked[0].form, checkpoint.text)
-    ids = torch.tensor([prompt.ids for prompt in prompts])
+    ids = torch.tensor([prompt.ids for prompt in prompts], device=checkpoint.model.device)
     special, is_video = checkpoint.text.special, prompts[0].is_video
     kinds = (ids == special.image_pad).int() + 2 * (ids == special.video_pad).int()
     names = ("pixel_values_videos", "video_grid_thw") if is_video else ("pixel_values", "image_grid_thw")
@@ -48,8 +51,8 @@ def generate(checkpoint: LoadedModel, asked: list[Ask]) -> list[str]:
         attention_mask=torch.ones_like(ids),
         mm_token_type_ids=kinds,
         **{
-            names[0]: torch.cat([torch.from_numpy(prompt.clip.pixel_values) for prompt in prompts]),
-            names[1]: torch.tensor([prompt.clip.grid_thw for prompt in prompts]),
+            names[0]: torch.cat([torch.from_numpy(prompt.clip.pixel_values) for prompt in prompts]).to(ids.device),
+            names[1]: torch.tensor([prompt.clip.grid_thw for prompt in prompts], device=ids.device),
         },
         do_sample=False,
         max_new_tokens=longest_answer(rules) + 1,

@@ -29,12 +29,12 @@ def tiny_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def checkpoint(tiny_directory: Path) -> LoadedModel:
-    return load_model(tiny_directory, "cpu")
+    return load_model(tiny_directory)
 
 
 @pytest.fixture
 def engine(tiny_directory: Path) -> Iterator[Engine]:
-    engine = Engine.load(tiny_directory, EngineOptions(threads=1, device="cpu", max_in_flight=4, max_waiting=2))
+    engine = Engine.load(tiny_directory, EngineOptions(threads=1, max_in_flight=4, max_waiting=2))
     yield engine
     engine.close()
 

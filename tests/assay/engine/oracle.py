@@ -11,11 +11,11 @@ from assay.decoding.token_tree import TokenTree
 from assay.engine.kv_cache import SequenceState
 from assay.engine.model.loading import LoadedModel
 from assay.engine.model_runner import Logits, ModelRunner
-from assay.engine.runner import Runner
 from assay.form import Choice, Digits, Form, Free, Literal, Segment
 from assay.frame import Clip
 from assay.generator import Chose, Conversation, Event, NumberWritten, Wrote
 from assay.qwen2_vl.prompt_tokens import PromptTokens, prompt_tokens
+from tests.assay.engine.transformers_runner import TransformersRunner
 
 Run = Callable[[SequenceState, TokenTree], torch.Tensor]
 """Logits (positions, vocabulary)."""
@@ -42,7 +42,7 @@ def engine_events(
             events.append(item)
 
 
-def run_of(runner: Runner) -> Run:
+def run_of(runner: ModelRunner | TransformersRunner) -> Run:
     """A step at a time."""
     return lambda state, tree: runner.run([(state, tree)])[0]
 

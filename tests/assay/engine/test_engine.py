@@ -230,7 +230,7 @@ async def test_generate_raises_what_is_wrong(engine: Engine, make_clip: Callable
 def test_the_fingerprint_says_in_what_numbers_an_answer_was_computed(
     tiny_directory: Path, image: Clip, number_format: NumberFormatName, suffix: str
 ) -> None:
-    engine = Engine.load(tiny_directory, EngineOptions(threads=1, device="cpu", number_format=number_format))
+    engine = Engine.load(tiny_directory, EngineOptions(threads=1, number_format=number_format))
     finished = _submit(engine, "a", image).wait()[-1]
     engine.close()
     assert isinstance(finished, Finished)
@@ -238,7 +238,7 @@ def test_the_fingerprint_says_in_what_numbers_an_answer_was_computed(
 
 
 def test_closing_ends_what_is_in_flight(tiny_directory: Path, image: Clip) -> None:
-    engine = Engine.load(tiny_directory, EngineOptions(threads=1, device="cpu"))
+    engine = Engine.load(tiny_directory, EngineOptions(threads=1))
     listener = _submit(engine, "a", image, LONG)
     engine.close()
     assert isinstance(listener.wait()[-1], ModelUnavailable)
@@ -253,7 +253,7 @@ def test_a_closed_engine_takes_no_requests(engine: Engine, image: Clip) -> None:
 
 @pytest.mark.parametrize("is_going_on", [False, True])
 def test_the_more_urgent_request_is_taken_first(tiny_directory: Path, image: Clip, is_going_on: bool) -> None:
-    engine = Engine.load(tiny_directory, EngineOptions(threads=1, device="cpu", max_in_flight=1, max_waiting=3))
+    engine = Engine.load(tiny_directory, EngineOptions(threads=1, max_in_flight=1, max_waiting=3))
     order: list[str] = []
 
     def submit(request_id: str, asks: Conversation = RATE, priority: int = 0) -> Listener:

@@ -108,7 +108,7 @@ def test_what_was_read_for_one_tenant_is_found_by_the_same_alone(checkpoint: Loa
 def test_what_one_tenant_was_answered_is_no_draft_for_another(checkpoint: LoadedModel, image: Clip) -> None:
     drafts, forwards = Speculation(), list[int]()
     for tenant in ("acme", "others", "acme"):
-        runner = Timed(ModelRunner(checkpoint.model, cache_bytes=0))
+        runner = Timed(checkpoint.model)
         scheduler = Scheduler(checkpoint, runner, 1, forget=lambda _: None, speculation=drafts)
         scheduler.admit(EngineRequest("0", image, replace(RATE, tenant=tenant), REASONED, on_events=lambda _: None))
         while not scheduler.is_idle:

@@ -13,9 +13,7 @@ from assay.decoding.token_tree import TokenTree
 from assay.engine.kv_cache import SequenceState
 from assay.engine.model.loading import LoadedModel, load_model
 from assay.engine.model_runner import ModelRunner
-from assay.engine.runner import make_runner
 from assay.engine.scheduler import Scheduler
-from assay.engine.transformers_runner import TransformersRunner
 from assay.errors import CheckpointError, InvalidRequest
 from assay.form import Choice, Form, Literal, Reading
 from assay.frame import Clip
@@ -24,6 +22,7 @@ from assay.prompt import answer_form, question
 from assay.qwen2_vl.prompt_tokens import PromptTokens, prompt_tokens
 from tests.assay.decoding.test_sequence import RATE, forms, with_a_model
 from tests.assay.engine.oracle import engine_events, run_of, texts
+from tests.assay.engine.transformers_runner import TransformersRunner
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 NANO = Path(__file__).parents[3] / "checkpoints" / "nano"
@@ -117,7 +116,7 @@ _CHECKPOINTS: dict[int, LoadedModel] = {}
 def _random_checkpoint(tmp_path_factory: pytest.TempPathFactory, seed: int) -> LoadedModel:
     if seed not in _CHECKPOINTS:
         directory = write_tiny_checkpoint(tmp_path_factory.mktemp(f"random-{seed}"), seed=100 + seed)
-        _CHECKPOINTS[seed] = load_model(directory, "cpu")
+        _CHECKPOINTS[seed] = load_model(directory)
     return _CHECKPOINTS[seed]
 
 
@@ -176,16 +175,10 @@ def test_a_model_with_another_activation_is_refused_by_name(checkpoint: LoadedMo
     config = checkpoint.model.config.get_text_config()
     before, config.hidden_act = config.hidden_act, "gelu"
     try:
-        with pytest.raises(CheckpointError, match="runner 'lean' cannot run this checkpoint: hidden_act 'gelu'"):
-            make_runner(checkpoint, "lean", cache_bytes=0)
-        assert isinstance(make_runner(checkpoint, "auto", cache_bytes=0), TransformersRunner)
+        with pytest.raises(CheckpointError, match="our own engine cannot run this checkpoint: hidden_act 'gelu'"):
+            ModelRunner(checkpoint.model)
     finally:
         config.hidden_act = before
-
-
-@pytest.mark.parametrize(("name", "kind"), [("auto", ModelRunner), ("transformers", TransformersRunner)])
-def test_the_runner_is_the_one_that_was_asked_for(checkpoint: LoadedModel, name: str, kind: type) -> None:
-    assert isinstance(make_runner(checkpoint, name, cache_bytes=0), kind)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("reading", get_args(Reading))
@@ -205,7 +198,7 @@ def test_both_runners_choose_alike(checkpoint: LoadedModel, make_clip: MakeClip,
 @pytest.mark.slow
 @pytest.mark.parametrize("frames", [1, 4])
 def test_the_shipped_checkpoint_answers_token_for_token_as_transformers(make_clip: MakeClip, frames: int) -> None:
-    checkpoint, served = load_model(NANO, "cpu"), read_checkpoint(NANO)
+    checkpoint, served = load_model(NANO), read_checkpoint(NANO)
     clip = make_clip(frames, is_video=frames > 1, height=112, width=112)
     asks = Conversation(question(served, "regular", clip.is_video))
     form = answer_form(served, "regular")

@@ -48,7 +48,7 @@ FORKED = Form(
 
 @pytest.fixture(scope="module")
 def loaded(quick_nano: Path) -> LoadedModel:
-    return load_model(quick_nano, "cpu")
+    return load_model(quick_nano)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def test_the_7b_in_miniature_is_answered_as_by_transformers_also_when_it_is_spread(
     miniature: Path, image: Clip, video: Clip, processes: int
 ) -> None:
-    loaded, options = load_model(miniature, "cpu"), VllmOptions(max_model_tokens=2048, tensor_parallel=processes)
+    loaded, options = load_model(miniature), VllmOptions(max_model_tokens=2048, tensor_parallel=processes)
     engine = VllmEngine.load(miniature, options)
     try:
         for clip in (image, video):

@@ -36,7 +36,7 @@ def without_vision(adapter: Path, out: Path, *, in_file_too: bool) -> Path:
 
 def test_a_merge_is_proven_and_the_engine_loads_it(base: Path, adapter: Path, tmp_path: Path) -> None:
     proof = merge(base, adapter, tmp_path / "merged")
-    load_model(tmp_path / "merged", "cpu")
+    load_model(tmp_path / "merged")
     assert max(proof.worst_layer, proof.worst_output) <= proof.tolerance < 1e-5 < proof.adapter_moves
 
 

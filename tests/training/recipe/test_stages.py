@@ -117,4 +117,4 @@ def test_the_loss_falls_and_the_merged_checkpoint_loads(base: Path, mini: Miniat
     losses = [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines()]
     assert losses[-1] < losses[0]
     merge(base, out, tmp_path / "merged")
-    load_model(tmp_path / "merged", "cpu")
+    load_model(tmp_path / "merged")

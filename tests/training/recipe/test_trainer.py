@@ -86,4 +86,4 @@ def test_a_sharded_state_is_read_back_to_the_bit(together: Path) -> None:
 
 
 def test_the_engine_loads_what_was_sharded(together: Path) -> None:
-    load_model(together / "sharded", "cpu")
+    load_model(together / "sharded")

@@ -79,7 +79,7 @@ def test_what_has_not_changed_is_not_reported_again(heard: list[tuple[str, str, 
 
 
 def test_everything_that_the_engine_counts_has_a_description(tmp_path: Path) -> None:
-    engine = Engine.load(write_tiny_checkpoint(tmp_path), EngineOptions(threads=1, device="cpu"))
+    engine = Engine.load(write_tiny_checkpoint(tmp_path), EngineOptions(threads=1))
     counters = set(engine.counters)
     engine.close()
     seconds = {f"{stage}_seconds" for stage in ("queue", "vision", "prefill", "decode")}

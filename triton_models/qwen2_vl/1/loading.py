@@ -27,7 +27,7 @@ class _Settings(BaseSettings):
     gpus: Annotated[str, Field(description="CUDA's numbers of all that have engines, with commas")] = ""
     instances: Annotated[int, Field(ge=1, le=64)] = 1
     tensor_parallel: Annotated[int, Field(ge=1, le=64)] = 1
-    engine: Literal["auto", "assay", "vllm", "transformers"] = "auto"
+    engine: Literal["auto", "assay", "vllm"] = "auto"
     cache_mib: Annotated[int, Field(ge=0, le=1 << 20, description="size of the prefix and encoder caches")] = 256
     number_format: Literal["auto", "stored", "bfloat16", "int8"] = "auto"
 
@@ -45,7 +45,7 @@ def load_engine(args: dict[str, str]) -> tuple[Any, Any]:
     settings, gpu = load(_Settings), args["model_instance_device_id"] if args["model_instance_kind"] == "GPU" else ""
     device = settings.device or (f"cuda:{gpu}" if gpu else "cuda" if torch.cuda.is_available() else "cpu")
     is_vllm = settings.engine == "vllm" or (settings.engine == "auto" and device.startswith("cuda"))
-    engine = _vllm(settings, device) if is_vllm else _ours(settings, device)
+    engine = _vllm(settings, device) if is_vllm else _ours(settings)
     # What libraries and weights have made stays: the collector would stop this process for it again and again.
     gc.collect()
     gc.freeze()
@@ -74,10 +74,8 @@ def _gpus(settings: _Settings, first: str) -> list[str]:
     return every[every.index(first) :][: settings.tensor_parallel]
 
 
-def _ours(settings: _Settings, device: str) -> Any:
+def _ours(settings: _Settings) -> Any:
     from assay.engine import Engine, EngineOptions
 
     others = {"checkpoint", "engine", "device", "gpus", "instances", "tensor_parallel"}
-    chosen = settings.model_dump(exclude=others)
-    runner = {"assay": "lean", "transformers": "transformers"}.get(settings.engine, "auto")
-    return Engine.load(settings.checkpoint, EngineOptions(device=device, runner=runner, **chosen))  # type: ignore[arg-type]
+    return Engine.load(settings.checkpoint, EngineOptions(**settings.model_dump(exclude=others)))

@@ -26,7 +26,7 @@ def _edit(path: Path, **changes: Any) -> None:
 
 def _complaint(directory: Path) -> str:
     with pytest.raises(CheckpointError) as complaint:
-        load_model(directory, "cpu")
+        load_model(directory)
     return complaint.value.message
 
 
@@ -117,4 +117,4 @@ def test_another_tokeniser_has_another_fingerprint(tiny_directory: Path, directo
 
 def test_on_a_cpu_the_weights_are_float32(directory: Path) -> None:
     _edit(directory / "config.json", dtype="bfloat16")
-    assert load_model(directory, "cpu").model.dtype == torch.float32
+    assert load_model(directory).model.dtype == torch.float32

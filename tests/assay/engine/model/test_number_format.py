@@ -1,6 +1,7 @@
 """The number format is read from a table: by the processor's flags and the checkpoint's shape, never by a clock."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from transformers import Qwen2VLConfig
 
 from assay.engine.model.loading import LoadedModel
-from assay.engine.model.number_format import NumberFormat, measured_format
+from assay.engine.model.number_format import NumberFormat, chosen_format, measured_format
 
 NANO = Path(__file__).parents[4] / "checkpoints" / "nano"
 
@@ -41,3 +42,9 @@ def test_this_processor_gets_the_same_every_time(checkpoint: LoadedModel) -> Non
     assert measured_format(checkpoint.model.config) == measured_format(
         checkpoint.model.config, torch.cpu.get_capabilities()
     )
+
+
+def test_the_log_says_what_auto_stands_for(checkpoint: LoadedModel, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        assert chosen_format(checkpoint.model.config, "auto") == "stored"
+    assert "number format stored: " in caplog.text

@@ -1,6 +1,6 @@
-"""TransformersRunner: transformers' own model, a step at a time. Runs every Qwen2-VL, on every device."""
+"""TransformersRunner: transformers' own model, a step at a time."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,40 +14,11 @@ from assay.qwen2_vl.prompt_tokens import PromptTokens
 
 
 class TransformersRunner:
-    """Implements Runner. A tree is read path by path, a forward each."""
-
-    max_batch = 1
-    has_chunked_prefill = False
-    has_tree_attention = False
+    """The oracle of ModelRunner.run. A tree is read path by path, a forward each."""
 
     def __init__(self, model: Qwen2VLForConditionalGeneration) -> None:
         self._model = model
         self._read_states: WeakKeyDictionary[SequenceState, _ReadState] = WeakKeyDictionary()
-
-    warnings = ()
-    """Each request is read by itself."""
-
-    def warm_up(self) -> None:
-        """Nothing has to be tried out."""
-
-    def begin(self, state: SequenceState, tree: TokenTree, *, waiting: Collection[bytes]) -> TokenTree:
-        """All of it: nothing is cached."""
-        return tree
-
-    def encode(self, state: SequenceState, tree: TokenTree) -> bool:
-        """False: a clip goes through the tower with its prompt."""
-        return False
-
-    def is_ready(self, state: SequenceState) -> bool:
-        """Always."""
-        return True
-
-    def wait(self) -> None:
-        """For nothing."""
-
-    @property
-    def counters(self) -> Mapping[str, int]:
-        return {}
 
     @torch.inference_mode()
     def run(self, steps: Sequence[ScheduledStep]) -> list[torch.Tensor]:
@@ -65,11 +36,11 @@ class TransformersRunner:
     def _read(
         self, state: SequenceState, keep: int, token_ids: tuple[int, ...], positions: tuple[int, ...]
     ) -> torch.Tensor:
-        """(positions, vocabulary) float32 logits, on the CPU."""
+        """(positions, vocabulary) float32 logits."""
         read = self._read_states.setdefault(state, _ReadState())
         if keep < read.length:
             read.cache.crop(keep - read.length)
-        input_ids = torch.tensor([token_ids], device=self._model.device)
+        input_ids = torch.tensor([token_ids])
         if keep == 0:
             position_ids, vision = self._prompt(state.prompt, read, input_ids)
         else:
@@ -79,11 +50,11 @@ class TransformersRunner:
             position_ids=position_ids,
             past_key_values=read.cache,
             use_cache=True,
-            logits_to_keep=torch.tensor(positions, device=self._model.device),
+            logits_to_keep=torch.tensor(positions),
             **vision,
         )
         read.length = keep + len(token_ids)
-        logits: torch.Tensor = output.logits[0].float().cpu()
+        logits: torch.Tensor = output.logits[0].float()
         return logits
 
     def _prompt(
@@ -91,8 +62,8 @@ class TransformersRunner:
     ) -> tuple[torch.Tensor, dict[str, Any]]:
         """(3, 1, tokens) positions of a prompt, and the clip as keyword arguments of the model."""
         clip, kind = prompt.clip, "video" if prompt.is_video else "image"
-        pixels = torch.from_numpy(clip.pixel_values).to(self._model.device)
-        grid = torch.tensor([clip.grid_thw], device=self._model.device)
+        pixels = torch.from_numpy(clip.pixel_values)
+        grid = torch.tensor([clip.grid_thw])
         pads = {"image": self._model.config.image_token_id, "video": self._model.config.video_token_id}
         token_types = (input_ids == pads[kind]).int() * (2 if kind == "video" else 1)
         position_ids, rope_deltas = self._model.model.get_rope_index(
@@ -104,7 +75,7 @@ class TransformersRunner:
 
     def _text_positions(self, first: int, count: int) -> torch.Tensor:
         """(3, 1, count): text has the same position along time, height and width."""
-        return torch.arange(first, first + count, device=self._model.device).expand(3, 1, count)
+        return torch.arange(first, first + count).expand(3, 1, count)
 
 
 @dataclass(slots=True, eq=False)
