@@ -22,6 +22,7 @@ NANO = ((384, 8), (256, 4))
 """Width and depth of the vision tower and of the language model."""
 _MEASURED: Mapping[tuple[str, object], NumberFormat] = {
     ("amx_bf16", NANO): "bfloat16",
+    ("avx512_bf16", NANO): "bfloat16",
 }
 """By what the processor multiplies and the checkpoint's shape, quickest first. All others: stored."""
 

@@ -152,7 +152,7 @@ def command_of(name: str, checkpoint: Path, threads: int, environments: Path) ->
 
 def _own_precision() -> str:
     """What OpenVINO takes by itself on this processor for sums behind int8 weights."""
-    return "bf16" if torch.cpu.get_capabilities().get("amx_bf16") else "f32"
+    return "bf16" if torch.cpu.get_capabilities().get("avx512_bf16") else "f32"
 
 
 def _exported(python: Path, checkpoint: Path, environments: Path, weights: str) -> Path:

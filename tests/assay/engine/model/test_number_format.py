@@ -19,7 +19,7 @@ NANO = Path(__file__).parents[4] / "checkpoints" / "nano"
     [
         ({"avx2"}, "stored"),
         ({"avx2", "avx_vnni", "avx512_f", "avx512_vnni"}, "stored"),
-        ({"avx512_f", "avx512_bf16"}, "stored"),
+        ({"avx2", "avx512_f", "avx512_bf16"}, "bfloat16"),
         ({"avx512_f", "avx512_bf16", "amx_bf16"}, "bfloat16"),
     ],
 )
