@@ -23,17 +23,6 @@ def existing(path: Path) -> Path:
     return next(each for each in (path.resolve(), *path.resolve().parents) if each.exists())
 
 
-def peak_memory_bytes() -> int:
-    """The most that this process has had resident since it started, or since reset_peak()."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines["VmHWM"].split()[0]) << 10
-
-
-def reset_peak() -> None:
-    """Lets peak_memory_bytes() begin at what is resident now."""
-    Path("/proc/self/clear_refs").write_text("5")
-
-
 def _left_in_container(cgroup: Path) -> int:
     """Under cgroup v2 or v1; page cache that can be dropped counts as free."""
     for limit, used, cache in (

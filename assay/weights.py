@@ -6,7 +6,7 @@ assay/engine/model/loading.py loads what has passed here.
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -181,34 +181,3 @@ def read_header(path: Path) -> list[StoredTensor]:
         actual = path.stat().st_size
         raise CheckpointError(f"{path.name} has {actual} bytes, its header says {expected}; fetch it again")
     return sorted(tensors, key=lambda tensor: tensor.offset_bytes)
-
-
-def write_tensors(
-    path: Path, tensors: Sequence[StoredTensor], content: Callable[[StoredTensor], NDArray[np.uint8]]
-) -> None:
-    """Writes one safetensors file tensor by tensor, so that no more than one is in memory.
-
-    `content` returns the bytes of a tensor, as many as its dtype and shape have; where the tensors lie now is ignored.
-    """
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for tensor in tensors:
-        header[tensor.name] = {
-            "dtype": tensor.dtype,
-            "shape": list(tensor.shape),
-            "data_offsets": [end, end := end + tensor.size_bytes],
-        }
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for tensor in tensors:
-            values = content(tensor)
-            assert values.nbytes == tensor.size_bytes, tensor.name
-            file.write(values.data)
-
-
-def write_index(directory: Path, files: Mapping[str, str], total_bytes: int) -> None:
-    """model.safetensors.index.json, as the hub's: tensor -> file."""
-    index = {"metadata": {"total_size": total_bytes}, "weight_map": dict(sorted(files.items()))}
-    (directory / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")

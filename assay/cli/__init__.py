@@ -278,6 +278,6 @@ def prepare_checkpoint(
     Downloads both (safetensors only, no code of theirs is run), merges them and proves the merge, adds prompts and
     forms, checks the result.
     """
-    from assay.cli.prepare import PrepareOptions, run_prepare
+    from assay.cli.checkpoint import prepare
 
-    return run_prepare(PrepareOptions(name, out, hub, cache, base, adapter, folder, variant))
+    return prepare(name=name, out=out, hub=hub, cache=cache, base=base, adapter=adapter, folder=folder, variant=variant)

@@ -1,18 +1,36 @@
-"""`assay checkpoint show`: what a directory holds, and whether it can be served."""
+"""`assay checkpoint`: what a directory holds, whether it can be served, and how one is made."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from assay.checkpoint import ModelSpec, read_checkpoint
 from assay.cot import CotReader
-from assay.errors import CheckpointError
+from assay.errors import AssayError, CheckpointError
 from assay.form import Literal
 from assay.model_memory import BFLOAT16_BYTES, FLOAT32_BYTES, ModelMemory, check_stored, model_memory
 from assay.prompt import answer_form, question
+from assay.stack import checkout, checkout_module
 from assay.weights import count_weights, fingerprint, read_json
 
 _REQUESTS, _CACHE_BYTES = 8, 256 << 20
 """TRITON_SERVER_MAX_IN_FLIGHT and TRITON_SERVER_CACHE_MIB, where nothing is set."""
+
+
+class NotPrepared(AssayError):
+    """Something that is needed is not there."""
+
+    grpc_status = "UNAVAILABLE"
+    reason = "NOT_PREPARED"
+
+
+def prepare(**chosen: Any) -> int:
+    """`assay checkpoint prepare`, by the recipe that also merges: the wheel holds no training/. NotPrepared without."""
+    if not (checkout() / "training" / "__main__.py").is_file():
+        raise NotPrepared("training/ is not here, which merges the adapter into the model; use a checkout of Assay")
+    recipe = checkout_module("training.recipe.prepare")
+    code: int = recipe.run_prepare(recipe.PrepareOptions(**chosen))
+    return code
 
 
 def show(directory: Path, verify: bool = False) -> None:

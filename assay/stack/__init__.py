@@ -5,12 +5,15 @@ with Stack() as stack:
 """
 
 import asyncio
+import importlib
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Self
 
 from assay.errors import CheckpointError
@@ -18,7 +21,7 @@ from assay.stack.backoff import Backoff
 from assay.stack.program import Program, StackError
 from assay.stack.supervised import Part, Supervised
 
-__all__ = ["STAGES", "NoCheckout", "Part", "Stack", "StackError", "checkout"]
+__all__ = ["STAGES", "NoCheckout", "Part", "Stack", "StackError", "checkout", "checkout_module"]
 
 # Longer than the programs let calls in flight go on after SIGTERM (30 s).
 STOP_SECONDS = 35.0
@@ -91,6 +94,14 @@ def checkout() -> Path:
         "the servers are not installed here, only the client is; get a checkout of Assay, run `make setup` in it, and "
         "use its .venv/bin/assay"
     )
+
+
+def checkout_module(name: str) -> ModuleType:
+    """A module that is not the library's, by its name. NoCheckout if there is none."""
+    root = str(checkout())
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    return importlib.import_module(name)
 
 
 class Stack:

@@ -5,10 +5,8 @@ found, in `MODULE.settings`.
 """
 
 import ast
-import importlib
 import inspect
 import itertools
-import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, is_dataclass
@@ -20,7 +18,7 @@ from pydantic_settings import BaseSettings
 
 from assay.errors import InvalidRequest
 from assay.rpc.settings import NESTED, allowed_values, leaves
-from assay.stack import checkout
+from assay.stack import checkout, checkout_module
 
 MODULES = {
     "gateway": "gateway",
@@ -70,10 +68,7 @@ def settings_class(program: str) -> type[BaseSettings]:
     """The class that a program reads its environment with."""
     if program not in MODULES:
         raise InvalidRequest(f"there is no program {program!r}; there are {', '.join(MODULES)}", field="program")
-    root = str(checkout())
-    if root not in sys.path:
-        sys.path.insert(0, root)
-    module = importlib.import_module(f"{MODULES[program]}.settings")
+    module = checkout_module(f"{MODULES[program]}.settings")
     return next(
         value
         for value in vars(module).values()

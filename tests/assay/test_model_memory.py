@@ -11,8 +11,9 @@ from assay.checkpoint import read_checkpoint
 from assay.errors import CheckpointError
 from assay.model_memory import BFLOAT16_BYTES, check_stored, model_memory
 from assay.weight_shapes import weight_shapes
-from assay.weights import StoredTensor, write_tensors
+from assay.weights import StoredTensor
 from training.recipe.shape import config_7b
+from training.recipe.weight_files import write_tensors
 
 NANO, REALQA = Path("checkpoints/nano"), Path("checkpoints/realqa-7b")
 

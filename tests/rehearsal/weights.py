@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.weight_shapes import layer_name, weight_shapes
-from assay.weights import StoredTensor, write_index, write_tensors
+from assay.weights import StoredTensor
+from training.recipe.weight_files import write_index, write_tensors
 
 SHARDS = 5
 """As many as Qwen/Qwen2-VL-7B-Instruct has."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from assay.errors import CheckpointError
-from assay.machine import available_memory_bytes, free_disk_bytes, peak_memory_bytes, reset_peak
+from assay.machine import available_memory_bytes, free_disk_bytes
 from assay.weight_shapes import check_weights, file_name
 from assay.weights import (
     StoredTensor,
@@ -28,7 +28,6 @@ from assay.weights import (
     read_json,
     shards,
     stored_tensors,
-    write_tensors,
 )
 from training.recipe.adapter import VISION, adapted_layers, without_base
 from training.recipe.proof import (
@@ -43,6 +42,7 @@ from training.recipe.proof import (
     probe,
     tolerance,
 )
+from training.recipe.weight_files import write_tensors
 
 _CARRIED = ("*.json", "*.jinja", "merges.txt", "assay.toml")
 _PROOF = "merge.json"
@@ -72,7 +72,7 @@ def merge(
                               "--language-only")  # fmt: skip
     _refuse_full(stored, layers, out)
     _return_freed_memory()
-    reset_peak()
+    _reset_peak()
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -96,8 +96,19 @@ def merge(
         # A server is somebody else.
         file.chmod(0o644)
     part.rename(out)
-    say(f"memory at most {peak_memory_bytes() / 1e9:.2f} GB")
+    say(f"memory at most {_peak_memory_bytes() / 1e9:.2f} GB")
     return proof
+
+
+def _peak_memory_bytes() -> int:
+    """The most that this process has had resident since it started, or since _reset_peak()."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines["VmHWM"].split()[0]) << 10
+
+
+def _reset_peak() -> None:
+    """Lets _peak_memory_bytes() begin at what is resident now."""
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def needed_memory_bytes(stored: Mapping[str, StoredTensor], layers: Mapping[str, Any]) -> int:

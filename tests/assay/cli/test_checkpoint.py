@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from assay.cli import hub, main, prepare
+from assay.cli import checkpoint, main
 from assay.weight_shapes import weight_shapes
 from assay.weights import fingerprint
 from tests.assay.scripted_hub import COMMIT, ScriptedHub
 from tests.rehearsal.weights import true_shape
 from tests.tiny_checkpoint import write_tiny_adapter, write_tiny_checkpoint
+from training.recipe import hub, prepare
 
 ROOT = Path(__file__).parents[3]
 RECIPE = ROOT / "checkpoints/realqa-7b"
@@ -59,7 +60,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "root/training/__main__.py").write_text(MERGE)
     recipe = tmp_path / "root/checkpoints/realqa-7b"
     shutil.copytree(ROOT / "checkpoints/realqa-7b", recipe)
-    monkeypatch.setattr(prepare, "checkout", lambda: tmp_path / "root")
+    for module in (checkpoint, prepare):
+        monkeypatch.setattr(module, "checkout", lambda: tmp_path / "root")
     return tmp_path / "root"
 
 

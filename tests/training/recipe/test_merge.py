@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from assay.engine.model.loading import load_model
 from assay.errors import CheckpointError
-from assay.weights import StoredTensor, stored_tensors, write_index
+from assay.weights import StoredTensor, stored_tensors
 from tests.checkpoints import NANO
 from tests.rehearsal.weights import miniature_shape, write_adapter, write_base
 from training.recipe import merge as merging
@@ -20,6 +20,7 @@ from training.recipe.adapter import adapted_layers, current_names, with_adapter,
 from training.recipe.base import load_base
 from training.recipe.merge import merge
 from training.recipe.proof import LayerProbe, StoredWeights, check_copies, check_layers, compare_outputs, probe
+from training.recipe.weight_files import write_index
 
 
 def without_vision(adapter: Path, out: Path, *, in_file_too: bool) -> Path:

@@ -1,7 +1,7 @@
 """`assay checkpoint prepare NAME`: a base model and an adapter become a directory that can be served.
 
 Everything that can be missing is searched before the first byte is downloaded, and named in one sentence with the way
-out: a checkout (the wheel holds no training/, which merges), the hub, an adapter in safetensors, room on the disk.
+out: the hub, an adapter in safetensors, room on the disk.
 """
 
 import json
@@ -19,26 +19,19 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from assay.checkpoint import read_checkpoint
-from assay.cli.checkpoint import check_servable, show
-from assay.cli.hub import Hub, Snapshot
-from assay.errors import AssayError, CheckpointError
+from assay.cli.checkpoint import NotPrepared, check_servable, show
+from assay.errors import CheckpointError
 from assay.machine import available_memory_bytes
 from assay.model_memory import BFLOAT16_BYTES, FLOAT32_BYTES, LIBRARIES_BYTES
 from assay.stack import checkout
 from assay.weight_shapes import weight_shapes
 from assay.weights import read_json
+from training.recipe.hub import Hub, Snapshot
 
 _TEXT = ("assay.toml", "README.md")
 _OTHER_FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
 _PREPROCESSOR = ("preprocessor_config.json", "chat_template.json", "chat_template.jinja")
 _MERGE = ("training", "merge")
-
-
-class NotPrepared(AssayError):
-    """Something that is needed is not there."""
-
-    grpc_status = "UNAVAILABLE"
-    reason = "NOT_PREPARED"
 
 
 class _Source(BaseModel):
@@ -83,7 +76,6 @@ def run_prepare(options: PrepareOptions) -> int:
     variant = options.variant or read_checkpoint(recipe).variant
     _refuse_variant(recipe, variant)
     _refuse_occupied(out)
-    _refuse_without_merge(root)
     hub = Hub(options.hub, options.cache)
     base, adapter = _found(hub, sources, options)
     hub.refuse_full([each for each in (base, adapter) if isinstance(each, Snapshot)], out)
@@ -196,8 +188,3 @@ def _refuse_variant(recipe: Path, variant: str) -> None:
 def _refuse_occupied(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise CheckpointError(f"{out} is there already; name another with --out, or look at it: assay checkpoint show")
-
-
-def _refuse_without_merge(root: Path) -> None:
-    if not (root / "training" / "__main__.py").is_file():
-        raise NotPrepared("training/ is not here, which merges the adapter into the model; use a checkout of Assay")
