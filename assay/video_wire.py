@@ -1,6 +1,7 @@
 """VideoOptions <-> assay.v1."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
@@ -10,24 +11,16 @@ from assay.v1 import assay_pb2, event_pb2, video_pb2
 from assay.video import KeyFrames, Pooling, Sampling, VideoOptions
 
 T = TypeVar("T")
-SAMPLING_TO_WIRE = {
-    None: video_pb2.SAMPLING_POLICY_UNSPECIFIED,
-    Sampling.FPS: video_pb2.SAMPLING_POLICY_FPS,
-    Sampling.UNIFORM: video_pb2.SAMPLING_POLICY_UNIFORM,
-    Sampling.SCENE: video_pb2.SAMPLING_POLICY_SCENE,
-}
-KEY_FRAMES_TO_WIRE = {
-    None: video_pb2.KEY_FRAMES_UNSPECIFIED,
-    KeyFrames.EXACT: video_pb2.KEY_FRAMES_EXACT,
-    KeyFrames.AUTO: video_pb2.KEY_FRAMES_AUTO,
-    KeyFrames.ONLY: video_pb2.KEY_FRAMES_ONLY,
-}
-POOLING_TO_WIRE = {
-    None: event_pb2.POOLING_UNSPECIFIED,
-    Pooling.MEAN: event_pb2.POOLING_MEAN,
-    Pooling.PERCENTILE: event_pb2.POOLING_PERCENTILE,
-    Pooling.WORST: event_pb2.POOLING_WORST,
-}
+
+
+def _numbers(kind: type[StrEnum], wire: Any, prefix: str) -> dict[Any, Any]:
+    """Member -> the wire's number of the same name behind the prefix; of None that of what is not specified."""
+    return {None: wire.Value(f"{prefix}_UNSPECIFIED"), **{each: wire.Value(f"{prefix}_{each.name}") for each in kind}}
+
+
+SAMPLING_TO_WIRE = _numbers(Sampling, video_pb2.SamplingPolicy, "SAMPLING_POLICY")
+KEY_FRAMES_TO_WIRE = _numbers(KeyFrames, video_pb2.KeyFrames, "KEY_FRAMES")
+POOLING_TO_WIRE = _numbers(Pooling, event_pb2.Pooling, "POOLING")
 SAMPLING_FROM_WIRE = {number: name for name, number in SAMPLING_TO_WIRE.items()}
 KEY_FRAMES_FROM_WIRE = {number: name for name, number in KEY_FRAMES_TO_WIRE.items()}
 POOLING_FROM_WIRE = {number: name for name, number in POOLING_TO_WIRE.items()}

@@ -1,10 +1,11 @@
 """Domain <-> assay.v1. Nothing here decides anything; it only says the same in the other language."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import get_args
 
 import numpy as np
 
-from assay.attribute import KINDS, Attribute, Level
+from assay.attribute import KINDS, Attribute
 from assay.checkpoint import FormName, ModelSpec
 from assay.errors import InvalidRequest
 from assay.frame import Clip, Frame
@@ -16,20 +17,13 @@ SLICE_BYTES = 1 << 20
 """Largest piece of pixels in one message: the fastest on grpc.aio, and below the default limit of 4 MiB."""
 
 FORM_TO_WIRE: Mapping[FormName, score_pb2.AnswerForm.ValueType] = {
-    "direct": score_pb2.ANSWER_FORM_DIRECT,
-    "regular": score_pb2.ANSWER_FORM_REGULAR,
-    "natural": score_pb2.ANSWER_FORM_NATURAL,
+    name: score_pb2.AnswerForm.Value(f"ANSWER_FORM_{name.upper()}") for name in get_args(FormName)
 }
 _FORM_FROM_WIRE: Mapping[int, FormName] = {
     score_pb2.ANSWER_FORM_UNSPECIFIED: "regular",
     **{value: name for name, value in FORM_TO_WIRE.items()},
 }
 _RESAMPLING = {"nearest": clip_pb2.RESAMPLING_NEAREST, "bicubic": clip_pb2.RESAMPLING_BICUBIC}
-_LEVELS = {
-    Level.HIGH: attribute_pb2.ATTRIBUTE_LEVEL_HIGH,
-    Level.MIDDLE: attribute_pb2.ATTRIBUTE_LEVEL_MIDDLE,
-    Level.LOW: attribute_pb2.ATTRIBUTE_LEVEL_LOW,
-}
 
 
 def form_from_wire(form: int) -> FormName:
@@ -43,7 +37,7 @@ def attribute_to_wire(attribute: Attribute) -> attribute_pb2.Attribute:
     kind = KINDS[attribute.name]
     return attribute_pb2.Attribute(
         name=attribute_pb2.AttributeName.Value(f"ATTRIBUTE_NAME_{attribute.name.upper()}"),
-        level=_LEVELS[kind.level],
+        level=attribute_pb2.AttributeLevel.Value(f"ATTRIBUTE_LEVEL_{kind.level.name}"),
         grade=attribute.grade,
         ordinal=attribute.ordinal if kind.is_graded else 0,
         probabilities=[

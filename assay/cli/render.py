@@ -1,7 +1,6 @@
 """Judgements and events as text and as JSON. Nothing here prints."""
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -185,15 +184,10 @@ def _attributes(attributes: Mapping[str, Attribute]) -> dict[str, Any]:
 
 
 class ReasoningText:
-    """Puts the reasoning of windows that are scored at the same time one after the other, numbered as on the wire."""
+    """The reasoning of windows as it is written, numbered as on the wire: all of one comes before the next."""
 
     def __init__(self) -> None:
         self._is_video = False
-        self._current = 0
-        self._held: defaultdict[int, str] = defaultdict(str)
-        """Text of windows after the current one."""
-        self._finished: set[int] = set()
-        """Windows that are scored."""
         self._last = ""
         """Last character of the current window's text; empty if there is none."""
 
@@ -203,36 +197,17 @@ class ReasoningText:
             case "started":
                 self._is_video = event.started.media.kind == event_pb2.MEDIA_KIND_VIDEO
             case "reasoning":
-                return self._reasoning(event.reasoning.window_index, printable(event.reasoning.text))
-            case "window":
-                self._finished.add(event.window.window_index)
-                return self._catch_up()
-            case "result":
-                self._finished.update(window.window_index for window in event.result.windows)
-                return self._catch_up()
+                return self._shown(event.reasoning.window_index, printable(event.reasoning.text))
+            case "window" | "result":
+                return self._ended()
         return ""
 
-    def _reasoning(self, window: int, text: str) -> str:
-        if window != self._current:
-            self._held[window] += text
-            return ""
-        return self._shown(text)
-
-    def _catch_up(self) -> str:
-        """The text of the next windows, up to one that is not finished."""
-        text = ""
-        while self._current in self._finished:
-            text += self._ended()
-            self._current += 1
-            text += self._shown(self._held.pop(self._current, ""))
-        return text
-
-    def _shown(self, text: str) -> str:
+    def _shown(self, window: int, text: str) -> str:
         # Some checkpoints begin their answer with the space that their tokeniser keeps with the first word.
         text = text if self._last else text.lstrip(" ")
         if not text:
             return ""
-        head = "" if self._last or not self._is_video else f"window {self._current}\n"
+        head = "" if self._last or not self._is_video else f"window {window}\n"
         self._last = text[-1]
         return head + text
 

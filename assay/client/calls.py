@@ -32,9 +32,7 @@ Outcome = Judgement | AssayError | OSError
 """Of one file among many."""
 
 PRIORITIES = {
-    "live": assay_pb2.PRIORITY_CLASS_LIVE,
-    "interactive": assay_pb2.PRIORITY_CLASS_INTERACTIVE,
-    "batch": assay_pb2.PRIORITY_CLASS_BATCH,
+    name: assay_pb2.PriorityClass.Value(f"PRIORITY_CLASS_{name.upper()}") for name in ("live", "interactive", "batch")
 }
 _NO_CREDENTIALS = Credentials()
 _AS_SERVED = VideoOptions()

@@ -1,7 +1,6 @@
 """Messages of Triton's protocol: tensors as it carries them, and a model's configuration as it loads it."""
 
 import logging
-import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,15 +8,18 @@ import numpy as np
 from google.protobuf import json_format, text_format
 from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2, service_pb2
+from tritonclient.utils import (
+    deserialize_bytes_tensor,
+    np_to_triton_dtype,
+    serialize_byte_tensor,
+    triton_to_np_dtype,
+)
 
 from assay.errors import AssayError, ModelUnavailable
 from assay.generator import Event
 from assay.tensors import Tensors, events_from_tensors
 
 _log = logging.getLogger("assay.triton")
-
-_DATATYPES = {"O": "BYTES", "b1": "BOOL", "u1": "UINT8", "<i8": "INT64", "<f8": "FP64"}
-_DTYPES = {name: np.dtype(code) for code, name in _DATATYPES.items()}
 
 
 def config_with_instances(pbtxt: str, kind: str, count: int, gpus: Sequence[int] = ()) -> str:
@@ -33,7 +35,7 @@ def request_message(model: str, tensors: Tensors) -> service_pb2.ModelInferReque
     """Tensors as a request to that model."""
     message = service_pb2.ModelInferRequest(model_name=model)
     for name, array in tensors.items():
-        message.inputs.add(name=name, datatype=_DATATYPES[array.dtype.str.lstrip("|")], shape=array.shape)
+        message.inputs.add(name=name, datatype=np_to_triton_dtype(array.dtype), shape=array.shape)
         message.raw_input_contents.append(_packed(array))
     return message
 
@@ -50,17 +52,10 @@ def events_of(response: service_pb2.ModelStreamInferResponse) -> Sequence[Event 
 
 def _packed(array: NDArray[Any]) -> bytes:
     """Triton's raw form: little-endian elements in C order; a text is its length as uint32 and its bytes."""
-    if array.dtype != np.object_:
-        return array.tobytes()
-    return b"".join(struct.pack("<I", len(text)) + text for text in array.flat)
+    return array.tobytes() if array.dtype != np.object_ else bytes(serialize_byte_tensor(array).item())
 
 
 def _unpacked(output: Any, raw: bytes) -> NDArray[Any]:
-    if output.datatype != "BYTES":
-        return np.frombuffer(raw, _DTYPES[output.datatype]).reshape(tuple(output.shape))
-    texts, start = [], 0
-    while start < len(raw):
-        (length,) = struct.unpack_from("<I", raw, start)
-        texts.append(raw[start + 4 : start + 4 + length])
-        start += 4 + length
-    return np.array(texts, np.object_).reshape(tuple(output.shape))
+    is_text = output.datatype == "BYTES"
+    array = deserialize_bytes_tensor(raw) if is_text else np.frombuffer(raw, triton_to_np_dtype(output.datatype))
+    return np.asarray(array).reshape(tuple(output.shape))

@@ -747,7 +747,9 @@ class ScoreEvent(_message.Message):
 
     @_builtins.property
     def window(self) -> _score_pb2.WindowResult:
-        """A window is finished."""
+        """A window is finished. In order of time: what is said of a window comes before this, and behind that of the one
+        before.
+        """
 
     @_builtins.property
     def result(self) -> Global___Result:

@@ -24,7 +24,6 @@ from tests.assay.scripted_gateway import (
     reasoning,
     result,
     started,
-    window,
 )
 from tests.assay.test_client import refused_port
 
@@ -269,21 +268,6 @@ def test_reasoning_is_written_while_the_file_is_judged(folder: Path) -> None:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         process.wait(20)
     assert observed == [b"Sharp."]
-
-
-def test_windows_judged_at_the_same_time_are_reported_one_after_the_other() -> None:
-    narrator = render.ReasoningText()
-    events = [
-        started(True),
-        reasoning("A", 0),
-        reasoning("X", 1),
-        reasoning("B", 0),
-        event_pb2.ScoreEvent(window=window(1)),
-        reasoning("C", 0),
-        event_pb2.ScoreEvent(window=window(0)),
-        _resulting(is_video=True),
-    ]
-    assert "".join(map(narrator.feed, events)) == "window 0\nABC\nwindow 1\nX\n"
 
 
 def test_what_a_terminal_shows_ends_with_the_text_alone() -> None:

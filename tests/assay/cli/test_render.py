@@ -79,14 +79,15 @@ def test_a_failure_is_json_with_its_reason():
     assert json.loads(render.error_json("a.jpg", "BAD_MEDIA", "no picture"))["error"]["reason"] == "BAD_MEDIA"
 
 
-def test_the_reasoning_of_windows_at_the_same_time_is_read_one_after_the_other():
-    mixed = [script.reasoning("one ", 0), script.reasoning("three", 1), script.reasoning("two", 0)]
-    assert read(script.started(is_video=True), *mixed, scored(0), scored(1)) == "window 0\none two\nwindow 1\nthree\n"
-
-
-def test_a_window_that_was_scored_early_waits_for_the_one_before():
-    early = [script.reasoning("second", 1), scored(1), script.reasoning("first", 0), scored(0)]
-    assert read(script.started(is_video=True), *early) == "window 0\nfirst\nwindow 1\nsecond\n"
+def test_the_reasoning_of_each_window_has_its_number():
+    events = [
+        script.reasoning("one ", 0),
+        script.reasoning("two", 0),
+        scored(0),
+        script.reasoning("three\n", 1),
+        scored(1),
+    ]
+    assert read(script.started(is_video=True), *events) == "window 0\none two\nwindow 1\nthree\n"
 
 
 def test_of_a_picture_no_window_is_named():
