@@ -21,26 +21,34 @@ from transformers.activations import ACT2FN
 MOST_BFLOAT16_TERMS = 384
 """oneDNN adds up so many products of bfloat16 in one order on AMX, whatever the number of rows and threads."""
 
+_ONEDNN_ACTIVATIONS = {"": ("none", ""), "gelu": ("gelu", "none"), "silu": ("swish", "")}
+"""What oneDNN calls transformers' activations, and by which algorithm it computes them."""
+
 
 class Linear:
     """x -> x @ weight.T + bias, for rows of float32 on a CPU or whatever the weight is of elsewhere."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, may_pack: bool = True) -> None:
-        """(out, in) and (out,). Packed, the weight is there a second time, as float16 in half of its size."""
-        self.weight, self._bias = weight, bias
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None = None, *, may_pack: bool = True, activation: str = ""
+    ) -> None:
+        """(out, in) and (out,). Packed, the weight is there a second time, as float16 in half of its size.
+
+        `activation`, of transformers' names, is done to what comes out, by the product itself where it can.
+        """
+        self.weight = weight
         self.is_packed = may_pack and (can_pack(weight) or has_onednn(weight))
-        self._product = self._chosen()
+        self._product = self._chosen(bias, activation)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(rows, in) -> (rows, out)."""
         return self._product(x)
 
-    def _chosen(self) -> Callable[[Tensor], Tensor]:
+    def _chosen(self, bias: Tensor | None, activation: str) -> Callable[[Tensor], Tensor]:
         if self.is_packed and can_pack(self.weight):
-            return _packed(self.weight, self._bias)
+            return _followed_by(activation, _packed(self.weight, bias))
         if has_onednn(self.weight):
-            return _through_onednn(self.weight, self._bias, is_packed=self.is_packed)
-        return lambda x: functional.linear(x, self.weight, self._bias)
+            return _through_onednn(self.weight, bias, activation, is_packed=self.is_packed)
+        return _followed_by(activation, lambda x: functional.linear(x, self.weight, bias))
 
 
 class Int8Linear(Linear):
@@ -50,10 +58,10 @@ class Int8Linear(Linear):
     On AVX2 some 1.7 times as quick as MKL in float32 at 324 rows (benchmarks/LOG.md).
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, activation: str = "") -> None:
         """(out, in) and (out,). In 8 bits the weight is there a second time, in a quarter of its size."""
         self.weight, self.is_packed = weight, True
-        self._product = _rounded(weight, bias)
+        self._product = _followed_by(activation, _rounded(weight, bias))
 
 
 class Bfloat16Linear(Linear):
@@ -98,15 +106,26 @@ def has_onednn(weight: Tensor) -> bool:
     return has_library and weight.device.type == "cpu" and weight.dtype == torch.float32
 
 
-def _through_onednn(weight: Tensor, bias: Tensor | None, *, is_packed: bool) -> Callable[[Tensor], Tensor]:
+def _through_onednn(
+    weight: Tensor, bias: Tensor | None, activation: str, *, is_packed: bool
+) -> Callable[[Tensor], Tensor]:
+    if activation not in _ONEDNN_ACTIVATIONS:
+        return _followed_by(activation, _through_onednn(weight, bias, "", is_packed=is_packed))
     laid_out = torch.ops.mkldnn._reorder_linear_weight(weight, None) if is_packed else weight
-    product = torch.ops.mkldnn._linear_pointwise
+    product, (name, algorithm) = torch.ops.mkldnn._linear_pointwise, _ONEDNN_ACTIVATIONS[activation]
 
     def multiply(x: Tensor) -> Tensor:
-        rows: Tensor = product(x, laid_out, bias, "none", [], "")
+        rows: Tensor = product(x, laid_out, bias, name, [], algorithm)
         return rows
 
     return multiply
+
+
+def _followed_by(activation: str, product: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    if not activation:
+        return product
+    after = ACT2FN[activation]
+    return lambda x: after(product(x))
 
 
 def _packed(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
@@ -141,10 +160,9 @@ def _rounded(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
 def _in_bfloat16(weight: Tensor, bias: Tensor | None, activation: str) -> Callable[[Tensor], Tensor]:
     rounded, added = weight.bfloat16().contiguous(), None if bias is None else bias.bfloat16()
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        after = ACT2FN[activation] if activation else torch.nn.Identity()
-        return lambda x: after(functional.linear(x.bfloat16(), rounded, added))
+        return _followed_by(activation, lambda x: functional.linear(x.bfloat16(), rounded, added))
     laid_out, product = torch.ops.mkldnn._reorder_linear_weight(rounded, None), torch.ops.mkldnn._linear_pointwise
-    name, algorithm = {"": ("none", ""), "gelu": ("gelu", "none"), "silu": ("swish", "")}[activation]
+    name, algorithm = _ONEDNN_ACTIVATIONS[activation]
 
     def multiply(x: Tensor) -> Tensor:
         rows: Tensor = product(x.bfloat16(), laid_out, added, name, [], algorithm)

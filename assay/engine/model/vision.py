@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers.activations import ACT2FN
 
 from assay.engine.model.linear import Bfloat16Linear, Int8Linear, Linear, has_fbgemm
 from assay.engine.model.number_format import NumberFormat
@@ -58,26 +57,18 @@ class VisionTower:
         """CheckpointError if the weights cannot be rounded on this machine."""
         config = tower.config
         self._heads, self._merge = int(config.num_heads), int(config.spatial_merge_size)
-        self._act: Callable[[Tensor], Tensor] = ACT2FN[config.hidden_act]
         self._kernel = Linear(tower.patch_embed.proj.weight.detach().flatten(1), may_pack=False)
         self._inv_freq = tower.rotary_pos_emb.inv_freq.float()
         if number_format == "int8" and not has_fbgemm(self._kernel.weight):
             raise CheckpointError("weights of the vision tower can be rounded to int8 for a CPU with FBGEMM alone")
         self._is_batch_variant = number_format == "int8"
-        product: Callable[[Tensor, Tensor], Linear] = Int8Linear if self._is_batch_variant else _plain
-        self._blocks = [
-            _VisionBlock(
-                norm1=_weights(block.norm1),
-                qkv=product(*_weights(block.attn.qkv)),
-                proj=product(*_weights(block.attn.proj)),
-                norm2=_weights(block.norm2),
-                fc1=product(*_weights(block.mlp.fc1)),
-                fc2=product(*_weights(block.mlp.fc2)),
-            )
-            for block in tower.blocks
-        ]
+        # oneDNN has silu: what quick_gelu is more goes into the norm in front of it and the sum behind it.
+        is_quick = config.hidden_act == "quick_gelu" and self._kernel.weight.dtype == torch.float32
+        self._mlp_scale, activation = (QUICK_GELU, "silu") if is_quick else (1.0, config.hidden_act)
+        self._blocks = [self._block(block, activation) for block in tower.blocks]
         self._norm = _weights(tower.merger.ln_q)
-        self._merger = (_plain(*_weights(tower.merger.mlp[0])), _plain(*_weights(tower.merger.mlp[2])))
+        first, last = (_weights(tower.merger.mlp[place]) for place in (0, 2))
+        self._merger = (_plain(*first, activation="gelu"), _plain(*last))
 
     @property
     def products(self) -> list[Linear]:
@@ -97,10 +88,10 @@ class VisionTower:
             normed = functional.layer_norm(x, (width,), *block.norm1, 1e-6)
             x = x + self._attend(block, normed, cos, sin, pairs, count)
             normed = functional.layer_norm(x, (width,), *block.norm2, 1e-6)
-            x = x + block.fc2(self._act(block.fc1(normed)))
+            x = torch.add(x, block.fc2(block.fc1(normed)), alpha=1.0 / self._mlp_scale)
         x = functional.layer_norm(x, (width,), *self._norm, 1e-6).view(-1, width * self._merge**2)
         first, last = self._merger
-        merged = last(functional.gelu(first(x)))
+        merged = last(first(x))
         return merged.view(pairs, count // self._merge**2, -1)
 
     def _attend(self, block: _VisionBlock, x: Tensor, cos: Tensor, sin: Tensor, pairs: int, count: int) -> Tensor:
@@ -109,6 +100,20 @@ class VisionTower:
         q, k, v = (each.view(pairs, count, self._heads, -1).transpose(1, 2) for each in (q, k, v))
         attended = functional.scaled_dot_product_attention(q, k, v)
         return block.proj(attended.transpose(1, 2).reshape(x.shape))
+
+    def _block(self, block: Any, activation: str) -> _VisionBlock:
+        product: type[Int8Linear] | Callable[..., Linear] = Int8Linear if self._is_batch_variant else _plain
+        norm2, norm2_bias = _weights(block.norm2)
+        (fc1, fc1_bias), (fc2, fc2_bias) = _weights(block.mlp.fc1), _weights(block.mlp.fc2)
+        scale = self._mlp_scale
+        return _VisionBlock(
+            norm1=_weights(block.norm1),
+            qkv=product(*_weights(block.attn.qkv)),
+            proj=product(*_weights(block.attn.proj)),
+            norm2=(norm2 * scale, norm2_bias * scale),
+            fc1=product(fc1, fc1_bias * scale, activation=activation),
+            fc2=product(fc2, fc2_bias * scale),
+        )
 
 
 class Bfloat16VisionTower:
@@ -125,6 +130,8 @@ class Bfloat16VisionTower:
         turns = partial(patch_turns, tower.rotary_pos_emb.inv_freq.float(), merge=self._merge)
         self._turns = lru_cache(16)(turns)
         self._blocks = [self._block(block, config.hidden_act) for block in tower.blocks]
+        # Without AMX torch's fused kernel takes three times as long (benchmarks/LOG.md).
+        self._has_fused_attention = bool(torch.cpu.get_capabilities().get("amx_bf16"))
         self._norm = _weights(tower.merger.ln_q)
         first, last = (_weights(tower.merger.mlp[place]) for place in (0, 2))
         self._merger = (_whole(*first, "gelu"), _whole(*last))
@@ -151,9 +158,9 @@ class Bfloat16VisionTower:
         width = qkv.shape[1] // 3
         q_k = turned(qkv[:, : 2 * width].view(len(qkv), 2 * self._heads, -1), turns)
         v = qkv[:, 2 * width :].view(len(qkv), self._heads, -1)
-        q, k, v = (each.transpose(0, 1)[None] for each in (q_k[:, : self._heads], q_k[:, self._heads :], v))
-        attended = functional.scaled_dot_product_attention(q, k, v)
-        return attended[0].transpose(0, 1).reshape(len(qkv), width)
+        q, k, v = (each.transpose(0, 1) for each in (q_k[:, : self._heads], q_k[:, self._heads :], v))
+        attended = _fused_attention(q, k, v) if self._has_fused_attention else _attention_by_products(q, k, v)
+        return attended.transpose(0, 1).reshape(len(qkv), width)
 
     def _block(self, block: Any, activation: str) -> _VisionBlock:
         (qkv, qkv_bias), (fc1, fc1_bias), (fc2, fc2_bias) = map(
@@ -172,13 +179,23 @@ class Bfloat16VisionTower:
         )
 
 
+def _fused_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """(heads, patches, head_dim) each."""
+    return functional.scaled_dot_product_attention(q[None], k[None], v[None])[0]
+
+
+def _attention_by_products(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """As above; logits are rounded to bfloat16, the softmax adds up in float32."""
+    return torch.bmm(torch.bmm(q * q.shape[-1] ** -0.5, k.transpose(1, 2)).softmax(-1), v)
+
+
 def _whole(weight: Tensor, bias: Tensor | None = None, activation: str = "") -> Linear:
     return Bfloat16Linear(weight, bias, activation=activation, is_whole=True)
 
 
-def _plain(weight: Tensor, bias: Tensor) -> Linear:
+def _plain(weight: Tensor, bias: Tensor, *, activation: str = "") -> Linear:
     # Packed, a product of so many rows is no quicker.
-    return Linear(weight, bias, may_pack=False)
+    return Linear(weight, bias, may_pack=False, activation=activation)
 
 
 def _weights(part: Any) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers.activations import ACT2FN
 
 from assay.engine.model.linear import Bfloat16Linear, Int8Linear, Linear, can_pack
 
@@ -19,6 +20,16 @@ def test_a_packed_product_is_torchs(rows: int, has_bias: bool) -> None:
     packed, x = Linear(weight, bias), torch.randn(rows, 64)
     assert packed.is_packed
     torch.testing.assert_close(packed(x), torch.nn.functional.linear(x, weight, bias), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("may_pack", [True, False])
+@pytest.mark.parametrize("activation", ["gelu", "silu", "quick_gelu", "gelu_pytorch_tanh"])
+def test_an_activation_behind_a_product_is_transformers_own(activation: str, may_pack: bool) -> None:
+    torch.manual_seed(0)
+    weight, bias, x = torch.randn(96, 64), torch.randn(96), torch.randn(20, 64)
+    product = Linear(weight, bias, may_pack=may_pack, activation=activation)
+    expected = ACT2FN[activation](torch.nn.functional.linear(x, weight, bias))
+    torch.testing.assert_close(product(x), expected, atol=2e-5, rtol=1e-5)
 
 
 def test_a_weight_that_float16_cannot_hold_is_not_rounded_to_it() -> None:

@@ -42,6 +42,17 @@ def test_a_frame_pair_looks_the_same_to_the_last_bit_in_any_clip(
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("has_amx", [True, False])
+def test_attention_in_bfloat16_stays_close_with_and_without_amx(
+    checkpoint: LoadedModel, make_clip: Callable[..., Clip], has_amx: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_amx})
+    tower, pairs = checkpoint.model.model.visual, _pairs(checkpoint, make_clip(1, height=112, width=56))
+    stored, rounded = (vision_of(tower, each).embed(pairs, 8, 4) for each in ("stored", "bfloat16"))
+    assert 0 < float((rounded - stored).norm() / stored.norm()) < 0.02
+
+
+@torch.inference_mode()
 @pytest.mark.parametrize("activation", ["gelu", "quick_gelu"])
 @pytest.mark.parametrize("number_format", ["bfloat16", "int8"])
 def test_embeddings_of_rounded_weights_stay_close(
