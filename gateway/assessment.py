@@ -13,8 +13,7 @@ from assay.rpc.streams import Put, Turn, Turns, task_group
 from assay.rpc.tracing import span
 from assay.v1 import attribute_pb2, event_pb2, score_pb2
 from assay.video import Sampling, VideoOptions
-from assay.video_wire import duration
-from assay.wire import attribute_name
+from assay.wire import attribute_name, duration
 from gateway.clip_scoring import ClipScorer, Event, Scoring
 from gateway.decode.events import DecodeEvent
 from gateway.decode.jobs import DecodeJob, DecodePool

@@ -17,7 +17,7 @@ from assay.errors import ServiceUnavailable
 from assay.frame import Clip, Frame
 from assay.rpc.streams import Put, task_group
 from assay.v1 import attribute_pb2, event_pb2, score_pb2, scoring_pb2
-from assay.video_wire import duration
+from assay.wire import duration
 from gateway.repeats import distinct
 from gateway.upstream import Explanation, RequestOptions, Upstream
 

@@ -9,7 +9,7 @@ from functools import partial
 from assay.frame import Clip, Frame
 from assay.rpc.streams import Put, task_group
 from assay.v1 import event_pb2, live_pb2, score_pb2
-from assay.video_wire import duration
+from assay.wire import duration
 from gateway.assessment import Assessment
 from gateway.clip_scoring import begun, score_clip
 from gateway.decode.jobs import DecodeJob

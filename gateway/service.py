@@ -14,7 +14,7 @@ from assay.rpc.tracing import begin_span
 from assay.rpc.usage import usage_meter
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2
 from assay.video import VideoOptions
-from assay.video_wire import video_options_from_wire
+from assay.wire import video_options_from_wire
 from gateway.assessment import FileAssessment
 from gateway.clip_scoring import Event
 from gateway.decode.jobs import DecodePool

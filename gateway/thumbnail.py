@@ -8,7 +8,7 @@ from PIL import Image
 
 from assay.frame import Frame
 from assay.v1 import assay_pb2, event_pb2
-from assay.video_wire import duration
+from assay.wire import duration
 
 DEFAULT_SIDE_PX = 160
 _QUALITY = 75

@@ -6,8 +6,7 @@ from assay.pooling import AttributePool, pool
 from assay.score import Score
 from assay.v1 import event_pb2, score_pb2
 from assay.video import PoolingRule
-from assay.video_wire import POOLING_TO_WIRE, seconds
-from assay.wire import attribute_from_wire, attribute_to_wire, score_from_wire, score_to_wire
+from assay.wire import POOLING_TO_WIRE, attribute_from_wire, attribute_to_wire, score_from_wire, score_to_wire, seconds
 
 DETAILED_WINDOWS = 64
 """With more windows than these, what a result says of each is brought down to its score and its place in time."""

@@ -8,8 +8,7 @@ from annotated_types import Gt, Interval
 
 from assay.v1 import event_pb2
 from assay.video import KeyFrames, Percent, Pooling, PoolingRule, Sampling, VideoOptions, WindowCount
-from assay.video_wire import KEY_FRAMES_TO_WIRE, SAMPLING_TO_WIRE, duration
-from assay.wire import resampling_from_wire
+from assay.wire import KEY_FRAMES_TO_WIRE, SAMPLING_TO_WIRE, duration, resampling_from_wire
 from gateway.decode.spec import DecodeLimits, DecodeSource, DecodeSpec, Shrink, Target
 from gateway.scenes import CHECKS_PER_SECOND
 from gateway.upstream import ModelSpec

@@ -42,7 +42,6 @@ SMALL_FILES: Mapping[str, str] = {
     "assay/cli/settings.py": "a program's settings stand by themselves",
     "assay/magic.py": "a noun; the client must know it without the rest",
     "assay/rpc/admission.py": "one interceptor among several, each of its own",
-    "assay/stack/backoff.py": "pure, and tested by itself",
     "assay/stack/leash.py": "run as a script by its path, so it imports nothing of ours",
     "assay/transcript.py": "a noun",
     "k8s/alerts.py": "a command by itself",

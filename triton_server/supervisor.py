@@ -8,19 +8,26 @@ given time to go on, and is not replaced if it does.
 
 import asyncio
 import logging
+import math
 import os
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+
+from assay.checkpoint import ModelSpec, read_checkpoint
 from assay.errors import AssayError, Busy
+from assay.frame import Clip, Frame
+from assay.generator import Conversation
+from assay.prompt import answer_form, question
 from assay.rpc import metrics
-from assay.stack.backoff import Backoff
+from assay.stack.program import Backoff
 from triton_server.ports import Ports, check_free
 from triton_server.room import check_room
 from triton_server.server import SHM_PREFIX, Server, ServerDied, reachable
 from triton_server.settings import TritonServerSettings
 from triton_server.tls import Renewal, client
-from triton_server.warm_up import warm_up
 
 _log = logging.getLogger("triton_server")
 
@@ -189,3 +196,38 @@ def _remove_shared_memory_of_the_dead() -> None:
         owner = path.name.removeprefix(SHM_PREFIX).split("_")[0]
         if owner.isdigit() and (int(owner) == os.getpid() or not Path(f"/proc/{owner}").exists()):
             path.unlink(missing_ok=True)
+
+
+async def warm_up(address: str, settings: TritonServerSettings) -> None:
+    """Asks for a direct score of each clip. AssayError if one is not answered; nothing without an assay.toml."""
+    if not (settings.checkpoint / "assay.toml").is_file():
+        return
+    checkpoint = read_checkpoint(settings.checkpoint)
+    form = answer_form(checkpoint, "direct")
+    generator = client(address, settings, settings.start_timeout_seconds)
+    try:
+        for clip in largest_clips(checkpoint):
+            began = time.monotonic()
+            asked = Conversation(question(checkpoint, "direct", is_video=clip.is_video))
+            async for _ in generator.generate(clip, asked, form):
+                pass
+            kind = f"a clip of {len(clip.frames)} frames" if clip.is_video else "a picture"
+            _log.info("warmed up with %s in %.1f s", kind, time.monotonic() - began)
+    finally:
+        await generator.close()
+
+
+def largest_clips(checkpoint: ModelSpec) -> Iterator[Clip]:
+    """A picture and a video clip of as many pixels and frames as the checkpoint allows, grey."""
+    pixels, budget = checkpoint.pixels, checkpoint.clip
+    unit_px = pixels.patch_px * pixels.merge
+    yield Clip((_frame(pixels.max_pixels, unit_px),), is_video=False)
+    count = min(budget.max_frames, max(1, math.ceil(budget.seconds * budget.frames_per_second)))
+    still = _frame(pixels.video_max_pixels, unit_px).pixels
+    times = [number / budget.frames_per_second for number in range(count)]
+    yield Clip(tuple(Frame(still, pts_seconds) for pts_seconds in times), is_video=True)
+
+
+def _frame(area: int, unit_px: int) -> Frame:
+    side_px = max(1, math.isqrt(area) // unit_px) * unit_px
+    return Frame(np.full((side_px, side_px, 3), 127, np.uint8))

@@ -17,8 +17,7 @@ from assay.errors import AssayError, Busy, InvalidRequest, QuotaExceeded
 from assay.magic import is_picture
 from assay.v1 import assay_pb2, assay_pb2_grpc, event_pb2, live_pb2_grpc, score_pb2
 from assay.video import VideoOptions
-from assay.video_wire import video_options_to_wire
-from assay.wire import FORM_TO_WIRE
+from assay.wire import FORM_TO_WIRE, video_options_to_wire
 
 DEFAULT_SERVER = "127.0.0.1:50051"
 BUSY_WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)

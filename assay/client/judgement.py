@@ -8,7 +8,7 @@ from assay.attribute import Attribute
 from assay.score import Score
 from assay.v1 import attribute_pb2, event_pb2, score_pb2
 from assay.video import KeyFrames, PoolingRule, Sampling
-from assay.video_wire import KEY_FRAMES_FROM_WIRE, POOLING_FROM_WIRE, SAMPLING_FROM_WIRE, seconds
+from assay.wire import KEY_FRAMES_FROM_WIRE, POOLING_FROM_WIRE, SAMPLING_FROM_WIRE, seconds
 
 
 @dataclass(frozen=True, slots=True)

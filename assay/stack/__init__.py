@@ -17,9 +17,7 @@ from types import ModuleType
 from typing import Self
 
 from assay.errors import CheckpointError
-from assay.stack.backoff import Backoff
-from assay.stack.program import Program, StackError
-from assay.stack.supervised import Part, Supervised
+from assay.stack.program import Backoff, Part, Program, StackError, Supervised
 
 __all__ = ["STAGES", "NoCheckout", "Part", "Stack", "StackError", "checkout", "checkout_module"]
 

@@ -189,7 +189,7 @@ def escapes_body(outcomes: dict[str, str]) -> bytes:
 
 
 def escapes_from_body(body: bytes) -> dict[str, str]:
-    """What `gateway.decode.worker.escape` tried, and what came of it."""
+    """What `gateway.decode.worker.sandbox` tried, and what came of it."""
     return {_text(name): _text(outcome) for name, outcome in _record(body).items()}
 
 

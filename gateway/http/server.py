@@ -31,9 +31,8 @@ from gateway.http.connect import ConnectApplication
 from gateway.http.guard import Guard
 from gateway.http.problem import STATUS, problem, problem_response
 from gateway.http.rest import Rest
-from gateway.http.scorings import Scorings
 from gateway.http.spool import Spool, SpoolLimits
-from gateway.http.uploads import Slices, UploadService
+from gateway.http.uploads import Scorings, Slices, UploadService
 from gateway.settings import GatewaySettings
 
 _log = logging.getLogger(__name__)

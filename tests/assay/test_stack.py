@@ -13,7 +13,7 @@ import pytest
 
 from assay.errors import CheckpointError
 from assay.stack import STAGES, NoCheckout, Part, Stack, StackError, checkout
-from assay.stack.backoff import Backoff
+from assay.stack.program import Backoff
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from assay.errors import InvalidRequest
 from assay.video import KeyFrames, Pooling, Sampling, VideoOptions
-from assay.video_wire import video_options_from_wire, video_options_to_wire
+from assay.wire import video_options_from_wire, video_options_to_wire
 
 DEFAULTS = VideoOptions(
     sampling="fps", frame_count=16, key_frames="auto", keep_repeats=False, pooling="mean", percentile=10, worst_count=3

@@ -14,7 +14,7 @@ from assay.errors import InvalidRequest, OverLimit
 from assay.v1 import assay_pb2, event_pb2, score_pb2
 from assay.v1.attribute_pb2 import ATTRIBUTE_NAME_CLARITY
 from assay.video import VideoOptions
-from assay.video_wire import video_options_to_wire
+from assay.wire import video_options_to_wire
 from tests.checkpoints import small_checkpoint
 from tests.gateway.serving import events, gateway
 from tests.media.film import film

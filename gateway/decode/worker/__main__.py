@@ -26,11 +26,10 @@ from gateway.decode import protocol
 from gateway.decode.protocol import Kind
 from gateway.decode.slots import SLOTS, FrameSlots
 from gateway.decode.spec import DecodeSource, DecodeSpec, DecodeSummary, Lost, MediaInfo, StillPhoto
-from gateway.decode.worker import escape
 from gateway.decode.worker.budget import grant_cpu
 from gateway.decode.worker.live import decode_frames, decode_stream
 from gateway.decode.worker.reader import Abandoned, UploadReader
-from gateway.decode.worker.sandbox import lock_up
+from gateway.decode.worker.sandbox import lock_up, outcomes
 from gateway.decode.worker.sniff import sniff
 from gateway.decode.worker.still import decode_still
 from gateway.decode.worker.video import decode_video
@@ -237,7 +236,7 @@ def serve(connection: Connection, memory: ProcessMemory) -> None:
     while kind in (Kind.TAKEN, Kind.ABANDON):  # the end of the job before
         kind, body = connection.receive()
     if kind is Kind.ESCAPE:
-        connection.send(protocol.pack(Kind.ESCAPED, protocol.escapes_body(escape.outcomes())))
+        connection.send(protocol.pack(Kind.ESCAPED, protocol.escapes_body(outcomes())))
     elif kind is Kind.JOB:
         with contextlib.suppress(Abandoned):
             run_job(body, connection, memory)

@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 import numpy as np
+import pi_heif
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -18,12 +19,11 @@ from PIL import Image, ImageFile
 from assay.errors import BadMedia
 from assay.frame import Frame
 from gateway.decode.spec import DecodeLimits, DecodeSpec, DecodeSummary, MediaInfo
-from gateway.decode.worker import colour, icc, raw, tiff
+from gateway.decode.worker import colour, heif, icc, raw, tiff
 from gateway.decode.worker.avif import decode_avif
 from gateway.decode.worker.borders import inside
 from gateway.decode.worker.budget import PADDING_PX, check_pixels
-from gateway.decode.worker.header import ANIMATED, DAMAGED, Header, plain_png, read_header
-from gateway.decode.worker.heic import decode_heic
+from gateway.decode.worker.header import ANIMATED, DAMAGED, SEVERAL, Header, plain_png, read_header
 from gateway.decode.worker.icc import ColourTags
 from gateway.decode.worker.reader import UploadReader
 from gateway.decode.worker.resize import PRECISE, Orientation, resize_picture
@@ -37,6 +37,15 @@ _TRANSPARENT = "transparent parts of the picture were judged as they look on whi
 _RARE = (
     "the picture is a JPEG of a rare kind ({}), which cannot be decoded, or is damaged; export it as an ordinary JPEG"
 )
+_OTHER_CODECS = {
+    **{b"avc1": "H.264", b"jpeg": "JPEG", b"j2k1": "JPEG 2000", b"vvc1": "VVC (H.266)"},
+    **{b"unci": "an uncompressed form", b"lhv1": "layers (L-HEVC)"},
+}
+_SEQUENCES = (b"msf1", b"hevc", b"hevx")
+"""First brands of files that are shown as an animation."""
+# libheif's decoder has a thread in any case; these would be further ones. What is not shown is not read.
+pi_heif.options.DECODE_THREADS = 0
+pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_IMAGES = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,3 +169,37 @@ def _on_white(picture: Image.Image, colours: ColourTags, warnings: list[str]) ->
     shown = Image.fromarray(pixels)
     white = Image.new("RGBA", shown.size, "white")
     return np.asarray(Image.alpha_composite(white, shown).convert("RGB"))
+
+
+def decode_heic(data: bytes, max_pixels: int, warnings: list[str]) -> tuple[Image.Image, ColourTags]:
+    """The main picture, upright, as L, RGB or RGBA in its own colours. Raises `BadMedia`, `OverLimit`."""
+    try:
+        items = heif.items_of(data)
+    except (KeyError, IndexError, BadMedia) as problem:
+        raise BadMedia(DAMAGED.format("HEIC")) from problem
+    if items.picture.kind in _OTHER_CODECS:
+        raise BadMedia(
+            f"this is a HEIF picture coded in {_OTHER_CODECS[items.picture.kind]}; export it as JPEG or HEIC"
+        )
+    if not heif.check_whole(items, len(data)):
+        raise BadMedia(DAMAGED.format("HEIC"))
+    try:
+        file = pi_heif.open_heif(data)
+        image = file[file.primary_index]
+        width_px, height_px = image.size  # as the file says it; libheif refuses to decode another
+        check_pixels(width_px * height_px, max_pixels)
+        shown: Image.Image = image.to_pillow()
+    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError) as problem:
+        raise BadMedia(DAMAGED.format("HEIC")) from problem
+    if data[8:12] in _SEQUENCES:
+        warnings.append(ANIMATED)
+    elif len(file) > 1:
+        warnings.append(SEVERAL)
+    return shown, heif.colours_of(items, image.info.get("icc_profile", b""), _coded_colours(image.info))
+
+
+def _coded_colours(info: dict[str, Any]) -> ColourTags:
+    coded = info.get("nclx_profile") or {}
+    return ColourTags(
+        transfer=int(coded.get("transfer_characteristics", 0)), primaries=int(coded.get("color_primaries", 0))
+    )

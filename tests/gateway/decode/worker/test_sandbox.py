@@ -7,7 +7,7 @@ import pytest
 
 from gateway.decode.jobs import DecodePool
 from gateway.decode.protocol import PERMITTED
-from gateway.decode.worker.escape import ATTEMPTS
+from gateway.decode.worker.sandbox import ATTEMPTS
 from tests.gateway.decode.upload import VIDEO, decode
 from tests.hostile.sandbox import cost, status_of
 from tests.media.build import media
@@ -39,7 +39,7 @@ def test_the_attempts_succeed_where_nothing_stops_them():
     harmless = "open a file", "create a file", "list a directory", "datagram socket", "fork", "spawn"
     program = (
         "import json, sys\n"
-        "from gateway.decode.worker.escape import ATTEMPTS, _outcome\n"
+        "from gateway.decode.worker.sandbox import ATTEMPTS, _outcome\n"
         "print(json.dumps({name: _outcome(ATTEMPTS[name]) for name in sys.argv[1:]}))\n"
     )
     reported = subprocess.run([sys.executable, "-c", program, *harmless], capture_output=True, text=True, check=True)
