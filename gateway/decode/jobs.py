@@ -27,6 +27,7 @@ from gateway.decode.events import DecodeEvent, EventQueue, TakenBack, Wait
 from gateway.decode.lending import LendingPool, ProcessorTurn
 from gateway.decode.process import BROKE_OFF, DecodeWorker
 from gateway.decode.protocol import Kind
+from gateway.decode.records import record_of
 from gateway.decode.spec import DecodeSource, DecodeSpec, StillPhoto
 
 log = logging.getLogger(__name__)
@@ -255,18 +256,15 @@ class DecodeJob:
                     self._budget.frame(frame.pts_seconds)
                 if not self._events.repeats_frame():
                     await self._hand_out(frame if kind is Kind.FRAME else StillPhoto(frame))
-            elif kind is Kind.INFO:
-                info = protocol.info_from_body(body)
-                self._budget.media(info)
-                self._events.put(info)
-            elif kind is Kind.LOST:
-                self._events.put(protocol.lost_from_body(body))
-            elif kind is Kind.SUMMARY:
-                self._events.put(protocol.summary_from_body(body))
+            elif kind in (Kind.INFO, Kind.LOST, Kind.SUMMARY):
+                event = record_of(kind, body)
+                if kind is Kind.INFO:
+                    self._budget.media(event)
+                self._events.put(event)
             elif kind is Kind.ERROR:
-                error, detail = protocol.error_from_body(body)
-                log.info("upload refused: %s [%s]", error.message, detail)
-                self._failure = self._failure or error  # and READY follows
+                failed = record_of(kind, body)
+                log.info("upload refused: %s [%s]", failed.message, failed.detail)
+                self._failure = self._failure or failed.error  # and READY follows
             elif kind is Kind.READY:
                 return
             else:

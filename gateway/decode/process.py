@@ -14,6 +14,7 @@ from assay.rpc import metrics
 from assay.rpc.call import request_id
 from gateway.decode import protocol
 from gateway.decode.protocol import PERMITTED, Kind
+from gateway.decode.records import record_of
 from gateway.decode.slots import FrameSlots
 from gateway.decode.spec import MIB, DecodeSpec
 
@@ -187,7 +188,7 @@ class DecodeWorker:
         self.is_ready = False
         await self._send(Kind.ESCAPE, b"")
         kind, body = await self.receive()
-        outcomes = protocol.escapes_from_body(body) if kind is Kind.ESCAPED else {}
+        outcomes = record_of(kind, body) if kind is Kind.ESCAPED else {}
         await self.until_ready()
         escaped = [name for name, outcome in outcomes.items() if outcome == PERMITTED]
         if escaped or not outcomes:

@@ -2,7 +2,8 @@
 
 Pixels do not go this way but through memory that both sides map (`gateway.decode.slots`).
 
-The worker reads hostile bytes, so nothing it says is trusted: no pickle, every length and every field is checked.
+The worker reads hostile bytes, so nothing it says is trusted: no pickle, every length and every field is checked
+(`gateway.decode.records`).
 The worker pulls: it asks with WANT and gets exactly one CHUNK or END for it, so that the gateway always knows
 whose turn it is (and whose clock runs), and both sides stay in step when a job ends early: whatever a worker says after
 ABANDON, and before READY, is about a job that is over.
@@ -15,8 +16,7 @@ import struct
 from enum import IntEnum
 from typing import Any
 
-from assay import errors
-from assay.errors import AssayError, BadMedia, InvalidRequest, OverLimit
+from assay.errors import AssayError, OverLimit
 from assay.frame import Frame
 from gateway.decode.slots import FrameSlots
 from gateway.decode.spec import MIB, DecodeLimits, DecodeSpec, DecodeSummary, Lost, MediaInfo, Shrink, Target
@@ -139,76 +139,11 @@ def frame_from_body(body: bytes, slots: FrameSlots) -> Frame:
         raise ProtocolError(f"frame message of {len(body)} bytes: {problem}") from problem
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > 1000:
-        raise ProtocolError(f"expected a short text, got {type(value)}")
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
-        raise ProtocolError(f"expected a number from 0 to 1e12, got {type(value)}")
-    return value
-
-
-def _record(body: bytes) -> dict[str, Any]:
-    try:
-        record = json.loads(body)
-    except ValueError as problem:
-        raise ProtocolError("body is not JSON") from problem
-    if not isinstance(record, dict):
-        raise ProtocolError("body is not a JSON object")
-    return record
-
-
-def info_from_body(body: bytes) -> MediaInfo:
-    r = _record(body)
-    width, height = int(_number(r.get("width_px"))), int(_number(r.get("height_px")))
-    return MediaInfo(r.get("is_video") is True, _text(r.get("container")), _text(r.get("codec")), width, height)
-
-
-def lost_from_body(body: bytes) -> Lost:
-    r = _record(body)
-    return Lost(int(_number(r.get("damaged_frames"))), int(_number(r.get("clock_jumps"))))
-
-
-def summary_from_body(body: bytes) -> DecodeSummary:
-    r = _record(body)
-    decoded, corrupt, sampled = (int(_number(r.get(f"frames_{name}"))) for name in ("decoded", "corrupt", "sampled"))
-    warnings = r.get("warnings")
-    if not isinstance(warnings, list) or len(warnings) > 20:
-        raise ProtocolError("warnings must be a short list")
-    texts = tuple(_text(warning) for warning in warnings)
-    skipped = int(_number(r.get("packets_skipped")))
-    seconds, end_seconds = _number(r.get("duration_seconds")), _number(r.get("end_seconds", 0.0))
-    return DecodeSummary(seconds, decoded, corrupt, sampled, texts, end_seconds, skipped)
-
-
 def escapes_body(outcomes: dict[str, str]) -> bytes:
     return json.dumps(outcomes).encode()
-
-
-def escapes_from_body(body: bytes) -> dict[str, str]:
-    """What `gateway.decode.worker.sandbox` tried, and what came of it."""
-    return {_text(name): _text(outcome) for name, outcome in _record(body).items()}
 
 
 def error_body(error: AssayError, detail: str) -> bytes:
     """`detail` is for the gateway's log; only `error.message` may reach a client."""
     record = {"kind": type(error).__name__, "message": error.message, "field": error.field, "detail": detail[:500]}
-    if isinstance(error, OverLimit):
-        record["budget"] = error.budget
-    return json.dumps(record).encode()
-
-
-def error_from_body(body: bytes) -> tuple[AssayError, str]:
-    """The error and the detail for the log. A worker can only name the three kinds that a file can cause."""
-    r = _record(body)
-    kinds: dict[str, type[errors.AssayError]] = {k.__name__: k for k in (BadMedia, OverLimit, InvalidRequest)}
-    kind = kinds.get(_text(r.get("kind")))
-    if kind is None:
-        raise ProtocolError("unknown kind of error")
-    error = kind(_text(r.get("message")), field=_text(r.get("field")))
-    if isinstance(error, OverLimit):
-        error.budget = _text(r.get("budget", ""))
-    return error, _text(r.get("detail"))
+    return json.dumps(record | ({"budget": error.budget} if isinstance(error, OverLimit) else {})).encode()

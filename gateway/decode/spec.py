@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Interval
+from annotated_types import Ge, Gt, Interval, MaxLen
 
 from assay.errors import InvalidRequest
 from assay.frame import Frame
@@ -19,6 +19,10 @@ _ENDLESS_BYTES = 1 << 62
 _PIXELS_OF_4K = 9_500_000
 Size = Annotated[int, Ge(1)]
 Above0 = Annotated[float, Gt(0)]
+# What a worker may say of a file; see `gateway.decode.records`.
+ShortText = Annotated[str, MaxLen(1000)]
+Count = Annotated[int, Interval(ge=0, lt=10**12)]
+Seconds = Annotated[float, Interval(ge=0, lt=1e12)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +197,8 @@ class DecodeSpec:
 class Lost:
     """What a live stream has lost since the last frame that came through."""
 
-    damaged_frames: int = 0
-    clock_jumps: int = 0
+    damaged_frames: Count = 0
+    clock_jumps: Count = 0
 
     def __add__(self, other: "Lost") -> "Lost":
         return Lost(self.damaged_frames + other.damaged_frames, self.clock_jumps + other.clock_jumps)
@@ -213,29 +217,29 @@ class MediaInfo:
     """What the bytes turned out to be; known with the first decoded frame."""
 
     is_video: bool
-    container: str
+    container: ShortText
     """jpeg, png, webp, gif, bmp, tiff (camera raw, too), avif, heic; mp4, matroska (also WebM), mpegts, mpegps,
     flv, avi."""
-    codec: str
+    codec: ShortText
     """FFmpeg's name of the codec: h264, hevc, vp9, av1, mjpeg, ..."""
-    width_px: int
+    width_px: Count
     """As displayed: after rotation and with square pixels, before it is resized for the model."""
-    height_px: int
+    height_px: Count
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeSummary:
     """How the decode went; the last event."""
 
-    duration_seconds: float
+    duration_seconds: Seconds
     """Presentation time of the last displayed frame, counted from the first; 0 for a picture."""
-    frames_decoded: int
-    frames_corrupt: int
+    frames_decoded: Count
+    frames_corrupt: Count
     """Frames and packets that were damaged and therefore not sampled."""
-    frames_sampled: int
-    warnings: tuple[str, ...] = ()
+    frames_sampled: Count
+    warnings: Annotated[tuple[ShortText, ...], MaxLen(20)] = ()
     """Sentences for the client about what was wrong with the file but did not stop the decode."""
-    end_seconds: float = 0.0
+    end_seconds: Seconds = 0.0
     """Presentation time at which the last displayed frame ends."""
-    packets_skipped: int = 0
+    packets_skipped: Count = 0
     """Compressed packets that were not decoded, because no sample needed them."""

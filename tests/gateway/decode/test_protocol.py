@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from assay.errors import BadMedia, OverLimit
 from assay.frame import Frame
 from gateway.decode import protocol
+from gateway.decode.protocol import Kind
+from gateway.decode.records import record_of
 from gateway.decode.slots import SLOTS, FrameSlots
 from gateway.decode.spec import DecodeSummary, MediaInfo, Shrink
 from tests.gateway.decode.upload import VIDEO
@@ -45,24 +47,24 @@ def test_a_frame_arrives_as_it_was_sent(slots, slot):
 
 def test_info_arrives_as_it_was_sent():
     info = MediaInfo(True, "mp4", "h264", 640, 360)
-    assert protocol.info_from_body(body_of(info)) == info
+    assert record_of(Kind.INFO, body_of(info)) == info
 
 
 def test_a_summary_arrives_as_it_was_sent():
     summary = DecodeSummary(3.96, 100, 2, 8, ("2 damaged frames were left out",))
-    assert protocol.summary_from_body(body_of(summary)) == summary
+    assert record_of(Kind.SUMMARY, body_of(summary)) == summary
 
 
 def test_an_error_arrives_with_its_detail_apart():
-    error, detail = protocol.error_from_body(protocol.error_body(OverLimit("too big"), "secret"))
-    assert (type(error), error.message, detail) == (OverLimit, "too big", "secret")
+    failed = record_of(Kind.ERROR, protocol.error_body(OverLimit("too big", budget="max_frames"), "secret"))
+    assert (failed.error.message, failed.error.budget, failed.detail) == ("too big", "max_frames", "secret")
 
 
-@pytest.mark.parametrize("parse", [protocol.info_from_body, protocol.summary_from_body, protocol.error_from_body])
+@pytest.mark.parametrize("kind", [Kind.INFO, Kind.SUMMARY, Kind.LOST, Kind.ERROR, Kind.ESCAPED])
 @given(body=st.one_of(st.binary(max_size=50), st.recursive(st.none() | st.integers(), st.lists).map(json.dumps)))
-def test_nonsense_of_a_worker_is_recognised(parse, body):
+def test_nonsense_of_a_worker_is_recognised(kind, body):
     with pytest.raises(protocol.ProtocolError):
-        parse(body.encode() if isinstance(body, str) else body)
+        record_of(kind, body.encode() if isinstance(body, str) else body)
 
 
 @given(st.binary(max_size=30))
@@ -81,4 +83,22 @@ def test_a_frame_that_cannot_be_where_it_is_said_to_be_is_recognised(slots, plac
 def test_a_worker_can_only_blame_the_file(kind):
     body = json.loads(protocol.error_body(BadMedia("x"), ""))
     with pytest.raises(protocol.ProtocolError):
-        protocol.error_from_body(json.dumps({**body, "kind": kind}).encode())
+        record_of(Kind.ERROR, json.dumps({**body, "kind": kind}).encode())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"width_px": -1},
+        {"width_px": 10**12},
+        {"width_px": 1.5},
+        {"width_px": True},
+        {"codec": 1},
+        {"codec": "x" * 1001},
+        {"is_video": "yes"},
+    ],
+)
+def test_what_no_file_has_is_recognised(wrong):
+    body = {**dataclasses.asdict(MediaInfo(True, "mp4", "h264", 640, 360)), **wrong}
+    with pytest.raises(protocol.ProtocolError, match=f"INFO: .*{next(iter(wrong))}"):
+        record_of(Kind.INFO, json.dumps(body).encode())
