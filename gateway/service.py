@@ -1,7 +1,7 @@
 """The public edge: reads uploads, writes events, translates nothing else."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ from gateway.quotas import QuotaLimits, Quotas, Spending
 from gateway.request_limit import RequestLimit, RequestPlace
 from gateway.settings import GatewaySettings
 from gateway.thumbnail import thumbnails_from_wire
-from gateway.upload import UnfinishedUpload, UnfinishedUploads, UploadClock
+from gateway.upload import UnfinishedUploads, UploadClock
 from gateway.upstream import RequestOptions, Upstream, request_options
 
 Context = Any  # grpc.aio.ServicerContext; its two type parameters differ from method to method
@@ -156,8 +156,8 @@ async def _chunks(requests: AsyncIterator[UploadRequest]) -> AsyncIterator[bytes
         yield request.chunk
 
 
-async def _counted(chunks: AsyncIterator[bytes], unfinished: UnfinishedUpload) -> AsyncIterator[bytes]:
+async def _counted(chunks: AsyncIterator[bytes], unfinished: ExitStack) -> AsyncIterator[bytes]:
     """The chunks; after the last one the upload does not count as unfinished any more."""
     async for chunk in chunks:
         yield chunk
-    unfinished.end()
+    unfinished.close()

@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 from urllib.parse import unquote
@@ -95,41 +96,22 @@ class UnfinishedUploads:
     def count(self) -> int:
         return self._by_peer.total()
 
-    def begin(self, peer: str) -> "UnfinishedUpload":
-        """One more, of this peer as gRPC names it. `Busy` if there are too many."""
+    def begin(self, peer: str) -> ExitStack:
+        """One more, of this peer as gRPC names it, until what is given back is closed. `Busy` if there are too many."""
         host = host_of(peer)
         if self._by_peer[host] >= self._max_per_peer:
             raise Busy(f"{self._max_per_peer} uploads of yours are unfinished; finish one of them, then try again")
         if self.count >= self._max_total:
             raise Busy(f"{self._max_total} uploads are unfinished here; try again in a moment")
         self._by_peer[host] += 1
-        return UnfinishedUpload(self, host)
+        unfinished = ExitStack()
+        unfinished.callback(self._end, host)
+        return unfinished
 
-    def end(self, host: str) -> None:
-        """One less."""
+    def _end(self, host: str) -> None:
         self._by_peer[host] -= 1
         if not self._by_peer[host]:
             del self._by_peer[host]
-
-
-class UnfinishedUpload:
-    """Counts until its end, or that of the `with` block."""
-
-    def __init__(self, uploads: UnfinishedUploads, host: str) -> None:
-        self._uploads: UnfinishedUploads | None = uploads
-        self._host = host
-
-    def __enter__(self) -> "UnfinishedUpload":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
-
-    def end(self) -> None:
-        """All its bytes are there, or it was given up."""
-        if self._uploads:
-            self._uploads.end(self._host)
-            self._uploads = None
 
 
 def host_of(peer: str) -> str:

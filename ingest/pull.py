@@ -4,7 +4,6 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing, suppress
-from typing import Protocol
 
 import av
 from av.container import InputContainer, OutputContainer
@@ -44,22 +43,6 @@ class _Written:
         return data
 
 
-class Origin(Protocol):
-    """Where a stream comes from."""
-
-    failure: AssayError | None
-    """Why it, or a part of it, could not be fetched, in our words."""
-
-    def media(self) -> InputContainer:
-        """Opens it; called from the thread that remuxes."""
-
-    def end(self) -> None:
-        """Ends the wait for it."""
-
-    def close(self) -> None:
-        """Lets go of it; called from the thread that remuxes."""
-
-
 class _Playlist(Files):
     def __init__(self, source: str, web: Web, max_file_bytes: int) -> None:
         super().__init__(web, max_file_bytes, asyncio.get_running_loop())
@@ -76,6 +59,11 @@ class _Camera(Tunnel):
 
     def close(self) -> None:
         """The event loop's side does, when the stream ends."""
+
+
+Origin = _Playlist | _Camera
+"""Where a stream comes from. `media` opens it and `close` lets go of it, on the thread that remuxes; `end` ends the
+wait for it; `failure` says why it, or a part of it, could not be fetched, in our words."""
 
 
 async def pulled(source: str, web: Web, max_file_bytes: int) -> AsyncGenerator[bytes, None]:

@@ -29,6 +29,7 @@ from assay.client import AsyncClient, Judgement, VideoOptions
 from assay.stack import Stack
 from assay.stack.program import Program
 from assay.video import KeyFrames
+from benchmarks.stack.running import running
 from tests.gateway.serving import services
 from tests.scripted_generator import ScriptedGenerator
 
@@ -120,7 +121,7 @@ def gateway_pid(address: str) -> int:
 @asynccontextmanager
 async def nano(folder: Path) -> AsyncIterator[str]:
     """Address of a gateway before the whole stack with the checkpoint of the repository."""
-    async with Stack(logs=folder / "logs") as stack:
+    async with running(Stack(logs=folder / "logs")) as stack:
         yield stack.address
 
 

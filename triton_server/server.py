@@ -97,7 +97,8 @@ class Server:
 
         A request that reaches this release of Triton meanwhile is refused after a second, one after the other, and its
         memory is freed; the stub reads it all the same when it goes on, and dies of that. With the server stopped as
-        well, requests wait in its sockets (callers see that it does not answer, assay/liveness.py) and both go on.
+        well, requests wait in its sockets (callers see that it does not answer, assay/triton/liveness.py) and both go
+        on.
         """
         server, *stubs = self._watched
         is_stub_stopped = any(stub.is_stopped for stub in stubs)

@@ -10,19 +10,14 @@ import time
 
 from cryptography import x509
 
-from assay.errors import SettingsError
-from assay.rpc.tls import PemFiles, pem_files_at
+from assay.rpc.tls import PemFiles, chosen_pem_files
 from assay.triton import TritonGenerator
 from triton_server.settings import TritonServerSettings
 
 
 def pem_files(settings: TritonServerSettings) -> PemFiles | None:
     """None without TLS. SettingsError if half of it is set, or the files cannot be used."""
-    if settings.tls_certificate and settings.tls_key:
-        return pem_files_at(settings.tls_certificate, settings.tls_key, settings.tls_authorities)
-    if settings.tls_certificate or settings.tls_key or settings.tls_authorities:
-        raise SettingsError("TLS needs TRITON_SERVER_TLS_CERTIFICATE and TRITON_SERVER_TLS_KEY; one of them is not set")
-    return None
+    return chosen_pem_files("TRITON_SERVER_", settings.tls_certificate, settings.tls_key, settings.tls_authorities)
 
 
 class Renewal:

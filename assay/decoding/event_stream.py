@@ -115,31 +115,24 @@ class CallbackEngine(ABC):
     def cancel(self, request_id: str) -> None:
         """Stop a request before its next forward. Unknown ids are ignored: it may just have come to its end."""
 
-    def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
-        """The Generator port: events as they are made, Finished last. aclose() cancels."""
-        return stream_events(self, clip, conversation, form)
+    async def generate(self, clip: Clip, conversation: Conversation, form: Form) -> AsyncGenerator[Event, None]:
+        """The Generator port: events as they are made, Finished last; an AssayError is raised. aclose() cancels."""
+        loop, request_id = asyncio.get_running_loop(), uuid.uuid4().hex
+        queue: asyncio.Queue[Sequence[EngineEvent]] = asyncio.Queue()
 
+        def on_events(events: Sequence[EngineEvent]) -> None:
+            loop.call_soon_threadsafe(queue.put_nowait, events)
 
-async def stream_events(
-    engine: CallbackEngine, clip: Clip, conversation: Conversation, form: Form
-) -> AsyncGenerator[Event, None]:
-    """Events as they are made, Finished last; an AssayError is raised. aclose() cancels."""
-    loop, request_id = asyncio.get_running_loop(), uuid.uuid4().hex
-    queue: asyncio.Queue[Sequence[EngineEvent]] = asyncio.Queue()
-
-    def on_events(events: Sequence[EngineEvent]) -> None:
-        loop.call_soon_threadsafe(queue.put_nowait, events)
-
-    engine.submit(request_id, clip, conversation, form, on_events)
-    try:
-        while True:
-            for event in await queue.get():
-                if event is None:
-                    return
-                if isinstance(event, AssayError):
-                    raise event
-                yield event
-                if isinstance(event, Finished):
-                    return
-    finally:
-        engine.cancel(request_id)
+        self.submit(request_id, clip, conversation, form, on_events)
+        try:
+            while True:
+                for event in await queue.get():
+                    if event is None:
+                        return
+                    if isinstance(event, AssayError):
+                        raise event
+                    yield event
+                    if isinstance(event, Finished):
+                        return
+        finally:
+            self.cancel(request_id)

@@ -9,7 +9,7 @@ from assay.rpc.access import TlsSettings, TokenSettings, is_loopback
 from assay.rpc.authentication import ApiKeys, Jwts, Tokens
 from assay.rpc.call import ANYBODY, Identity
 from assay.rpc.settings import ModelServiceSettings
-from assay.rpc.tls import PemFiles, pem_files_at
+from assay.rpc.tls import PemFiles, chosen_pem_files
 
 _log = logging.getLogger(__name__)
 _OF_JWTS = {"auth_issuer", "auth_audience", "auth_tenant_claim"}
@@ -60,12 +60,8 @@ OPEN = Security()
 
 def pem_files(settings: TlsSettings) -> PemFiles | None:
     """None without TLS. SettingsError if half of it is set, or the files cannot be used."""
-    if settings.tls_certificate and settings.tls_key:
-        return pem_files_at(settings.tls_certificate, settings.tls_key, settings.tls_authorities)
-    if settings.tls_certificate or settings.tls_key or settings.tls_authorities or settings.tls_callers:
-        prefix = _prefix(settings)
-        raise SettingsError(f"TLS needs {prefix}TLS_CERTIFICATE and {prefix}TLS_KEY; one of them is not set")
-    return None
+    chosen = settings.tls_certificate, settings.tls_key, settings.tls_authorities
+    return chosen_pem_files(_prefix(settings), *chosen, needs_tls=bool(settings.tls_callers))
 
 
 def triton_files(settings: ModelServiceSettings) -> PemFiles | None:

@@ -67,6 +67,18 @@ def pem_files_at(certificate: Path, key: Path, authorities: Path | None = None) 
     return PemFiles(certificate, key, authorities)
 
 
+def chosen_pem_files(
+    prefix: str, certificate: Path | None, key: Path | None, authorities: Path | None, needs_tls: bool = False
+) -> PemFiles | None:
+    """Of a program whose settings begin with the prefix; None without TLS. SettingsError if half of it is set, or the
+    files cannot be used."""
+    if certificate and key:
+        return pem_files_at(certificate, key, authorities)
+    if certificate or key or authorities or needs_tls:
+        raise SettingsError(f"TLS needs {prefix}TLS_CERTIFICATE and {prefix}TLS_KEY; one of them is not set")
+    return None
+
+
 def _read(certificate: Path, key: Path, authorities: Path | None) -> Pem:
     pem = Pem(content(certificate), content(key), content(authorities) if authorities else None)
     # gRPC takes any bytes and fails at the first handshake; OpenSSL says at once whether they belong together.

@@ -4,13 +4,11 @@ with Stack() as stack:
     Client(stack.address).score("photo.jpg")
 """
 
-import asyncio
 import importlib
 import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -103,7 +101,7 @@ def checkout_module(name: str) -> ModuleType:
 
 
 class Stack:
-    """Runs the programs; start and stop it as a context, with or without `async`."""
+    """Runs the programs; start and stop it as a context. All of it on one thread, see Program."""
 
     def __init__(
         self,
@@ -139,7 +137,6 @@ class Stack:
         self._say = say
         self._supervised: list[Supervised] = []
         self._is_given_up = False
-        self._thread: ThreadPoolExecutor | None = None
 
     @property
     def address(self) -> str:
@@ -196,6 +193,10 @@ class Stack:
             self._supervised.clear()
             raise
 
+    def give_up(self) -> None:
+        """From another thread: a start that is under way fails."""
+        self._is_given_up = True
+
     def _start_stage(self, stage: Sequence[Part]) -> None:
         self._say(f"starting {' and '.join(part.name for part in stage)}")
         started = []
@@ -221,25 +222,3 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-    async def __aenter__(self) -> Self:
-        # One thread for the whole life of the stack, see Program.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="stack")
-        starting = asyncio.get_running_loop().run_in_executor(self._thread, self.start)
-        try:
-            await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            self._is_given_up = True
-            await asyncio.wait([starting])
-            raise
-        return self
-
-    async def keep_running_async(self) -> None:
-        """keep_running() for a stack that is an async context."""
-        assert self._thread is not None
-        await asyncio.get_running_loop().run_in_executor(self._thread, self.keep_running)
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._thread is not None
-        await asyncio.get_running_loop().run_in_executor(self._thread, self.stop)
-        self._thread.shutdown()

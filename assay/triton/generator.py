@@ -26,11 +26,11 @@ from assay.errors import AssayError, ModelUnavailable, OutOfTime, OverLimit
 from assay.form import Form, Free
 from assay.frame import Clip, Frame
 from assay.generator import Conversation, Event, Finished
-from assay.liveness import Liveness
 from assay.rpc.call import PRIORITIES, priority, remaining_seconds, request_id
 from assay.rpc.tls import Pem, PemFiles
 from assay.rpc.tracing import span, traceparent
 from assay.tensors import Cancel, GenerationRequest, cancel_to_tensors, request_to_tensors
+from assay.triton.liveness import Liveness
 from assay.triton.messages import request_message
 from assay.triton.stream import TritonStream
 

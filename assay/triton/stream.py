@@ -28,7 +28,7 @@ class TritonStream:
         """The engine's events; the last is Finished, an error, or None if cancelled, and is always there."""
         self.begun_at_seconds = asyncio.get_running_loop().time()
         self.heard_at_seconds = -math.inf
-        """When the server last said something; see assay.liveness.Stream."""
+        """When the server last said something, by the clock of the event loop; inf once the stream has failed."""
         self._call = call
         self._cancel = cancel
         self._requested = asyncio.Event()

@@ -19,6 +19,7 @@ import psutil
 from assay.client import AsyncClient
 from assay.errors import AssayError
 from assay.stack import Stack, checkout
+from benchmarks.stack.running import running
 
 FAULTS = (
     "stub killed",
@@ -85,8 +86,7 @@ def _in_words(ended: Sequence[tuple[float, float, str]]) -> str:
 async def run(options: argparse.Namespace) -> None:
     photo = checkout() / "demo" / "photo.jpg"
     stack = Stack(checkpoint=options.checkpoint, say=lambda line: print(line, file=sys.stderr))
-    async with stack:
-        keeping = asyncio.create_task(_keep_running(stack))
+    async with running(stack, restarts=True):
         print(f"{'fault':<22}{'back, s':>8}{'failed':>9}{'slowest, s':>11}   reasons (load average)")
         for fault in options.faults or FAULTS:
             name, how = fault.split()
@@ -95,13 +95,6 @@ async def run(options: argparse.Namespace) -> None:
                 seconds = options.stopped_seconds if how == "stopped" else 0.0
                 line = await measure(client, photo, victim(os.getpid(), name), seconds)
             print(f"{fault:<22}{line} ({os.getloadavg()[0]:.0f})", flush=True)
-        keeping.cancel()
-
-
-async def _keep_running(stack: Stack) -> None:
-    while True:
-        await stack.keep_running_async()
-        await asyncio.sleep(0.1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -27,6 +27,7 @@ from assay.triton import TritonGenerator
 from benchmarks.engine.workloads import asks
 from benchmarks.stack.processor import Cpu, idle_rates
 from benchmarks.stack.rungs import BenchmarkPicture, Judge, OfTenant, StackRun, by_client, by_generator, measure
+from benchmarks.stack.running import running
 
 ALONE = "engine alone"
 Found = dict[tuple[int, str], list[StackRun]]
@@ -51,7 +52,7 @@ async def _measured(options: argparse.Namespace) -> int:
     served = read_checkpoint(options.checkpoint)
     engine = Engine.load(options.checkpoint, EngineOptions())
     try:
-        async with Stack(checkpoint=options.checkpoint, logs=options.runs) as stack:
+        async with running(Stack(checkpoint=options.checkpoint, logs=options.runs)) as stack:
             triton = TritonGenerator(stack.addresses["triton_server"], idle_timeout_seconds=600)
             async with AsyncClient(stack.address) as client:
                 rungs = {

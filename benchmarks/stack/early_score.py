@@ -21,6 +21,7 @@ from assay.client import AsyncClient
 from assay.stack import Stack
 from benchmarks.engine.peers.process import processor_name
 from benchmarks.engine.workloads import asks
+from benchmarks.stack.running import running
 from benchmarks.stack.spans import collecting, stages
 
 _WARM_UP = 2
@@ -76,7 +77,7 @@ async def run(checkpoint: Path, photos: int, *, with_stages: bool) -> None:
 
 async def _run(checkpoint: Path, photos: int) -> None:
     answers = []
-    async with Stack(checkpoint=checkpoint) as stack, AsyncClient(stack.address) as client:
+    async with running(Stack(checkpoint=checkpoint)) as stack, AsyncClient(stack.address) as client:
         for ask in asks("image CoT", read_checkpoint(checkpoint), photos + _WARM_UP, seed=77):
             held = io.BytesIO()
             Image.fromarray(ask.clip.frames[0].pixels).save(held, "PNG")

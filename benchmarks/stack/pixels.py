@@ -18,13 +18,14 @@ from assay.generator import Conversation
 from assay.stack import STAGES, Stack
 from assay.triton import TritonGenerator
 from benchmarks.stack.processor import cpu_seconds, cpu_since
+from benchmarks.stack.running import running
 
 _SIZES = {"next to nothing": (1, 28, 29), "a picture": (1, 252, 253), "8 frames": (8, 224, 225)}
 _REQUESTS = 200
 
 
 async def main(options: argparse.Namespace) -> int:
-    async with Stack(checkpoint=options.checkpoint, logs=options.runs, stages=STAGES[:1]) as stack:
+    async with running(Stack(checkpoint=options.checkpoint, logs=options.runs, stages=STAGES[:1])) as stack:
         generator = TritonGenerator(stack.address)
         print("| clip | bytes | CPU ms a request, all programs |\n|---|---|---|")
         for name, (frames, height_px, width_px) in _SIZES.items():

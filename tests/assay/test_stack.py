@@ -14,6 +14,7 @@ import pytest
 from assay.errors import CheckpointError
 from assay.stack import STAGES, NoCheckout, Part, Stack, StackError, checkout
 from assay.stack.program import Backoff
+from benchmarks.stack.running import running
 
 ROOT = Path(__file__).parents[2]
 
@@ -220,12 +221,12 @@ def test_programs_end_when_the_stack_is_killed_outright(tmp_path: Path) -> None:
 
 
 async def test_the_stack_is_an_async_context_too(make: Make) -> None:
-    async with make(only=SERVES) as stack:
+    async with running(make(only=SERVES)) as stack:
         assert stack.addresses == {"only": "127.0.0.1:1004"}
 
 
 async def test_a_cancelled_start_leaves_nothing_running(make: Make, tmp_path: Path) -> None:
-    starting = asyncio.create_task(make(first=SERVES, second=NEVER_READY).__aenter__())
+    starting = asyncio.create_task(running(make(first=SERVES, second=NEVER_READY)).__aenter__())
     assert await asyncio.to_thread(soon, (tmp_path / "second.pid").exists)
     starting.cancel()
     await asyncio.wait([starting])

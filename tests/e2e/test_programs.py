@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from assay.client import AsyncClient
 from assay.errors import ModelUnavailable, ServiceUnavailable
 from assay.stack import Stack
+from benchmarks.stack.running import running
 from tests.media.build import media
 
 pytestmark = pytest.mark.slow
@@ -83,7 +84,7 @@ def model_processes() -> set[psutil.Process]:
 
 async def test_a_model_that_dies_is_said_to_be_unavailable_and_comes_back(stack, checkpoint):
     others = await asyncio.to_thread(model_processes)
-    async with Stack(checkpoint=checkpoint) as own, AsyncClient(own.address) as client:
+    async with running(Stack(checkpoint=checkpoint)) as own, AsyncClient(own.address) as client:
         (victim,) = await asyncio.to_thread(model_processes) - others
         with pytest.raises(ModelUnavailable):
             await killed_while_it_reasons(client, victim)

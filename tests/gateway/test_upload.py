@@ -87,8 +87,8 @@ def test_a_peer_may_have_so_many_uploads_unfinished_and_others_as_well():
     uploads.begin("ipv4:192.0.2.8:1")
     with pytest.raises(Busy, match="3 uploads are unfinished here"):
         uploads.begin("ipv4:192.0.2.9:1")
-    first.end()
-    first.end()
+    first.close()
+    first.close()
     assert uploads.begin("ipv4:192.0.2.7:3")
 
 

@@ -5,9 +5,8 @@ first. Only sizes and counts are read here, never a sample.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from assay.errors import BadMedia, OverLimit
 from gateway.decode.spec import DecodeLimits
@@ -19,13 +18,9 @@ _PCM = (b"sowt", b"twos", b"lpcm", b"raw ", b"in24", b"in32", b"fl32", b"fl64", 
 _MAX_BOXES = 10_000
 """On the top level."""
 _MAX_BOXES_IN_INDEX = 100_000
+RangeReader = Callable[[int, int], bytes]
+"""Start and size -> bytes: `at` of an upload or of a spool."""
 NO_INDEX = "the MP4 has no index (moov): it is cut off or was never finished; record or export it again"
-
-
-class RangeReader(Protocol):
-    """Something whose beginning can be read: `peek` of an upload, `at` of a spool."""
-
-    def __call__(self, start: int, size: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ model does.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from typing import Protocol
 
-from assay.errors import AssayError, ModelUnavailable
+from assay.errors import ModelUnavailable
+from assay.triton.stream import TritonStream
 
 _SILENCE_SECONDS = 0.3
 _ANSWER_SECONDS = 1.2
@@ -19,20 +19,10 @@ _STALL_SECONDS = 0.3
 """A timer that is later than this was held up by our own machine, and tells nothing of the other."""
 
 
-class Stream(Protocol):
-    """Something that a server is expected to speak on."""
-
-    begun_at_seconds: float
-    heard_at_seconds: float
-    """By the clock of the event loop; -inf before the first message, inf once it has failed."""
-
-    def fail(self, error: AssayError) -> None: ...
-
-
 class Liveness:
     """Asks while there are streams, once for all of them. On one event loop."""
 
-    def __init__(self, is_live: Callable[[float], Awaitable[bool]], streams: Collection[Stream]) -> None:
+    def __init__(self, is_live: Callable[[float], Awaitable[bool]], streams: Collection[TritonStream]) -> None:
         """`is_live` gets a timeout in seconds; `streams` is read again each time."""
         self._is_live = is_live
         self._streams = streams

@@ -1,13 +1,13 @@
-"""assay/liveness.py: streams of a server that is stopped fail, and no others."""
+"""assay/triton/liveness.py: streams of a server that is stopped fail, and no others."""
 
 import asyncio
 import math
 
 import pytest
 
-from assay import liveness
 from assay.errors import AssayError, ModelUnavailable
-from assay.liveness import Liveness
+from assay.triton import liveness
+from assay.triton.liveness import Liveness
 
 
 @pytest.fixture(autouse=True)
