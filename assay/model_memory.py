@@ -1,4 +1,5 @@
-"""Memory that a checkpoint takes while it is served, and the tokens of what it is shown: computed from its files.
+"""Memory that a checkpoint takes while it is served, and the tokens of what it is shown, computed from its files; and
+the memory that there is.
 
 Activations are those of the vision tower's widest layer for the largest picture, which is more than the language model
 needs at once; attention keeps no table of scores.
@@ -18,6 +19,8 @@ LIBRARIES_BYTES = 700 << 20
 _BYTES_PER_TOKEN = 2
 """Of question and form, at least: Qwen's tokens have four characters of English on average."""
 FLOAT32_BYTES, BFLOAT16_BYTES = 4, 2
+_CGROUP = Path("/sys/fs/cgroup")
+_UNLIMITED = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +93,22 @@ def _text_tokens(checkpoint: ModelSpec) -> Iterator[int]:
         free = sum(rules.max_tokens for name, rules in checkpoint.free.items() if f"{{{name}}}" in form.answer)
         written = max(len(form.question_image), len(form.question_video)) + len(form.answer)
         yield free + written // _BYTES_PER_TOKEN
+
+
+def available_memory_bytes(cgroup: Path = _CGROUP, meminfo: Path = Path("/proc/meminfo")) -> int:
+    """What a program can still take: the kernel's estimate, or what the container's limit leaves if that is less."""
+    lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+    return min(int(lines["MemAvailable"].split()[0]) << 10, _left_in_container(cgroup))
+
+
+def _left_in_container(cgroup: Path) -> int:
+    """Under cgroup v2 or v1; page cache that can be dropped counts as free."""
+    for limit, used, cache in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        if (cgroup / limit).is_file() and (text := (cgroup / limit).read_text().strip()) != "max":
+            stat = (cgroup / limit).with_name("memory.stat").read_text().split()
+            droppable = int(dict(zip(stat[::2], stat[1::2], strict=True)).get(cache, 0))
+            return int(text) - int((cgroup / used).read_text()) + droppable
+    return _UNLIMITED

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from assay.errors import AssayError, UriRefused, UriUnreachable
-from assay.web.dial import Resolve, checked_addresses
+from assay.web.get import Resolve, checked_addresses
 from assay.web.rules import Place, WebRules
 
 _INTERLEAVED = b"$"

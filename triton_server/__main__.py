@@ -20,9 +20,8 @@ from assay.rpc.serve import command_line, health_alone, served_metrics
 from assay.rpc.settings import load
 from triton_server.install import install
 from triton_server.metrics import add_triton
-from triton_server.ports import choose_ports
 from triton_server.server import MODEL, metrics_url
-from triton_server.settings import TritonServerSettings
+from triton_server.settings import TritonServerSettings, choose_ports
 from triton_server.supervisor import supervise
 from triton_server.tls import pem_files
 

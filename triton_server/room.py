@@ -4,8 +4,14 @@ from dataclasses import replace
 
 from assay.checkpoint import read_checkpoint
 from assay.errors import CheckpointError, SettingsError
-from assay.machine import available_memory_bytes
-from assay.model_memory import BFLOAT16_BYTES, FLOAT32_BYTES, ModelMemory, check_stored, model_memory
+from assay.model_memory import (
+    BFLOAT16_BYTES,
+    FLOAT32_BYTES,
+    ModelMemory,
+    available_memory_bytes,
+    check_stored,
+    model_memory,
+)
 from assay.rpc.environment import inherited
 from assay.vllm.support import check_checkpoint, stored_dtype
 from triton_server.gpus import Gpu, chosen_gpus, visible_gpus

@@ -18,10 +18,9 @@ from assay.triton import config_with_instances
 from triton_server.gpus import chosen_gpus
 from triton_server.install import binaries
 from triton_server.model_environment import variables
-from triton_server.ports import Ports
 from triton_server.processes import Process, children_of
 from triton_server.relay import MAX_LINE_BYTES, Relay
-from triton_server.settings import TritonServerSettings
+from triton_server.settings import Ports, TritonServerSettings
 from triton_server.tls import flags
 
 MODEL = "qwen2_vl"

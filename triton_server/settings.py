@@ -1,11 +1,15 @@
-"""Settings of the triton_server program: environment variables TRITON_SERVER_*."""
+"""Settings of the triton_server program, environment variables TRITON_SERVER_*; and the ports that 0 stands for."""
 
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from assay.errors import SettingsError
 from assay.rpc.access import PemPath
 from assay.rpc.settings import OptionalAddress
 from triton_server.install import DEFAULT_DIRECTORY
@@ -97,3 +101,44 @@ class TritonServerSettings(BaseSettings):
     canary_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """How long a tiny request may wait for a token. Three in a row that fail restart the server, unless tokens of other
     requests were counted meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the server listens."""
+
+    grpc: int
+    http: int
+    metrics: int
+
+
+def choose_ports(settings: TritonServerSettings) -> Ports:
+    """Those of the settings, free ones in place of 0. SettingsError names the variable of a port that is taken."""
+    return _bound(settings, Ports(settings.grpc_port, settings.http_port, settings.metrics_port))
+
+
+def check_free(settings: TritonServerSettings, ports: Ports) -> None:
+    """SettingsError names the variable of a port that another program has taken since it was chosen."""
+    _bound(settings, ports)
+
+
+def _bound(settings: TritonServerSettings, ports: Ports) -> Ports:
+    with ExitStack() as all_open:
+        return Ports(
+            _bind(all_open, settings.host, ports.grpc, "TRITON_SERVER_GRPC_PORT"),
+            _bind(all_open, "127.0.0.1", ports.http, "TRITON_SERVER_HTTP_PORT"),
+            _bind(all_open, settings.host, ports.metrics, "TRITON_SERVER_METRICS_PORT"),
+        )
+
+
+def _bind(all_open: ExitStack, host: str, port: int, variable: str) -> int:
+    # All three stay bound until the last is chosen, so that no two are the same.
+    listening = all_open.enter_context(socket.socket())
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as refused:
+        raise SettingsError(
+            f"{variable}: cannot listen on {host}:{port} ({refused.strerror})", field=variable
+        ) from None
+    return int(listening.getsockname()[1])

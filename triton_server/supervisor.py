@@ -23,10 +23,9 @@ from assay.generator import Conversation
 from assay.prompt import answer_form, question
 from assay.rpc import metrics
 from assay.stack.program import Backoff
-from triton_server.ports import Ports, check_free
 from triton_server.room import check_room
 from triton_server.server import SHM_PREFIX, Server, ServerDied, reachable
-from triton_server.settings import TritonServerSettings
+from triton_server.settings import Ports, TritonServerSettings, check_free
 from triton_server.tls import Renewal, client
 
 _log = logging.getLogger("triton_server")

@@ -31,8 +31,7 @@ from assay.rpc.tls import Pem, PemFiles
 from assay.rpc.tracing import span, traceparent
 from assay.tensors import Cancel, GenerationRequest, cancel_to_tensors, request_to_tensors
 from assay.triton.liveness import Liveness
-from assay.triton.messages import request_message
-from assay.triton.stream import TritonStream
+from assay.triton.stream import TritonStream, request_message
 
 _AFFINITY = "assay-affinity"
 """The metadata key whose value chooses the server."""

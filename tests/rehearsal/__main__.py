@@ -26,7 +26,7 @@ import typer
 from tokenizers import Tokenizer
 
 from assay.errors import AssayError, CheckpointError
-from assay.machine import available_memory_bytes, free_disk_bytes
+from assay.model_memory import available_memory_bytes
 from assay.rpc.environment import inherited
 from assay.weights import read_json
 from tests.rehearsal.load import load_table
@@ -39,6 +39,7 @@ from tests.rehearsal.weights import (
     write_base,
 )
 from training.pieces import QWEN_TOKENIZER, fetch
+from training.recipe.weight_files import free_disk_bytes
 
 ROOT = Path(__file__).parents[2]
 TEXT_LAYERS, VISION_LAYERS = 28, 32

@@ -24,8 +24,7 @@ from assay.triton import TritonGenerator
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.triton import Triton, running_triton, start_triton, until_gone
 from triton_server.__main__ import main
-from triton_server.ports import Ports, check_free
-from triton_server.settings import TritonServerSettings
+from triton_server.settings import Ports, TritonServerSettings, check_free
 from triton_server.supervisor import _watch, _watch_canaries
 from triton_server.tls import Renewal
 

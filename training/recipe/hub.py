@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import AssayError
-from assay.machine import existing
+from training.recipe.weight_files import existing
 
 _WANTED = ("*.safetensors", "*.json", "*.txt", "*.jinja")
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from assay.errors import CheckpointError
-from assay.machine import available_memory_bytes, free_disk_bytes
+from assay.model_memory import available_memory_bytes
 from assay.weight_shapes import check_weights, file_name
 from assay.weights import (
     StoredTensor,
@@ -42,7 +42,7 @@ from training.recipe.proof import (
     probe,
     tolerance,
 )
-from training.recipe.weight_files import write_tensors
+from training.recipe.weight_files import free_disk_bytes, write_tensors
 
 _CARRIED = ("*.json", "*.jinja", "merges.txt", "assay.toml")
 _PROOF = "merge.json"

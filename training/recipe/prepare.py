@@ -21,8 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from assay.checkpoint import read_checkpoint
 from assay.cli.checkpoint import NotPrepared, check_servable, show
 from assay.errors import CheckpointError
-from assay.machine import available_memory_bytes
-from assay.model_memory import BFLOAT16_BYTES, FLOAT32_BYTES, LIBRARIES_BYTES
+from assay.model_memory import BFLOAT16_BYTES, FLOAT32_BYTES, LIBRARIES_BYTES, available_memory_bytes
 from assay.stack import checkout
 from assay.weight_shapes import weight_shapes
 from assay.weights import read_json

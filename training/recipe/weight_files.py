@@ -1,6 +1,8 @@
-"""Weights written as on the hub: safetensors, a tensor at a time, and the index of several files."""
+"""Weights written as on the hub: safetensors, a tensor at a time, and the index of several files; and the room on
+a disk."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,3 +42,13 @@ def write_index(directory: Path, files: Mapping[str, str], total_bytes: int) -> 
     """model.safetensors.index.json, as the hub's: tensor -> file."""
     index = {"metadata": {"total_size": total_bytes}, "weight_map": dict(sorted(files.items()))}
     (directory / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def free_disk_bytes(path: Path) -> int:
+    """Where the path lies, or would lie once it is made."""
+    return shutil.disk_usage(existing(path)).free
+
+
+def existing(path: Path) -> Path:
+    """The path, or the nearest directory above it that exists."""
+    return next(each for each in (path.resolve(), *path.resolve().parents) if each.exists())

@@ -8,7 +8,7 @@ import pytest
 
 from assay.errors import OverLimit, UriFailed, UriRefused, UriUnreachable
 from assay.web import Web, WebLimits, WebRules
-from assay.web.dial import system_resolve
+from assay.web.get import system_resolve
 from tests.web_server import HOST, moved, plain, pour, web_server
 
 FILE = bytes(range(256)) * 1000
