@@ -4,7 +4,6 @@ transformers walks over the pictures of a batch one by one; here all of one size
 embeddings do not depend on the rest of the batch, so they can be cached for the next clip.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Protocol
@@ -20,6 +19,8 @@ from assay.errors import CheckpointError
 
 QUICK_GELU = 1.702
 """quick_gelu(x) = silu(1.702 x) / 1.702."""
+_LEAST_GAIN = 1e-5
+"""Of a norm's column: one of nearly nothing is not divided by."""
 
 
 class Vision(Protocol):
@@ -61,7 +62,7 @@ class VisionTower:
         self._inv_freq = tower.rotary_pos_emb.inv_freq.float()
         if number_format == "int8" and not has_fbgemm(self._kernel.weight):
             raise CheckpointError("weights of the vision tower can be rounded to int8 for a CPU with FBGEMM alone")
-        self._is_batch_variant = number_format == "int8"
+        self._is_int8 = number_format == "int8"
         # oneDNN has silu: what quick_gelu is more goes into the norm in front of it and the sum behind it.
         is_quick = config.hidden_act == "quick_gelu" and self._kernel.weight.dtype == torch.float32
         self._mlp_scale, activation = (QUICK_GELU, "silu") if is_quick else (1.0, config.hidden_act)
@@ -73,13 +74,9 @@ class VisionTower:
     @property
     def products(self) -> list[Linear]:
         by_block = [(block.qkv, block.proj, block.fc1, block.fc2) for block in self._blocks]
-        blocks = [] if self._is_batch_variant else [product for block in by_block for product in block]
-        return [self._kernel, *self._merger, *blocks]
+        return [self._kernel, *self._merger, *(product for block in by_block for product in block)]
 
     def embed(self, patches: Tensor, rows: int, columns: int) -> Tensor:
-        if self._is_batch_variant and len(patches) > 1:
-            # The scale of what comes in is one for all that is multiplied together.
-            return torch.cat([self.embed(pair[None], rows, columns) for pair in patches])
         pairs, count, _ = patches.shape
         width = len(self._kernel.weight)
         x = self._kernel(patches.to(self._kernel.weight.dtype).flatten(0, 1))
@@ -102,18 +99,33 @@ class VisionTower:
         return block.proj(attended.transpose(1, 2).reshape(x.shape))
 
     def _block(self, block: Any, activation: str) -> _VisionBlock:
-        product: type[Int8Linear] | Callable[..., Linear] = Int8Linear if self._is_batch_variant else _plain
-        norm2, norm2_bias = _weights(block.norm2)
-        (fc1, fc1_bias), (fc2, fc2_bias) = _weights(block.mlp.fc1), _weights(block.mlp.fc2)
-        scale = self._mlp_scale
+        norm1, qkv = self._behind_norm(block.norm1, block.attn.qkv)
+        norm2, fc1 = self._behind_norm(block.norm2, block.mlp.fc1, activation, scale=self._mlp_scale)
+        fc2, fc2_bias = _weights(block.mlp.fc2)
         return _VisionBlock(
-            norm1=_weights(block.norm1),
-            qkv=product(*_weights(block.attn.qkv)),
-            proj=product(*_weights(block.attn.proj)),
-            norm2=(norm2 * scale, norm2_bias * scale),
-            fc1=product(fc1, fc1_bias * scale, activation=activation),
-            fc2=product(fc2, fc2_bias * scale),
+            norm1=norm1,
+            qkv=qkv,
+            proj=self._product(*_weights(block.attn.proj)),
+            norm2=norm2,
+            fc1=fc1,
+            fc2=self._product(fc2, fc2_bias * self._mlp_scale),
         )
+
+    def _behind_norm(
+        self, norm: Any, linear: Any, activation: str = "", *, scale: float = 1.0
+    ) -> tuple[tuple[Tensor, Tensor], Linear]:
+        """The norm's weights and the product of what comes out of it, `scale` times what they were together."""
+        (gain, offset), (weight, bias) = _weights(norm), _weights(linear)
+        if self._is_int8:
+            # A row in 8 bits is exact where no column is much larger than the others: each column's gain goes into the
+            # weight, which halves what is lost (benchmarks/LOG.md).
+            size = gain.abs().clamp(min=_LEAST_GAIN)
+            gain, offset, weight = gain / size, offset / size, weight * size
+        return (gain * scale, offset * scale), self._product(weight, bias * scale, activation=activation)
+
+    def _product(self, weight: Tensor, bias: Tensor, *, activation: str = "") -> Linear:
+        kind = Int8Linear if self._is_int8 else _plain
+        return kind(weight, bias, activation=activation)
 
 
 class Bfloat16VisionTower:

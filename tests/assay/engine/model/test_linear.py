@@ -78,5 +78,13 @@ def test_large_products_in_8_bits_do_not_overflow() -> None:
 
 
 @needs_fbgemm
+def test_a_row_in_8_bits_is_the_same_next_to_far_larger_ones() -> None:
+    torch.manual_seed(0)
+    product, x = Int8Linear(torch.randn(96, 64), torch.randn(96)), torch.randn(40, 64)
+    larger = torch.cat([1e4 * torch.randn(7, 64), x, torch.zeros(2, 64)])
+    assert torch.equal(product(larger)[7:47], product(x))
+
+
+@needs_fbgemm
 def test_a_row_of_zeros_has_a_product_in_8_bits() -> None:
     assert torch.equal(Int8Linear(torch.zeros(8, 8))(torch.ones(2, 8)), torch.zeros(2, 8))
