@@ -1,7 +1,7 @@
 """gRPC-Web, Connect and curl-able JSON: the contract's services over HTTP/1.1, for browsers and those without gRPC."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -85,30 +85,32 @@ def _endpoint(method: MethodDescriptor, function: Callable[..., Any]) -> Any:
     return Endpoint.unary(info, _unary(name, function))
 
 
+@contextmanager
+def _answered(name: str, request: Any) -> Iterator[None]:
+    """One call: checked, counted, and what it fails with in the protocol's words."""
+    try:
+        with counted(name):
+            check(request)
+            yield
+    except AssayError as error:
+        _failures.get().append(error)
+        raise connect_error(error) from error
+
+
 def _unary(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     async def answer(request: Any, context: Any) -> Any:
-        try:
-            with counted(name):
-                check(request)
-                return await function(request, _caller(context))
-        except AssayError as error:
-            _failures.get().append(error)
-            raise connect_error(error) from error
+        with _answered(name, request):
+            return await function(request, _caller(context))
 
     return answer
 
 
 def _streaming(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     async def answer(request: Any, context: Any) -> AsyncGenerator[Any, None]:
-        try:
-            with counted(name):
-                check(request)
-                async with aclosing(function(request, _caller(context))) as responses:
-                    async for response in responses:
-                        yield response
-        except AssayError as error:
-            _failures.get().append(error)
-            raise connect_error(error) from error
+        with _answered(name, request):
+            async with aclosing(function(request, _caller(context))) as responses:
+                async for response in responses:
+                    yield response
 
     return answer
 

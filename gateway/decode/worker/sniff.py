@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from assay.errors import BadMedia, InvalidRequest
+from assay.magic import AVIF_BRANDS, HEIC_BRANDS, PICTURES
 from gateway.decode.worker import refusals
 
 _SNIFF_BYTES = 4096
@@ -16,15 +17,7 @@ STILL = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heic")
 VIDEO = ("mp4", "matroska", "mpegts", "flv", "avi", "mpegps")
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"GIF87a", "gif"),
-    (b"GIF89a", "gif"),
-    (b"BM", "bmp"),
-    (b"II*\0", "tiff"),
-    (b"MM\0*", "tiff"),
-    (b"II+\0", "tiff"),
-    (b"MM\0+", "tiff"),
+    *PICTURES,
     (b"\x1aE\xdf\xa3", "matroska"),
     (b"FLV\x01", "flv"),
     (b"\0\0\1\xba", "mpegps"),
@@ -108,8 +101,6 @@ def _holds_mpegts(head: bytes) -> bool:
 def _by_brand(head: bytes) -> str | None:
     size = int.from_bytes(head[:4], "big")
     brands = {head[8:12]} | {head[i : i + 4] for i in range(16, min(size, len(head), 256), 4)}
-    if brands & {b"avif", b"avis"}:
+    if brands.intersection(AVIF_BRANDS):
         return "avif"
-    if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}:
-        return "heic"
-    return "mp4"
+    return "heic" if brands.intersection(HEIC_BRANDS) else "mp4"
