@@ -27,13 +27,7 @@ async def main() -> None:
     model = LiveModel(generator.ready, settings.fingerprint, generator.replica_fingerprints)
 
     def add(server: grpc.aio.Server) -> None:
-        service = AttributeExtractionService(
-            generator,
-            checkpoint,
-            model,
-            max_in_flight=settings.max_in_flight,
-            idle_timeout_seconds=settings.idle_timeout_seconds,
-        )
+        service = AttributeExtractionService(generator, checkpoint, model, settings)
         add_AttributeExtractionServiceServicer_to_server(service, server)
 
     await serve("attribute_extraction", settings, add, [NAME], ready=model.check, on_drain=generator.close)

@@ -22,6 +22,7 @@ from assay.v1 import attribute_extraction_pb2 as pb
 from assay.v1.attribute_extraction_pb2_grpc import AttributeExtractionServiceServicer
 from assay.wire import attribute_to_wire, form_from_wire, spec_to_wire, transcript_to_wire
 from services.attribute_extraction.extract import Extracted, extract
+from services.attribute_extraction.settings import AttributeExtractionSettings
 
 NAME = pb.DESCRIPTOR.services_by_name["AttributeExtractionService"].full_name
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -34,18 +35,17 @@ class AttributeExtractionService(AttributeExtractionServiceServicer):
     generator: Generator
     checkpoint: ModelSpec
     model: LiveModel
-    max_in_flight: int = 16
-    idle_timeout_seconds: float = 30.0
+    settings: AttributeExtractionSettings = field(default_factory=AttributeExtractionSettings)
     _places: ConcurrencyLimit = field(init=False)
 
     def __post_init__(self) -> None:
-        self._places = ConcurrencyLimit(self.max_in_flight)
+        self._places = ConcurrencyLimit(self.settings.max_in_flight)
 
     async def ExtractAttributes(  # noqa: N802 the name is the contract's
         self, request_iterator: AsyncIterator[pb.ExtractAttributesRequest], context: Context
     ) -> AsyncGenerator[pb.ExtractAttributesResponse, None]:
         with self._places.one():
-            upload = Upload[pb.ExtractionConfig](request_iterator, self.idle_timeout_seconds)
+            upload = Upload[pb.ExtractionConfig](request_iterator, self.settings.idle_timeout_seconds)
             config = await upload.config()
             request_id.set(config.request_id)
             clip = await upload.clip(config.clip, self.checkpoint)

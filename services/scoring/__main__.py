@@ -28,15 +28,7 @@ async def main() -> None:
     model = LiveModel(generator.ready, settings.fingerprint, generator.replica_fingerprints)
 
     def add(server: grpc.aio.Server) -> None:
-        service = ScoringService(
-            generator,
-            checkpoint,
-            model,
-            max_in_flight=settings.max_in_flight,
-            idle_timeout_seconds=settings.idle_timeout_seconds,
-            transcript_timeout_seconds=settings.transcript_timeout_seconds,
-            composites=composites,
-        )
+        service = ScoringService(generator, checkpoint, model, settings, composites)
         add_ScoringServiceServicer_to_server(service, server)
 
     await serve("scoring", settings, add, [NAME], ready=model.check, on_drain=generator.close)

@@ -23,6 +23,7 @@ from assay.v1 import scoring_pb2 as pb
 from assay.v1.scoring_pb2_grpc import ScoringServiceServicer
 from assay.wire import attributes_from_wire, form_from_wire, score_to_wire, spec_to_wire, transcript_from_wire
 from services.scoring.score import Composite, EarlyScore, FinalScore, refuse_unfit_weights, score_clip
+from services.scoring.settings import ScoringSettings
 
 NAME = pb.DESCRIPTOR.services_by_name["ScoringService"].full_name
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -35,20 +36,18 @@ class ScoringService(ScoringServiceServicer):
     generator: Generator
     checkpoint: ModelSpec
     model: LiveModel
-    max_in_flight: int = 32
-    idle_timeout_seconds: float = 30.0
-    transcript_timeout_seconds: float = 120.0
+    settings: ScoringSettings = field(default_factory=ScoringSettings)
     composites: Mapping[str, CompositeWeights] = field(default_factory=dict)
     _places: ConcurrencyLimit = field(init=False)
 
     def __post_init__(self) -> None:
-        self._places = ConcurrencyLimit(self.max_in_flight)
+        self._places = ConcurrencyLimit(self.settings.max_in_flight)
 
     async def Score(  # noqa: N802 the name is the contract's
         self, request_iterator: AsyncIterator[pb.ScoreRequest], context: Context
     ) -> AsyncGenerator[pb.ScoreResponse, None]:
         with self._places.one():
-            upload = Upload[pb.ScoringConfig](request_iterator, self.idle_timeout_seconds)
+            upload = Upload[pb.ScoringConfig](request_iterator, self.settings.idle_timeout_seconds)
             config = await upload.config()
             request_id.set(config.request_id)
             form_name = form_from_wire(config.form)
@@ -59,14 +58,14 @@ class ScoringService(ScoringServiceServicer):
             async def transcript() -> Transcript | None:
                 written = None
                 if form_name != "direct":
-                    part = await upload.part("transcript", self.transcript_timeout_seconds)
+                    part = await upload.part("transcript", self.settings.transcript_timeout_seconds)
                     written = transcript_from_wire(part)
                 if weights is None:
                     await upload.end()
                 return written
 
             async def grades() -> list[Attribute]:
-                part = await upload.part("grades", self.idle_timeout_seconds)
+                part = await upload.part("grades", self.settings.idle_timeout_seconds)
                 await upload.end()
                 return attributes_from_wire(part.attributes)
 

@@ -1,12 +1,13 @@
 """Services on real sockets with a ScriptedGenerator behind them, and what a client sends to them."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 import numpy as np
 
+from assay.composite import CompositeWeights
 from assay.frame import Clip, Frame
 from assay.rpc.channel import channel
 from assay.rpc.errors import error_from
@@ -16,7 +17,9 @@ from assay.v1 import attribute_extraction_pb2 as extraction_pb2
 from assay.v1 import attribute_extraction_pb2_grpc, score_pb2, scoring_pb2, scoring_pb2_grpc
 from assay.wire import clip_header, pixel_slices
 from services.attribute_extraction.service import AttributeExtractionService
+from services.attribute_extraction.settings import AttributeExtractionSettings
 from services.scoring.service import ScoringService
+from services.scoring.settings import ScoringSettings
 from tests.checkpoints import small_checkpoint
 from tests.scripted_generator import ScriptedGenerator
 
@@ -29,15 +32,19 @@ async def serving(add: Callable[[grpc.aio.Server], None]) -> AsyncIterator[grpc.
 
 
 @asynccontextmanager
-async def scoring(generator: ScriptedGenerator, **limits: Any) -> AsyncIterator[Any]:
-    service = ScoringService(generator, small_checkpoint(), LiveModel(generator.ready), **limits)
+async def scoring(
+    generator: ScriptedGenerator, composites: Mapping[str, CompositeWeights] | None = None, **limits: Any
+) -> AsyncIterator[Any]:
+    settings = ScoringSettings.model_construct(**limits)
+    service = ScoringService(generator, small_checkpoint(), LiveModel(generator.ready), settings, composites or {})
     async with serving(lambda server: scoring_pb2_grpc.add_ScoringServiceServicer_to_server(service, server)) as to:
         yield scoring_pb2_grpc.ScoringServiceStub(to)
 
 
 @asynccontextmanager
 async def extraction(generator: ScriptedGenerator, **limits: Any) -> AsyncIterator[Any]:
-    service = AttributeExtractionService(generator, small_checkpoint(), LiveModel(generator.ready), **limits)
+    settings = AttributeExtractionSettings.model_construct(**limits)
+    service = AttributeExtractionService(generator, small_checkpoint(), LiveModel(generator.ready), settings)
 
     def add(server: grpc.aio.Server) -> None:
         attribute_extraction_pb2_grpc.add_AttributeExtractionServiceServicer_to_server(service, server)

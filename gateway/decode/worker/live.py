@@ -76,11 +76,11 @@ class _Watch:
 class _Sampler:
     """Frames of the stream in order -> those to look at, in one size."""
 
-    def __init__(self, spec: DecodeSpec, budget: LiveBudget, container: str, clock: LiveTime | PacketClock) -> None:
-        self.budget = budget
+    def __init__(self, spec: DecodeSpec, upload: UploadReader, container: str, clock: LiveTime | PacketClock) -> None:
+        self.budget = LiveBudget(spec.limits, upload, spec.renew_seconds)
         self._container = container
         self._clock = clock
-        self._deinterlace = Deinterlacer()
+        self.deinterlace = Deinterlacer()
         self._origin_seconds: float | None = None
         self._rate = FixedRate(spec.frames_per_second)
         self._sampled = 0
@@ -112,17 +112,6 @@ class _Sampler:
             yield from self._lost()
             yield Frame(pixels(), pts_seconds)
 
-    def pixels_of(
-        self,
-        frame: av.VideoFrame,
-        before: av.VideoFrame | None,
-        resize: FrameResizer,
-        shown: tuple[int, int],
-        turn: Orientation,
-    ) -> NDArray[np.uint8]:
-        """Of a container's frame, which does not wait for the next one to be deinterlaced."""
-        return resize(self._deinterlace(frame, before, None), shown, turn)
-
     def _lost(self) -> Iterator[Lost]:
         total = Lost(self.budget.corrupt_before + self.budget.corrupt, self._clock.jumps)
         if total != self._reported:
@@ -138,7 +127,7 @@ class _Sampler:
             raise BadMedia("the stream ended before its first whole picture; send it from a key frame on")
         yield from self._lost()
         frames, corrupt = budget.frames_before + budget.frames, budget.corrupt_before + budget.corrupt
-        warnings = (DEINTERLACED,) if self._deinterlace.count else ()
+        warnings = (DEINTERLACED,) if self.deinterlace.count else ()
         last = max(self._last_seconds, 0.0)
         yield DecodeSummary(last, frames, corrupt, self._sampled, warnings, end_seconds=last + self._step_seconds)
 
@@ -151,62 +140,64 @@ def decode_stream(upload: UploadReader, container: str, spec: DecodeSpec) -> Ite
     opened = open_source(upload, container, spec, may_spool=False)
     if opened is None:
         raise BadMedia(_NO_INDEX)
-    budget = LiveBudget(spec.limits, upload, spec.renew_seconds)
-    clock = PacketClock(LIVE_GAP_SECONDS)
-    sampler, resize = _Sampler(spec, budget, container, clock), FrameResizer(spec.target)
+    stretches = _Stretches(spec, upload, container, opened.presentations)
     if container == "mp4":
         fragments = Fragments(upload)
         watch = _Watch(upload, fragments.read)
         while fragments.next_stretch():
-            yield from _stretch(watch, container, spec, sampler, clock, resize, opened.presentations)
+            yield from stretches.decode(watch)
     else:
-        yield from _stretch(
-            _Watch(upload, opened.source.read), container, spec, sampler, clock, resize, opened.presentations
-        )
-    yield from sampler.summary()
+        yield from stretches.decode(_Watch(upload, opened.source.read))
+    yield from stretches.sampler.summary()
 
 
-def _stretch(
-    watch: _Watch,
-    container: str,
-    spec: DecodeSpec,
-    sampler: _Sampler,
-    clock: PacketClock,
-    resize: FrameResizer,
-    presentations: Presentations,
-) -> Iterator[Event]:
-    """What FFmpeg sees as one file."""
-    limits = spec.limits
-    with open_tracks(BoundedReader(watch.read), container, limits.max_video_pixels, limits.max_streams) as media:
-        stream = video_stream(media)
-        prepare(stream, limits.max_video_pixels)
-        resize.presentation = presentation_of(stream, container, presentations)
-        turns, codec = FrameOrientation(), stream.codec_context.codec.canonical_name
-        before: av.VideoFrame | None = None
-        for frame in frames_of(media, stream, sampler.budget, clock):
-            if frame.time is None:
-                continue
-            watch.saw_a_picture()
-            turn = turns.of(frame)
-            shown = shown_size(frame, stream, turn, resize.presentation)
-            pixels = None if frame.is_corrupt else partial(sampler.pixels_of, frame, before, resize, shown, turn)
-            yield from sampler.feed(frame.time, shown, codec, pixels)
-            before = frame
-    if sampler.budget.broke_off:
-        raise BadMedia("the stream is damaged so badly that it cannot be read on; start it again")
+class _Stretches:
+    """What FFmpeg sees as files, one after the other."""
+
+    def __init__(self, spec: DecodeSpec, upload: UploadReader, container: str, presentations: Presentations) -> None:
+        self._limits, self._container, self._presentations = spec.limits, container, presentations
+        self._clock = PacketClock(LIVE_GAP_SECONDS)
+        self._resize = FrameResizer(spec.target)
+        self.sampler = _Sampler(spec, upload, container, self._clock)
+
+    def decode(self, watch: _Watch) -> Iterator[Event]:
+        """The next one."""
+        source, limits, container = BoundedReader(watch.read), self._limits, self._container
+        with open_tracks(source, container, limits.max_video_pixels, limits.max_streams) as media:
+            stream = video_stream(media)
+            prepare(stream, limits.max_video_pixels)
+            self._resize.presentation = presentation_of(stream, container, self._presentations)
+            turns, codec = FrameOrientation(), stream.codec_context.codec.canonical_name
+            before: av.VideoFrame | None = None
+            for frame in frames_of(media, stream, self.sampler.budget, self._clock):
+                if frame.time is None:
+                    continue
+                watch.saw_a_picture()
+                turn = turns.of(frame)
+                shown = shown_size(frame, stream, turn, self._resize.presentation)
+                pixels = None if frame.is_corrupt else partial(self._pixels, frame, before, shown, turn)
+                yield from self.sampler.feed(frame.time, shown, codec, pixels)
+                before = frame
+        if self.sampler.budget.broke_off:
+            raise BadMedia("the stream is damaged so badly that it cannot be read on; start it again")
+
+    def _pixels(
+        self, frame: av.VideoFrame, before: av.VideoFrame | None, shown: tuple[int, int], turn: Orientation
+    ) -> NDArray[np.uint8]:
+        """Of a frame that does not wait for the next one to be deinterlaced."""
+        return self._resize(self.sampler.deinterlace(frame, before, None), shown, turn)
 
 
 def decode_frames(upload: UploadReader, spec: DecodeSpec) -> Iterator[Event]:
     """Frames that are decoded already, each `RAW_FRAME` and its pixels: the same events."""
-    budget = LiveBudget(spec.limits, upload, spec.renew_seconds)
     time = LiveTime()
-    sampler = _Sampler(spec, budget, "frames", time)
+    sampler = _Sampler(spec, upload, "frames", time)
     size: tuple[int, int] | None = None
     while head := _exactly(upload, RAW_FRAME.size, at_end=True):
         seconds, height, width = RAW_FRAME.unpack(head)
-        budget.packet(RAW_FRAME.size)
+        sampler.budget.packet(RAW_FRAME.size)
         if height * width > spec.limits.max_video_pixels:
-            budget.frame(height * width, 0.0)  # which refuses it before its pixels are waited for
+            sampler.budget.frame(height * width, 0.0)  # which refuses it before its pixels are waited for
         data = _exactly(upload, 3 * height * width)
 
         def pixels(data: bytes = data, shape: tuple[int, int] = (width, height)) -> NDArray[np.uint8]:
