@@ -1,8 +1,10 @@
 """Guard: who may talk to the HTTP face from which page, and what a browser may do with what it gets."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assay.errors import AssayError
@@ -26,8 +28,15 @@ HEADERS: Mapping[str, str] = {
 }
 PUBLIC = ("/", "/favicon.ico", "/healthz", "/v1/openapi.json")
 """What is shown to everybody, besides the files under /page/: nothing that anybody has sent."""
-_ALLOWED_METHODS = "GET, PUT, POST, OPTIONS"
-_PREFLIGHT_SECONDS = "600"
+_SHARED: Mapping[str, Any] = {
+    "allow_methods": ("GET", "PUT", "POST", "OPTIONS"),
+    "allow_headers": (
+        *("authorization", "content-type", "accept", "repr-digest", "connect-protocol-version", "connect-timeout-ms"),
+        *("x-grpc-web", "x-user-agent", "grpc-timeout", "x-request-id", "traceparent"),
+    ),
+    "expose_headers": ("grpc-status", "grpc-message", "grpc-status-details-bin", "retry-after"),
+}
+"""With pages of other origins that may ask."""
 
 
 class WrongHost(AssayError):
@@ -53,7 +62,8 @@ class Guard:
         """`hosts` are names (without port) that this server is known by besides loopback's; `origins` are of other
         pages that may ask, such as https://ops.example; `security` says who calls, by the path as method."""
         self._security = security
-        self._app, self._hosts, self._origins = app, {*LOOPBACK, *(each.lower() for each in hosts)}, set(origins)
+        self._hosts, self._origins = {*LOOPBACK, *(each.lower() for each in hosts)}, set(origins)
+        self._app = CORSMiddleware(app, self._origins, **_SHARED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -65,10 +75,8 @@ class Guard:
             self._identify(scope, headers)
         except AssayError as error:
             return await problem_response(error)(scope, receive, _with(send, HEADERS))
-        extra = {**HEADERS, **(_sharing(origin) if origin in self._origins else {})}
-        if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
-            return await _empty(_with(send, extra))
-        return await self._app(scope, receive, _with(send, extra))
+        shared = {"cross-origin-resource-policy": "cross-origin"} if origin in self._origins else {}
+        return await self._app(scope, receive, _with(send, {**HEADERS, **shared}))
 
     def _identify(self, scope: Scope, headers: Mapping[str, str]) -> None:
         """Whose request it is, and under which id. Unauthenticated, PermissionDenied, InvalidRequest."""
@@ -94,19 +102,6 @@ def _name(host: str) -> str:
     return name if separator and port.isdigit() else host.lower()
 
 
-def _sharing(origin: str) -> dict[str, str]:
-    return {
-        "access-control-allow-origin": origin,
-        "access-control-allow-methods": _ALLOWED_METHODS,
-        "access-control-allow-headers": "authorization, content-type, accept, repr-digest, connect-protocol-version, "
-        "connect-timeout-ms, x-grpc-web, x-user-agent, grpc-timeout, x-request-id, traceparent",
-        "access-control-expose-headers": "grpc-status, grpc-message, grpc-status-details-bin, retry-after",
-        "access-control-max-age": _PREFLIGHT_SECONDS,
-        "vary": "origin",
-        "cross-origin-resource-policy": "cross-origin",
-    }
-
-
 def _with(send: Send, headers: Mapping[str, str]) -> Send:
     added = [(name.encode(), value.encode()) for name, value in headers.items()]
 
@@ -120,8 +115,3 @@ def _with(send: Send, headers: Mapping[str, str]) -> Send:
         await send(message)
 
     return sending
-
-
-async def _empty(send: Send) -> None:
-    await send({"type": "http.response.start", "status": 204, "headers": []})
-    await send({"type": "http.response.body", "body": b""})

@@ -47,3 +47,14 @@ async def test_the_request_id_is_in_the_problem(pool, security):
     async with http_client(pool, security=security) as client:
         refused = await client.get("/v1/models", headers={"x-request-id": "web-1"})
     assert refused.json()["request_id"] == "web-1"
+
+
+async def test_a_page_of_a_named_origin_may_read_the_answer_and_why_it_is_refused(pool):
+    async with http_client(pool, http_origins=["https://ops.example"]) as client:
+        answer = await client.get("/v1/models", headers={"origin": "https://ops.example"})
+    read = answer.headers
+    assert (read["access-control-allow-origin"], "retry-after" in read["access-control-expose-headers"]) == (
+        "https://ops.example",
+        True,
+    )
+    assert (read["cross-origin-resource-policy"], read["vary"].lower()) == ("cross-origin", "origin")
