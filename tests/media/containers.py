@@ -20,8 +20,11 @@ def with_element(data: bytes, added: bytes) -> bytes:
     """A Matroska of 320 x 240 with an element more about its picture."""
     changed = bytearray(data)
     width = data.index(b"\xb0\x82\x01\x40")
-    for identity in (b"\xe0", b"\xae", b"\x16\x54\xae\x6b"):
-        at = data.rindex(identity, 0, width) + len(identity)
+    tracks = data.rindex(b"\x16\x54\xae\x6b", 0, width) + 4
+    entry = tracks + 9 - data[tracks].bit_length()
+    # Not the last such byte in front of the picture's: the track's number is drawn by chance and may hold it.
+    entry += 7 if data[entry] == 0xBF else 1
+    for at in (data.rindex(b"\xe0", 0, width) + 1, entry, tracks):
         end = at + 9 - data[at].bit_length()
         changed[at:end] = (int.from_bytes(data[at:end], "big") + len(added)).to_bytes(end - at, "big")
     changed[width:width] = added
