@@ -17,14 +17,15 @@ from assay.wire import attribute_name, duration
 from gateway.clip_scoring import ClipScorer, Event, Scoring
 from gateway.decode.events import DecodeEvent
 from gateway.decode.jobs import DecodeJob, DecodePool
-from gateway.decode.spec import DecodeLimits, DecodeSummary, MediaInfo, StillPhoto
+from gateway.decode.spec import DecodeSummary, MediaInfo, StillPhoto
 from gateway.repeats import Repeats
 from gateway.request_limit import RequestPlace
 from gateway.scenes import Scenes
+from gateway.settings import GatewaySettings
 from gateway.thumbnail import Thumbnails
 from gateway.timeline import Timeline
 from gateway.upstream import ModelSpec, RequestOptions, Upstream
-from gateway.video_plan import VideoDefaults, VideoPlan, image_spec
+from gateway.video_plan import VideoPlan, image_spec
 
 PROGRESS_BYTES = 1 << 20
 STANDS_STILL = "where the video shows one picture and nothing moves, that was judged as the photo that it is"
@@ -43,8 +44,7 @@ class Assessment:
     """Names to report; all if empty."""
     decoder: DecodePool
     upstream: Upstream
-    limits: DecodeLimits
-    windows_at_once: int = 2
+    settings: GatewaySettings
     thumbnails: Thumbnails = field(default_factory=lambda: Thumbnails(0))
     is_video: bool = True
     _media: event_pb2.MediaInfo = field(default_factory=event_pb2.MediaInfo)
@@ -57,7 +57,7 @@ class Assessment:
         put: Put[E],
     ) -> None:
         """Scores clips as they are decoded, `windows_at_once` at a time; their events are put in the clips' order."""
-        turns, limit = Turns(put), asyncio.Semaphore(self.windows_at_once)
+        turns, limit = Turns(put), asyncio.Semaphore(self.settings.windows_at_once)
 
         async def score(scoring: Callable[[Put[E]], Coroutine[Any, Any, None]], turn: Turn[E]) -> None:
             await scoring(turn.put)
@@ -100,7 +100,6 @@ class Assessment:
 class FileAssessment(Assessment):
     """One file on its way from bytes to result."""
 
-    video_defaults: VideoDefaults
     place: RequestPlace
     options: VideoOptions = field(default_factory=VideoOptions)
     """What the request says of a video."""
@@ -123,12 +122,12 @@ class FileAssessment(Assessment):
         Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
         """
         self._spec = await self.upstream.spec_for(self.request)
-        self._plan = VideoPlan.of(self.options, self._spec, self.video_defaults)
+        self._plan = VideoPlan.of(self.options, self._spec, self.settings.video)
         self._repeats = Repeats(self._plan.repeat_levels)
         self._timeline = Timeline(self._plan.rule, self._spec.grade_quantiles)
         if self.is_video and self._plan.sampling is Sampling.SCENE:
             self._scenes = Scenes(self._plan.frames_per_second)
-        is_video, limits = self.is_video, self.limits
+        is_video, limits = self.is_video, self.settings.limits
         decode_spec = self._plan.decode_spec(self._spec, limits) if is_video else image_spec(self._spec, limits)
         async with self.decoder.open(decode_spec) as job, task_group() as group:
             receiving = group.create_task(self._receive(upload, job, put))

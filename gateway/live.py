@@ -93,7 +93,6 @@ class LiveStream(Assessment):
     hop_seconds: float = 0.0
     """0: the length of a window."""
     drops_oldest: bool = True
-    max_waiting_windows: int = 2
     _lost: Lost = field(default_factory=Lost)
     _cut_windows: int = 0
     _judged_windows: int = 0
@@ -105,9 +104,9 @@ class LiveStream(Assessment):
         Raises BadMedia, OverLimit, InvalidRequest, UnreadableVerdict, ModelUnavailable, ServiceUnavailable, Busy.
         """
         self._spec = await self.upstream.spec_for(self.request)
-        waiting = Waiting(self.max_waiting_windows, self.drops_oldest)
+        waiting = Waiting(self.settings.max_waiting_windows, self.drops_oldest)
         source = DecodeSource.FRAMES if self.is_frames else DecodeSource.STREAM
-        async with self.decoder.open(live_spec(self._spec, self.limits, source)) as job, task_group() as group:
+        async with self.decoder.open(live_spec(self._spec, self.settings.limits, source)) as job, task_group() as group:
             group.create_task(_receive(upload, job))
             group.create_task(self._score_windows(waiting, put))
             await self._cut(job, waiting, put)

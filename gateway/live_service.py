@@ -102,13 +102,11 @@ class LiveService(live_pb2_grpc.LiveServiceServicer):
             decoder=self.decoder,
             upstream=self.upstream,
             requests=self.requests,
-            limits=self.settings.limits,
+            settings=self.settings,
             is_frames=is_frames,
             window_seconds=config.window.ToNanoseconds() / 1e9,
             hop_seconds=config.hop.ToNanoseconds() / 1e9,
             drops_oldest=config.lateness != live_pb2.LATENESS_WAIT,
-            max_waiting_windows=self.settings.max_waiting_windows,
-            windows_at_once=self.settings.windows_at_once,
             thumbnails=thumbnails_from_wire(config.config, thins_out=False),
         )
 

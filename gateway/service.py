@@ -140,11 +140,9 @@ class AssayService(assay_pb2_grpc.AssayServiceServicer):
             attributes=frozenset(config.attributes),
             decoder=self.decoder,
             upstream=self.upstream,
-            limits=self.settings.limits,
-            video_defaults=self.settings.video,
+            settings=self.settings,
             place=place,
             options=video_options_from_wire(config.video) if is_video else VideoOptions(),
-            windows_at_once=self.settings.windows_at_once,
             thumbnails=thumbnails_from_wire(config),
         )
 
