@@ -1,13 +1,15 @@
 """The drawing of packages and their arrows, and what is counted of the house: names, files, circles.
 
 python -m tests.architecture            # writes docs/architecture.md, and says which exceptions are no longer needed
+python -m tests.architecture --counts   # lines and files of the serving programs, functions, classes, circles
 """
 
 import ast
 import functools
 import re
+import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import grimp
@@ -27,6 +29,7 @@ PACKAGES = (
     "k8s",
     "containers",
 )
+SERVING = ("assay", "services", "gateway", "ingest", "triton_server", "triton_models")
 SOURCES = tuple(path for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py")) if "/v1/" not in str(path))
 TESTS = ROOT / "tests"
 PAGE = ROOT / "docs" / "architecture.md"
@@ -222,7 +225,48 @@ one of the field's; the exceptions are listed in `tests/architecture.py`.
 """
 
 
-def main() -> None:
+def counts() -> str:
+    """Lines and files of each program, functions by length, and the exceptions to the rules; Markdown."""
+    rows = [(name, [path for path in SOURCES if path.is_relative_to(ROOT / name)]) for name in SERVING]
+    rows.append(("in all", [path for _, paths in rows for path in paths]))
+    lengths = sorted((node.end_lineno - node.lineno + 1, where) for where, node in _functions(rows[-1][1]))
+    longest, where = lengths[-1]
+    others = (ROOT / name for name in (*PACKAGES, "protos", "demo"))
+    product, tests = (sum(map(_lines, paths)) for paths in (_written(others), _written([TESTS])))
+    return "\n".join(
+        [
+            "| program | lines | files |\n|---|---|---|",
+            *(f"| {name} | {sum(map(_lines, paths)):,} | {len(paths)} |" for name, paths in rows),
+            "",
+            f"{len(lengths):,} functions: median {lengths[len(lengths) // 2][0]} lines, p95 "
+            f"{lengths[len(lengths) * 95 // 100][0]}, longest {longest} ({where})",
+            f"{len(classes())} classes defined twice, {len(small_files())} files under 30 lines (each with its reason "
+            f"in SMALL_FILES), {len(large_files())} over 320, {len(circles())} circles",
+            f"{tests:,} lines of tests for {product:,}: {tests / product:.2f}",
+        ]
+    )
+
+
+def _functions(paths: Iterable[Path]) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{path.relative_to(ROOT)}: {node.name}", node
+
+
+def _written(folders: Iterable[Path]) -> list[Path]:
+    """Those of Python that no tool has made."""
+    return [path for folder in folders for path in folder.rglob("*.py") if "_pb2" not in path.name]
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def main(arguments: Sequence[str]) -> None:
+    if "--counts" in arguments:
+        print(counts())
+        return
     PAGE.write_text(page(), encoding="utf-8")
     for what, listed, found in (
         ("class defined once", SAME_NAMES, classes().keys()),
@@ -235,4 +279,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
