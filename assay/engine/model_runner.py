@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import torch
@@ -79,10 +80,26 @@ class ModelRunner:
         self.encoder_cache = EncoderCache(vision_of(model.model.visual, number_format), cache_bytes // 4)
         self._kv_cache = KVCache(cache_bytes - cache_bytes // 4)
         self._pads = frozenset({int(model.config.image_token_id), int(model.config.video_token_id)})
-        self._threads = 1
+        self.threads = 1
+        """Cores for what is large; may be changed between two forwards."""
         self.warnings: tuple[str, ...] = ()
         config: Any = model.config
         self._merge = int(config.vision_config.spatial_merge_size)
+
+    def shared_by(self, workers: int) -> list["ModelRunner"]:
+        """Runners of the same weights, for a thread each, with caches of their own that are as large together."""
+        runners = [copy(self) for _ in range(workers)]
+        for runner in runners:
+            runner.encoder_cache = EncoderCache(
+                self.encoder_cache.vision, int(self.encoder_cache.groups.maxsize) // workers
+            )
+            runner._kv_cache = KVCache(int(self._kv_cache.slots.maxsize) // workers)
+        return runners
+
+    @property
+    def flops_a_row(self) -> int:
+        """Floating-point operations that a token takes in the language model, attention apart."""
+        return self._text.flops_a_row
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -104,7 +121,7 @@ class ModelRunner:
     def warm_up(self) -> None:
         """Called once, on the thread that will run it. Warns if this machine's products are such that a last bit may
         depend on the rest of the batch (Finished.warnings)."""
-        self._threads = self.encoder_cache.threads = torch.get_num_threads()
+        self.threads = self.encoder_cache.threads = torch.get_num_threads()
         products = [*self._text.products, *self.encoder_cache.vision.products]
         shape = self._text.heads, self._text.key_heads, self._text.head_dim
         if not (products_are_batch_invariant(products) and attention_is_batch_invariant(*shape)):
@@ -132,7 +149,7 @@ class ModelRunner:
     def _encode_ahead(self, state: SequenceState, tree: TokenTree, *, waiting: Collection[bytes]) -> None:
         """Send its clip through the tower on other threads, if that is quicker."""
         # Where less waits than there are cores, it goes through on all of them, when it is read.
-        is_quicker = self._threads > 1 and self.encoder_cache.count_missing(waiting) >= self._threads
+        is_quicker = self.threads > 1 and self.encoder_cache.count_missing(waiting) >= self.threads
         if is_quicker and not self._pads.isdisjoint(tree.token_ids):
             state.pending = self.encoder_cache.encode_ahead(state.prompt.clip, state.prompt.clip.group_keys)
 
@@ -165,7 +182,7 @@ class ModelRunner:
         embedded = torch.cat(
             [self._embedded(state, slot, tree) for (state, tree), slot in zip(steps, slots, strict=True)]
         )
-        self._set_threads(is_large=len(embedded) * self._text.flops_a_row > FEW_FLOPS)
+        self._set_threads(is_large=len(embedded) * self.flops_a_row > FEW_FLOPS)
         positions = torch.cat([_positions(slot, tree) for (_, tree), slot in zip(steps, slots, strict=True)], dim=1)
         rows = [
             SequenceRows(slot.keys_values, tree.keep, _mask(tree), tree.asked_positions)
@@ -178,8 +195,9 @@ class ModelRunner:
 
     def _set_threads(self, *, is_large: bool) -> None:
         """All cores for what is large, unless they are busy with clips."""
-        if self._threads > 1:
-            torch.set_num_threads(self._threads if is_large and not self.encoder_cache.is_busy else 1)
+        threads = self.threads if is_large and not self.encoder_cache.is_busy else 1
+        if threads != torch.get_num_threads():
+            torch.set_num_threads(threads)
 
     def _slot(self, state: SequenceState, tree: TokenTree) -> KVSlot:
         """The sequence's, with room for the tree."""

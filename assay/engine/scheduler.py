@@ -60,7 +60,6 @@ class Scheduler:
 
     model: ModelInfo
     runner: ModelRunner
-    max_in_flight: int
     forget: Callable[[str], None]
     """Called with the id of a request right before its last event."""
     speculation: Speculation = field(default_factory=Speculation)
@@ -79,11 +78,6 @@ class Scheduler:
     def running(self) -> int:
         """Requests in flight."""
         return len(self._running)
-
-    @property
-    def room(self) -> int:
-        """Requests that can still be admitted."""
-        return self.max_in_flight - len(self._running)
 
     def admit(self, request: EngineRequest) -> None:
         """Take a request in flight; what is wrong with it becomes its last event."""

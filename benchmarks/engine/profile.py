@@ -60,7 +60,7 @@ def answer(checkpoint: LoadedModel, timed: Timed, ask: Ask, learned: Speculation
     timed.spent.clear()
     timed.vision_cpu_seconds = 0.0
     started, cpu_started = time.perf_counter(), time.process_time()
-    scheduler = Scheduler(checkpoint, timed, 1, forget=lambda _: None, speculation=learned)
+    scheduler = Scheduler(checkpoint, timed, forget=lambda _: None, speculation=learned)
     scheduler.admit(EngineRequest("profile", ask.clip, ask.conversation, ask.form, on_events=lambda _: None))
     while not scheduler.is_idle:
         scheduler.step()

@@ -71,7 +71,55 @@ def test_events_of_one_forward_come_at_once_and_those_of_the_next_do_not(engine:
 def test_events_come_on_the_thread_of_the_engine(engine: Engine, image: Clip) -> None:
     listener = _submit(engine, "a", image)
     listener.wait()
-    assert listener.threads == {"assay-engine"}
+    assert listener.threads == {"assay-engine-0"}
+
+
+def test_two_workers_share_what_is_new_and_answer_as_one(
+    tiny_directory: Path, engine: Engine, make_clip: Callable[..., Clip]
+) -> None:
+    both = Engine.load(tiny_directory, EngineOptions(threads=2))
+    clips = [make_clip(seed=seed) for seed in range(4)]
+    listeners = [_submit(both, f"{number}", clip, LONG) for number, clip in enumerate(clips)]
+    heard = [listener.wait() for listener in listeners]
+    both.close()
+    alone = [_submit(engine, f"{number}", clip, LONG).wait() for number, clip in enumerate(clips)]
+    assert (heard, sorted(thread for each in listeners for thread in each.threads)) == (
+        alone,
+        ["assay-engine-0", "assay-engine-0", "assay-engine-1", "assay-engine-1"],
+    )
+
+
+def test_a_second_question_about_a_picture_goes_to_the_worker_that_has_it(
+    tiny_directory: Path, image: Clip, make_clip: Callable[..., Clip]
+) -> None:
+    both = Engine.load(tiny_directory, EngineOptions(threads=2))
+    first = _submit(both, "first", image, LONG)
+    assert first.started.wait(20)
+    # The other worker has nothing to do; this one has its frames in the cache.
+    second = _submit(both, "second", image, FORM, Conversation("How sharp is it?"))
+    second.wait()
+    both.cancel("first")
+    first.wait()
+    counters = both.counters
+    both.close()
+    assert (second.threads, counters["frame_groups_missed"]) == (first.threads, 1)
+
+
+def test_closing_two_workers_ends_what_both_write(tiny_directory: Path, make_clip: Callable[..., Clip]) -> None:
+    both = Engine.load(tiny_directory, EngineOptions(threads=2))
+    listeners = [_submit(both, f"{seed}", make_clip(seed=seed), LONG) for seed in range(2)]
+    assert all(listener.started.wait(20) for listener in listeners)
+    both.close()
+    assert [type(listener.wait()[-1]) for listener in listeners] == [ModelUnavailable] * 2
+
+
+def test_an_engine_of_few_in_flight_has_one_worker(tiny_directory: Path, make_clip: Callable[..., Clip]) -> None:
+    small = Engine.load(tiny_directory, EngineOptions(threads=2, max_in_flight=4))
+    listeners = [_submit(small, f"{seed}", make_clip(seed=seed)) for seed in range(4)]
+    heard = [listener.wait() for listener in listeners]
+    small.close()
+    assert len(heard) == 4
+    assert {thread for each in listeners for thread in each.threads} == {"assay-engine-0"}
 
 
 def test_several_in_flight_get_the_answers_they_get_alone(

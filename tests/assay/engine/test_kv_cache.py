@@ -26,11 +26,11 @@ SCORE = Form((Digits("score", 1, 2, lead=" ", branch_probability=0.05),))
 def _answers(
     checkpoint: LoadedModel, runner: ModelRunner, *requests: tuple[Clip, Conversation, Form], at_once: int = 1
 ) -> list[list[Event]]:
-    scheduler = Scheduler(checkpoint, runner, at_once, forget=lambda _: None)
+    scheduler = Scheduler(checkpoint, runner, forget=lambda _: None)
     heard: list[list[Event]] = [[] for _ in requests]
     for place, (clip, asks, form) in enumerate(requests):
         scheduler.admit(EngineRequest(str(place), clip, asks, form, heard[place].extend))  # type: ignore[arg-type]
-        while scheduler.room <= 0:
+        while scheduler.running >= at_once:
             scheduler.step()
     while not scheduler.is_idle:
         scheduler.step()
@@ -109,7 +109,7 @@ def test_what_one_tenant_was_answered_is_no_draft_for_another(checkpoint: Loaded
     drafts, forwards = Speculation(), list[int]()
     for tenant in ("acme", "others", "acme"):
         runner = Timed(checkpoint.model)
-        scheduler = Scheduler(checkpoint, runner, 1, forget=lambda _: None, speculation=drafts)
+        scheduler = Scheduler(checkpoint, runner, forget=lambda _: None, speculation=drafts)
         scheduler.admit(EngineRequest("0", image, replace(RATE, tenant=tenant), REASONED, on_events=lambda _: None))
         while not scheduler.is_idle:
             scheduler.step()

@@ -122,7 +122,7 @@ def _random_checkpoint(tmp_path_factory: pytest.TempPathFactory, seed: int) -> L
 
 def _together(checkpoint: LoadedModel, lean: ModelRunner, wishes: Sequence[tuple[Clip, Form]]) -> list[list[Event]]:
     """Events of each request, all in flight at once."""
-    scheduler = Scheduler(checkpoint, lean, len(wishes), forget=lambda _: None)
+    scheduler = Scheduler(checkpoint, lean, forget=lambda _: None)
     heard: list[list[Event]] = [[] for _ in wishes]
     for place, (clip, form) in enumerate(wishes):
         scheduler.admit(EngineRequest(str(place), clip, RATE, form, heard[place].extend))  # type: ignore[arg-type]

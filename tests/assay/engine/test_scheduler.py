@@ -23,7 +23,7 @@ class Heard:
 
     def __init__(self, checkpoint: LoadedModel, runner: ModelRunner, question: Conversation = QUESTIONS[1]) -> None:
         self.question = question
-        self.scheduler = Scheduler(checkpoint, runner, 8, forget=lambda _: None)
+        self.scheduler = Scheduler(checkpoint, runner, forget=lambda _: None)
         self.order: list[str] = []
 
     def admit(self, name: str, clip: Clip, form: Form) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from threading import Lock
 from typing import Any
 
 import assay
@@ -32,7 +33,7 @@ _NOW = ("running", "waiting", "batch")
 
 
 class Metrics:
-    """Updated once an answer has ended, and each second while one is written. For one thread."""
+    """Updated once an answer has ended, and each second while one is written. For any thread."""
 
     def __init__(self, family: Any) -> None:
         """`family` makes a family of metrics: triton_python_backend_utils.MetricFamily."""
@@ -43,6 +44,7 @@ class Metrics:
         self._release = family(name="assay_build_info", description="1; which release this is.", kind=family.GAUGE)
         self._build = self._release.Metric(labels={"program": "triton_server", "version": assay.__version__})
         self._build.set(1)
+        self._lock = Lock()
         self._sent: dict[str, float] = {}
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._responses = 0
@@ -50,14 +52,16 @@ class Metrics:
 
     def spent(self, stage: str, seconds: float) -> None:
         """A generation has been in a stage for so long."""
-        self._seconds[f"{stage.removesuffix(' steps')}_seconds"] += seconds
+        with self._lock:
+            self._seconds[f"{stage.removesuffix(' steps')}_seconds"] += seconds
 
     def responded(self, counters: Mapping[str, int], *, is_last: bool) -> None:
         """A response was sent; `is_last` of its answer."""
-        self._responses += 1
-        if is_last or time.monotonic() - self._updated_at_seconds > 1.0:
-            self._updated_at_seconds = time.monotonic()
-            self.update({**counters, **self._seconds, "responses": self._responses})
+        with self._lock:
+            self._responses += 1
+            if is_last or time.monotonic() - self._updated_at_seconds > 1.0:
+                self._updated_at_seconds = time.monotonic()
+                self.update({**counters, **self._seconds, "responses": self._responses})
 
     def update(self, counters: Mapping[str, float]) -> None:
         """Only what has changed: each is a message to the server. A runner without caches has no counters."""
