@@ -3,7 +3,6 @@
 import io
 import itertools
 from collections.abc import Iterator
-from fractions import Fraction
 
 import av
 import numpy as np
@@ -21,6 +20,7 @@ from gateway.decode.worker.colour import is_hdr
 from gateway.decode.worker.container import open_container
 from gateway.decode.worker.header import ANIMATED, DAMAGED, orientation_in
 from gateway.decode.worker.icc import ColourTags
+from gateway.decode.worker.presentation import clean_aperture
 from gateway.decode.worker.reader import SpooledFile
 from gateway.decode.worker.resize import PRECISE, Orientation
 
@@ -151,14 +151,8 @@ def _first_frames(data: bytes, limits: DecodeLimits) -> list[bytes]:
 
 
 def _cropped(image: Image.Image, aperture: memoryview) -> Image.Image:
-    """To the clean aperture (ISO/IEC 14496-12, 12.1.4), which libavif leaves to its caller; one that
-    makes no sense is none."""
+    """To the clean aperture, which libavif leaves to its caller; one that makes no sense is none."""
     image.load()
-    numbers = [int.from_bytes(aperture[at : at + 4], "big", signed=True) for at in range(0, len(aperture) & ~3, 4)]
-    if len(numbers) < 8 or not all(numbers[1:8:2]):
-        return image.copy()
-    width, height, right, down = (Fraction(*numbers[at : at + 2]) for at in range(0, 8, 2))
-    left, top = (image.width - width) / 2 + right, (image.height - height) / 2 + down
-    box = (round(left), round(top), round(left + width), round(top + height))
-    makes_sense = 0 <= box[0] < box[2] <= image.width and 0 <= box[1] < box[3] <= image.height
-    return image.crop(box) if makes_sense else image.copy()
+    crop = clean_aperture(aperture, image.width, image.height)
+    box = crop.left_px, crop.top_px, image.width - crop.right_px, image.height - crop.bottom_px
+    return image.crop(box) if crop else image.copy()

@@ -102,7 +102,7 @@ def _of_entry(entries: memoryview) -> Presentation:
     colour = boxes.get(b"colr", memoryview(b""))
     says_colour = bytes(colour[:4]) in (b"nclx", b"nclc")
     return Presentation(
-        crop=_clean_aperture(boxes.get(b"clap", memoryview(b"")), *size),
+        crop=clean_aperture(boxes.get(b"clap", memoryview(b"")), *size),
         size_px=size,
         primaries=_u16(colour, 4) if says_colour else _UNSPECIFIED,
         curve=_u16(colour, 6) if says_colour else _UNSPECIFIED,
@@ -113,7 +113,7 @@ def _of_entry(entries: memoryview) -> Presentation:
     )
 
 
-def _clean_aperture(box: memoryview, width_px: int, height_px: int) -> Crop:
+def clean_aperture(box: memoryview, width_px: int, height_px: int) -> Crop:
     """ISO/IEC 14496-12, 12.1.4: the part that is shown, by its size and by how far its middle is from the frame's."""
     if len(box) < 32:
         return Crop()
