@@ -26,20 +26,14 @@ _ENCRYPTION = 1
 
 def declared_bytes(head: bytes) -> int:
     """End of the Segment according to its own header, in bytes from the start of the file; 0 if it does not say."""
-    at = 0
-    for expected in (_EBML_HEADER, _SEGMENT):
-        identity, at = _number(head, at, keeps_marker=True)
-        size, at = _number(head, at, keeps_marker=False)
-        if identity != expected or size < 0:
-            return 0
-        at += size
-    return at
+    start, size = _segment(head)
+    return start + size if size >= 0 else 0
 
 
 def tracks(read: RangeReader, size_bytes: int = 0) -> bytes:
     """Body of the Tracks element. Of a file that still arrives, nothing if it does not come before the first Cluster;
     of a whole one, which has `size_bytes`, wherever it is."""
-    at = _start_of_elements(read)
+    at, _ = _segment(read(0, HEAD_BYTES))
     for _ in range(_MAX_ELEMENTS if at else 0):
         head = read(at, 12)
         identity, body = _number(head, 0, keeps_marker=True)
@@ -54,16 +48,15 @@ def tracks(read: RangeReader, size_bytes: int = 0) -> bytes:
     return b""
 
 
-def _start_of_elements(read: RangeReader) -> int:
-    """Where the body of the Segment begins; 0 if there is none."""
-    head, at = read(0, HEAD_BYTES), 0
-    identity, at = _number(head, at, keeps_marker=True)
+def _segment(head: bytes) -> tuple[int, int]:
+    """Where the body of the Segment begins, and its size; 0 if there is none, -1 if it does not say."""
+    identity, at = _number(head, 0, keeps_marker=True)
     size, at = _number(head, at, keeps_marker=False)
     if identity != _EBML_HEADER or size < 0:
-        return 0
+        return 0, -1
     identity, at = _number(head, at + size, keeps_marker=True)
-    _, at = _number(head, at, keeps_marker=False)
-    return at if identity == _SEGMENT else 0
+    size, at = _number(head, at, keeps_marker=False)
+    return (at, size) if identity == _SEGMENT else (0, -1)
 
 
 def elements(body: bytes) -> Iterator[tuple[int, bytes]]:
