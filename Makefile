@@ -87,9 +87,7 @@ $(VLLM_VENV)/.complete: constraints-vllm.txt benchmarks/engine/peers/site/sitecu
 	@touch $@
 
 check-vllm: vllm setup ## Run the tests of the vLLM engine on this machine's CPU, then those of the stack with it
-	PYTHONPATH=. VLLM_CPU_KVCACHE_SPACE=1 OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 \
-		VLLM_WORKER_MULTIPROC_METHOD=spawn VLLM_LOGGING_LEVEL=ERROR VLLM_CPU_OMP_THREADS_BIND=nobind \
-		$(VLLM_VENV)/bin/python -m pytest tests/assay/vllm
+	PYTHONPATH=. $(VLLM_VENV)/bin/python -m pytest tests/assay/vllm
 	TRITON_SERVER_ENVIRONMENT=$(VLLM_VENV) $(BIN)/python -m pytest -m vllm tests/triton_server tests/e2e
 
 test-fast: setup ## Run the tests that take less than about 3 seconds each

@@ -19,7 +19,8 @@ import numpy as np
 
 from assay.checkpoint import read_checkpoint
 from assay.generator import Chose, Event, NumberWritten, Wrote
-from assay.vllm.engine import VllmEngine, VllmOptions
+from assay.vllm.engine import VllmEngine
+from assay.vllm.messages import VllmOptions
 from benchmarks.engine.workloads import asks
 
 PRECISIONS = ("float32", "bfloat16")

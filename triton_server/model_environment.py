@@ -70,21 +70,9 @@ def variables(settings: TritonServerSettings) -> dict[str, str]:
 
 
 def _vllm_variables(settings: TritonServerSettings) -> dict[str, str]:
-    """It starts its core as a process, and neither asks a hub nor reports to anyone."""
+    """Beyond what assay.vllm gives its core."""
     return {
-        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
-        "VLLM_NO_USAGE_STATS": "1",
-        "HF_HUB_OFFLINE": "1",
-        "VLLM_HOST_IP": "127.0.0.1",
-        "VLLM_CPU_KVCACHE_SPACE": str(kv_cache_gib(settings)),
-        # On a CPU the decoder and the services use the same cores: none is bound to a thread.
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         # Its lines go the way of all others.
         "VLLM_CONFIGURE_LOGGING": "0",
         **({} if settings.threads is None else {"OMP_NUM_THREADS": str(settings.threads)}),
     }
-
-
-def kv_cache_gib(settings: TritonServerSettings) -> int:
-    """Of vLLM on a CPU, which takes whole ones."""
-    return max(-(-settings.cache_mib // 1024), 1)

@@ -13,13 +13,13 @@ from assay.model_memory import (
     model_memory,
 )
 from assay.rpc.environment import inherited
-from assay.vllm.support import check_checkpoint, stored_dtype
+from assay.vllm.support import check_checkpoint, cpu_cache_mib, stored_dtype
 from triton_server.gpus import Gpu, chosen_gpus, visible_gpus
-from triton_server.model_environment import is_on_gpu, kv_cache_gib, model_environment, runs_vllm
+from triton_server.model_environment import is_on_gpu, model_environment, runs_vllm
 from triton_server.settings import TritonServerSettings
 
-VLLM_BYTES = 3 << 29
-"""Three processes that have imported vLLM, and its buffers, beyond weights and KV cache."""
+VLLM_BYTES = 1 << 30
+"""The process that has imported vLLM, and its buffers, beyond weights and KV cache: 0.95 GiB at most for nano."""
 
 
 def check_room(settings: TritonServerSettings) -> None:
@@ -53,7 +53,9 @@ def _need(settings: TritonServerSettings) -> ModelMemory:
     )
     # vLLM takes all of its KV cache at the start, and shares it among the requests.
     return (
-        replace(need, requests=1, cache=(kv_cache_gib(settings) << 30) + VLLM_BYTES) if is_vllm and not is_gpu else need
+        replace(need, requests=1, cache=(cpu_cache_mib(settings.cache_mib) << 20) + VLLM_BYTES)
+        if is_vllm and not is_gpu
+        else need
     )
 
 

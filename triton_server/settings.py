@@ -81,7 +81,7 @@ class TritonServerSettings(BaseSettings):
     """GPUs that one model of vLLM is spread over; a divisor of its attention heads. Such a model is one engine."""
     cache_mib: Annotated[int, Field(ge=0, le=1 << 20)] = 256
     """Size of our own engine's prefix and encoder caches, evicted least recently used first; of vLLM's KV cache on a
-    CPU, in whole GiB. On a GPU vLLM takes what is left."""
+    CPU, at least 1024. On a GPU vLLM takes what is left."""
     number_format: Literal["auto", "stored", "bfloat16", "int8"] = "auto"
     """In what numbers our own engine computes. stored: the checkpoint's own, exactly; bfloat16, on a CPU that has
     products for it, or int8 in the vision tower, on any with AVX2: scores move in the second decimal; auto: what was

@@ -6,15 +6,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from pathlib import Path
 
-from vllm.engine.arg_utils import AsyncEngineArgs
-from vllm.platforms import current_platform
-from vllm.v1.engine.async_llm import AsyncLLM
-
-from assay.errors import CheckpointError
+from assay.errors import AssayError, CheckpointError
 from assay.rpc.environment import set_for_children
+from assay.vllm.messages import CoreReady, VllmOptions
 
 _LEASH = """
 import os, shutil, signal, sys
@@ -38,24 +35,41 @@ shutil.rmtree(sys.argv[1], ignore_errors=True)
 folder for its temporary files, and removes that."""
 
 
-async def start(arguments: AsyncEngineArgs, folder: Path) -> AsyncLLM:
-    """Returns once the weights are loaded. CheckpointError with vLLM's own words if it does not start.
+_SERVE = "import sys; from assay.vllm.serving import serve; serve(int(sys.argv[1]))"
+_VARIABLES = {
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+    "VLLM_NO_USAGE_STATS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_HOST_IP": "127.0.0.1",
+    # On a CPU the decoder and the services use the same cores: none is bound to a thread.
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    # Threads that wait by spinning take the cores from those that compute.
+    "OMP_WAIT_POLICY": "PASSIVE",
+}
+"""It neither asks a hub nor reports to anyone."""
+
+
+def start(directory: Path, options: VllmOptions, folder: Path) -> tuple[subprocess.Popen[bytes], Connection, CoreReady]:
+    """Returns once the weights are loaded. AssayError with vLLM's own words if it does not start.
 
     `folder`: where its processes put temporary files, some of which stay behind.
     """
-    # On a CPU it compiles the rank of a token, which nobody asks for, anew for every other size of batch: seconds each.
-    without_compiler = {"TORCHDYNAMO_DISABLE": "1"} if current_platform.is_cpu() else {}
     # By which the leash knows them; the title that they give themselves is written over it otherwise.
     temporary = {"TMPDIR": str(folder), "VLLM_RPC_BASE_PATH": str(folder), "SPT_NOENV": "1"}
-    # Within Triton's stub this process's executable is no Python.
-    multiprocessing.set_executable(f"{sys.prefix}/bin/python3")
-    # It is this process's, whatever else ends with the engine.
-    resource_tracker.ensure_running()
+    here, there = multiprocessing.Pipe()
+    # Within Triton's stub this process's executable is no Python. This process loads neither vLLM nor torch.
+    command = [f"{sys.prefix}/bin/python3", "-c", _SERVE, str(there.fileno())]
+    with set_for_children(_VARIABLES | temporary | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}):
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[there.fileno()])
+    there.close()
     try:
-        with set_for_children({**temporary, **without_compiler}):
-            return AsyncLLM.from_engine_args(arguments)
-    except (RuntimeError, ValueError, OSError) as failure:
-        raise CheckpointError(f"vLLM does not start with this checkpoint: {failure}") from failure
+        here.send((directory, options))
+        ready = here.recv()
+    except (EOFError, OSError) as ended:
+        raise CheckpointError("vLLM does not start with this checkpoint: its process has ended by itself") from ended
+    if isinstance(ready, AssayError):
+        raise ready
+    return process, here, ready
 
 
 def _with_children(pid: int) -> Iterator[int]:
@@ -90,10 +104,9 @@ class Leash:
         # what kills this process's group does not kill what cleans up.
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, text=True)
 
-    def hold(self, llm: AsyncLLM) -> None:
-        """What it has in shared memory is removed as well, also if it is killed before."""
-        manager = llm.engine_core.resources.engine_manager
-        self.pids = tuple(pid for process in manager.processes for pid in _with_children(int(process.pid)))
+    def hold(self, pid: int) -> None:
+        """What it and its children have in shared memory is removed as well, also if they are killed before."""
+        self.pids = tuple(_with_children(pid))
         assert self._process.stdin is not None
         self._process.stdin.write("".join(f"{file}\n" for file in shared_memory(self.pids)))
         self._process.stdin.flush()

@@ -14,6 +14,8 @@ TESTED_RELEASE = "0.32."
 ACTIVATION = "quick_gelu"
 """vLLM computes it in the vision tower of every Qwen2-VL, whatever config.json says."""
 
+MIN_CPU_CACHE_MIB = 1024
+
 
 def find_release(packages: Path | None = None) -> str:
     """vLLM's version in a site-packages directory, or where this process imports from; empty if it is not there."""
@@ -62,3 +64,8 @@ def stored_dtype(directory: Path) -> str:
     config = read_json(directory / "config.json")
     said = [config.get("dtype"), config.get("torch_dtype"), text_config(config).get("dtype")]
     return next((str(dtype) for dtype in said if dtype), "float32")
+
+
+def cpu_cache_mib(wanted_mib: int) -> int:
+    """Of KV cache on a CPU: at least what one sequence of a large model takes."""
+    return max(wanted_mib, MIN_CPU_CACHE_MIB)

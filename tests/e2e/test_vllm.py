@@ -56,7 +56,7 @@ async def generator(server: Triton) -> AsyncIterator[TritonGenerator]:
 def core_of(server: Triton) -> list[psutil.Process]:
     """vLLM's core, with the model in it."""
     children = psutil.Process(server.supervisor.pid).children(recursive=True)
-    return [child for child in children if child.name().startswith("VLLM")]
+    return [child for child in children if any("assay.vllm.serving" in each for each in child.cmdline())]
 
 
 async def endless(generator: TritonGenerator) -> AsyncIterator[Event]:

@@ -41,7 +41,7 @@ def test_our_own_engine_runs_in_the_environment_of_this_program() -> None:
 def test_vllm_runs_where_make_vllm_has_put_it(with_vllm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_environment, "VLLM_ENVIRONMENT", with_vllm)
     found = variables(TritonServerSettings(engine="vllm", cache_mib=1500))
-    assert (found["PATH"].split(":")[0], found["VLLM_CPU_KVCACHE_SPACE"]) == (f"{with_vllm}/bin", "2")
+    assert (found["PATH"].split(":")[0], found["QWEN2_VL_CACHE_MIB"]) == (f"{with_vllm}/bin", "1500")
 
 
 def test_vllm_that_is_nowhere_is_named_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,8 +70,8 @@ def test_a_checkpoint_of_another_activation_is_refused_for_vllm(with_vllm: Path,
 def test_too_little_memory_for_vllm_is_said_with_its_cache(
     quick: Path, with_vllm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "available_memory_bytes", lambda: 3 << 30)
-    with pytest.raises(CheckpointError, match=r"needs 3\.5 GB of memory .* 3\.2 GB are available"):
+    monkeypatch.setattr(room, "available_memory_bytes", lambda: 5 << 29)
+    with pytest.raises(CheckpointError, match=r"needs 3\.0 GB of memory .* 2\.7 GB are available"):
         check_room(TritonServerSettings(checkpoint=quick, engine="vllm", environment=with_vllm))
 
 

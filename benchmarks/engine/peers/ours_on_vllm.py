@@ -10,7 +10,8 @@ from typing import Any
 
 import psutil
 
-from assay.vllm.engine import VllmEngine, VllmOptions
+from assay.vllm.engine import VllmEngine
+from assay.vllm.messages import VllmOptions
 from benchmarks.engine.batch import read_batch
 from benchmarks.engine.peers.ours import answer_all
 from benchmarks.engine.peers.worker import Answer, Answers, serve

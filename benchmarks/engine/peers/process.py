@@ -113,15 +113,8 @@ def command_of(name: str, checkpoint: Path, threads: int, environments: Path) ->
             return [*here, "benchmarks.engine.peers.transformers_generate", *arguments]
         case "ours on vllm":
             python, root = _environment("vllm", environments), HERE.parents[2]
-            environment = ("env", *_VLLM, f"{SITE}:{root}", "VLLM_ENABLE_V1_MULTIPROCESSING=1")
-            worker = ("-m", "benchmarks.engine.peers.ours_on_vllm", *arguments)
-            return [
-                *environment,
-                "VLLM_WORKER_MULTIPROC_METHOD=spawn",
-                f"OMP_NUM_THREADS={threads}",
-                str(python),
-                *worker,
-            ]
+            environment = ("env", f"{SITE}:{root}", f"OMP_NUM_THREADS={threads}")
+            return [*environment, str(python), "-m", "benchmarks.engine.peers.ours_on_vllm", *arguments]
         case "vllm" | "vllm ngram" | "vllm bf16" | "vllm ngram bf16":
             python = _environment("vllm", environments)
             mode = "ngram" if "ngram" in name else "plain"

@@ -22,14 +22,15 @@ pytestmark = pytest.mark.vllm
 
 from assay.checkpoint import FormName, read_checkpoint  # noqa: E402
 from assay.engine.model.loading import LoadedModel, load_model  # noqa: E402
-from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable  # noqa: E402
+from assay.errors import AssayError, Busy, InvalidRequest, ModelUnavailable, OutOfTime  # noqa: E402
 from assay.form import Choice, Digits, Form, Free, Literal  # noqa: E402
 from assay.frame import Clip  # noqa: E402
 from assay.generator import Chose, Conversation, Event, Finished, NumberWritten  # noqa: E402
 from assay.prompt import answer_form, question  # noqa: E402
 from assay.qwen2_vl.tokenizer import TextTokenizer  # noqa: E402
 from assay.vllm.core import shared_memory  # noqa: E402
-from assay.vllm.engine import VllmEngine, VllmOptions  # noqa: E402
+from assay.vllm.engine import VllmEngine  # noqa: E402
+from assay.vllm.messages import VllmOptions  # noqa: E402
 from tests.assay.engine.oracle import Oracle, engine_events, texts  # noqa: E402
 from tests.checkpoints import NANO  # noqa: E402
 from tests.rehearsal.weights import miniature_shape, write_base  # noqa: E402
@@ -44,6 +45,8 @@ FORKED = Form(
         *(Free("more", 3, ()), Choice("grade", (" high", " higher", " low")), Digits("score", 1, 1, " ", 0.05)),
     )
 )
+
+BRANCHED = Form((Choice("word", ("clutter", "cluttered", "1", "10")), Digits("score", 1, 2, " ", 0.01)))
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +176,10 @@ class Listener:
         assert self.ended.wait(120), f"no end after {self.heard[-3:]}"
         return self.heard
 
+    def texts(self) -> list[tuple[str, str]]:
+        assert isinstance(self.wait()[-1], Finished)
+        return texts([event for event in self.heard if event is not None and not isinstance(event, AssayError)])
+
 
 def _submit(engine: VllmEngine, request_id: str, clip: Clip, form: Form = FORM) -> Listener:
     listener = Listener()
@@ -223,6 +230,59 @@ def _wait_until_gone(pids: Sequence[int]) -> None:
     pytest.fail(f"processes are left: {pids}")
 
 
+async def test_an_answer_that_begins_with_a_choice_is_asked_about_in_branches_at_once(
+    engine: VllmEngine, loaded: LoadedModel, make_clip: MakeClip
+) -> None:
+    clips = [make_clip(1 + seed % 2, is_video=seed % 2 > 0, seed=100 + seed) for seed in range(4)]
+    together = await asyncio.gather(*(_events(engine, clip, RATE, BRANCHED) for clip in clips))
+    for clip, events in zip(clips, together, strict=True):
+        oracle = Oracle.write(loaded, clip, RATE, BRANCHED)
+        assert texts(events) == texts(oracle.events)
+        assert _probabilities(events) == _about(oracle.events, 1e-4)
+
+
+async def test_more_options_than_vllm_answers_about_at_once_are_asked_in_parts(
+    engine: VllmEngine, loaded: LoadedModel, image: Clip
+) -> None:
+    words = [loaded.text.bytes_of(token).decode("ascii", "ignore") for token in range(300, 600)]
+    options = tuple({f" {word.strip()}" for word in words if word.strip().isalpha()})
+    tokens = {loaded.text.encode(option)[0] for option in options}
+    assert len(tokens) > 128
+    form = Form((Literal("It is"), Choice("word", options)))
+    oracle, events = Oracle.write(loaded, image, RATE, form), await _events(engine, image, RATE, form)
+    assert texts(events) == texts(oracle.events)
+    assert _probabilities(events) == _about(oracle.events, 1e-4)
+
+
+async def test_a_text_that_stops_where_no_single_token_does_goes_on_in_a_session_of_its_own(
+    engine: VllmEngine, loaded: LoadedModel, image: Clip
+) -> None:
+    written = "".join(text for _, text in texts(await _events(engine, image, RATE, Form((Free("all", 40, ()),)))))
+    # Five characters of what it writes are in more than one token.
+    form = Form((Free("text", 40, (written[7:12],)), Literal(" So:"), Choice("word", (" a", " b")), Digits("n", 1, 1)))
+    oracle, events = Oracle.write(loaded, image, RATE, form), await _events(engine, image, RATE, form)
+    assert texts(events) == texts(oracle.events)
+    assert _probabilities(events) == _about(oracle.events, 1e-4)
+
+
+def test_a_request_that_is_late_ends_in_out_of_time(engine: VllmEngine, image: Clip) -> None:
+    listener = Listener()
+    engine.submit("late", image, RATE, LONG, listener, deadline_seconds=time.monotonic())
+    assert isinstance(listener.wait()[-1], OutOfTime)
+
+
+def test_answers_that_do_not_fit_into_the_cache_together_are_all_written(quick_nano: Path, image: Clip) -> None:
+    # Room for one answer of this length and a bit; eight want it.
+    engine = VllmEngine.load(quick_nano, VllmOptions(max_in_flight=8, max_model_tokens=448, cpu_cache_mib=2))
+    form = Form((Literal("Clutter:"), *(Digits(f"n{place}", 1, 2, " ", 0.01) for place in range(60))))
+    try:
+        alone = _submit(engine, "alone", image, form).texts()
+        together = [_submit(engine, f"{n}", image, form) for n in range(8)]
+        assert [listener.texts() for listener in together] == [alone] * 8
+    finally:
+        engine.close()
+
+
 def test_a_core_that_dies_fails_what_is_in_flight_and_says_so(quick_nano: Path, image: Clip) -> None:
     died = threading.Event()
     engine = VllmEngine.load(quick_nano, VllmOptions(max_model_tokens=2048), on_death=died.set)
@@ -245,9 +305,11 @@ def test_a_semaphore_is_found_as_shared_memory_of_the_process_that_made_it() -> 
 @pytest.mark.parametrize("starts", [True, False])
 def test_neither_process_nor_file_is_left_of_an_engine_that_is_killed(quick_nano: Path, starts: bool) -> None:
     program = (
-        "import sys, time\nfrom pathlib import Path\nfrom assay.vllm.engine import VllmEngine, VllmOptions\n"
+        "import sys, time\nfrom pathlib import Path\n"
+        "from assay.vllm.engine import VllmEngine\nfrom assay.vllm.messages import VllmOptions\n"
         "if __name__ == '__main__':\n"
-        "    engine = VllmEngine.load(Path(sys.argv[1]), VllmOptions(max_model_tokens=2048))\n"
+        "    options = VllmOptions(max_model_tokens=2048, tensor_parallel=2)\n"
+        "    engine = VllmEngine.load(Path(sys.argv[1]), options)\n"
         "    print('pids', *engine._leash.pids, flush=True)\n    time.sleep(600)\n"
     )
     script = quick_nano.parent / "program.py"

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from assay.errors import SettingsError
 from assay.rpc.environment import show_gpus
 from assay.rpc.settings import load
-from assay.vllm.support import check_release
+from assay.vllm.support import check_release, cpu_cache_mib
 
 
 class _Settings(BaseSettings):
@@ -56,13 +56,15 @@ def _vllm(settings: _Settings, device: str) -> Any:
     check_release()
     if device.startswith("cuda"):
         show_gpus(_gpus(settings, device.partition(":")[2] or "0"))
-    from assay.vllm.engine import VllmEngine, VllmOptions
+    from assay.vllm.engine import VllmEngine
+    from assay.vllm.messages import VllmOptions
 
     options = VllmOptions(
         max_in_flight=settings.max_in_flight,
         max_waiting=settings.max_waiting,
         tensor_parallel=settings.tensor_parallel,
         engines_per_gpu=settings.instances,
+        cpu_cache_mib=cpu_cache_mib(settings.cache_mib),
     )
     # Triton does not start a dead model again, but the supervisor of this process does.
     return VllmEngine.load(settings.checkpoint, options, on_death=lambda: os._exit(1))
