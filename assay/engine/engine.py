@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Thread, current_thread
+from threading import Barrier, Thread, current_thread
 
 import torch
 
@@ -74,7 +74,7 @@ class Engine(CallbackEngine):
         self._queue = RequestQueue(workers, options.max_in_flight)
         self._runners = first.shared_by(workers)
         self._schedulers = [Scheduler(loaded, runner, self._forget) for runner in self._runners]
-        self._running_workers = workers
+        self._running_workers, self._are_warm = workers, Barrier(workers)
         self._threads = [
             Thread(target=self._run, args=(worker, threads), name=f"assay-engine-{worker}", daemon=True)
             for worker in range(workers)
@@ -122,6 +122,8 @@ class Engine(CallbackEngine):
         torch.set_num_threads(threads)
         try:
             runner.warm_up()
+            # One that is not ready yet would be the one with the least to do.
+            self._are_warm.wait()
             while self._wait_for_work(worker):
                 self._admit(worker)
                 scheduler.drop_unwanted()
@@ -147,6 +149,9 @@ class Engine(CallbackEngine):
         with self._news:
             unwanted = self._queue.drop(scheduler.is_unwanted)
             admitted = self._queue.take(worker)
+            if len(self._queue):
+                # What is left may be another's now.
+                self._news.notify_all()
         # Outside of the lock: listeners may call back.
         for request in unwanted:
             scheduler.end(request, scheduler.why_unwanted(request))
@@ -162,6 +167,7 @@ class Engine(CallbackEngine):
 
     def _leave(self) -> None:
         """A worker has ended, and the engine with it; the last one tells those that wait for an answer."""
+        self._are_warm.abort()
         with self._news:
             self._is_closed = True
             self._news.notify_all()

@@ -75,7 +75,8 @@ class RequestQueue:
         owner = next((each for each in known if each is not None), None)
         if owner is not None and self._has_room(owner):
             return owner == worker
-        return self.in_flight[worker] == min(self.in_flight)
+        # Of equals the first: what comes one by one finds the same worker, its guesses and its threads at hand.
+        return worker == self.in_flight.index(min(self.in_flight))
 
     def _has_room(self, worker: int) -> bool:
         return self.in_flight[worker] < self._room_each and sum(self.in_flight) < self._max_in_flight

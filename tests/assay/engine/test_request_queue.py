@@ -22,7 +22,16 @@ def test_what_is_new_is_shared_out_evenly(make_clip: Callable[..., Clip]) -> Non
     for seed in range(4):
         queue.put(_request(f"{seed}", make_clip(seed=seed)))
     taken = [_names(queue.take(worker)) for worker in (0, 1, 0, 1)]
-    assert (taken, queue.in_flight) == ([["0"], ["1", "2"], ["3"], []], [2, 2])
+    assert (taken, queue.in_flight) == ([["0"], ["1"], ["2"], ["3"]], [2, 2])
+
+
+def test_what_comes_one_by_one_finds_the_same_worker(make_clip: Callable[..., Clip]) -> None:
+    queue, taken = RequestQueue(2, 8), list[list[str]]()
+    for seed in range(3):
+        queue.put(_request(f"{seed}", make_clip(seed=seed)))
+        taken += [_names(queue.take(worker)) for worker in (1, 0)]
+        queue.end(f"{seed}")
+    assert taken == [[], ["0"], [], ["1"], [], ["2"]]
 
 
 def test_frames_that_a_worker_knows_wait_for_it(make_clip: Callable[..., Clip]) -> None:
@@ -36,9 +45,9 @@ def test_frames_that_a_worker_knows_wait_for_it(make_clip: Callable[..., Clip]) 
 def test_a_window_that_overlaps_goes_where_the_last_one_went(make_clip: Callable[..., Clip]) -> None:
     queue, frames = RequestQueue(2, 8), make_clip(6, is_video=True).frames
     queue.put(_request("first", Clip(frames[:4], is_video=True)))
-    queue.take(1)
+    queue.take(0)
     queue.put(_request("next", Clip(frames[2:], is_video=True)))
-    assert (_names(queue.take(0)), _names(queue.take(1))) == ([], ["next"])
+    assert (_names(queue.take(1)), _names(queue.take(0))) == ([], ["next"])
 
 
 def test_frames_whose_worker_is_full_go_to_another(make_clip: Callable[..., Clip]) -> None:
