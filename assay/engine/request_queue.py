@@ -1,9 +1,10 @@
 """RequestQueue: what waits for the engine's workers, and which of them takes it.
 
-What is new goes to the worker with the fewest requests in flight; what is about the same frames as an earlier request
-to the worker that had that one, whose caches have them, as long as it has room.
+What is new goes to the worker with the fewest requests in flight; what has half of its frames or more in common with
+earlier requests to the worker that had those, whose caches have them, as long as it has room.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from cachetools import LRUCache
@@ -71,10 +72,11 @@ class RequestQueue:
     def _is_for(self, worker: int, frames: Sequence[int]) -> bool:
         if not self._has_room(worker):
             return False
-        known = (self._worker_that_knows.get(frame) for frame in frames)
-        owner = next((each for each in known if each is not None), None)
-        if owner is not None and self._has_room(owner):
-            return owner == worker
+        known = Counter(self._worker_that_knows[frame] for frame in frames if frame in self._worker_that_knows)
+        for owner, count in known.most_common(1):
+            # One that has only a black beginning in common with others is as good as new.
+            if 2 * count >= len(frames) and self._has_room(owner):
+                return owner == worker
         # Of equals the first: what comes one by one finds the same worker, its guesses and its threads at hand.
         return worker == self.in_flight.index(min(self.in_flight))
 

@@ -50,6 +50,14 @@ def test_a_window_that_overlaps_goes_where_the_last_one_went(make_clip: Callable
     assert (_names(queue.take(1)), _names(queue.take(0))) == ([], ["next"])
 
 
+def test_a_beginning_in_common_ties_no_clip_to_a_worker(make_clip: Callable[..., Clip]) -> None:
+    queue, black = RequestQueue(2, 8), make_clip().frames[0]
+    clips = [Clip((black, *make_clip(4, is_video=True, seed=seed).frames[1:]), is_video=True) for seed in (1, 2)]
+    for name, clip in zip("ab", clips, strict=True):
+        queue.put(_request(name, clip))
+    assert [_names(queue.take(worker)) for worker in (0, 1)] == [["a"], ["b"]]
+
+
 def test_frames_whose_worker_is_full_go_to_another(make_clip: Callable[..., Clip]) -> None:
     queue, clip = RequestQueue(2, 2), make_clip(seed=1)
     queue.put(_request("first", clip))
